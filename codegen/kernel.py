@@ -1,0 +1,288 @@
+"""The statement tree: the form in which a kernel is lowered, scheduled, interpreted and printed.
+
+Two layers.  `Expr` is a scalar expression, interned by its builder functions, so equal expressions are one object.  A statement is
+one of the records below, and a `Kernel` is a name, buffers and a tuple of statements.
+
+A tree is born *unscheduled*: its loops are "parallel" (iterations in any order, may run at once), "reduce" (iterations in any order, the
+body reaches the outside only through `Accumulate`), "serial" or "vector".  A schedule turns it into a *scheduled* tree in which "parallel"
+and "reduce" are gone and "grid", "group" and "local" stand for work-items and work-groups.  Index expressions have the dtype
+"index": the plan prints it as int or long.  Every Dim in the tree becomes a kernel argument, in the order of `dims_of`.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from exprgraph.dims import Dim, constant
+
+INDEX = "index"
+
+
+class Expr:
+    """A scalar expression: kind, dtype, args, value.
+
+    kind "lit": value is an int, bool or float.  "var": value is the name of a loop variable, a Let or an accumulator.  "dim": value is a
+    Dim.  "op": value is the name of an op row (elementwise), args its operands; for dtype "index" and for comparisons of indices the
+    plain integer meaning.  "load": value is the name of a buffer or array, args = (index,).
+    """
+    __slots__ = ("kind", "dtype", "args", "value", "key", "__weakref__")
+
+    def __init__(self, kind: str, dtype: str, args: tuple[Expr, ...], value: Any, key: tuple[Any, ...]) -> None:
+        self.kind, self.dtype, self.args, self.value, self.key = kind, dtype, args, value, key
+
+    def __repr__(self) -> str:
+        return f"{self.value}({', '.join(map(repr, self.args))})" if self.args else str(self.value)
+
+
+class Builder:
+    """Makes interned expressions: two that are built alike are one object while the builder lives."""
+
+    def __init__(self) -> None:
+        self._table: dict[tuple[Any, ...], Expr] = {}
+
+    def make(self, kind: str, dtype: str, args: tuple[Expr, ...], value: Any) -> Expr:
+        """The one expression of this kind, dtype, args and value."""
+        plain = value.hex() if isinstance(value, float) else value
+        key = (kind, dtype, tuple(id(a) for a in args), plain, isinstance(value, bool))
+        found = self._table.get(key)
+        if found is None:
+            found = self._table[key] = Expr(kind, dtype, args, value, key)
+        return found
+
+    def lit(self, value: Any, dtype: str) -> Expr:
+        """A literal; bool, int or float as the dtype asks."""
+        kind = bool if dtype == "bool" else float if dtype.startswith("float") else int
+        return self.make("lit", dtype, (), kind(value))
+
+    def index(self, value: int | Dim) -> Expr:
+        """An index that is known (an int) or an argument of the kernel (a Dim)."""
+        dim = constant(value) if isinstance(value, int) else value
+        return self.make("dim", INDEX, (), dim) if dim.const is None else self.lit(dim.const, INDEX)
+
+    def var(self, name: str, dtype: str = INDEX) -> Expr:
+        """A variable: of a loop, a Let or an accumulator."""
+        return self.make("var", dtype, (), name)
+
+    def op(self, name: str, dtype: str, *args: Expr) -> Expr:
+        """An op row applied to operands; dtype is that of the result."""
+        return self.make("op", dtype, args, name)
+
+    def load(self, buffer: str, dtype: str, index: Expr) -> Expr:
+        """An element of a buffer or array."""
+        return self.make("load", dtype, (index,), buffer)
+
+    def add(self, left: Expr, right: Expr) -> Expr:
+        """The sum of two indices."""
+        return self._index("add", left, right, 0, lambda a, b: a + b)
+
+    def sub(self, left: Expr, right: Expr) -> Expr:
+        """The difference of two indices."""
+        if right.kind == "lit" and right.value == 0:
+            return left
+        return self._index("sub", left, right, None, lambda a, b: a - b)
+
+    def mul(self, left: Expr, right: Expr) -> Expr:
+        """The product of two indices."""
+        if any(e.kind == "lit" and e.value == 0 for e in (left, right)):
+            return self.lit(0, INDEX)
+        return self._index("mul", left, right, 1, lambda a, b: a * b)
+
+    def div(self, left: Expr, right: Expr) -> Expr:
+        """The quotient of two indices, of which neither is negative."""
+        if right.kind == "lit" and right.value == 1:
+            return left
+        return self._index("int_div", left, right, None, lambda a, b: a // b)
+
+    def mod(self, left: Expr, right: Expr) -> Expr:
+        """The remainder of two indices, of which neither is negative."""
+        if right.kind == "lit" and right.value == 1:
+            return self.lit(0, INDEX)
+        return self._index("mod", left, right, None, lambda a, b: a % b)
+
+    def least(self, left: Expr, right: Expr) -> Expr:
+        """The smaller of two indices."""
+        return self._index("minimum", left, right, None, min)
+
+    def less(self, left: Expr, right: Expr) -> Expr:
+        """Whether one index is below another."""
+        return self.op("lt", "bool", left, right)
+
+    def both(self, left: Expr, right: Expr) -> Expr:
+        """Whether both conditions hold."""
+        return self.op("and_", "bool", left, right)
+
+    def select(self, condition: Expr, yes: Expr, no: Expr) -> Expr:
+        """One of two values; both are evaluated."""
+        return yes if yes is no else self.op("switch", yes.dtype, condition, yes, no)
+
+    def _index(self, name: str, left: Expr, right: Expr, unit: int | None, known: Callable[[int, int], int]) -> Expr:
+        if left.kind == "lit" and right.kind == "lit":
+            return self.lit(known(left.value, right.value), INDEX)
+        if left.kind in ("dim", "lit") and right.kind in ("dim", "lit") and name in ("add", "sub", "mul"):
+            return self.index(known(_dim(left), _dim(right)))  # type: ignore[arg-type]
+        if unit is not None and left.kind == "lit" and left.value == unit:
+            return right
+        if unit is not None and right.kind == "lit" and right.value == unit:
+            return left
+        return self.op(name, INDEX, left, right)
+
+
+def _dim(expr: Expr) -> Dim:
+    return expr.value if expr.kind == "dim" else constant(expr.value)
+
+
+class Alloc(NamedTuple):
+    """A private or local array of `size` elements; private arrays start with `init` where it is given.  Size 1 prints as a scalar."""
+    name: str
+    dtype: str
+    size: int
+    space: str
+    init: Expr | None = None
+
+
+class Let(NamedTuple):
+    """A named value, assigned once."""
+    name: str
+    value: Expr
+
+
+class Store(NamedTuple):
+    """`buffer[at] = value`, into a global buffer or an Alloc."""
+    buffer: str
+    at: Expr
+    value: Expr
+
+
+class Accumulate(NamedTuple):
+    """`targets = merge(targets, values)` by the row `combine` of COMBINES; each target is an Alloc, all at the same index `at`."""
+    targets: tuple[str, ...]
+    at: Expr
+    combine: str
+    values: tuple[Expr, ...]
+
+
+class Atomic(NamedTuple):
+    """`buffer[at] = merge(buffer[at], value)` in one piece, whoever else does so (compare-and-swap for floats)."""
+    buffer: str
+    at: Expr
+    combine: str
+    value: Expr
+
+
+class Barrier(NamedTuple):
+    """All work-items of a group meet; local memory is consistent after it."""
+
+
+class If(NamedTuple):
+    """Statements under a condition."""
+    condition: Expr
+    then: tuple[Stmt, ...]
+    orelse: tuple[Stmt, ...] = ()
+
+
+class Flag(NamedTuple):
+    """Where `condition` holds, keep this fault if it is the first: the number of its site, an index and a size."""
+    condition: Expr
+    site: int
+    at: Expr
+    size: Expr
+
+
+class Loop(NamedTuple):
+    """`for var in range(start, stop, step)`.
+
+    kind "parallel" or "reduce" before scheduling; after it "grid" (var is the global id on `axis`, stop the number of work-items,
+    start 0, step 1), "group" (var is the group id), "local" (var is the local id, stop a literal), "serial", "vector" (unit stride, no
+    dependence between iterations) or "unroll" (literal trip count).
+    """
+    kind: str
+    var: str
+    start: Expr
+    stop: Expr
+    step: Expr
+    body: tuple[Stmt, ...]
+    axis: int = 0
+
+
+Stmt = Alloc | Let | Store | Accumulate | Atomic | Barrier | If | Flag | Loop
+
+
+class Param(NamedTuple):
+    """A global buffer that a kernel takes; access is "r", "w" or "rw"."""
+    name: str
+    dtype: str
+    access: str
+    size: Dim
+
+
+class Kernel(NamedTuple):
+    """A statement tree with its buffers.  `wide` says that indices are 64-bit."""
+    name: str
+    params: tuple[Param, ...]
+    body: tuple[Stmt, ...]
+    wide: bool = False
+
+    @property
+    def flags(self) -> bool:
+        """Whether the kernel can report faults; it then takes the buffer `flags` (int64[4]: site + 1, index, size, 0) as its last one."""
+        return any(isinstance(s, Flag) for s in walk(self.body))
+
+
+def walk(body: tuple[Stmt, ...]) -> Iterator[Stmt]:
+    """Every statement of the tree, outer before inner."""
+    todo = list(body)[::-1]
+    while todo:
+        stmt = todo.pop()
+        yield stmt
+        if isinstance(stmt, Loop):
+            todo += stmt.body[::-1]
+        elif isinstance(stmt, If):
+            todo += (stmt.then + stmt.orelse)[::-1]
+
+
+def exprs_of(stmt: Stmt) -> tuple[Expr, ...]:
+    """The expressions that stand directly in a statement."""
+    if isinstance(stmt, Alloc):
+        return () if stmt.init is None else (stmt.init,)
+    if isinstance(stmt, Accumulate):
+        return (stmt.at, *stmt.values)
+    if isinstance(stmt, Loop):
+        return (stmt.start, stmt.stop, stmt.step)
+    return tuple(e for e in stmt if isinstance(e, Expr))
+
+
+def dims_of(body: tuple[Stmt, ...]) -> tuple[Dim, ...]:
+    """The Dims that the tree mentions, each once, in order: the integer arguments of the kernel."""
+    found: dict[str, Dim] = {}
+    seen: set[int] = set()
+    for stmt in walk(body):
+        todo = list(exprs_of(stmt))[::-1]
+        while todo:
+            expr = todo.pop()
+            if id(expr) in seen:
+                continue
+            seen.add(id(expr))
+            if expr.kind == "dim":
+                found.setdefault(expr.value.text, expr.value)
+            todo += expr.args[::-1]
+    return tuple(found.values())
+
+
+def geometry(body: tuple[Stmt, ...]) -> tuple[tuple[Expr, ...], tuple[int, ...]]:
+    """The number of work-items per axis (for groups: groups times their size) and the local size per axis, of a scheduled tree.
+
+    A "grid" loop's axis has local size 1.  Several loops on one axis must agree.  A tree without any runs as one work-item.
+    """
+    items: dict[int, Expr] = {}
+    local: dict[int, int] = {}
+    for stmt in walk(body):
+        if isinstance(stmt, Loop) and stmt.kind in ("grid", "group"):
+            if items.setdefault(stmt.axis, stmt.stop) is not stmt.stop:
+                raise ValueError(f"two loops over axis {stmt.axis} disagree: {items[stmt.axis]} and {stmt.stop}")
+        elif isinstance(stmt, Loop) and stmt.kind == "local":
+            local[stmt.axis] = stmt.stop.value
+    rank = max([*items, *local], default=0) + 1
+    builder = Builder()
+    sizes = tuple(local.get(a, 1) for a in range(rank))
+    one = builder.index(1)
+    return tuple(builder.mul(items.get(a, one), builder.index(sizes[a])) for a in range(rank)), sizes

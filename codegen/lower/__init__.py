@@ -1,0 +1,1 @@
+"""From clusters of a graph to unscheduled statement trees."""

@@ -1,0 +1,90 @@
+"""The steps of a plan: what the runtime does for one plan key, as records without a device."""
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from codegen.kernel import Kernel
+from exprgraph.dims import Dim
+from exprgraph.errors import Source
+from exprgraph.node import Condition
+
+
+class Buffer(NamedTuple):
+    """Memory that the steps name.
+
+    role "leaf": the argument or shared variable number `number` of the call.  "constant": holds `data`.  "temp": lives during the
+    call.  "output": the result number `number`; fresh memory.  "flags": int64[4], zeroed before each call.  size is in elements.
+    """
+    name: str
+    role: str
+    number: int
+    dtype: str
+    size: Dim
+    data: np.ndarray[Any, Any] | None = None
+
+
+class Operand(NamedTuple):
+    """A strided view of a buffer: offset, shape and strides in elements."""
+    buffer: str
+    offset: Dim
+    shape: tuple[Dim, ...]
+    strides: tuple[Dim, ...]
+
+
+class Launch(NamedTuple):
+    """Run a kernel: its buffers in the order of `kernel.params` (then the flags, if it has any), then `dims`; `grid` work-items."""
+    kernel: Kernel
+    buffers: tuple[str, ...]
+    dims: tuple[Dim, ...]
+    grid: tuple[Dim, ...]
+    local: tuple[int, ...]
+
+
+class HostCall(NamedTuple):
+    """Call a NumPy function on shared memory: `function` names it ("matmul"); the result is written into `output`."""
+    function: str
+    inputs: tuple[Operand, ...]
+    output: Operand
+
+
+class Branch(NamedTuple):
+    """Run `variants[pick]`; `pick` is a pure function of the sizes."""
+    pick: Dim
+    variants: tuple[tuple[Step, ...], ...]
+
+
+class Site(NamedTuple):
+    """A place where a kernel can find a fault; the message is formatted with index and size."""
+    message: str
+    source: Source | None
+
+
+class Check(NamedTuple):
+    """Wait, read the flags and raise IndexFault for the site found there."""
+    sites: tuple[Site, ...]
+
+
+class Commit(NamedTuple):
+    """The outputs are right: publish them."""
+
+
+Step = Launch | HostCall | Branch | Check | Commit
+
+
+class Requirement(NamedTuple):
+    """A condition on the sizes of a call, with the user's line."""
+    condition: Condition
+    source: Source | None
+
+
+class Plan(NamedTuple):
+    """Everything for one plan key: memory, steps, what each output is, and why the plan is as it is (for `f.why()`).
+
+    outputs: for each output its buffer and shape.
+    """
+    buffers: tuple[Buffer, ...]
+    steps: tuple[Step, ...]
+    outputs: tuple[Operand, ...]
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,22 @@
+"""Target: everything that code generation may ask about a device, and nothing else."""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Target(NamedTuple):
+    """What a device offers.
+
+    schedule: "cpu" or "gpu".  units: compute units.  local_bytes: local memory of a work-group.  max_group: work-items in a
+    group.  fp64: whether doubles exist.  host_shared: whether kernels work on the memory of NumPy arrays.  argument_bytes: room for
+    kernel arguments.  dialect: "pocl" (clang builtins) or "portable" (OpenCL builtins).  name: for messages.
+    """
+    schedule: str = "cpu"
+    units: int = 2
+    local_bytes: int = 32768
+    max_group: int = 256
+    fp64: bool = True
+    host_shared: bool = True
+    argument_bytes: int = 1024
+    dialect: str = "pocl"
+    name: str = "a device"

@@ -1,0 +1,361 @@
+"""The integer algebra of sizes: every extent, stride, offset and memory formula of a graph is a `Dim` in normal form.
+
+A `Dim` is a polynomial with integer coefficients over atoms.  An atom is a size of an input (`Size`), a stride of an input in
+elements (`Stride`), the value of an integer scalar input (`Value`), or a non-polynomial operation of two Dims (`Call`).  Two Dims
+that print alike are equal, so equality of sizes that can be proved at all is proved by `==`.
+
+Records that leave this room: `Dim`, the atoms, and `program(dims, atoms)`, the compiled integer program that turns the sizes of one
+call into the numbers that a plan needs.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+INF = float("inf")
+Bounds = tuple[float, float]
+
+
+class Size(NamedTuple):
+    """The length of axis `axis` of the leaf `source` (an object with an integer `uid`); never negative."""
+    source: Any
+    axis: int
+
+    @property
+    def text(self) -> str:
+        return f"s{self.source.uid}.{self.axis}"
+
+
+class Stride(NamedTuple):
+    """The stride of axis `axis` of the leaf `source`, counted in elements; never negative."""
+    source: Any
+    axis: int
+
+    @property
+    def text(self) -> str:
+        return f"t{self.source.uid}.{self.axis}"
+
+
+class Value(NamedTuple):
+    """The value of an integer scalar input or integer scalar shared variable."""
+    source: Any
+
+    @property
+    def text(self) -> str:
+        return f"v{self.source.uid}"
+
+
+class Call(NamedTuple):
+    """A non-polynomial operation of two Dims: floordiv, mod, min, max, or bcast (the size that two broadcast sizes give)."""
+    kind: str
+    left: Dim
+    right: Dim
+
+    @property
+    def text(self) -> str:
+        return f"{self.kind}({self.left.text},{self.right.text})"
+
+
+Atom = Size | Stride | Value | Call
+Monomial = tuple[Atom, ...]
+
+
+class Dim:
+    """An integer polynomial over atoms, immutable, equal by normal form and hashable."""
+    __slots__ = ("terms", "text", "_hash")
+
+    def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
+        self.terms = terms
+        self.text = "+".join("*".join([str(c), *(a.text for a in m)]) for m, c in terms) or "0"
+        self._hash = hash(self.text)
+
+    @property
+    def const(self) -> int | None:
+        """The value where it is a known integer, else None."""
+        if not self.terms:
+            return 0
+        (monomial, coefficient), *more = self.terms
+        return coefficient if not monomial and not more else None
+
+    @property
+    def atom(self) -> Atom | None:
+        """The atom, where the Dim is nothing but one atom."""
+        if len(self.terms) == 1 and self.terms[0][1] == 1 and len(self.terms[0][0]) == 1:
+            return self.terms[0][0][0]
+        return None
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, int):
+            return self.const == other
+        return isinstance(other, Dim) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __repr__(self) -> str:
+        return self.text if self.const is None else str(self.const)
+
+    def __add__(self, other: Dim | int) -> Dim:
+        return _normal([*self.terms, *as_dim(other).terms])
+
+    def __neg__(self) -> Dim:
+        return Dim(tuple((m, -c) for m, c in self.terms))
+
+    def __sub__(self, other: Dim | int) -> Dim:
+        return self + -as_dim(other)
+
+    def __rsub__(self, other: int) -> Dim:
+        return as_dim(other) - self
+
+    def __mul__(self, other: Dim | int) -> Dim:
+        right = as_dim(other).terms
+        return _normal([(m + n, c * d) for m, c in self.terms for n, d in right])
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __floordiv__(self, other: Dim | int) -> Dim:
+        return _call("floordiv", self, as_dim(other))
+
+    def __mod__(self, other: Dim | int) -> Dim:
+        return _call("mod", self, as_dim(other))
+
+
+def _normal(terms: Iterable[tuple[Monomial, int]]) -> Dim:
+    total: dict[tuple[str, ...], tuple[Monomial, int]] = {}
+    for monomial, coefficient in terms:
+        ordered = tuple(sorted(monomial, key=_text)) if len(monomial) > 1 else monomial
+        key = tuple(a.text for a in ordered)
+        total[key] = (ordered, coefficient + (total[key][1] if key in total else 0))
+    return Dim(tuple(total[k] for k in sorted(total) if total[k][1]))
+
+
+def _text(atom: Atom) -> str:
+    return atom.text
+
+
+@lru_cache(maxsize=4096)
+def constant(value: int) -> Dim:
+    """The Dim of a known integer."""
+    return Dim((((), value),)) if value else Dim(())
+
+
+def as_dim(value: Dim | int) -> Dim:
+    """A Dim as it is, or the Dim of an integer."""
+    return value if isinstance(value, Dim) else constant(int(value))
+
+
+def of_atom(atom: Atom) -> Dim:
+    """The Dim that is just this atom."""
+    return Dim((((atom,), 1),))
+
+
+def product(dims: Iterable[Dim]) -> Dim:
+    """The product of the Dims, 1 for none."""
+    total = constant(1)
+    for dim in dims:
+        total = total * dim
+    return total
+
+
+def minimum(left: Dim | int, right: Dim | int) -> Dim:
+    """The smaller of two Dims."""
+    return _call("min", as_dim(left), as_dim(right))
+
+
+def maximum(left: Dim | int, right: Dim | int) -> Dim:
+    """The larger of two Dims."""
+    return _call("max", as_dim(left), as_dim(right))
+
+
+def bcast(left: Dim | int, right: Dim | int) -> Dim:
+    """The size that NumPy broadcasting gives two sizes: their common value, or the other one where one of them is 1."""
+    return _call("bcast", as_dim(left), as_dim(right))
+
+
+def ceildiv(left: Dim | int, right: Dim | int) -> Dim:
+    """The quotient rounded up."""
+    return -((-as_dim(left)) // right)
+
+
+def is_one(dim: Dim) -> Dim:
+    """1 where a size is 1, else 0 (for sizes of at least 0: a size of 0 counts as 1, no element is touched then)."""
+    return 1 - minimum(maximum(dim - 1, 0), 1)
+
+
+def bounds(dim: Dim) -> Bounds:
+    """The closed interval that provably holds the value, by interval arithmetic on the atoms."""
+    low = high = 0.0
+    for monomial, coefficient in dim.terms:
+        part: Bounds = (float(coefficient), float(coefficient))
+        for atom in monomial:
+            part = _times(part, _atom_bounds(atom))
+        low, high = low + part[0], high + part[1]
+    return low, high
+
+
+def _times(a: Bounds, b: Bounds) -> Bounds:
+    corners = [0.0 if 0 in (x, y) else x * y for x in a for y in b]
+    return min(corners), max(corners)
+
+
+def _atom_bounds(atom: Atom) -> Bounds:
+    if isinstance(atom, Value):
+        return -INF, INF
+    if not isinstance(atom, Call):
+        return 0.0, INF
+    (la, ha), (lb, hb) = bounds(atom.left), bounds(atom.right)
+    if atom.kind == "min":
+        return min(la, lb), min(ha, hb)
+    if atom.kind == "max":
+        return max(la, lb), max(ha, hb)
+    if atom.kind == "mod":
+        return (0.0, max(hb - 1, 0.0)) if lb >= 0 else (-INF, INF)
+    if atom.kind == "floordiv":
+        return (min(la, 0.0), max(ha, 0.0)) if lb >= 0 else (-INF, INF)
+    return 0.0, max(ha, hb)
+
+
+def floordiv_int(left: int, right: int) -> int:
+    """Python's floor division, with 0 for a zero divisor."""
+    return left // right if right else 0
+
+
+def mod_int(left: int, right: int) -> int:
+    """Python's remainder, with 0 for a zero divisor."""
+    return left % right if right else 0
+
+
+def bcast_int(left: int, right: int) -> int:
+    """The size that broadcasting gives two sizes that fit together."""
+    return right if left == 1 else left
+
+
+INTEGER: dict[str, Callable[[int, int], int]] = {
+    "floordiv": floordiv_int, "mod": mod_int, "min": min, "max": max, "bcast": bcast_int}
+
+
+def _call(kind: str, left: Dim, right: Dim) -> Dim:
+    a, b = left.const, right.const
+    if a is not None and b is not None:
+        return constant(INTEGER[kind](a, b))
+    found = _SIMPLIFY[kind](left, right)
+    if found is not None:
+        return found
+    if kind in ("min", "max") and right.text < left.text:
+        left, right = right, left
+    return of_atom(Call(kind, left, right))
+
+
+def _simplify_minmax(left: Dim, right: Dim, sign: int) -> Dim | None:
+    low, high = bounds(left - right)
+    if low >= 0:
+        return left if sign > 0 else right
+    if high <= 0:
+        return right if sign > 0 else left
+    return None
+
+
+def _simplify_bcast(left: Dim, right: Dim) -> Dim | None:
+    if left == right or right.const == 1:
+        return left
+    if left.const == 1:
+        return right
+    return None
+
+
+def _simplify_floordiv(left: Dim, right: Dim) -> Dim | None:
+    if right.const == 1:
+        return left
+    if left.const == 0:
+        return left
+    if len(right.terms) != 1:
+        return None
+    (divisor, scale), = right.terms
+    quotient: list[tuple[Monomial, int]] = []
+    for monomial, coefficient in left.terms:
+        rest = _without(monomial, divisor)
+        if rest is None or coefficient % scale:
+            return None
+        quotient.append((rest, coefficient // scale))
+    return _normal(quotient)
+
+
+def _without(monomial: Monomial, divisor: Monomial) -> Monomial | None:
+    rest = list(monomial)
+    for atom in divisor:
+        where = next((i for i, a in enumerate(rest) if a.text == atom.text), None)
+        if where is None:
+            return None
+        del rest[where]
+    return tuple(rest)
+
+
+def _simplify_mod(left: Dim, right: Dim) -> Dim | None:
+    if right.const == 1 or left == right:
+        return constant(0)
+    exact = _simplify_floordiv(left, right)
+    return constant(0) if exact is not None else None
+
+
+_SIMPLIFY: dict[str, Callable[[Dim, Dim], Dim | None]] = {
+    "floordiv": _simplify_floordiv, "mod": _simplify_mod, "bcast": _simplify_bcast,
+    "min": lambda a, b: _simplify_minmax(a, b, -1), "max": lambda a, b: _simplify_minmax(a, b, 1)}
+
+
+def substitute(dim: Dim, facts: Mapping[str, Dim]) -> Dim:
+    """The Dim with every atom or whole sub-Dim whose text is a key of `facts` replaced, from the inside out."""
+    if not facts or dim.const is not None:
+        return dim
+    total = constant(0)
+    for monomial, coefficient in dim.terms:
+        part = constant(coefficient)
+        for atom in monomial:
+            part = part * _substitute_atom(atom, facts)
+        total = total + part
+    return facts.get(total.text, total)
+
+
+def _substitute_atom(atom: Atom, facts: Mapping[str, Dim]) -> Dim:
+    if atom.text in facts:
+        return facts[atom.text]
+    if not isinstance(atom, Call):
+        return of_atom(atom)
+    again = _call(atom.kind, substitute(atom.left, facts), substitute(atom.right, facts))
+    only = again.atom
+    return facts.get(only.text, again) if only is not None else again
+
+
+def atoms(dims: Iterable[Dim]) -> list[Atom]:
+    """The leaf atoms (Size, Stride, Value) that the Dims rest on, each once, in the order of their first use."""
+    found: dict[str, Atom] = {}
+    todo = list(dims)[::-1]
+    while todo:
+        for monomial, _ in todo.pop().terms:
+            for atom in monomial:
+                if isinstance(atom, Call):
+                    todo += [atom.right, atom.left]
+                else:
+                    found.setdefault(atom.text, atom)
+    return list(found.values())
+
+
+def python(dim: Dim, names: Mapping[str, str]) -> str:
+    """The Dim as Python source; `names` maps the text of each leaf atom to the expression that holds it."""
+    parts = [" * ".join([str(c)] * (c != 1 or not m) + [_atom_python(a, names) for a in m]) for m, c in dim.terms]
+    return "(" + (" + ".join(parts) or "0") + ")"
+
+
+def _atom_python(atom: Atom, names: Mapping[str, str]) -> str:
+    if isinstance(atom, Call):
+        return f"{atom.kind}({python(atom.left, names)}, {python(atom.right, names)})"
+    return names[atom.text]
+
+
+def program(dims: Sequence[Dim], leaves: Sequence[Atom]) -> Callable[[Sequence[int]], tuple[int, ...]]:
+    """Compile the Dims into one function from the values of `leaves` (in that order) to the values of the Dims."""
+    names = {atom.text: f"v[{i}]" for i, atom in enumerate(leaves)}
+    body = "".join(f"{python(d, names)}, " for d in dims)
+    space: dict[str, Any] = dict(INTEGER)
+    made: Callable[[Sequence[int]], tuple[int, ...]] = eval(f"lambda v: ({body})", space)  # source is made of our own atoms only
+    return made

@@ -1,0 +1,90 @@
+"""The dtypes and how they combine: NumPy-2 promotion with weak Python scalars, where integer arrays never widen a float array."""
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from exprgraph.config import config
+from exprgraph.errors import DTypeError, at, here
+
+BOOL = ("bool",)
+SIGNED = ("int8", "int16", "int32", "int64")
+UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
+INTS = SIGNED + UNSIGNED
+FLOATS = ("float32", "float64")
+ALL = BOOL + INTS + FLOATS
+LETTERS = {"b": "int8", "w": "int16", "i": "int32", "l": "int64", "f": "float32", "d": "float64"}
+
+
+@lru_cache(maxsize=256)
+def _named(dtype: Any) -> str | None:
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        return None
+    return name if name in ALL else None
+
+
+def canonical(dtype: Any) -> str:
+    """The name of a supported dtype; "floatX" is the configured float.  DTypeError for any other."""
+    name = config.floatX if dtype == "floatX" else _named(dtype)
+    if name is None:
+        raise DTypeError(f"dtype {dtype!s} is not supported; supported are {', '.join(ALL)}{at(here())}")
+    return name
+
+
+def is_float(dtype: str) -> bool:
+    """Whether the dtype is a float."""
+    return dtype in FLOATS
+
+
+def is_int(dtype: str) -> bool:
+    """Whether the dtype is an integer other than bool."""
+    return dtype in INTS
+
+
+def is_weak(value: object) -> bool:
+    """Whether a value adapts to the dtypes it meets: Python numbers and 0-d NumPy floats."""
+    return isinstance(value, bool | int | float) or (isinstance(value, np.floating | np.ndarray) and value.ndim == 0
+                                                     and value.dtype.kind == "f")
+
+
+def weak_kind(value: Any) -> str:
+    """The kind of a weak scalar: "b", "i" or "f"."""
+    return "b" if isinstance(value, bool) else "i" if isinstance(value, int) else "f"
+
+
+@lru_cache(maxsize=1024)
+def _promote(dtypes: tuple[str, ...], kinds: str, floatX: str) -> str:
+    floats = [d for d in dtypes if d in FLOATS]
+    if floats:
+        return "float64" if "float64" in floats else "float32"
+    if "f" in kinds:
+        return floatX
+    ints = [d for d in dtypes if d != "bool"]
+    if ints:
+        return str(np.result_type(*ints).name)
+    return "int64" if "i" in kinds else "bool"
+
+
+def promote(dtypes: Iterable[str], weak: Iterable[object] = ()) -> str:
+    """The common dtype of strong dtypes and weak scalars."""
+    return _promote(tuple(dtypes), "".join(sorted({weak_kind(w) for w in weak})), config.floatX)
+
+
+def as_float(dtype: str) -> str:
+    """The dtype itself where it is a float, else floatX."""
+    return dtype if dtype in FLOATS else config.floatX
+
+
+def accumulator(dtype: str) -> str:
+    """The dtype in which sums and products of this dtype accumulate and are returned: int64 or uint64 for integers and bool."""
+    return "uint64" if dtype in UNSIGNED else dtype if dtype in FLOATS else "int64"
+
+
+def fits(value: int, dtype: str) -> bool:
+    """Whether a Python integer can be represented in an integer dtype."""
+    return dtype not in INTS or int(np.iinfo(dtype).min) <= value <= int(np.iinfo(dtype).max)

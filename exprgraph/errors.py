@@ -1,0 +1,86 @@
+"""The errors of exprgraph, each of which says what was given, what was expected, and which line of the user's file it concerns."""
+from __future__ import annotations
+
+import os
+import sys
+from typing import NamedTuple
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_OURS = tuple(os.path.join(_ROOT, top) + os.sep for top in ("exprgraph", "codegen", "runtime"))
+
+
+class Source(NamedTuple):
+    """A line of the user's code."""
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+def here() -> Source:
+    """The innermost line on the stack that is not exprgraph's own."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+        frame = frame.f_back
+    return Source(frame.f_code.co_filename, frame.f_lineno)
+
+
+class DTypeError(TypeError):
+    """A dtype that an operation, an input or an update does not take.
+
+        eg.bitwise_and(eg.vector("x"), 1)     # floats have no bits to offer: cast to an integer dtype first
+    """
+
+
+class RankError(TypeError):
+    """A tensor with the wrong number of axes."""
+
+
+class UseError(TypeError):
+    """A symbol used as if it were a value: `if x:`, `len(x)`, `x[i] = v`; the message says what to write instead."""
+
+
+class ShapeError(ValueError):
+    """Sizes that do not fit together, found when the graph is built or when a call brings its sizes."""
+
+
+class GraphError(ValueError):
+    """A graph that cannot be compiled as asked: an input twice, an update of something that is not shared, a cycle, ..."""
+
+
+class UnusedInputError(GraphError):
+    """An input that no output and no update depends on; `on_unused_input="ignore"` allows it."""
+
+
+class MissingInputError(GraphError):
+    """An output needs a symbol that is not among the inputs."""
+
+
+class DisconnectedInputError(ValueError):
+    """`grad` with respect to something that the cost does not depend on; `disconnected_inputs="ignore"` gives zeros."""
+
+
+class GradientError(TypeError):
+    """A gradient that does not exist: the cost is not a float scalar, or an operation has no derivative."""
+
+
+class IndexFault(IndexError):
+    """An index outside its axis, found by a kernel or by the NumPy backend; nothing was changed by the call."""
+
+
+class CallError(TypeError):
+    """A compiled function called with the wrong number, names, dtypes or ranks of arguments."""
+
+
+class DeviceError(RuntimeError):
+    """A device that is not there, or that failed."""
+
+
+class AllocationError(MemoryError):
+    """More memory asked for than the device may give."""
+
+
+def at(source: Source | None) -> str:
+    """The closing line of a message: where in the user's file."""
+    return f"\n  at {source}" if source is not None else ""

@@ -1,0 +1,91 @@
+"""Iterative traversal of graphs: order, consumers, rebuild, replace, structural key.  Nothing here recurses, however deep a graph."""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from exprgraph.node import CONSTANT, INPUT, SHARED, Graph, Node, Out
+
+
+def order(outputs: Iterable[Out]) -> list[Node]:
+    """Every node that the outputs need, inputs before consumers, in an order that depends on the graph's structure alone."""
+    done: set[Node] = set()
+    found: list[Node] = []
+    todo: list[tuple[Node, bool]] = [(o.node, False) for o in outputs][::-1]
+    while todo:
+        node, ready = todo.pop()
+        if node in done:
+            continue
+        if ready:
+            done.add(node)
+            found.append(node)
+        else:
+            todo.append((node, True))
+            todo += [(i.node, False) for i in reversed(node.inputs) if i.node not in done]
+    return found
+
+
+def leaves(outputs: Iterable[Out]) -> list[Node]:
+    """The inputs and shared variables that the outputs need, in order of first use."""
+    return [n for n in order(outputs) if n.op in (INPUT, SHARED)]
+
+
+def consumers(outputs: Iterable[Out]) -> dict[Node, list[Node]]:
+    """For each node the nodes that read it, once per reading."""
+    found: dict[Node, list[Node]] = {}
+    for node in order(outputs):
+        found.setdefault(node, [])
+        for i in node.inputs:
+            found[i.node].append(node)
+    return found
+
+
+def rebuild(node: Node, inputs: Sequence[Out]) -> Out:
+    """The first output of `node` on other inputs of the same dtypes; the node itself where nothing changed."""
+    if all(a is b or (a.node is b.node and a.index == b.index) for a, b in zip(node.inputs, inputs, strict=True)):
+        return Out(node)
+    made = node.op.apply(tuple(inputs), node.params, node.sources)
+    made.name = node.name
+    return made
+
+
+def transform(outputs: Sequence[Out], change: Callable[[Node, tuple[Out, ...]], Out]) -> tuple[Out, ...]:
+    """Rebuild a graph bottom up: `change(node, new inputs)` gives what takes the place of each node's output."""
+    new: dict[Node, Out] = {}
+    for node in order(outputs):
+        new[node] = change(node, tuple(new[i.node] for i in node.inputs))
+    return tuple(new[o.node] for o in outputs)
+
+
+def replace(outputs: Sequence[Out], given: Mapping[Node, Out]) -> tuple[Out, ...]:
+    """The outputs with the nodes of `given` replaced; replacements are taken as they are, not replaced again."""
+    return transform(outputs, lambda node, inputs: given[node] if node in given else rebuild(node, inputs))
+
+
+def depends(outputs: Iterable[Out], on: Iterable[Node]) -> set[Node]:
+    """The nodes among those that the outputs need which depend on one of `on` (these included)."""
+    found = set(on)
+    for node in order(outputs):
+        if any(i.node in found for i in node.inputs):
+            found.add(node)
+    return found
+
+
+def key(graph: Graph) -> str:
+    """A text that is equal for graphs of equal structure, in every process: what a plan or a merge may be keyed by."""
+    numbers: dict[Node, int] = {i.node: n for n, i in enumerate(graph.inputs)}
+    digest = hashlib.sha256()
+    for node in order(graph.outputs):
+        number = numbers.setdefault(node, len(numbers))
+        parts: list[Any] = [number, node.op.name, [numbers[i.node] for i in node.inputs], node.params]
+        if node.op in (INPUT, SHARED):
+            parts += [node.outs[0].dtype, [d.const for d in node.outs[0].shape]]
+        digest.update(repr(parts).encode())
+    digest.update(repr([(numbers[o.node], o.index) for o in graph.outputs]).encode())
+    return digest.hexdigest()
+
+
+def is_constant(node: Node) -> bool:
+    """Whether the node is a constant."""
+    return node.op is CONSTANT

@@ -1,0 +1,320 @@
+"""The records of a graph: TensorType, Op, Node, Out, Graph.
+
+A graph is made of immutable `Node`s.  A node applies an `Op`, one row of the tables in `ops/`, to `Out`s of other nodes; an `Out` is
+one output of a node and the object that users hold.  Nodes have identity: two nodes built alike are merged only inside `compile`.
+"""
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from exprgraph import dtypes
+from exprgraph.dims import Dim, Size, constant, of_atom
+from exprgraph.errors import DTypeError, ShapeError, Source, UseError, at, here
+
+Params = tuple[tuple[str, Any], ...]
+_uids = itertools.count(1)
+
+
+class TensorType(NamedTuple):
+    """A dtype and one Dim per axis."""
+    dtype: str
+    shape: tuple[Dim, ...]
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def broadcastable(self) -> tuple[bool, ...]:
+        """For each axis, whether its length is known to be 1."""
+        return tuple(d.const == 1 for d in self.shape)
+
+    def __str__(self) -> str:
+        return f"{self.dtype}({', '.join('?' if d.const is None else str(d.const) for d in self.shape)})"
+
+
+class Condition(NamedTuple):
+    """What the sizes of a call must fulfil: `left == right` (kind "eq") or `left <= right` (kind "le")."""
+    kind: str
+    left: Dim
+    right: Dim
+    message: str
+
+    def holds(self, left: int, right: int) -> bool:
+        """Whether the condition holds for these values."""
+        return left == right if self.kind == "eq" else left <= right
+
+
+def no_condition(inputs: tuple[Out, ...], **params: Any) -> list[Condition]:
+    """The conditions of an op that works for all sizes."""
+    return []
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """One row: everything that is known about one operation.  The row is the function that users call.
+
+    name: unique.  kind: "leaf", "elementwise", "reduce", "view" (an index map), "source" (values from indices), "gather", "scatter" or
+    "contract"; it chooses the lowering.  numpy: the meaning, on arrays of the input dtypes.  accept: turns the caller's
+    arguments into Outs of the dtypes that the op takes.  infer: the output types.  grad(g, y, *inputs, **params): one cotangent
+    per input, None where there is none.  c: the C spelling over {0}, {1}, ..., by dtype kind "f", "i", "u", "b" or "*".  domain: the
+    interval from which tests draw each float argument.  ulp: the error allowed over the oracle's, in units in the last place.
+    flags: "commutative", "expensive" (not to be recomputed), "smooth" (tests check finite differences), ...
+    """
+    name: str
+    kind: str
+    numpy: Callable[..., Any]
+    accept: Callable[..., tuple[tuple[Out, ...], dict[str, Any]]]
+    infer: Callable[..., tuple[TensorType, ...]]
+    grad: Callable[..., tuple[Out | None, ...]] | None = None
+    c: Mapping[str, str] = field(default_factory=dict)
+    domain: tuple[tuple[float, float], ...] = ()
+    ulp: float = 0.0
+    flags: frozenset[str] = frozenset()
+    requires: Callable[..., list[Condition]] = no_condition
+    doc: str = ""
+
+    def __call__(self, *args: Any, **params: Any) -> Out:
+        inputs, settled = self.accept(*args, **params)
+        return self.apply(inputs, tuple(sorted(settled.items())))
+
+    def apply(self, inputs: tuple[Out, ...], params: Params = (), sources: frozenset[Source] | None = None) -> Out:
+        """The node of this op on inputs that have the right dtypes already."""
+        settings = dict(params)
+        for condition in self.requires(inputs, **settings):
+            left, right = condition.left.const, condition.right.const
+            if left is not None and right is not None and not condition.holds(left, right):
+                raise ShapeError(condition.message.format(left=left, right=right) + at(here()))
+        return Out(Node(self, params, inputs, self.infer(inputs, **settings), sources or frozenset((here(),))))
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    @property
+    def __name__(self) -> str:
+        return self.name
+
+
+class Node:
+    """An op applied to inputs: immutable, with identity, the types of its outputs and the user's lines that made it."""
+    __slots__ = ("op", "params", "inputs", "outs", "sources", "uid", "name", "__weakref__")
+
+    def __init__(self, op: Op, params: Params, inputs: tuple[Out, ...], outs: tuple[TensorType, ...], sources: frozenset[Source],
+                 name: str | None = None) -> None:
+        self.op, self.params, self.inputs, self.outs, self.sources = op, params, inputs, outs, sources
+        self.uid = next(_uids)
+        self.name = name
+
+    def param(self, name: str) -> Any:
+        """The value of one parameter."""
+        return dict(self.params)[name]
+
+    @property
+    def source(self) -> Source | None:
+        """The first of the user's lines, for messages."""
+        return min(self.sources) if self.sources else None
+
+    def __repr__(self) -> str:
+        return f"<node {self.op.name}>"
+
+
+OPERATORS: dict[str, Callable[..., Any]] = {}
+"""What the operators and methods of Out call, by name; filled once by `exprgraph/__init__`, which knows all op tables."""
+
+
+def _method(name: str) -> Any:
+    def call(self: Out, *args: Any, **keywords: Any) -> Any:
+        return OPERATORS[name](self, *args, **keywords)
+    call.__name__ = name
+    call.__doc__ = f"`exprgraph.{name}` with this tensor as the first argument."
+    return call
+
+
+def _reflected(name: str) -> Any:
+    def call(self: Out, other: Any) -> Any:
+        return OPERATORS[name](other, self)
+    call.__name__ = name
+    return call
+
+
+class Out:
+    """One output of a node: a symbolic tensor.
+
+    Operators are elementwise as in NumPy, `==` too; identity is `is`, and the hash is that of identity, so that Outs are keys of
+    dicts.  An Out has no value: `if x:` raises.
+    """
+    __slots__ = ("node", "index", "type", "_name", "tag", "__weakref__")
+    __array_priority__ = 1000
+    __array_ufunc__ = None
+
+    def __init__(self, node: Node, index: int = 0, name: str | None = None) -> None:
+        self.node, self.index, self._name = node, index, name
+        self.type = node.outs[index]
+
+    @property
+    def name(self) -> str | None:
+        """The name that the user gave, for messages, calls by keyword and pictures."""
+        return self._name if self._name is not None else self.node.name
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        self._name = name
+
+    @property
+    def dtype(self) -> str:
+        """The dtype's name."""
+        return self.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.type.shape)
+
+    @property
+    def broadcastable(self) -> tuple[bool, ...]:
+        """For each axis, whether its length is known to be 1."""
+        return self.type.broadcastable
+
+    @property
+    def owner(self) -> Node | None:
+        """The node that computes this tensor; None for inputs, constants and shared variables."""
+        return None if self.node.op.kind == "leaf" else self.node
+
+    @property
+    def shape(self) -> Any:
+        """The sizes: a tuple of int64 scalars, which becomes a vector where a tensor is asked for."""
+        return OPERATORS["shape"](self)
+
+    @property
+    def size(self) -> Any:
+        """The number of elements, an int64 scalar."""
+        return OPERATORS["size"](self)
+
+    @property
+    def T(self) -> Any:
+        """The tensor with its axes reversed."""
+        return OPERATORS["transpose"](self)
+
+    __hash__ = object.__hash__
+    __add__, __sub__, __mul__, __truediv__ = _method("add"), _method("sub"), _method("mul"), _method("true_div")
+    __floordiv__, __mod__, __pow__, __matmul__ = _method("int_div"), _method("mod"), _method("pow"), _method("matmul")
+    __radd__, __rsub__, __rmul__, __rtruediv__ = _reflected("add"), _reflected("sub"), _reflected("mul"), _reflected("true_div")
+    __rfloordiv__, __rmod__, __rpow__, __rmatmul__ = (_reflected("int_div"), _reflected("mod"), _reflected("pow"),
+                                                      _reflected("matmul"))
+    __and__, __or__, __xor__, __lshift__, __rshift__ = (_method("and_"), _method("or_"), _method("xor"), _method("left_shift"),
+                                                        _method("right_shift"))
+    __rand__, __ror__, __rxor__, __rlshift__, __rrshift__ = (_reflected("and_"), _reflected("or_"), _reflected("xor"),
+                                                             _reflected("left_shift"), _reflected("right_shift"))
+    __lt__, __le__, __gt__, __ge__ = _method("lt"), _method("le"), _method("gt"), _method("ge")
+    __eq__, __ne__ = _method("eq"), _method("neq")
+    __neg__, __pos__, __abs__, __invert__ = _method("neg"), _method("identity"), _method("abs"), _method("invert")
+    __divmod__, __rdivmod__ = _method("divmod"), _reflected("divmod")
+    __getitem__ = _method("getitem")
+
+    sum, prod, mean, var, std = _method("sum"), _method("prod"), _method("mean"), _method("var"), _method("std")
+    max, min, argmax, argmin, ptp = _method("max"), _method("min"), _method("argmax"), _method("argmin"), _method("ptp")
+    any, all, norm, trace = _method("any"), _method("all"), _method("norm"), _method("trace")
+    max_and_argmax = _method("max_and_argmax")
+    reshape, flatten, ravel, transpose = _method("reshape"), _method("flatten"), _method("ravel"), _method("transpose")
+    dimshuffle, swapaxes, squeeze, expand_dims = _method("dimshuffle"), _method("swapaxes"), _method("squeeze"), _method("expand_dims")
+    broadcast_to, take, dot, astype = _method("broadcast_to"), _method("take"), _method("dot"), _method("cast")
+    cast, clip, round, fill = _method("cast"), _method("clip"), _method("round"), _method("fill")
+    copy, eval, repeat = _method("identity"), _method("eval"), _method("repeat")
+    zeros_like, ones_like, diagonal = _method("zeros_like"), _method("ones_like"), _method("diagonal")
+
+    def __bool__(self) -> bool:
+        raise UseError("a symbol has no truth value while the graph is built: write where(condition, a, b) for a choice, "
+                       f"`x is y` for identity{at(here())}")
+
+    def __len__(self) -> int:
+        raise UseError(f"len() of a symbol is not known while the graph is built: write x.shape[0]{at(here())}")
+
+    def __iter__(self) -> Iterator[Out]:
+        length = self.type.shape[0].const if self.type.shape else None
+        if length is None:
+            raise UseError(f"iteration over a symbol of unknown length: index it, or give tensor(..., shape=) a known length{at(here())}")
+        return iter([self[i] for i in range(length)])
+
+    def __contains__(self, item: object) -> bool:
+        raise UseError(f"`in` has no meaning for a symbol: write any(eq(x, value)){at(here())}")
+
+    def __setitem__(self, key: object, value: object) -> None:
+        raise UseError(f"symbols cannot be assigned to: build a new tensor, e.g. where(condition, value, x){at(here())}")
+
+    def __float__(self) -> float:
+        raise UseError(f"a symbol has no value while the graph is built: compile it and call the function{at(here())}")
+
+    __int__ = __index__ = __complex__ = __float__
+
+    def __repr__(self) -> str:
+        return f"<{self.name or self.node.op.name}: {self.type}>"
+
+
+class Graph(NamedTuple):
+    """Inputs and the outputs that are computed from them."""
+    inputs: tuple[Out, ...]
+    outputs: tuple[Out, ...]
+
+
+def _leaf_accept(*args: Any, **params: Any) -> tuple[tuple[Out, ...], dict[str, Any]]:
+    raise TypeError("inputs, constants and shared variables are made by input_like, constant and shared")
+
+
+def _leaf_infer(inputs: tuple[Out, ...], **params: Any) -> tuple[TensorType, ...]:
+    raise TypeError("the type of a leaf is given when it is made")
+
+
+def _leaf(name: str, numpy: Callable[..., Any]) -> Op:
+    return Op(name, "leaf", numpy, _leaf_accept, _leaf_infer)
+
+
+def _constant_value(dtype: str, shape: tuple[int, ...], data: bytes) -> np.ndarray[Any, Any]:
+    return np.frombuffer(data, np.dtype(dtype)).reshape(shape)
+
+
+INPUT = _leaf("input", lambda **params: None)
+SHARED = _leaf("shared", lambda **params: None)
+CONSTANT = _leaf("constant", _constant_value)
+
+
+def leaf(op: Op, dtype: str, shape: tuple[int | None, ...], name: str | None = None) -> Node:
+    """A new input or shared node; each axis of unknown length becomes a Size atom of its own."""
+    node = Node(op, (), (), (), frozenset((here(),)), name)
+    dims = tuple(of_atom(Size(node, i)) if n is None else constant(n) for i, n in enumerate(shape))
+    node.outs = (TensorType(dtype, dims),)
+    return node
+
+
+def make_constant(value: Any, dtype: str | None = None) -> Out:
+    """A constant tensor from an array, a number or a nested list."""
+    array = np.asarray(value) if dtype is None else np.asarray(value).astype(dtype)
+    if dtype is None and dtypes.is_weak(value):
+        array = array.astype(dtypes.promote((), (value,)))
+    if isinstance(value, np.ma.MaskedArray):
+        raise DTypeError(f"a masked array would lose its mask: fill it first{at(here())}")
+    name = dtypes.canonical(array.dtype)
+    data = np.ascontiguousarray(array).astype(name, copy=False).tobytes()
+    params: Params = (("data", data), ("dtype", name), ("shape", array.shape))
+    kind = TensorType(name, tuple(constant(n) for n in array.shape))
+    return Out(Node(CONSTANT, params, (), (kind,), frozenset((here(),))))
+
+
+def constant_value(out: Out) -> np.ndarray[Any, Any] | None:
+    """The array of a constant (read-only), else None."""
+    return CONSTANT.numpy(**dict(out.node.params)) if out.node.op is CONSTANT else None
+
+
+def as_symbol(value: Any) -> Out:
+    """An Out as it is; a tuple or list that holds Outs becomes their stack; anything else a constant."""
+    if isinstance(value, Out):
+        return value
+    if isinstance(value, tuple | list) and any(isinstance(v, Out) for v in value):
+        stacked: Out = OPERATORS["stack"](list(value))
+        return stacked
+    return make_constant(value)

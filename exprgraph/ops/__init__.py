@@ -1,0 +1,1 @@
+"""The op tables: rows by theme."""

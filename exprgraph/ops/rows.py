@@ -1,0 +1,36 @@
+"""How a row is written: the constructors that op tables use."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from exprgraph import dtypes
+from exprgraph.node import Op, Out, TensorType
+from exprgraph.types import elementwise, like_first, same
+
+Grad = Callable[..., tuple[Out | None, ...]]
+ANY = (-3.0, 3.0)
+
+
+def row(name: str, numpy: Callable[..., Any], c: str | Mapping[str, str], grad: Grad | None = None, *, arity: int = 1,
+        takes: Sequence[str] = dtypes.ALL, compute: Callable[[str], str] = same,
+        infer: Callable[..., tuple[TensorType, ...]] = like_first, domain: Sequence[tuple[float, float]] = (),
+        ulp: float = 0.0, flags: str = "", doc: str = "") -> Op:
+    """An elementwise row.
+
+    c is the C spelling, a template for all dtypes or one per kind ("f", "i", "u", "b", or "*" for the rest).  In a template {0}, {1} are
+    the operands, {T} the C type of the operands, {U} an unsigned C type of at least 32 bits that holds it, {N} the dtype's short name
+    (i8 ... u64, f32, f64, b), {S} "f" for float32 and "" for float64.  Names that begin with eg_ are helper functions of
+    codegen/mathlib.py, those that begin with EG_ are macros of the dialect.
+    """
+    spelled = {"*": c} if isinstance(c, str) else dict(c)
+    return Op(name, "elementwise", numpy, elementwise(name, arity, takes, compute), infer, grad, spelled,
+              tuple(domain) or (ANY,) * arity, ulp, frozenset(flags.split()), doc=doc)
+
+
+def table(rows: Sequence[Op]) -> dict[str, Op]:
+    """Rows by name; two of one name are an error."""
+    found = {r.name: r for r in rows}
+    if len(found) != len(rows):
+        raise ValueError("two rows of one name: " + ", ".join(sorted(r.name for r in rows)))
+    return found

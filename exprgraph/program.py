@@ -1,0 +1,45 @@
+"""Program and the Backend protocol: what `compile` hands to a backend and what it gets back."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from exprgraph.node import Graph, Node
+
+Watch = Callable[[str, Graph, Graph], None]
+
+
+class Program(NamedTuple):
+    """A graph to build.
+
+    graph: after the GRAPH half of the pipeline; its outputs are the function's outputs and then the new values of shared variables.
+    leaves: INPUT and SHARED nodes in the order in which a call brings their values.  n_outputs: how many outputs go to the user; the
+    rest may stay on the device.  options: device, schedule, optimizer, real_rules, name, watch.
+    """
+    graph: Graph
+    leaves: tuple[Node, ...]
+    n_outputs: int
+    options: dict[str, Any]
+
+
+class Resident(Protocol):
+    """A value that stays where it was computed."""
+
+    def host(self) -> Any:
+        """The value as a read-only NumPy array."""
+
+
+class Executable(Protocol):
+    """A built program: called with one value per leaf, it returns one value per output of the graph."""
+
+    def __call__(self, values: Sequence[Any]) -> list[Any]:
+        """Run on NumPy arrays or Residents (right dtype and rank); outputs to the user are fresh NumPy arrays."""
+
+    def source(self) -> str:
+        """The text of every kernel built so far, with the user's lines."""
+
+    def why(self) -> str:
+        """Why the plans are as they are."""
+
+    def warm(self) -> None:
+        """Build everything that any later call can need."""

@@ -1,0 +1,1 @@
+"""The runtime: devices, memory, builds and launches; the only importer of pyopencl."""

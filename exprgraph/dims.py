@@ -13,37 +13,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from exprgraph.atoms import INTEGER as INTEGER
+from exprgraph.atoms import Size as Size
+from exprgraph.atoms import Stride as Stride
+from exprgraph.atoms import Value as Value
+
 INF = float("inf")
 Bounds = tuple[float, float]
-
-
-class Size(NamedTuple):
-    """The length of axis `axis` of the leaf `source` (an object with an integer `uid`); never negative."""
-    source: Any
-    axis: int
-
-    @property
-    def text(self) -> str:
-        return f"s{self.source.uid}.{self.axis}"
-
-
-class Stride(NamedTuple):
-    """The stride of axis `axis` of the leaf `source`, counted in elements; never negative."""
-    source: Any
-    axis: int
-
-    @property
-    def text(self) -> str:
-        return f"t{self.source.uid}.{self.axis}"
-
-
-class Value(NamedTuple):
-    """The value of an integer scalar input or integer scalar shared variable."""
-    source: Any
-
-    @property
-    def text(self) -> str:
-        return f"v{self.source.uid}"
 
 
 class Call(NamedTuple):
@@ -175,7 +151,8 @@ def bcast(left: Dim | int, right: Dim | int) -> Dim:
 
 def ceildiv(left: Dim | int, right: Dim | int) -> Dim:
     """The quotient rounded up."""
-    return -((-as_dim(left)) // right)
+    a, b = as_dim(left), as_dim(right)
+    return (a + b - 1) // b if (b.const or 0) > 0 else -(-a // b)
 
 
 def is_one(dim: Dim) -> Dim:
@@ -184,7 +161,14 @@ def is_one(dim: Dim) -> Dim:
 
 
 def bounds(dim: Dim) -> Bounds:
-    """The closed interval that provably holds the value, by interval arithmetic on the atoms."""
+    """A closed interval that provably holds the value: interval arithmetic on the atoms, then a short proof of its sign."""
+    low, high = _interval(dim)
+    if low < 0 < high:
+        low, high = (0.0 if _nonnegative(dim) else low), (0.0 if _nonnegative(-dim) else high)
+    return low, high
+
+
+def _interval(dim: Dim) -> Bounds:
     low = high = 0.0
     for monomial, coefficient in dim.terms:
         part: Bounds = (float(coefficient), float(coefficient))
@@ -192,6 +176,29 @@ def bounds(dim: Dim) -> Bounds:
             part = _times(part, _atom_bounds(atom))
         low, high = low + part[0], high + part[1]
     return low, high
+
+
+def _nonnegative(dim: Dim, depth: int = 4) -> bool:
+    """Whether dim >= 0 can be shown with at most `depth` replacements of an atom by what it is at worst."""
+    if _interval(dim)[0] >= 0:
+        return True
+    for monomial, coefficient in dim.terms if depth else ():
+        for atom in monomial:
+            if worst := _worst(dim, monomial, coefficient, atom):
+                return all(_nonnegative(case, depth - 1) for case in worst)
+    return False
+
+
+def _worst(dim: Dim, monomial: Monomial, coefficient: int, atom: Atom) -> list[Dim]:
+    if not isinstance(atom, Call):
+        return []
+    if atom.kind in ("min", "max", "bcast"):
+        return [substitute(dim, {atom.text: side}) for side in (atom.left, atom.right)]
+    divisor = atom.right.const or 0
+    if atom.kind != "floordiv" or divisor < 1 or len(monomial) > 1:
+        return []
+    rest = dim - of_atom(atom) * coefficient  # divisor * (a // divisor) lies in a - divisor + 1 .. a
+    return [rest * divisor + (atom.left - (divisor - 1 if coefficient > 0 else 0)) * coefficient]
 
 
 def _times(a: Bounds, b: Bounds) -> Bounds:
@@ -216,44 +223,35 @@ def _atom_bounds(atom: Atom) -> Bounds:
     return 0.0, max(ha, hb)
 
 
-def floordiv_int(left: int, right: int) -> int:
-    """Python's floor division, with 0 for a zero divisor."""
-    return left // right if right else 0
-
-
-def mod_int(left: int, right: int) -> int:
-    """Python's remainder, with 0 for a zero divisor."""
-    return left % right if right else 0
-
-
-def bcast_int(left: int, right: int) -> int:
-    """The size that broadcasting gives two sizes that fit together."""
-    return right if left == 1 else left
-
-
-INTEGER: dict[str, Callable[[int, int], int]] = {
-    "floordiv": floordiv_int, "mod": mod_int, "min": min, "max": max, "bcast": bcast_int}
-
-
 def _call(kind: str, left: Dim, right: Dim) -> Dim:
     a, b = left.const, right.const
     if a is not None and b is not None:
         return constant(INTEGER[kind](a, b))
     found = _SIMPLIFY[kind](left, right)
-    if found is not None:
-        return found
-    if kind in ("min", "max") and right.text < left.text:
+    return of_atom(Call(kind, left, right)) if found is None else found
+
+
+def _extreme(kind: str, left: Dim, right: Dim) -> Dim:
+    """min or max: one side where that is known, else flat, with the constants moved out of the side that is not constant."""
+    for a, b in ((left, right), (right, left)):
+        if _nonnegative(b - a):
+            return a if kind == "min" else b
+    for a, b in ((left, right), (right, left)):
+        for monomial, coefficient in a.terms:
+            inner = monomial[0] if len(monomial) == 1 and coefficient == 1 else None
+            if isinstance(inner, Call) and inner.kind == kind:
+                rest = a - of_atom(inner)
+                for p, q in ((inner.left + rest, inner.right + rest), (inner.right + rest, inner.left + rest)):
+                    if _nonnegative(b - q if kind == "max" else q - b):
+                        return _call(kind, p, b)
+    if left.const is not None or (right.const is None and (right - _offset(right)).text < (left - _offset(left)).text):
         left, right = right, left
-    return of_atom(Call(kind, left, right))
+    shift = _offset(left)
+    return of_atom(Call(kind, left - shift, right - shift)) + shift
 
 
-def _simplify_minmax(left: Dim, right: Dim, sign: int) -> Dim | None:
-    low, high = bounds(left - right)
-    if low >= 0:
-        return left if sign > 0 else right
-    if high <= 0:
-        return right if sign > 0 else left
-    return None
+def _offset(dim: Dim) -> int:
+    return next((c for m, c in dim.terms if not m), 0)
 
 
 def _simplify_bcast(left: Dim, right: Dim) -> Dim | None:
@@ -261,24 +259,53 @@ def _simplify_bcast(left: Dim, right: Dim) -> Dim | None:
         return left
     if left.const == 1:
         return right
-    return None
+    a, b = _operands(left), _operands(right)
+    return left if b <= a else right if a <= b else None
+
+
+def _operands(dim: Dim) -> set[str]:
+    """The texts of the sizes that were broadcast together to give this one."""
+    found: set[str] = set()
+    todo = [dim]
+    while todo:
+        atom = (top := todo.pop()).atom
+        if isinstance(atom, Call) and atom.kind == "bcast":
+            todo += [atom.left, atom.right]
+        else:
+            found.add(top.text)
+    return found
 
 
 def _simplify_floordiv(left: Dim, right: Dim) -> Dim | None:
-    if right.const == 1:
-        return left
-    if left.const == 0:
+    if right.const == 1 or left.const == 0:
         return left
     if len(right.terms) != 1:
         return None
     (divisor, scale), = right.terms
-    quotient: list[tuple[Monomial, int]] = []
+    whole, rest = _split(left, divisor, scale)
+    if not rest.terms:
+        return whole
+    if divisor or scale < 0:
+        return None
+    atom = rest.terms[-1][0][0] if len(rest.terms[-1][0]) == 1 and rest.terms[-1][1] == 1 else None
+    if isinstance(atom, Call) and atom.kind == "floordiv" and (inner := atom.right.const or 0) > 0:
+        return whole + _call("floordiv", atom.left + (rest - of_atom(atom)) * inner, constant(inner * scale))
+    return whole + _call("floordiv", rest, right) if whole.terms else None
+
+
+def _split(left: Dim, divisor: Monomial, scale: int) -> tuple[Dim, Dim]:
+    """left as divisor * scale * whole + rest; a constant is divided with remainder, other terms only where they divide exactly."""
+    whole: list[tuple[Monomial, int]] = []
+    rest: list[tuple[Monomial, int]] = []
     for monomial, coefficient in left.terms:
-        rest = _without(monomial, divisor)
-        if rest is None or coefficient % scale:
-            return None
-        quotient.append((rest, coefficient // scale))
-    return _normal(quotient)
+        kept = _without(monomial, divisor)
+        remainder = coefficient % scale
+        if kept is None or (remainder and monomial):
+            rest.append((monomial, coefficient))
+        else:
+            whole.append((kept, coefficient // scale))
+            rest.append((monomial, remainder))
+    return _normal(whole), _normal(rest)
 
 
 def _without(monomial: Monomial, divisor: Monomial) -> Monomial | None:
@@ -294,13 +321,18 @@ def _without(monomial: Monomial, divisor: Monomial) -> Monomial | None:
 def _simplify_mod(left: Dim, right: Dim) -> Dim | None:
     if right.const == 1 or left == right:
         return constant(0)
-    exact = _simplify_floordiv(left, right)
-    return constant(0) if exact is not None else None
+    if len(right.terms) != 1:
+        return None
+    (divisor, scale), = right.terms
+    whole, rest = _split(left, divisor, scale)
+    if not rest.terms:
+        return rest
+    return rest % right if whole.terms and not divisor and scale > 0 else None
 
 
 _SIMPLIFY: dict[str, Callable[[Dim, Dim], Dim | None]] = {
     "floordiv": _simplify_floordiv, "mod": _simplify_mod, "bcast": _simplify_bcast,
-    "min": lambda a, b: _simplify_minmax(a, b, -1), "max": lambda a, b: _simplify_minmax(a, b, 1)}
+    "min": lambda a, b: _extreme("min", a, b), "max": lambda a, b: _extreme("max", a, b)}
 
 
 def substitute(dim: Dim, facts: Mapping[str, Dim]) -> Dim:

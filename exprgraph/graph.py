@@ -43,19 +43,42 @@ def consumers(outputs: Iterable[Out]) -> dict[Node, list[Node]]:
 
 def rebuild(node: Node, inputs: Sequence[Out]) -> Out:
     """The first output of `node` on other inputs of the same dtypes; the node itself where nothing changed."""
-    if all(a is b or (a.node is b.node and a.index == b.index) for a, b in zip(node.inputs, inputs, strict=True)):
+    if unchanged(node, inputs):
         return Out(node)
     made = node.op.apply(tuple(inputs), node.params, node.sources)
-    made.name = node.name
+    made.node.name = node.name
     return made
 
 
+def reuse(node: Node, inputs: tuple[Out, ...]) -> Out:
+    """The node on equal inputs; unlike `graph.rebuild` it keeps the types that are known where those of the inputs stayed the same."""
+    if unchanged(node, inputs):
+        return Out(node)
+    if all(a.type == b.type for a, b in zip(node.inputs, inputs)):
+        return Out(Node(node.op, node.params, inputs, node.outs, node.sources, node.name))
+    return rebuild(node, inputs)
+
+
+def unchanged(node: Node, inputs: Sequence[Out]) -> bool:
+    """Whether these are the very inputs of the node."""
+    return all(a is b or (a.node is b.node and a.index == b.index) for a, b in zip(node.inputs, inputs, strict=True))
+
+
+def follow(out: Out, new: Mapping[Node, Out]) -> Out:
+    """What takes the place of `out` where `new` holds what takes the place of its node; the user's name stays."""
+    made = new[out.node]
+    name, index = out.name, out.index if len(out.node.outs) > 1 else made.index
+    if made.node is out.node and index == out.index:
+        return out
+    return made if index == made.index and (name is None or name == made.name) else Out(made.node, index, name)
+
+
 def transform(outputs: Sequence[Out], change: Callable[[Node, tuple[Out, ...]], Out]) -> tuple[Out, ...]:
-    """Rebuild a graph bottom up: `change(node, new inputs)` gives what takes the place of each node's output."""
+    """Rebuild a graph bottom up: `change(node, new inputs)` gives what takes the place of each node's (first) output."""
     new: dict[Node, Out] = {}
     for node in order(outputs):
-        new[node] = change(node, tuple(new[i.node] for i in node.inputs))
-    return tuple(new[o.node] for o in outputs)
+        new[node] = change(node, tuple(follow(i, new) for i in node.inputs))
+    return tuple(follow(o, new) for o in outputs)
 
 
 def replace(outputs: Sequence[Out], given: Mapping[Node, Out]) -> tuple[Out, ...]:

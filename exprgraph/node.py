@@ -35,16 +35,21 @@ class TensorType(NamedTuple):
         """For each axis, whether its length is known to be 1."""
         return tuple(d.const == 1 for d in self.shape)
 
+    def __call__(self, name: str | None = None) -> Out:
+        """A new input of this dtype, rank and known lengths."""
+        return Out(leaf(INPUT, self.dtype, tuple(d.const for d in self.shape), name))
+
     def __str__(self) -> str:
         return f"{self.dtype}({', '.join('?' if d.const is None else str(d.const) for d in self.shape)})"
 
 
 class Condition(NamedTuple):
-    """What the sizes of a call must fulfil: `left == right` (kind "eq") or `left <= right` (kind "le")."""
+    """What the sizes of a call must fulfil: `left == right` (kind "eq") or `left <= right` (kind "le"); else `error` is raised."""
     kind: str
     left: Dim
     right: Dim
     message: str
+    error: type[Exception] = ShapeError
 
     def holds(self, left: int, right: int) -> bool:
         """Whether the condition holds for these values."""
@@ -90,7 +95,7 @@ class Op:
         for condition in self.requires(inputs, **settings):
             left, right = condition.left.const, condition.right.const
             if left is not None and right is not None and not condition.holds(left, right):
-                raise ShapeError(condition.message.format(left=left, right=right) + at(here()))
+                raise condition.error(condition.message.format(left=left, right=right) + at(here()))
         return Out(Node(self, params, inputs, self.infer(inputs, **settings), sources or frozenset((here(),))))
 
     def __repr__(self) -> str:
@@ -150,6 +155,7 @@ class Out:
     dicts.  An Out has no value: `if x:` raises.
     """
     __slots__ = ("node", "index", "type", "_name", "tag", "__weakref__")
+    tag: Any
     __array_priority__ = 1000
     __array_ufunc__ = None
 

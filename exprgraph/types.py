@@ -35,6 +35,12 @@ def show_shape(shape: Sequence[Dim]) -> str:
     return "(" + ", ".join("?" if d.const is None else str(d.const) for d in shape) + ("," if len(shape) == 1 else "") + ")"
 
 
+def describe(out: Out) -> str:
+    """A tensor for the messages of Conditions, which are format templates: its name or op, and its shape."""
+    name = out.name or out.node.op.name
+    return name.replace("{", "{{").replace("}", "}}") + " " + show_shape(out.type.shape)
+
+
 def cast_to(value: Any, dtype: str) -> Out:
     """A value as an Out of the dtype; Python numbers and NumPy scalars become constants of it."""
     if not isinstance(value, Out) and (dtypes.is_weak(value) or isinstance(value, np.generic)):
@@ -106,7 +112,7 @@ def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:
 
 _FOLD: dict[str, Callable[[Dim, Dim], Dim]] = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "int_div": operator.floordiv, "mod": operator.mod,
-    "minimum": dims.minimum, "maximum": dims.maximum}
+    "minimum": dims.minimum, "maximum": dims.maximum, "bcast_size": dims.bcast}
 
 
 def _leaf_dim(out: Out) -> Dim | None:

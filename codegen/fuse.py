@@ -1,0 +1,288 @@
+"""Fusion: which nodes share a kernel.
+
+A node is a *root* if its value has to exist as a whole: outputs, reductions, operands of opaque steps, and results that several
+readers would otherwise compute again at some cost.  Each root is one `Task`; tasks that iterate over one space become one `Cluster`, one
+kernel.  A cluster has a level, and reads only clusters of lower levels, so no circle of kernels can arise; a task joins a cluster of its
+own level only if it reads the cluster's values at exactly the index at which they are made.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from codegen.inline import Index, Inliner, is_array_constant
+from codegen.kernel import Builder, Expr
+from codegen.target import Target
+from exprgraph.dims import Dim, constant, is_one
+from exprgraph.graph import order
+from exprgraph.node import CONSTANT, INPUT, SHARED, Node, Out
+
+CHEAP = 3
+"""Results of at most this many operations are computed again by each reader rather than kept in memory."""
+LARGEST = 300
+"""Operations after which a value is kept in memory, so that no kernel grows without bound."""
+LARGEST_CLUSTER = 1500
+"""Operations in one kernel; the time to compile a kernel grows faster than its size."""
+
+Place = tuple[int, ...]
+"""Where an index of an axis comes from: the sum of the loop variables at these positions; () is 0."""
+
+
+class Task(NamedTuple):
+    """One root: what is computed (node), how (kind "map", "reduce", "contract" or "scatter"), over which space.
+
+    space: the sizes of the loops.  inner: positions in space that a reduction sums away.  reads: places of the operand's axes
+    (of the node's own for a map).  writes: places of the node's own axes.
+    """
+    node: Node
+    kind: str
+    space: tuple[Dim, ...]
+    inner: Place
+    reads: tuple[Place, ...]
+    writes: tuple[Place, ...]
+    cost: int
+
+    @property
+    def outer(self) -> tuple[Dim, ...]:
+        """The sizes of the loops that remain after a reduction."""
+        return tuple(d for k, d in enumerate(self.space) if k not in self.inner)
+
+
+@dataclass
+class Cluster:
+    """Tasks that share a kernel: loops over `space`, of which the positions `inner` are reduced."""
+    level: int
+    space: tuple[Dim, ...]
+    inner: Place
+    kind: str
+    tasks: list[Task] = field(default_factory=list)
+    cost: int = 0
+
+    @property
+    def outer(self) -> Place:
+        """The positions of the loops that are not reduced."""
+        return tuple(k for k in range(len(self.space)) if k not in self.inner)
+
+    def positions(self, task: Task) -> Place | None:
+        """Which of the cluster's loops are the task's loops, None if the task does not iterate over them."""
+        if task.kind == "reduce":
+            fits = task.space == self.space and (task.inner == self.inner or not self.inner)
+            return tuple(range(len(self.space))) if fits else None
+        if task.space == self.space:
+            return tuple(range(len(self.space)))
+        return self.outer if self.inner and task.space == tuple(self.space[k] for k in self.outer) else None
+
+
+def variables(b: Builder, positions: Place) -> tuple[Expr, ...]:
+    """The loop variables of some positions of a cluster's space."""
+    return tuple(b.var(f"i{k}") for k in positions)
+
+
+def placed(b: Builder, places: Sequence[Place], loops: Sequence[Expr]) -> Index:
+    """An index from the places of its axes."""
+    found = []
+    for place in places:
+        total = b.index(0)
+        for k in place:
+            total = b.add(total, loops[k])
+        found.append(total)
+    return tuple(found)
+
+
+def _places(shape: Iterable[Dim]) -> tuple[tuple[Place, ...], tuple[Dim, ...]]:
+    """Each axis that is not known to be 1 gets a loop of its own."""
+    places: list[Place] = []
+    space: list[Dim] = []
+    for dim in shape:
+        places.append(() if dim.const == 1 else (len(space),))
+        if dim.const != 1:
+            space.append(dim)
+    return tuple(places), tuple(space)
+
+
+def make_task(node: Node, cost: int = 1) -> Task:
+    """The task of a root."""
+    if node.op.name == "sum_to":
+        return _sum_to_task(node, cost)
+    shape = node.outs[0].shape
+    if node.op.kind != "reduce":
+        places, space = _places(shape)
+        kind = node.op.kind if node.op.kind in ("contract", "scatter") else "map"
+        return Task(node, kind, space, (), places, places, cost)
+    axes = node.param("axis")
+    reads, space = _places(node.inputs[0].type.shape)
+    inner = tuple(k for a in axes for k in reads[a])
+    kept = [() if a in axes else p for a, p in enumerate(reads) if node.param("keepdims") or a not in axes]
+    return Task(node, "reduce", space, inner, reads, tuple(kept), cost)
+
+
+def _sum_to_task(node: Node, cost: int) -> Task:
+    """Summing to a shape: an axis that only a call can decide gets two loops, of which one has length 1."""
+    of, shape = node.inputs[0].type.shape, node.outs[0].shape
+    writes, space_out = _places(shape)
+    space, inner, reads = list(space_out), [], []
+    for axis, dim in enumerate(of):
+        own = axis - (len(of) - len(shape))
+        place: Place = writes[own] if own >= 0 else ()
+        if dim.const != 1 and not (own >= 0 and shape[own] == dim):
+            extent = dim if own < 0 or shape[own].const == 1 else constant(1) + (dim - 1) * is_one(shape[own])
+            inner.append(len(space))
+            place = (*place, len(space))
+            space.append(extent)
+        reads.append(place)
+    return Task(node, "reduce", tuple(space), tuple(inner), tuple(reads), writes, cost)
+
+
+class Roots(NamedTuple):
+    """Which nodes are computed as wholes, in order, and what each costs (operations inlined into it)."""
+    nodes: tuple[Node, ...]
+    cost: dict[Node, int]
+
+
+def _readers(nodes: Sequence[Node]) -> dict[Node, set[Node]]:
+    found: dict[Node, set[Node]] = {n: set() for n in nodes}
+    for node in nodes:
+        for i in node.inputs:
+            found[i.node].add(node)
+    return found
+
+
+def _sizes_only(node: Node) -> bool:
+    return node.op.name in ("size", "bcast_size") or node.op.kind == "leaf"
+
+
+def find_roots(outputs: Sequence[Out], target: Target, viewable: set[Node]) -> Roots:
+    """Walk the graph once and decide for each node whether it is a root.  `viewable`: operands that an opaque step reads in place."""
+    nodes = order(outputs)
+    readers = _readers(nodes)
+    forced = {o.node for o in outputs}
+    for node in nodes:
+        if node.op.kind in ("contract", "scatter"):
+            forced |= {i.node for i in node.inputs if i.node not in viewable and i.ndim}
+    found: list[Node] = []
+    cost: dict[Node, int] = {}
+    arguments: dict[Node, int] = {}
+    widest = max(4, min(64, (target.argument_bytes // 8) // 4))
+    roots: set[Node] = set()
+    for node in nodes:
+        if node.op in (INPUT, SHARED, CONSTANT) or _sizes_only(node):
+            cost[node], arguments[node] = 0, int(node.op is not CONSTANT or is_array_constant(node))
+            continue
+        below = {i.node for i in node.inputs}
+        cost[node] = 1 + sum(cost[n] for n in below if n not in roots)
+        arguments[node] = sum(1 if n in roots else arguments[n] for n in below)
+        if node in forced or _is_root(node, cost[node], len(readers[node])) or arguments[node] > widest:
+            roots.add(node)
+            found.append(node)
+    return Roots(tuple(found), cost)
+
+
+def _is_root(node: Node, cost: int, readers: int) -> bool:
+    if node.op.kind in ("reduce", "contract", "scatter"):
+        return True
+    expensive = "expensive" in node.op.flags or cost > CHEAP
+    return cost > LARGEST or (readers > 1 and expensive and node.outs[0].ndim > 0)
+
+
+def fuse(outputs: Sequence[Out], target: Target, viewable: set[Node]) -> tuple[list[Cluster], set[Node]]:
+    """The clusters of a graph in an order in which they can run, and the roots that other clusters than their own read."""
+    roots = find_roots(outputs, target, viewable)
+    fusion = _Fusion(frozenset(roots.nodes), target)
+    for node in roots.nodes:
+        fusion.place(make_task(node, roots.cost[node]))
+    return sorted(fusion.clusters, key=lambda c: c.level), fusion.crossing
+
+
+class _Fusion:
+    """The state of one run of `fuse`."""
+
+    def __init__(self, roots: frozenset[Node], target: Target) -> None:
+        self.roots, self.target, self.builder = roots, target, Builder()
+        self.clusters: list[Cluster] = []
+        self.home: dict[Node, Cluster] = {}
+        self.task: dict[Node, Task] = {}
+        self.crossing: set[Node] = set()
+        self.by_space: dict[tuple[int, tuple[Dim, ...]], list[Cluster]] = {}
+
+    def place(self, task: Task) -> None:
+        """Put a task into a cluster: one it can join, else a new one."""
+        reads = self.reads(task, tuple(range(len(task.space))))
+        below = [self.home[n] for n, _ in reads]
+        level = max((c.level for c in below), default=0)
+        cluster = next((c for c in self._candidates(task, below, level) if self._joins(task, c)), None)
+        if cluster is None:
+            level = level + 1 if below else 0
+            cluster = Cluster(level, task.space, task.inner, task.kind)
+            self.clusters.append(cluster)
+            self.by_space.setdefault((level, task.space), []).append(cluster)
+        if task.kind == "reduce" and not cluster.inner:
+            cluster.inner = task.inner
+        cluster.tasks.append(task)
+        cluster.cost += task.cost
+        self.home[task.node], self.task[task.node] = cluster, task
+        self.crossing |= {n for n, _ in reads if self.home[n] is not cluster}
+
+    def reads(self, task: Task, positions: Place) -> set[tuple[Node, Index]]:
+        """The roots that a task reads, each with the index at which it does, in the loop variables of `positions`."""
+        b = self.builder
+        found: set[tuple[Node, Index]] = set()
+
+        def memory(node: Node, index: Index) -> Expr | None:
+            if node.op in (INPUT, SHARED) or is_array_constant(node):
+                return b.var(f"m{node.uid}", node.outs[0].dtype)
+            if node in self.roots and node is not task.node:
+                found.add((node, index))
+                return b.make("op", node.outs[0].dtype, index, f"root{node.uid}")
+            return None
+        inliner = Inliner(b, memory)
+        for out, index in operands(task, b, variables(b, positions)):
+            inliner.value(out, index)
+        return found
+
+    def _candidates(self, task: Task, below: Sequence[Cluster], level: int) -> Iterator[Cluster]:
+        yield from {id(c): c for c in below if c.level == level}.values()
+        yield from self.by_space.get((level, task.space), ())
+
+    def _joins(self, task: Task, cluster: Cluster) -> bool:
+        positions = cluster.positions(task)
+        if positions is None or cluster.cost + task.cost > LARGEST_CLUSTER or not self._kinds_fit(task, cluster):
+            return False
+        inside = False
+        for node, index in self.reads(task, positions):
+            home = self.home[node]
+            if home.level > cluster.level or (home.level == cluster.level and home is not cluster):
+                return False
+            if home is cluster:
+                inside = True
+                if index != self._written(self.task[node], cluster):
+                    return False
+        return (inside or cluster.kind != "contract") and self._stays_parallel(task, cluster, inside)
+
+    def _stays_parallel(self, task: Task, cluster: Cluster, inside: bool) -> bool:
+        """A reduction over everything is split over work-items, which leaves no place for a second pass in the same kernel."""
+        if task.kind == "map" and task.space != cluster.space or not task.space:
+            return True
+        inner = task.inner if task.kind == "reduce" else cluster.inner
+        if len(inner) < len(cluster.space) or cluster.kind == "contract":
+            return True
+        return task.kind == "reduce" and not inside and all(t.kind == "reduce" or not t.space for t in cluster.tasks)
+
+    def _kinds_fit(self, task: Task, cluster: Cluster) -> bool:
+        if cluster.kind == "contract":
+            return task.kind == "map" and not self.target.host_shared
+        return cluster.kind != "scatter" and task.kind in ("map", "reduce")
+
+    def _written(self, task: Task, cluster: Cluster) -> Index:
+        positions = cluster.positions(task)
+        assert positions is not None
+        return placed(self.builder, task.writes, variables(self.builder, positions))
+
+
+def operands(task: Task, b: Builder, loops: Sequence[Expr]) -> list[tuple[Out, Index]]:
+    """What a task reads, each with its index: the node itself for a map, the operand for a reduction, nothing for opaque tasks."""
+    if task.kind == "map":
+        return [(Out(task.node), placed(b, task.reads, loops))]
+    if task.kind == "reduce":
+        return [(task.node.inputs[0], placed(b, task.reads, loops))]
+    return [(i, tuple(b.var(f"a{k}_{n}") for k in range(i.ndim))) for n, i in enumerate(task.node.inputs) if i.ndim]

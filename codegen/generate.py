@@ -1,0 +1,161 @@
+"""Generation on one screen: graph -> (resolve, rules) -> clusters -> trees -> schedules -> the steps of a plan."""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from codegen.fuse import Cluster, fuse
+from codegen.kernel import Builder, Kernel, Stmt, dims_of, geometry
+from codegen.lower.mapreduce import Lowering, map_reduce
+from codegen.lower.product import contraction_kernel, host_product, viewable
+from codegen.lower.scatter import atomic_possible, scatter_atomic, scatter_owned, scatter_zeros
+from codegen.memory import Memory
+from codegen.opencl import kernel_source
+from codegen.plan import Branch, Check, Commit, Launch, Operand, Plan, Requirement, Step
+from codegen.schedule import schedule, split
+from codegen.target import Target
+from exprgraph import passes
+from exprgraph.config import config
+from exprgraph.dims import Dim, constant, minimum, product
+from exprgraph.errors import DeviceError, Source, at
+from exprgraph.graph import order
+from exprgraph.node import CONSTANT, INPUT, SHARED, Graph, Node, Out
+from exprgraph.ops.table import ROWS
+from exprgraph.pairs import Pair, facts, pairs
+
+LONG_REDUCTION = 1 << 16
+"""Elements from which on a reduction with few rows is split over work-items."""
+
+
+@lru_cache(maxsize=64)
+def _pairs(graph: Graph) -> tuple[Pair, ...]:
+    return tuple(pairs(graph))
+
+
+def uncertain(graph: Graph) -> tuple[Pair, ...]:
+    """The pairs of sizes whose relation a call has to decide."""
+    return _pairs(graph)
+
+
+def requirements(graph: Graph) -> tuple[Requirement, ...]:
+    """The conditions that the sizes of a call must fulfil."""
+    found: dict[tuple[str, str, str], Requirement] = {}
+    for node in order(graph.outputs):
+        for c in node.op.requires(node.inputs, **dict(node.params)):
+            if c.left.const is None or c.right.const is None:
+                found.setdefault((c.kind, c.left.text, c.right.text), Requirement(c, node.source))
+    return tuple(found.values())
+
+
+def generate(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | None, layouts: Sequence[str], wide: bool, target: Target,
+             name: str = "", options: Mapping[str, Any] | None = None) -> Plan:
+    """The plan for one key.
+
+    outcomes: how each pair of `uncertain(graph)` relates, None for the general plan.  layouts: by leaf "C" (no gaps), "S" (innermost
+    stride 1) or "T" (any strides).  wide: 64-bit indices.  DeviceError for float64 on a device without it.
+    """
+    known = facts(uncertain(graph), outcomes) if outcomes is not None else {}
+    resolved = passes.run_plan(Graph(tuple(Out(n) for n in leaves), graph.outputs), known, dict(options or {}))
+    check_doubles(resolved, target)
+    outputs = own_outputs(resolved.outputs)
+    return _Generator(resolved, outputs, layouts, wide, target).plan()
+
+
+def check_doubles(graph: Graph, target: Target) -> None:
+    """Refuse float64 on a device that has none, before anything runs."""
+    for node in order(graph.outputs) if not target.fp64 else ():
+        if node.outs[0].dtype == "float64":
+            raise DeviceError(f"{target.name} has no float64, which {node.op.name} needs: use float32 or another device{at(node.source)}")
+
+
+def own_outputs(outputs: Sequence[Out]) -> tuple[Out, ...]:
+    """The outputs with a copy made of each that is a leaf, a constant or the same as an earlier one: results never share memory."""
+    seen: set[Node] = set()
+    found = []
+    for out in outputs:
+        own = Out(out.node)
+        if out.node in seen or out.node.op in (INPUT, SHARED, CONSTANT):
+            own = ROWS["identity"].apply((own,), (), out.node.sources)
+        seen.add(own.node)
+        found.append(own)
+    return tuple(found)
+
+
+class _Generator:
+    """The state of generating one plan."""
+
+    def __init__(self, graph: Graph, outputs: tuple[Out, ...], layouts: Sequence[str], wide: bool, target: Target) -> None:
+        self.outputs, self.wide, self.target, self.b = outputs, wide, target, Builder()
+        views = viewable(outputs, target)
+        self.clusters, crossing = fuse(outputs, target, views)
+        self.memory = Memory([i.node for i in graph.inputs], layouts, outputs, crossing)
+        self.notes: list[str] = []
+        self.env = Lowering(self.b, lambda n, i: self.memory.load(self.b, n, i), lambda n, i: self.memory.address(self.b, n, i),
+                            self.memory.store, self.memory.site)
+
+    def plan(self) -> Plan:
+        """All steps, then the check of faults, then the commit."""
+        steps: list[Step] = []
+        for cluster in self.clusters:
+            steps += self._steps(cluster)
+        if self.memory.sites:
+            steps.append(Check(tuple(self.memory.sites)))
+        steps.append(Commit())
+        results = tuple(Operand(self.memory.names[o.node], constant(0), o.type.shape, self.memory.strides(o.node)) for o in self.outputs)
+        return Plan(tuple(self.memory.buffers.values()), tuple(steps), results, tuple(self.notes))
+
+    def _steps(self, cluster: Cluster) -> list[Step]:
+        node = cluster.tasks[0].node
+        if cluster.kind == "contract" and self.target.host_shared:
+            return [host_product(node, self.env, self.memory)]
+        if cluster.kind == "contract":
+            kernel = contraction_kernel(cluster, self.env, self.target)
+            params, buffers = self.memory.take()
+            return [self._launch(cluster, kernel._replace(params=params, wide=self.wide), buffers)]
+        if cluster.kind == "scatter":
+            return self._scatter(cluster, node)
+        return self._variants(cluster, map_reduce(cluster, self.env))
+
+    def _scatter(self, cluster: Cluster, node: Node) -> list[Step]:
+        if self.target.schedule == "cpu" or config.deterministic or not atomic_possible(node):
+            return self._variants(cluster, scatter_owned(node, self.env, self.target.units))
+        zeros = self._variants(cluster, scatter_zeros(node, self.env))
+        return zeros + self._variants(cluster, scatter_atomic(node, self.env))
+
+    def _variants(self, cluster: Cluster, body: tuple[Stmt, ...]) -> list[Step]:
+        """The kernel as it is, and, for reductions, in two passes where few rows are long."""
+        params, buffers = self.memory.take()
+        kernel = Kernel("k", params, body, self.wide)
+        whole = self._launch(cluster, schedule(kernel, self.target), buffers)
+        outer, inner = product(cluster.space[k] for k in cluster.outer), product(cluster.space[k] for k in cluster.inner)
+        if not cluster.inner or (inner.const is not None and inner.const < LONG_REDUCTION):
+            return [whole]
+        both = split(kernel, self.target)
+        if both is None:
+            return [whole]
+        names = dict(zip((p.name for p in params), buffers))
+        for part in both:
+            names |= {p.name: self.memory.temporary(p) for p in part.params if p.name not in names}
+        parts: tuple[Step, ...] = tuple(self._launch(cluster, k, tuple(names[p.name] for p in k.params)) for k in both)
+        few = constant(1) - minimum(outer // (8 * self.target.units), 1)
+        return [Branch(few * minimum(inner // LONG_REDUCTION, 1), ((whole,), parts))]
+
+    def _launch(self, cluster: Cluster, kernel: Kernel, buffers: tuple[str, ...]) -> Launch:
+        """The launch of a scheduled kernel, named by its text, so that equal kernels are one."""
+        text = kernel_source(kernel, self.target.dialect)
+        named = kernel._replace(name=f"k_{hashlib.sha256(text.encode()).hexdigest()[:10]}")
+        work, local = geometry(kernel.body)
+        self.notes.append(f"{named.name}: {describe(cluster)}")
+        grid: tuple[Dim, ...] = tuple(g.value if isinstance(g.value, Dim) else constant(g.value) for g in work)
+        return Launch(named, buffers, dims_of(kernel.body), grid, local)
+
+
+def describe(cluster: Cluster) -> str:
+    """What a kernel computes, for people: the ops at its roots, its space, and the user's lines."""
+    names = [t.node.op.name for t in cluster.tasks]
+    lines: set[Source] = set().union(*(t.node.sources for t in cluster.tasks))
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    space = " x ".join(map(repr, cluster.space)) or "1"
+    return f"{shown} over {space} from {', '.join(str(s) for s in sorted(lines)[:4])}"

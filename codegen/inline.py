@@ -1,0 +1,324 @@
+"""Inlining: the value of a node at an index, as one scalar expression over the memory that a kernel reads.
+
+Views, gathers and creation ops vanish here into index expressions.  Every node kind has one visitor, a generator that asks for the
+values it needs by yielding `(out, index)` and returns an expression; one loop drives them all, so no depth of graph recurses.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from codegen.kernel import INDEX, Builder, Expr
+from codegen.plan import Site
+from exprgraph.dims import Dim, constant, maximum, minimum, product
+from exprgraph.node import Node, Out, constant_value
+from exprgraph.types import size_dim, size_dims
+
+Index = tuple[Expr, ...]
+Visit = Generator[tuple[Out, Index], Expr, Expr]
+Memory = Callable[[Node, Index], Expr | None]
+
+
+class Fault(NamedTuple):
+    """A condition under which an index is outside its axis, with what to report."""
+    condition: Expr
+    at: Expr
+    size: Expr
+    site: Site
+
+
+class Inliner:
+    """Expressions for the nodes of one kernel.
+
+    memory(node, index) gives the expression that reads a node which the kernel finds in memory or in an accumulator, and None for one
+    that is to be computed.  faults collects the checks that the values asked for so far need.
+    """
+
+    def __init__(self, builder: Builder, memory: Memory) -> None:
+        self.b = builder
+        self.memory = memory
+        self.faults: dict[Fault, None] = {}
+        self._done: dict[tuple[Node, Index], Expr] = {}
+
+    def value(self, out: Out, index: Index) -> Expr:
+        """The element of `out` at `index` (one index per axis)."""
+        stack: list[tuple[tuple[Node, Index], Visit]] = []
+        request: tuple[Out, Index] | None = (out, index)
+        answer: Expr | None = None
+        while True:
+            if request is not None:
+                key = (request[0].node, request[1])
+                answer = self._known(key)
+                if answer is None:
+                    stack.append((key, VISITORS.get(key[0].op.name, _elementwise)(self, *key)))
+            if not stack:
+                assert answer is not None
+                return answer
+            request, answer = self._advance(stack, answer)
+
+    def _known(self, key: tuple[Node, Index]) -> Expr | None:
+        found = self._done.get(key)
+        if found is None:
+            found = self.memory(*key)
+            if found is None:
+                found = _scalar(self.b, *key)
+            if found is not None:
+                self._done[key] = found
+        return found
+
+    def _advance(self, stack: list[tuple[tuple[Node, Index], Visit]], answer: Expr | None) -> tuple[tuple[Out, Index] | None, Expr | None]:
+        key, visit = stack[-1]
+        try:
+            return visit.send(answer), None  # type: ignore[arg-type]  # None starts a fresh visitor
+        except StopIteration as end:
+            stack.pop()
+            self._done[key] = end.value
+            return None, end.value
+
+
+def _scalar(b: Builder, node: Node, index: Index) -> Expr | None:
+    """Values that need nothing else: scalar constants, sizes, indices."""
+    value = constant_value(Out(node))
+    if value is not None and value.size == 1:
+        return b.lit(value.reshape(()).item(), node.outs[0].dtype)
+    if node.op.name == "size":
+        return b.op("cast", "int64", b.index(node.inputs[0].type.shape[node.param("axis")]))
+    if node.op.name == "bcast_size":
+        return b.op("cast", "int64", b.index(size_dim(Out(node))))
+    if node.op.name == "iota":
+        dtype = node.outs[0].dtype
+        return b.op("cast", dtype, index[0])
+    return None
+
+
+def _elementwise(t: Inliner, node: Node, index: Index) -> Visit:
+    operands = []
+    for i in node.inputs:
+        operands.append((yield i, aligned(t.b, index, node.outs[0].shape, i.type.shape)))
+    return t.b.op(node.op.name, node.outs[0].dtype, *operands)
+
+
+def aligned(b: Builder, index: Index, shape: Sequence[Dim], of: Sequence[Dim]) -> Index:
+    """The index at which an operand of shape `of` is read where the result of shape `shape` is at `index`."""
+    skip = len(shape) - len(of)
+    return tuple(axis_index(b, index[skip + k], shape[skip + k], dim) for k, dim in enumerate(of))
+
+
+def axis_index(b: Builder, index: Expr, size: Dim, of: Dim) -> Expr:
+    """`index` where the sizes agree, 0 where the operand has size 1, and a product with 0 or 1 where only a call can tell."""
+    if of.const == 1:
+        return b.index(0)
+    return index if of == size else b.mul(index, b.index(minimum(maximum(of - 1, 0), 1)))
+
+
+def _dimshuffle(t: Inliner, node: Node, index: Index) -> Visit:
+    source = [t.b.index(0)] * node.inputs[0].ndim
+    for position, axis in enumerate(node.param("pattern")):
+        if axis >= 0:
+            source[axis] = index[position]
+    return (yield node.inputs[0], tuple(source))
+
+
+def _broadcast_to(t: Inliner, node: Node, index: Index) -> Visit:
+    x = node.inputs[0]
+    return (yield x, aligned(t.b, index, node.outs[0].shape, x.type.shape))
+
+
+def _reshape(t: Inliner, node: Node, index: Index) -> Visit:
+    x = node.inputs[0]
+    return (yield x, regroup(t.b, index, node.outs[0].shape, x.type.shape))
+
+
+def regroup(b: Builder, index: Index, shape: Sequence[Dim], of: Sequence[Dim]) -> Index:
+    """The index into shape `of` of the element that has `index` in `shape`, both in C order; axes that agree are untouched."""
+    found: list[Expr] = []
+    i = j = 0
+    while i < len(shape) or j < len(of):
+        stop_i, stop_j = _group(shape, of, i, j)
+        flat = linear(b, index[i:stop_i], shape[i:stop_i])
+        found += unravel(b, flat, of[j:stop_j])
+        i, j = stop_i, stop_j
+    return tuple(found)
+
+
+def _group(shape: Sequence[Dim], of: Sequence[Dim], i: int, j: int) -> tuple[int, int]:
+    """The end of the shortest run of axes, from i and j on, whose products provably agree."""
+    if i == len(shape) or j == len(of):
+        return len(shape), len(of)
+    left, right = {}, {}
+    stop_i, stop_j = i, j
+    while stop_i < len(shape) or stop_j < len(of):
+        if stop_i < len(shape):
+            stop_i += 1
+            left[product(shape[i:stop_i]).text] = stop_i
+        if stop_j < len(of):
+            stop_j += 1
+            right[product(of[j:stop_j]).text] = stop_j
+        common = [text for text in left if text in right]
+        if common:
+            return left[common[0]], right[common[0]]
+    return len(shape), len(of)
+
+
+def linear(b: Builder, index: Sequence[Expr], shape: Sequence[Dim]) -> Expr:
+    """The C-order position of an index in a shape."""
+    flat = b.index(0)
+    for i, dim in zip(index, shape):
+        flat = i if dim == 0 else _horner(b, flat, i, dim)
+    return flat
+
+
+def _horner(b: Builder, high: Expr, low: Expr, dim: Dim) -> Expr:
+    """high * dim + low, seeing through a quotient and remainder of one number by the same size."""
+    size = b.index(dim)
+    if high.kind == low.kind == "op" and (high.value, low.value) == ("int_div", "mod") and high.args == low.args == (low.args[0], size):
+        return low.args[0]
+    return b.add(b.mul(high, size), low)
+
+
+def unravel(b: Builder, flat: Expr, shape: Sequence[Dim]) -> list[Expr]:
+    """The index in a shape that has the C-order position `flat`; axes of size 1 get 0."""
+    found = [b.index(0)] * len(shape)
+    axes = [k for k, dim in enumerate(shape) if dim.const != 1]
+    for k in axes[:0:-1]:
+        found[k] = b.mod(flat, b.index(shape[k]))
+        flat = b.div(flat, b.index(shape[k]))
+    if axes:
+        found[axes[0]] = flat
+    return found
+
+
+def _subtensor(t: Inliner, node: Node, index: Index) -> Visit:
+    source = list(index)
+    for k, axis in enumerate(node.param("axes")):
+        start, step = size_dims(node.inputs[1 + 3 * k:3 + 3 * k])
+        source[axis] = t.b.add(t.b.mul(index[axis], t.b.index(step)), t.b.index(start))
+    return (yield node.inputs[0], tuple(source))
+
+
+def _place(t: Inliner, node: Node, index: Index) -> Visit:
+    b, g, axes = t.b, node.inputs[0], node.param("axes")
+    source, inside = list(index), None
+    for k, axis in enumerate(axes):
+        start, step = size_dims(node.inputs[1 + 2 * k:3 + 2 * k])
+        position, here = _unsliced(b, index[axis], start, step, g.type.shape[axis])
+        source[axis], inside = position, here if inside is None else b.both(inside, here)
+    value = yield g, tuple(source)
+    return value if inside is None else b.select(inside, value, b.lit(0, node.outs[0].dtype))
+
+
+def _unsliced(b: Builder, index: Expr, start: Dim, step: Dim, count: Dim) -> tuple[Expr, Expr]:
+    """The position in the slice that writes to `index`, clamped to the slice, and whether there is one.
+
+    A negative step runs from the other end, so that the division is of numbers that are not negative.
+    """
+    sign, back = _sign(step), maximum(count - 1, 0)
+    forward = minimum(sign + 1, 1)
+    low = start * forward + (start + back * step) * (1 - forward)
+    stride = maximum(step, -step)
+    offset = b.sub(index, b.index(low))
+    safe = b.op("maximum", INDEX, offset, b.index(0))
+    hit = b.least(b.div(safe, b.index(stride)), b.index(back))
+    exact = b.op("eq", "bool", b.mul(hit, b.index(stride)), offset)
+    some = b.less(b.index(0), b.index(count))
+    position = hit if forward.const == 1 else b.add(b.mul(hit, b.index(sign)), b.index(back * (1 - forward)))
+    return position, exact if count.const not in (None, 0) else b.both(some, exact)
+
+
+def _sign(step: Dim) -> Dim:
+    return maximum(minimum(step, 1), -1)
+
+
+def _concat(t: Inliner, node: Node, index: Index) -> Visit:
+    b, axis = t.b, node.param("axis")
+    begin = constant(0)
+    parts: list[tuple[Expr, Expr]] = []
+    for x in node.inputs:
+        size = x.type.shape[axis]
+        offset = b.sub(index[axis], b.index(begin))
+        inside = b.op("maximum", INDEX, b.least(offset, b.index(maximum(size - 1, 0))), b.index(0))
+        value = yield x, (*index[:axis], inside, *index[axis + 1:])
+        begin = begin + size
+        parts.append((b.less(index[axis], b.index(begin)), value))
+    chosen = parts[-1][1]
+    for before, value in parts[-2::-1]:
+        chosen = b.select(before, value, chosen)
+    return chosen
+
+
+def _wrapped(t: Inliner, node: Node, raw: Expr, size: Dim, axis: int) -> Expr:
+    """A user's index as a position: negative ones count from the end, those outside are clamped and reported."""
+    b = t.b
+    index, extent = b.op("cast", INDEX, raw), b.index(size)
+    moved = b.add(index, extent)
+    position = b.select(b.less(index, b.index(0)), moved, index)
+    low, high = b.less(position, b.index(0)), b.op("ge", "bool", position, extent)
+    message = f"index {{index}} is out of bounds for axis {axis} with size {{size}}"
+    t.faults[Fault(b.op("or_", "bool", low, high), index, extent, Site(message, node.source))] = None
+    top = b.index(maximum(size - 1, 0))
+    return b.op("maximum", INDEX, b.least(position, top), b.index(0))
+
+
+def _take(t: Inliner, node: Node, index: Index) -> Visit:
+    x, idx = node.inputs
+    axis = node.param("axis")
+    raw = yield idx, index[axis:axis + idx.ndim]
+    position = _wrapped(t, node, raw, x.type.shape[axis], axis)
+    return (yield x, (*index[:axis], position, *index[axis + idx.ndim:]))
+
+
+def _take_along(t: Inliner, node: Node, index: Index) -> Visit:
+    x, idx = node.inputs
+    axis = node.param("axis")
+    raw = yield idx, aligned(t.b, index, node.outs[0].shape, idx.type.shape)
+    position = _wrapped(t, node, raw, x.type.shape[axis], axis)
+    around = list(aligned(t.b, index, node.outs[0].shape, x.type.shape))
+    around[axis] = position
+    return (yield x, tuple(around))
+
+
+VISITORS: dict[str, Callable[[Inliner, Node, Index], Visit]] = {
+    "dimshuffle": _dimshuffle, "broadcast_to": _broadcast_to, "reshape": _reshape, "subtensor": _subtensor, "place": _place,
+    "concat": _concat, "take": _take, "take_along": _take_along}
+
+
+def affine(expr: Expr, variables: Sequence[Expr]) -> tuple[Dim, tuple[Dim, ...]] | None:
+    """The expression as offset + sum(coefficient * variable) with Dims, or None where it is not of that form."""
+    zero = constant(0)
+    done: dict[int, tuple[Dim, tuple[Dim, ...]] | None] = {}
+    todo = [expr]
+    while todo:
+        top = todo[-1]
+        waiting = [a for a in top.args if id(a) not in done]
+        if waiting and top.kind == "op":
+            todo += waiting
+            continue
+        todo.pop()
+        if top.kind in ("dim", "lit"):
+            done[id(top)] = (top.value if isinstance(top.value, Dim) else constant(top.value), (zero,) * len(variables))
+        elif top.kind == "var":
+            done[id(top)] = (zero, tuple(constant(int(v is top)) for v in variables)) if any(v is top for v in variables) else None
+        else:
+            done[id(top)] = _combine_affine(top, [done.get(id(a)) for a in top.args]) if top.kind == "op" else None
+    return done[id(expr)]
+
+
+def _combine_affine(top: Expr, parts: list[Any]) -> tuple[Dim, tuple[Dim, ...]] | None:
+    if any(p is None for p in parts) or top.value not in ("add", "sub", "mul"):
+        return None
+    (a, x), (c, y) = parts
+    if top.value == "add":
+        return a + c, tuple(p + q for p, q in zip(x, y))
+    if top.value == "sub":
+        return a - c, tuple(p - q for p, q in zip(x, y))
+    if all(p == 0 for p in y):
+        return a * c, tuple(p * c for p in x)
+    return (a * c, tuple(a * q for q in y)) if all(p == 0 for p in x) else None
+
+
+def is_array_constant(node: Node) -> bool:
+    """Whether a node is a constant that has to lie in memory."""
+    value = constant_value(Out(node))
+    return value is not None and np.size(value) != 1

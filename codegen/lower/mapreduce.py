@@ -1,0 +1,254 @@
+"""Map-reduce: a cluster of maps and reductions over one space becomes one unscheduled tree.
+
+Outer loops are "parallel".  Inside them, stage by stage: the accumulators of the stage's reductions, one "reduce" nest that feeds them
+all and stores the maps that are ready, then what a row needs only once.  Values of earlier stages are read from the accumulators.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from codegen.combine import COMBINES
+from codegen.fuse import Cluster, Task, operands, placed, variables
+from codegen.inline import Fault, Index, Inliner, linear
+from codegen.kernel import INDEX, Accumulate, Alloc, Builder, Expr, Flag, Let, Loop, Stmt, Store, exprs_of
+from codegen.plan import Site
+from exprgraph.dims import Dim, product
+from exprgraph.node import Node
+
+Address = Callable[[Node, Index], Expr]
+
+
+class Lowering(NamedTuple):
+    """What a lowering needs from the plan: a builder, how memory is read and written, the numbers of fault sites."""
+    builder: Builder
+    load: Callable[[Node, Index], Expr | None]
+    address: Address
+    buffer: Callable[[Node], str | None]
+    site: Callable[[Site], int]
+
+
+class _Row:
+    """The tree of one cluster while it grows."""
+
+    def __init__(self, cluster: Cluster, env: Lowering) -> None:
+        self.cluster, self.env, self.b = cluster, env, env.builder
+        self.loops = variables(self.b, tuple(range(len(cluster.space))))
+        self.inner = {self.loops[k] for k in cluster.inner}
+        self.accumulators: dict[Node, tuple[str, ...]] = {}
+        self.homes = {t.node: t for t in cluster.tasks}
+        self.inliner = Inliner(self.b, self._memory)
+        self.hoisted: dict[Expr, Expr] = {}
+
+    def _memory(self, node: Node, index: Index) -> Expr | None:
+        if node in self.accumulators:
+            name = self.accumulators[node][-1]
+            return self.b.load(name, node.outs[0].dtype, self.b.index(0))
+        return None if node in self.homes else self.env.load(node, index)
+
+    def loop_variables(self, task: Task) -> tuple[Expr, ...]:
+        """The cluster's loop variables that are the task's."""
+        positions = self.cluster.positions(task)
+        assert positions is not None
+        return tuple(self.loops[k] for k in positions)
+
+    def value(self, task: Task) -> Expr:
+        """The expression that a map stores or a reduction accumulates."""
+        (out, index), = operands(task, self.b, self.loop_variables(task))
+        return self.inliner.value(out, index)
+
+    def store(self, task: Task, value: Expr) -> list[Stmt]:
+        """The statement that keeps a task's result, none where nobody outside the kernel reads it."""
+        buffer = self.env.buffer(task.node)
+        if buffer is None:
+            return []
+        return [Store(buffer, self.env.address(task.node, placed(self.b, task.writes, self.loop_variables(task))), value)]
+
+    def checks(self) -> list[Stmt]:
+        """The fault checks that the values since the last call need."""
+        faults = list(self.inliner.faults)
+        self.inliner.faults.clear()
+        return [flag(self.env, f) for f in faults]
+
+    def hoist(self, exprs: Sequence[Expr]) -> tuple[list[Stmt], tuple[Expr, ...]]:
+        """Name the largest parts that no inner loop changes, so that they are computed once per row."""
+        return hoist(self.b, exprs, self.inner, self.hoisted)
+
+
+def flag(env: Lowering, fault: Fault) -> Flag:
+    """The statement that reports a fault."""
+    return Flag(fault.condition, env.site(fault.site), fault.at, fault.size)
+
+
+def stages(cluster: Cluster) -> dict[Node, int]:
+    """The pass over the inner axes in which each task is computed: after those of all reductions that it reads."""
+    found: dict[Node, int] = {}
+    homes = {t.node: t for t in cluster.tasks}
+    ready: dict[Node, int] = {}
+    for task in cluster.tasks:
+        todo = [i.node for i in task.node.inputs]
+        seen: set[Node] = set()
+        stage = 0
+        while todo:
+            node = todo.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            if node in homes:
+                stage = max(stage, ready[node])
+            else:
+                todo += [i.node for i in node.inputs]
+        found[task.node] = stage
+        ready[task.node] = stage + (task.kind == "reduce")
+    return found
+
+
+def map_reduce(cluster: Cluster, env: Lowering) -> tuple[Stmt, ...]:
+    """The unscheduled tree of a cluster of maps and reductions."""
+    row = _Row(cluster, env)
+    stage = stages(cluster)
+    inner_of = {t.node: t.kind == "reduce" or (bool(t.space == cluster.space) and bool(cluster.inner)) for t in cluster.tasks}
+    body: list[Stmt] = []
+    for number in range(max(stage.values()) + 1):
+        now = [t for t in cluster.tasks if stage[t.node] == number]
+        body += _row_level(row, [t for t in now if not inner_of[t.node]])
+        body += _inner_level(row, [t for t in now if inner_of[t.node]])
+    loops, extents = [row.loops[k] for k in cluster.outer], [cluster.space[k] for k in cluster.outer]
+    if not cluster.inner and len(loops) > 1:
+        flat = collapse(row.b, body, loops, linear(row.b, loops, extents))
+        if flat is not None:
+            return nest(row.b, "parallel", loops[:1], [product(extents)], flat)
+    return nest(row.b, "parallel", loops, extents, body)
+
+
+def collapse(b: Builder, body: Sequence[Stmt], loops: Sequence[Expr], flat: Expr) -> list[Stmt] | None:
+    """The body over one loop (the first variable) where it uses the loops only through their flat position, else None."""
+    exprs = [e for stmt in body for e in exprs_of(stmt)]
+    new: dict[Expr, Expr] = {}
+    for e in postorder(exprs, stop=flat):
+        if e is flat:
+            new[e] = loops[0]
+        elif e in loops:
+            return None
+        else:
+            new[e] = b.make(e.kind, e.dtype, tuple(new[a] for a in e.args), e.value)
+    return [_with(stmt, new) for stmt in body]
+
+
+def _with(stmt: Stmt, new: dict[Expr, Expr]) -> Stmt:
+    if isinstance(stmt, Store):
+        return Store(stmt.buffer, new[stmt.at], new[stmt.value])
+    assert isinstance(stmt, Flag), stmt
+    return Flag(new[stmt.condition], stmt.site, new[stmt.at], new[stmt.size])
+
+
+def _row_level(row: _Row, tasks: Sequence[Task]) -> list[Stmt]:
+    found: list[Stmt] = []
+    for task in tasks:
+        if row.env.buffer(task.node) is not None:
+            value = row.value(task)
+            found += row.checks() + row.store(task, value)
+    return found
+
+
+def _inner_level(row: _Row, tasks: Sequence[Task]) -> list[Stmt]:
+    wanted = [t for t in tasks if t.kind == "reduce" or row.env.buffer(t.node) is not None]
+    if not wanted:
+        return []
+    values = [row.value(t) for t in wanted]
+    checks = row.checks()
+    lets, values_ = row.hoist(values)
+    allocs: list[Stmt] = []
+    body: list[Stmt] = list(checks)
+    for task, value in zip(wanted, values_):
+        if task.kind == "reduce":
+            made, statement = _accumulate(row, task, value)
+            allocs += made
+            body.append(statement)
+        else:
+            body += row.store(task, value)
+    kind = "reduce" if any(t.kind == "reduce" for t in wanted) else "parallel"
+    loops = nest(row.b, kind, [row.loops[k] for k in row.cluster.inner], [row.cluster.space[k] for k in row.cluster.inner], body)
+    return [*lets, *allocs, *loops, *_results(row, [t for t in wanted if t.kind == "reduce"])]
+
+
+def _results(row: _Row, tasks: Sequence[Task]) -> list[Stmt]:
+    found: list[Stmt] = []
+    for task in tasks:
+        name = row.accumulators[task.node][-1]
+        found += row.store(task, row.b.load(name, task.node.outs[0].dtype, row.b.index(0)))
+    return found
+
+
+def combine_of(node: Node) -> str:
+    """The name of the combine of a reduction."""
+    return "sum" if node.op.name == "sum_to" else node.op.name
+
+
+def _accumulate(row: _Row, task: Task, value: Expr) -> tuple[list[Stmt], Accumulate]:
+    combine = COMBINES[combine_of(task.node)]
+    number = len(row.accumulators)
+    values = (value,) if combine.width == 1 else (value, _position(row, task))
+    dtypes = tuple(v.dtype for v in values)
+    names = tuple(f"a{number}_{k}" for k in range(combine.width))
+    starts = combine.identity(row.b, dtypes)
+    row.accumulators[task.node] = names
+    allocs: list[Stmt] = [Alloc(n, t, 1, "private", s) for n, t, s in zip(names, dtypes, starts)]
+    return allocs, Accumulate(names, row.b.index(0), combine_of(task.node), values)
+
+
+def _position(row: _Row, task: Task) -> Expr:
+    """The position in the flattened reduced axes, for argmax and argmin."""
+    flat = row.b.index(0)
+    for k in task.inner:
+        flat = row.b.add(row.b.mul(flat, row.b.index(task.space[k])), row.loops[k])
+    return row.b.op("cast", "int64", flat)
+
+
+def nest(b: Builder, kind: str, loops: Sequence[Expr], extents: Sequence[Dim], body: Sequence[Stmt]) -> tuple[Stmt, ...]:
+    """Loops of one kind around a body, the first one outermost."""
+    statements = tuple(body)
+    for var, extent in zip(reversed(loops), reversed(extents)):
+        statements = (Loop(kind, var.value, b.index(0), b.index(extent), b.index(1), statements),)
+    return statements
+
+
+def hoist(b: Builder, exprs: Sequence[Expr], inner: set[Expr], names: dict[Expr, Expr]) -> tuple[list[Stmt], tuple[Expr, ...]]:
+    """Lets for the largest operations and loads that depend on no variable of `inner`, and the expressions over those names."""
+    if not inner:
+        return [], tuple(exprs)
+    nodes = postorder(exprs)
+    varies: dict[Expr, bool] = {}
+    for e in nodes:
+        varies[e] = e in inner or any(varies[a] for a in e.args)
+    lets: list[Stmt] = []
+    new: dict[Expr, Expr] = {}
+    for e in nodes:
+        new[e] = e if not varies[e] else b.make(e.kind, e.dtype, tuple(_named(b, a, varies, new, names, lets) for a in e.args), e.value)
+    return lets, tuple(_named(b, e, varies, new, names, lets) for e in exprs)
+
+
+def _named(b: Builder, e: Expr, varies: dict[Expr, bool], new: dict[Expr, Expr], names: dict[Expr, Expr], lets: list[Stmt]) -> Expr:
+    trivial = e.kind in ("lit", "var", "dim") or (e.kind == "load" and e.args[0].kind == "lit") or e.dtype in (INDEX, "bool")
+    if varies[e] or trivial:
+        return new[e]
+    if e not in names:
+        names[e] = b.var(f"h{len(names)}", e.dtype)
+        lets.append(Let(names[e].value, e))
+    return names[e]
+
+
+def postorder(exprs: Sequence[Expr], stop: Expr | None = None) -> list[Expr]:
+    """Every expression once, operands first; the parts of `stop` are left out."""
+    done: dict[Expr, None] = {}
+    todo: list[tuple[Expr, bool]] = [(e, False) for e in reversed(exprs)]
+    while todo:
+        expr, ready = todo.pop()
+        if expr in done:
+            continue
+        if ready:
+            done[expr] = None
+        else:
+            todo.append((expr, True))
+            todo += [(a, False) for a in reversed(expr.args)] if expr is not stop else []
+    return list(done)

@@ -1,0 +1,111 @@
+"""Scatter-add: zeros of a shape, to which values are added at integer positions along one axis; duplicates accumulate.
+
+On a CPU each work-item owns a range of positions and scans all indices: no atomics, and the order of additions is that of NumPy.  On a GPU
+the values are added atomically after the zeros are written, unless determinism is asked for.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from codegen.inline import Index, Inliner, linear, unravel
+from codegen.kernel import INDEX, Atomic, Builder, Expr, Flag, If, Let, Loop, Stmt, Store
+from codegen.lower.mapreduce import Lowering, flag, nest
+from codegen.plan import Site
+from exprgraph.dims import Dim, ceildiv, maximum, minimum, product
+from exprgraph.node import Node, Out
+
+
+class _Scatter:
+    """The pieces that both forms are made of."""
+
+    def __init__(self, node: Node, env: Lowering) -> None:
+        self.node, self.env, self.b = node, env, env.builder
+        self.idx, self.g = node.inputs[0], node.inputs[1]
+        self.axis = node.param("axis")
+        shape = node.outs[0].shape
+        self.shape, self.size = shape, shape[self.axis]
+        self.around = [k for k in range(len(shape)) if k != self.axis]
+        self.loops = [self.b.var(f"i{k}") for k in range(len(shape))]
+        self.count = product(self.idx.type.shape)
+        self.k = self.b.var("k")
+        self.inliner = Inliner(self.b, env.load)
+        name = env.buffer(node)
+        assert name is not None
+        self.buffer = name
+
+    def position(self) -> tuple[list[Stmt], Expr]:
+        """The checked position that index number k names."""
+        b, extent = self.b, self.b.index(self.size)
+        raw = self.inliner.value(self.idx, tuple(unravel(b, self.k, self.idx.type.shape)))
+        index = b.op("cast", INDEX, raw)
+        wrapped = b.select(b.less(index, b.index(0)), b.add(index, extent), index)
+        let = Let("p", wrapped)
+        p = b.var("p")
+        outside = b.op("or_", "bool", b.less(p, b.index(0)), b.op("ge", "bool", p, extent))
+        message = f"index {{index}} is out of bounds for axis {self.axis} with size {{size}}"
+        fault = Flag(outside, self.env.site(Site(message, self.node.source)), index, extent)
+        return [let, fault], p
+
+    def added(self) -> Expr:
+        """The value to add for index number k and the loops around the axis."""
+        at = list(unravel(self.b, self.k, self.idx.type.shape))
+        index: Index = (*self.loops[:self.axis], *at, *self.loops[self.axis + 1:])
+        return self.inliner.value(self.g, index)
+
+    def at(self, position: Expr) -> Expr:
+        """The address of an element of the result."""
+        return linear(self.b, [*self.loops[:self.axis], position, *self.loops[self.axis + 1:]], self.shape)
+
+    def around_nest(self, kind: str, body: Sequence[Stmt]) -> tuple[Stmt, ...]:
+        """Loops over all axes but the indexed one."""
+        return nest(self.b, kind, [self.loops[k] for k in self.around], [self.shape[k] for k in self.around], body)
+
+
+def scatter_owned(node: Node, env: Lowering, units: int) -> tuple[Stmt, ...]:
+    """The form in which work-items own ranges of positions."""
+    s = _Scatter(node, env)
+    b = s.b
+    parts = maximum(minimum(minimum(s.size, s.count * product(s.shape[k] for k in s.around) // 4096), 4 * units), 1)
+    chunk = ceildiv(s.size, parts)
+    part, low = b.var("part"), b.mul(b.var("part"), b.index(chunk))
+    high = b.least(b.add(low, b.index(chunk)), b.index(s.size))
+    own = s.loops[s.axis]
+    zero = Store(s.buffer, s.at(own), b.lit(0, node.outs[0].dtype))
+    zeros = Loop("serial", own.value, low, high, b.index(1), s.around_nest("serial", [zero]))
+    checks, p = s.position()
+    total = b.op("add", node.outs[0].dtype, b.load(s.buffer, node.outs[0].dtype, s.at(p)), s.added())
+    mine = b.both(b.op("ge", "bool", p, low), b.less(p, high))
+    add = If(mine, s.around_nest("serial", [Store(s.buffer, s.at(p), total)]))
+    faults = [flag(env, f) for f in s.inliner.faults]
+    adds = Loop("serial", "k", b.index(0), b.index(s.count), b.index(1), (*checks, *faults, add))
+    return nest(b, "parallel", [part], [parts], [zeros, adds])
+
+
+def scatter_zeros(node: Node, env: Lowering) -> tuple[Stmt, ...]:
+    """The first kernel of the atomic form: zeros everywhere."""
+    b, flat = env.builder, env.builder.var("i")
+    name = env.buffer(node)
+    assert name is not None
+    store = Store(name, flat, b.lit(0, node.outs[0].dtype))
+    return nest(b, "parallel", [flat], [product(node.outs[0].shape)], [store])
+
+
+def scatter_atomic(node: Node, env: Lowering) -> tuple[Stmt, ...]:
+    """The second kernel of the atomic form: every value is added where it belongs."""
+    s = _Scatter(node, env)
+    b = s.b
+    checks, p = s.position()
+    inside = b.both(b.op("ge", "bool", p, b.index(0)), b.less(p, b.index(s.size)))
+    add = If(inside, (Atomic(s.buffer, s.at(p), "sum", s.added()),))
+    body = [*checks, *(flag(env, f) for f in s.inliner.faults), add]
+    return nest(b, "parallel", [s.k], [s.count], s.around_nest("parallel", body))
+
+
+def atomic_possible(node: Node) -> bool:
+    """Whether the result's dtype has an atomic addition."""
+    return node.outs[0].dtype in ("int32", "uint32", "int64", "uint64", "float32", "float64")
+
+
+def scatter_extent(node: Node) -> Dim:
+    """How many elements the result has."""
+    return product(Out(node).type.shape)

@@ -1,0 +1,161 @@
+"""The inline functions and macros that op rows call: OpenCL C definitions of every `eg_` name and `EG_` name that a source text mentions.
+
+`eg_<family>_<dtype>` is made from one template per family, `eg_cast_<from>_<to>` from a rule.  Functions depend on each other and on
+macros by name, so `prelude` follows the names.  Integers follow NumPy: they wrap (through unsigned types), division by zero gives 0, shifts
+beyond the width give 0 or -1.  Nothing here calls an OpenCL builtin where plain C says the same, because builtins stop vectorisation.
+"""
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from string import Template
+from typing import NamedTuple
+
+_NAME = re.compile(r"\b(?:eg_[a-z0-9]+(?:_(?:[iu](?:8|16|32|64)|f32|f64|b))+|EG_[A-Z0-9]+f?)\b")
+
+
+class CType(NamedTuple):
+    """A dtype in C: its short name, its type, its kind, its width in bits."""
+    short: str
+    c: str
+    kind: str
+    bits: int
+
+    @property
+    def words(self) -> dict[str, str]:
+        """What a template may mention: T, U (unsigned, at least 32 bits), N, S (suffix of float macros), W (width)."""
+        return {"T": self.c, "U": "ulong" if self.bits == 64 else "uint", "N": self.short, "S": "f" if self.short == "f32" else "",
+                "W": str(self.bits)}
+
+
+TYPES = {t.short: t for t in (
+    CType("b", "uchar", "b", 8), CType("i8", "char", "i", 8), CType("i16", "short", "i", 16), CType("i32", "int", "i", 32),
+    CType("i64", "long", "i", 64), CType("u8", "uchar", "u", 8), CType("u16", "ushort", "u", 16), CType("u32", "uint", "u", 32),
+    CType("u64", "ulong", "u", 64), CType("f32", "float", "f", 32), CType("f64", "double", "f", 64))}
+
+# Functions that clang compiles to instructions, then those that stay OpenCL builtins, then constants.
+_CLANG = {"FLOOR": "floor", "CEIL": "ceil", "TRUNC": "trunc", "RINT": "rint", "SQRT": "sqrt", "FABS": "fabs", "FMA": "fma",
+          "COPYSIGN": "copysign"}
+_OPENCL = {name.upper(): name for name in (
+    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh",
+    "asinh", "acosh", "atanh", "erf", "erfc", "pow", "hypot", "fmod")}
+_NUMBERS = {"RADIANS": "0x1.1df46a2529d39p-6", "RADIANSf": "0x1.1df46ap-6f",
+            "DEGREES": "0x1.ca5dc1a63c1f8p+5", "DEGREESf": "0x1.ca5dcp+5f"}
+
+_EXACT = "return x;"
+_MORE = "return a >= b ? a : b;"
+_LESS = "return a <= b ? a : b;"
+_POWER = "for (; n; n >>= 1) { if (n & 1) r *= p; p *= p; } return ($T)r;"
+
+# family: (parameters, body by kind of dtype); $T and the like are the words of CType.  Divisors that C does not allow become 1 first.
+FAMILIES: dict[str, tuple[str, dict[str, str]]] = {
+    "abs": ("$T x", {"i": "return x < 0 ? ($T)(0 - ($U)x) : x;"}),
+    "sign": ("$T x", {"f": "return x > 0 ? 1 : x < 0 ? -1 : x == 0 ? 0 : x;", "*": "return (x > 0) - (x < 0);", "u": "return x > 0;"}),
+    "sqr": ("$T x", {"f": "return x * x;", "*": "return ($T)(($U)x * ($U)x);"}),
+    "relu": ("$T x", {"u": _EXACT, "*": "return x <= 0 ? 0 : x;"}),
+    "max": ("$T a, $T b", {"f": "return a >= b || a != a ? a : b;", "*": _MORE}),
+    "min": ("$T a, $T b", {"f": "return a <= b || a != a ? a : b;", "*": _LESS}),
+    "clip": ("$T x, $T low, $T high", {"*": "return eg_min_$N(eg_max_$N(x, low), high);"}),
+    "isnan": ("$T x", {"f": "return x != x;"}),
+    "isinf": ("$T x", {"f": "return EG_FABS$S(x) == INFINITY;"}),
+    "isfinite": ("$T x", {"f": "return EG_FABS$S(x) < INFINITY;"}),
+    "away": ("$T x", {"f": "$T w = EG_TRUNC$S(x); return EG_FABS$S(x - w) >= 0.5f ? w + EG_COPYSIGN$S(($T)1, x) : w;"}),
+    "shl": ("$T a, $T b", {"*": "return ($U)b < $W ? ($T)(($U)a << ($U)b) : 0;"}),
+    "shr": ("$T a, $T b", {"i": "return a >> (($U)b < $W ? b : $W - 1);", "u": "return b < $W ? a >> b : 0;"}),
+    "floordiv": ("$T a, $T b", {
+        "u": "return b == 0 ? 0 : a / (b == 0 ? 1 : b);",
+        "i": "$T d = b == 0 || b == -1 ? 1 : b; $T q = a / d; q -= q * d != a && (a ^ d) < 0; "
+             "return b == 0 ? 0 : b == -1 ? ($T)(0 - ($U)a) : q;",
+        "f": "$T m = EG_FMOD$S(a, b); $T q = (a - m) / b; q -= m != 0 && (b < 0) != (m < 0) ? 1 : 0; $T w = EG_FLOOR$S(q); "
+             "return b == 0 ? a / b : q != 0 ? w + (q - w > 0.5f ? 1 : 0) : EG_COPYSIGN$S(($T)0, a / b);"}),
+    "mod": ("$T a, $T b", {
+        "u": "return b == 0 ? 0 : a % (b == 0 ? 1 : b);",
+        "i": "$T d = b == 0 || b == -1 ? 1 : b; $T r = a % d; r += r != 0 && (r ^ d) < 0 ? d : 0; return b == 0 ? 0 : r;",
+        "f": "$T m = EG_FMOD$S(a, b); return b == 0 ? m : m == 0 ? EG_COPYSIGN$S(($T)0, b) : (b < 0) != (m < 0) ? m + b : m;"}),
+    "pow": ("$T x, $T e", {
+        "u": f"$U r = 1, p = x, n = e; {_POWER}",
+        "i": f"if (e < 0) return x == 1 ? 1 : x == -1 ? (e & 1 ? -1 : 1) : 0; $U r = 1, p = ($U)x, n = ($U)e; {_POWER}"}),
+    "sigmoid": ("$T x", {"f": "$T e = EG_EXP$S(-EG_FABS$S(x)); return (x >= 0 ? 1 : e) / (1 + e);"}),
+    "softplus": ("$T x", {"f": "return (x > 0 ? x : 0) + EG_LOG1P$S(EG_EXP$S(-EG_FABS$S(x)));"}),
+    "logaddexp": ("$T a, $T b", {
+        "f": "$T d = a - b; $T big = d > 0 ? a : b; $T more = EG_LOG1P$S(EG_EXP$S(-EG_FABS$S(d))); "
+             "return big + (a == b ? EG_LOG$S(($T)2) : more);"}),
+    # Truncation as x86 processors do it: the lowest integer where the value is NaN or does not fit.
+    "toint": ("$T x", {"f": "return x >= -0x1p31f && x < 0x1p31f ? (int)x : -0x7fffffff - 1;"}),
+    "tolong": ("$T x", {"f": "return x >= -0x1p63f && x < 0x1p63f ? (long)x : -0x7fffffffffffffffL - 1;"}),
+    "toulong": ("$T x", {"f": "return x >= 0x1p63f ? (ulong)eg_tolong_$N(x - 0x1p63f) ^ 0x8000000000000000UL : (ulong)eg_tolong_$N(x);"})}
+
+_RESULTS = {"isnan": "int", "isinf": "int", "isfinite": "int", "toint": "int", "tolong": "long", "toulong": "ulong"}
+
+
+def _family(family: str, dtype: CType) -> str:
+    parameters, bodies = FAMILIES[family]
+    body = bodies[dtype.kind] if dtype.kind in bodies else bodies["*"]
+    result = _RESULTS.get(family, dtype.c)
+    return Template(f"static inline {result} eg_{family}_$N({parameters}) {{ {body} }}\n").substitute(dtype.words)
+
+
+def _cast(source: CType, target: CType) -> str:
+    if target.kind == "b":
+        value = "x != 0"
+    elif source.kind != "f" or target.kind == "f":
+        value = f"({target.c})x"
+    else:
+        way = "toulong" if target.short == "u64" else "tolong" if target.short in ("i64", "u32") else "toint"
+        value = f"({target.c})eg_{way}_{source.short}(x)"
+    return f"static inline {target.c} eg_cast_{source.short}_{target.short}({source.c} x) {{ return {value}; }}\n"
+
+
+def _macro(name: str, dialect: str) -> str:
+    stem, single = name.removesuffix("f"), name.endswith("f")
+    if name in _NUMBERS:
+        meaning = _NUMBERS[name]
+    elif stem in _CLANG:
+        meaning = f"__builtin_{_CLANG[stem]}{'f' * single}" if dialect == "pocl" else _CLANG[stem]
+    elif stem in _OPENCL:
+        meaning = _OPENCL[stem]
+    else:
+        raise ValueError(f"no macro {name}: mathlib knows {', '.join(sorted([*_CLANG, *_OPENCL, *_NUMBERS]))}")
+    return f"#define EG_{name} {meaning}\n"
+
+
+@lru_cache(maxsize=4096)
+def definition(name: str, dialect: str) -> str:
+    """The definition of one eg_ or EG_ name; ValueError for a name that there is none for."""
+    if name.startswith("EG_"):
+        return _macro(name.removeprefix("EG_"), dialect)
+    family, *dtypes = name.removeprefix("eg_").split("_")
+    types = [TYPES[d] for d in dtypes]
+    if family == "cast" and len(types) == 2:
+        return _cast(*types)
+    if family not in FAMILIES or len(types) != 1 or not {types[0].kind, "*"} & set(FAMILIES[family][1]):
+        raise ValueError(f"no function {name}: mathlib knows cast, {', '.join(FAMILIES)}")
+    return _family(family, types[0])
+
+
+def prelude(text: str, dialect: str) -> str:
+    """Definitions of every eg_ function and EG_ macro that the text mentions, each once, after those that it rests on itself.
+
+    dialect "portable" uses OpenCL's builtins; "pocl" uses clang's for what clang compiles to instructions.
+    """
+    if dialect not in ("portable", "pocl"):
+        raise ValueError(f"unknown dialect {dialect!r}: expected 'portable' or 'pocl'")
+    return "".join(_ordered(text, lambda name: definition(name, dialect)))
+
+
+def _ordered(text: str, define: Callable[[str], str]) -> Iterator[str]:
+    """The definitions, dependencies first; names in the order of their first mention."""
+    done: set[str] = set()
+    todo = [(name, False) for name in reversed(_NAME.findall(text))]
+    while todo:
+        name, ready = todo.pop()
+        if name in done:
+            continue
+        made = define(name)
+        if ready:
+            done.add(name)
+            yield made
+        else:
+            todo.append((name, True))
+            todo += [(other, False) for other in reversed(_NAME.findall(made)) if other != name]

@@ -1,0 +1,259 @@
+"""The printer: scheduled kernel trees become OpenCL C.
+
+Statements stand here, expressions in expressions.py, the spelling of ops and constants in spelling.py; no other room knows OpenCL words.
+"""
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from codegen import mathlib
+from codegen.combine import COMBINES
+from codegen.expressions import Expressions, Names
+from codegen.kernel import (
+    Accumulate,
+    Alloc,
+    Atomic,
+    Barrier,
+    Builder,
+    Expr,
+    Flag,
+    If,
+    Kernel,
+    Let,
+    Loop,
+    Param,
+    Stmt,
+    Store,
+    exprs_of,
+    geometry,
+    walk,
+)
+from codegen.order import writes_of
+from codegen.spelling import C_TYPES, memory_type
+
+DIALECTS = ("portable", "pocl")
+WORK_ITEM = {"grid": "get_global_id", "group": "get_group_id", "local": "get_local_id"}
+ATOMIC_INT = {"sum": "add", "min": "min", "max": "max"}
+
+
+class Assign(NamedTuple):
+    """Stores that happen at once: what an Accumulate expands to."""
+    stores: tuple[Store, ...]
+
+
+class Cas(NamedTuple):
+    """An Atomic, expanded: `fresh` is the new value in terms of the variable `old`."""
+    stmt: Atomic
+    old: Expr
+    fresh: Expr
+
+
+Plain = Assign | Cas | Alloc | Let | Store | Barrier | If | Flag | Loop
+
+
+class Printer(Expressions):
+    """The statements of one kernel."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        super().__init__(kernel)
+        self.builder = Builder()
+
+    def expand(self, stmt: Stmt) -> Plain:
+        """Accumulate and Atomic in terms of loads, stores and their combine."""
+        if isinstance(stmt, Accumulate):
+            old = tuple(self.builder.load(t, v.dtype, stmt.at) for t, v in zip(stmt.targets, stmt.values))
+            merged = COMBINES[stmt.combine].merge(self.builder, old, stmt.values)
+            return Assign(tuple(Store(t, stmt.at, m) for t, m in zip(stmt.targets, merged)))
+        if isinstance(stmt, Atomic):
+            variable = self.builder.var(self.unique("was"), stmt.value.dtype)
+            return Cas(stmt, variable, COMBINES[stmt.combine].merge(self.builder, (variable,), (stmt.value,))[0])
+        return stmt
+
+    def block(self, body: Sequence[Stmt], outer: Names) -> None:
+        """Statements in braces that stand already; `outer` holds the names that are known where they begin."""
+        plain, names = [self.expand(s) for s in body], dict(outer)
+        uses = self.count([r for s in plain for r in roots_of(s)])
+        for number, stmt in enumerate(plain):
+            if isinstance(stmt, Loop) and stmt.kind in WORK_ITEM and number + 1 == len(plain):
+                self.emit(f"const {self.index} {stmt.var} = {WORK_ITEM[stmt.kind]}({stmt.axis});")
+                return self.block(stmt.body, names)
+            self.statement(stmt, names, uses)
+        return None
+
+    def statement(self, stmt: Plain, names: Names, uses: Counter[Expr]) -> None:
+        """Print one statement."""
+        if isinstance(stmt, Let):
+            self.emit_let(stmt, names, uses)
+        elif isinstance(stmt, Store):
+            at, value = self.texts((stmt.at, stmt.value), names, uses)
+            self.emit(f"{self.place(stmt.buffer, at)} = {value};")
+            self.forget(names, {stmt.buffer})
+        elif isinstance(stmt, Assign):
+            self.emit_assign(stmt, names, uses)
+        elif isinstance(stmt, Alloc):
+            self.emit_alloc(stmt, names, uses)
+        elif isinstance(stmt, Barrier):
+            self.emit("barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);")
+            self.forget(names, self.shared)
+        elif isinstance(stmt, If):
+            self.emit_if(stmt, names, uses)
+        elif isinstance(stmt, Flag):
+            condition, at, size = self.texts((stmt.condition, stmt.at, stmt.size), names, uses)
+            self.emit(f"if ({condition}) {{")
+            self.emit(f"    if (atomic_cmpxchg((volatile __global int *)flags, 0, {stmt.site + 1}) == 0) {{")
+            self.emit(f"        flags[1] = {at};")
+            self.emit(f"        flags[2] = {size};")
+            self.emit("    }")
+            self.emit("}")
+        elif isinstance(stmt, Cas):
+            self.emit_atomic(stmt, names, uses)
+        else:
+            self.emit_loop(stmt, names, uses)
+
+    def emit_let(self, stmt: Let, names: Names, uses: Counter[Expr]) -> None:
+        """A constant; equal expressions that follow use its name."""
+        text, = self.texts((stmt.value,), names, uses, plain=stmt.value)
+        self.emit(f"const {self.c_type(stmt.value.dtype)} {stmt.name} = {text};")
+        self.remember(stmt.value, stmt.name, names)
+
+    def emit_assign(self, stmt: Assign, names: Names, uses: Counter[Expr]) -> None:
+        """One or several stores at one place; several see the old values all."""
+        at, *_ = self.texts((stmt.stores[0].at,), names, uses)
+        values = self.texts([s.value for s in stmt.stores], names, uses, named=len(stmt.stores) > 1)
+        for store, value in zip(stmt.stores, values):
+            self.emit(f"{self.place(store.buffer, at)} = {value};")
+        self.forget(names, {s.buffer for s in stmt.stores})
+
+    def emit_alloc(self, stmt: Alloc, names: Names, uses: Counter[Expr]) -> None:
+        """A private array or scalar; local arrays stand at the top of the kernel already."""
+        if stmt.space == "local":
+            if stmt.init is not None:
+                raise ValueError(f"kernel {self.kernel.name}: the local array {stmt.name} cannot have an initial value")
+            return
+        start = self.texts((stmt.init,), names, uses)[0] if stmt.init is not None else ""
+        memory = memory_type(stmt.dtype, self.index)
+        if stmt.size == 1:
+            self.emit(f"{self.c_type(stmt.dtype)} {stmt.name}{' = ' * bool(start)}{start};")
+            return
+        self.emit(f"{memory} {stmt.name}[{stmt.size}];")
+        if start:
+            at = self.unique("at")
+            self.emit(f"for (int {at} = 0; {at} < {stmt.size}; ++{at}) {stmt.name}[{at}] = {start};")
+
+    def emit_if(self, stmt: If, names: Names, uses: Counter[Expr]) -> None:
+        """Both branches begin with what is known before."""
+        condition, = self.texts((stmt.condition,), names, uses)
+        self.emit(f"if ({condition}) {{")
+        self.indented(stmt.then, names)
+        if stmt.orelse:
+            self.emit("} else {")
+            self.indented(stmt.orelse, names)
+        self.emit("}")
+        self.leave(stmt.then + stmt.orelse, names)
+
+    def indented(self, body: Sequence[Stmt], names: Names) -> None:
+        """A block, one step to the right."""
+        self.depth += 1
+        self.block(body, names)
+        self.depth -= 1
+
+    def leave(self, body: Sequence[Stmt], names: Names) -> None:
+        """Forget what a nested block may have changed."""
+        met = any(isinstance(s, Barrier) for s in walk(tuple(body)))
+        self.forget(names, writes_of(body) | (self.shared if met else set()))
+
+    def emit_loop(self, stmt: Loop, names: Names, uses: Counter[Expr]) -> None:
+        """A loop; what its body changes is unknown from its first iteration on."""
+        if stmt.kind in WORK_ITEM:
+            self.emit("{")
+            self.emit(f"    const {self.index} {stmt.var} = {WORK_ITEM[stmt.kind]}({stmt.axis});")
+        elif stmt.kind in ("serial", "vector", "unroll"):
+            start, = self.texts((stmt.start,), names, uses)
+            stop, step = self.texts((stmt.stop, stmt.step), names, uses, named=True)
+            if stmt.kind == "unroll":
+                self.emit("#pragma unroll")
+            advance = f"++{stmt.var}" if step == "1" else f"{stmt.var} += {step}"
+            self.emit(f"for ({self.index} {stmt.var} = {start}; {stmt.var} < {stop}; {advance}) {{")
+        else:
+            raise ValueError(f"kernel {self.kernel.name}: a {stmt.kind!r} loop is unscheduled and cannot be printed")
+        self.leave(stmt.body, names)
+        self.indented(stmt.body, names)
+        self.emit("}")
+
+    def emit_atomic(self, cas: Cas, names: Names, uses: Counter[Expr]) -> None:
+        """The builtin where there is one, else compare-and-swap on the bits."""
+        stmt, dtype = cas.stmt, cas.stmt.value.dtype
+        bits = 64 if dtype.endswith("64") else 32
+        if dtype not in C_TYPES or not dtype.endswith(("32", "64")):
+            raise ValueError(f"kernel {self.kernel.name}: no atomic {stmt.combine} on {dtype}; atomics need 32 or 64 bits")
+        at, value = self.texts((stmt.at, stmt.value), names, uses, named=True)
+        space = "__local" if stmt.buffer in self.allocs else "__global"
+        place = f"{stmt.buffer}[{at}]"
+        if dtype in ("int32", "uint32") and stmt.combine in ATOMIC_INT:
+            self.emit(f"atomic_{ATOMIC_INT[stmt.combine]}((volatile {space} {C_TYPES[dtype]} *)&{place}, {value});")
+        else:
+            self.emit("{")
+            self.depth += 1
+            self.emit_swap(cas, f"(volatile {space} {('uint', 'ulong')[bits == 64]} *)&{place}", bits, names)
+            self.depth -= 1
+            self.emit("}")
+        self.forget(names, {stmt.buffer})
+
+    def emit_swap(self, cas: Cas, pointer: str, bits: int, names: Names) -> None:
+        """The loop that tries until nobody came between reading and writing."""
+        word, name = ("ulong", "atom_cmpxchg") if bits == 64 else ("uint", "atomic_cmpxchg")
+        space, real = pointer[1:pointer.index("*")].strip(), C_TYPES[cas.old.dtype]
+        cell, found, seen = map(self.unique, ("cell", "found", "seen"))
+        self.emit(f"{space} *{cell} = {pointer};")
+        self.emit(f"{word} {found} = *{cell}, {seen};")
+        self.emit("do {")
+        self.depth += 1
+        self.emit(f"{seen} = {found};")
+        self.emit(f"const {real} {cas.old.value} = as_{real}({seen});")
+        fresh, = self.texts((cas.fresh,), dict(names), self.count((cas.fresh,)))
+        self.emit(f"{found} = {name}({cell}, {seen}, as_{word}(({real})({fresh})));")
+        self.depth -= 1
+        self.emit(f"}} while ({found} != {seen});")
+
+
+def roots_of(stmt: Plain) -> tuple[Expr, ...]:
+    """The expressions that a statement evaluates in its own block."""
+    if isinstance(stmt, Assign):
+        return (stmt.stores[0].at, *(s.value for s in stmt.stores))
+    return exprs_of(stmt.stmt if isinstance(stmt, Cas) else stmt)
+
+
+def _parameter(param: Param) -> str:
+    return f"__global {'const ' * (param.access == 'r')}{memory_type(param.dtype)} *restrict {param.name}"
+
+
+def kernel_source(kernel: Kernel, dialect: str = "portable", comments: bool = False) -> str:
+    """The kernel as OpenCL C without prelude; with comments it says what its arguments are."""
+    if dialect not in DIALECTS:
+        raise ValueError(f"unknown dialect {dialect!r}; known are {', '.join(DIALECTS)}")
+    printer = Printer(kernel)
+    for alloc in printer.allocs.values():
+        if alloc.space == "local":
+            printer.emit(f"__local {memory_type(alloc.dtype, printer.index)} {alloc.name}[{alloc.size}];")
+    printer.block(kernel.body, {})
+    arguments = [_parameter(p) for p in kernel.params] + ["__global long *flags"] * kernel.flags
+    arguments += [f"const {printer.index} {name}" for name in printer.dims.values()]
+    notes = [f"// {p.name}: {p.dtype}[{p.size}], {p.access}" for p in kernel.params] + [f"// {n} = {t}" for t, n in printer.dims.items()]
+    sizes = (*geometry(kernel.body)[1], 1, 1)[:3]
+    fixed = f"__attribute__((reqd_work_group_size{sizes}))\n" if max(sizes) > 1 else ""
+    head = f"{fixed}__kernel void {kernel.name}({', '.join(arguments)}) {{"
+    return "\n".join([*(notes if comments else []), head, *printer.lines, "}", ""])
+
+
+def program_source(kernels: Sequence[Kernel], dialect: str = "portable", comments: bool = False) -> str:
+    """One program that holds the kernels, which have different names, with everything that they need in front."""
+    if len({k.name for k in kernels}) != len(kernels):
+        raise ValueError("two kernels of one name in a program: " + ", ".join(k.name for k in kernels))
+    text = "\n".join(kernel_source(k, dialect, comments) for k in kernels)
+    body = mathlib.prelude(text, dialect) + text
+    lines = ["#pragma OPENCL FP_CONTRACT OFF"]
+    lines += ["#pragma OPENCL EXTENSION cl_khr_fp64 : enable"] * ("double" in body)
+    lines += ["#pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable"] * ("atom_cmpxchg" in body)
+    return "\n".join(lines) + "\n" + body

@@ -1,0 +1,153 @@
+"""What both schedules share: names, the outer space of a tree, linear indices, and estimates of the work in it."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from codegen.kernel import Accumulate, Alloc, Atomic, Builder, Expr, Flag, If, Kernel, Let, Loop, Param, Stmt, Store, exprs_of, walk
+from codegen.target import Target
+from exprgraph.dims import Dim, constant, maximum, minimum, product
+
+
+class Names:
+    """Gives names that no loop, array, buffer or value of a tree has."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._taken = {p.name for p in kernel.params}
+        for stmt in walk(kernel.body):
+            if isinstance(stmt, Alloc | Let):
+                self._taken.add(stmt.name)
+            elif isinstance(stmt, Loop):
+                self._taken.add(stmt.var)
+
+    def fresh(self, stem: str) -> str:
+        """A new name that begins with `stem`."""
+        name, number = stem, 1
+        while name in self._taken:
+            name, number = f"{stem}_{number}", number + 1
+        self._taken.add(name)
+        return name
+
+
+class Context(NamedTuple):
+    """What a schedule works with: a builder of expressions, a source of names, the device."""
+    b: Builder
+    names: Names
+    target: Target
+
+
+def context(kernel: Kernel, target: Target) -> Context:
+    """The context of scheduling this kernel."""
+    return Context(Builder(), Names(kernel), target)
+
+
+def known(expr: Expr) -> Dim | None:
+    """The Dim of an index that depends on sizes only."""
+    return expr.value if expr.kind == "dim" else constant(expr.value) if expr.kind == "lit" else None
+
+
+def extent(loop: Loop) -> Dim | None:
+    """The trip count of a loop from 0 in steps of 1 where it depends on sizes only."""
+    plain = loop.start.kind == "lit" and loop.start.value == 0 and loop.step.kind == "lit" and loop.step.value == 1
+    return known(loop.stop) if plain else None
+
+
+def peel(body: tuple[Stmt, ...], kind: str = "parallel") -> tuple[tuple[Loop, ...], tuple[Stmt, ...]]:
+    """The perfectly nested loops of one kind at the top of a tree, and what stands inside them."""
+    loops: list[Loop] = []
+    while len(body) == 1 and isinstance(body[0], Loop) and body[0].kind == kind and extent(body[0]) is not None:
+        loops.append(body[0])
+        body = body[0].body
+    return tuple(loops), body
+
+
+def points(loops: Iterable[Loop]) -> Dim:
+    """The number of iterations of a perfect nest."""
+    return product(d for d in map(extent, loops) if d is not None)
+
+
+def clamp(value: Dim, high: Dim | int) -> Dim:
+    """The value between 1 and `high`; 1 where high is less."""
+    return maximum(minimum(value, high), 1)
+
+
+def delinearise(b: Builder, linear: Expr, loops: Sequence[Loop]) -> tuple[Stmt, ...]:
+    """The variables of a nest from the linear index of its iteration."""
+    lets: list[Stmt] = []
+    for loop in loops[:0:-1]:
+        lets.append(Let(loop.var, b.mod(linear, loop.stop)))
+        linear = b.div(linear, loop.stop)
+    lets += [Let(loop.var, linear) for loop in loops[:1]]
+    return tuple(lets)
+
+
+def linear_loop(ctx: Context, kind: str, loops: Sequence[Loop], start: Expr, stop: Expr, step: Expr, body: tuple[Stmt, ...]) -> Loop:
+    """One loop over the linear index of a nest of at least one loop; a single loop keeps its variable."""
+    if len(loops) == 1:
+        return Loop(kind, loops[0].var, start, stop, step, body)
+    var = ctx.names.fresh("point")
+    return Loop(kind, var, start, stop, step, delinearise(ctx.b, ctx.b.var(var), loops) + body)
+
+
+def cost(body: tuple[Stmt, ...]) -> Dim:
+    """About how many innermost statements run; loops of unknown length count as one iteration."""
+    total = constant(0)
+    for stmt in body:
+        if isinstance(stmt, Loop):
+            length = extent(stmt)
+            total = total + cost(stmt.body) * (1 if length is None else length)
+        elif isinstance(stmt, If):
+            total = total + cost(stmt.then) + cost(stmt.orelse)
+        elif isinstance(stmt, Store | Accumulate | Atomic | Flag):
+            total = total + 1
+    return total
+
+
+def has_loop(body: tuple[Stmt, ...], *kinds: str) -> bool:
+    """Whether a loop (of one of these kinds, if any are given) stands anywhere in the tree."""
+    return any(isinstance(s, Loop) and (not kinds or s.kind in kinds) for s in walk(body))
+
+
+def rebuild(body: tuple[Stmt, ...], change: Callable[[Stmt], tuple[Stmt, ...]]) -> tuple[Stmt, ...]:
+    """The tree with each statement that is no Loop and no If replaced by `change(statement)`."""
+    out: list[Stmt] = []
+    for stmt in body:
+        if isinstance(stmt, Loop):
+            out.append(stmt._replace(body=rebuild(stmt.body, change)))
+        elif isinstance(stmt, If):
+            out.append(stmt._replace(then=rebuild(stmt.then, change), orelse=rebuild(stmt.orelse, change)))
+        else:
+            out += change(stmt)
+    return tuple(out)
+
+
+def loaded(body: tuple[Stmt, ...]) -> set[str]:
+    """The buffers and arrays that a tree reads."""
+    names: set[str] = set()
+    seen: set[int] = set()
+    todo = [e for stmt in walk(body) for e in exprs_of(stmt)]
+    while todo:
+        expr = todo.pop()
+        if id(expr) not in seen:
+            seen.add(id(expr))
+            todo += expr.args
+            if expr.kind == "load":
+                names.add(expr.value)
+    return names
+
+
+def stored(body: tuple[Stmt, ...]) -> set[str]:
+    """The buffers and arrays that a tree writes."""
+    names: set[str] = set()
+    for stmt in walk(body):
+        if isinstance(stmt, Store | Atomic):
+            names.add(stmt.buffer)
+        elif isinstance(stmt, Accumulate):
+            names.update(stmt.targets)
+    return names
+
+
+def used(params: Sequence[Param], body: tuple[Stmt, ...]) -> tuple[Param, ...]:
+    """The buffers that a tree mentions."""
+    names = loaded(body) | stored(body)
+    return tuple(p for p in params if p.name in names)

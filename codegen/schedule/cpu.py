@@ -1,0 +1,47 @@
+"""The schedule for CPUs: few work-items, each with a contiguous chunk, and vector loops of unit stride inside."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from codegen.kernel import Expr, Kernel, Loop, Stmt
+from codegen.schedule.common import Context, clamp, context, cost, has_loop, linear_loop, peel, points
+from codegen.schedule.reduction import sequential
+from codegen.target import Target
+from exprgraph.dims import Dim, ceildiv
+
+LANES = 16
+GRAIN = 32768
+PER_UNIT = 6
+
+
+def schedule(kernel: Kernel, target: Target, wanted: Dim | None = None) -> Kernel:
+    """The scheduled tree: chunks of rows, and for a map also chunks of the innermost loop.
+
+    wanted: the number of chunks, where the caller knows it better than the number of statements tells.
+    """
+    ctx = context(kernel, target)
+    outer, inner = peel(kernel.body)
+    body = sequential(ctx, inner, LANES)
+    if not outer:
+        return kernel._replace(body=body)
+    total = clamp(ceildiv(cost(kernel.body), GRAIN) if wanted is None else wanted, target.units * PER_UNIT)
+    if has_loop(inner, "reduce", "parallel"):
+        return kernel._replace(body=chunked(ctx, "serial", outer, body, total, 0))
+    *rows, last = outer
+    across = clamp(points(rows), total) if rows else clamp(total, 1)
+    columns = clamp(total // across, ceildiv(points((last,)), 64)) if rows else total
+    innermost = chunked(ctx, "vector", (last,), body, columns, 1 if rows else 0)
+    return kernel._replace(body=chunked(ctx, "serial", rows, innermost, across, 0) if rows else innermost)
+
+
+def chunked(ctx: Context, kind: str, loops: Sequence[Loop], body: tuple[Stmt, ...], chunks: Dim, axis: int) -> tuple[Stmt, ...]:
+    """The nest as one loop over its linear index, cut into contiguous chunks: one for each work-item on `axis`."""
+    b, count = ctx.b, points(loops)
+    if chunks.const == 1:
+        return (linear_loop(ctx, kind, loops, b.index(0), b.index(count), b.index(1), body),)
+    var = ctx.names.fresh("chunk")
+    each = b.index(ceildiv(count, chunks))
+    start = b.mul(b.var(var), each)
+    end: Expr = b.least(b.add(start, each), b.index(count))
+    inside = linear_loop(ctx, kind, loops, start, end, b.index(1), body)
+    return (Loop("grid", var, b.index(0), b.index(chunks), b.index(1), (inside,), axis),)

@@ -1,0 +1,59 @@
+"""The schedule for GPUs: one element or row per work-item in a grid-stride loop, or one row per work-group with trees in local memory."""
+from __future__ import annotations
+
+from codegen.kernel import Expr, Kernel, Loop, Stmt
+from codegen.schedule.common import Context, clamp, context, has_loop, linear_loop, peel, points
+from codegen.schedule.group import cooperative, group_size
+from codegen.schedule.reduction import sequential
+from codegen.target import Target
+from exprgraph.dims import Dim, ceildiv, constant
+
+ITEMS_PER_GROUP = 256
+GROUPS_PER_UNIT = 16
+
+
+def schedule(kernel: Kernel, target: Target) -> Kernel:
+    """A row per work-group where the rows have reductions, else an element per work-item."""
+    inner = peel(kernel.body)[1]
+    together = has_loop(inner, "reduce") and not any(isinstance(s, Loop) and s.kind in ("serial", "vector") for s in inner)
+    return by_group(kernel, target) if together else by_item(kernel, target)
+
+
+def by_item(kernel: Kernel, target: Target) -> Kernel:
+    """Each work-item takes elements (of a map) or rows (with reductions) in a grid-stride loop."""
+    ctx = context(kernel, target)
+    outer, inner = peel(kernel.body)
+    body = sequential(ctx, inner, 1)
+    if not outer:
+        return kernel._replace(body=body)
+    b, size = ctx.b, min(ITEMS_PER_GROUP, target.max_group)
+    groups = _groups(target, ceildiv(points(outer), size))
+    group, item = ctx.names.fresh("group"), ctx.names.fresh("item")
+    start = b.add(b.mul(b.var(group), b.index(size)), b.var(item))
+    loop = linear_loop(ctx, "serial", outer, start, b.index(points(outer)), b.index(groups * size), body)
+    return kernel._replace(body=_launched(ctx, group, item, groups, size, (), (loop,)))
+
+
+def by_group(kernel: Kernel, target: Target) -> Kernel:
+    """Each work-group takes rows; its items share the reductions and the inner maps of a row."""
+    ctx = context(kernel, target)
+    outer, inner = peel(kernel.body)
+    b, size = ctx.b, group_size(inner, target)
+    group, item = ctx.names.fresh("group"), ctx.names.fresh("item")
+    tiles, body = cooperative(ctx, inner, b.var(item), size)
+    if not outer:
+        return kernel._replace(body=_launched(ctx, group, item, constant(1), size, tiles, body))
+    groups = _groups(target, points(outer))
+    rows = linear_loop(ctx, "serial", outer, b.var(group), b.index(points(outer)), b.index(groups), body)
+    return kernel._replace(body=_launched(ctx, group, item, groups, size, tiles, (rows,)))
+
+
+def _groups(target: Target, wanted: Dim) -> Dim:
+    return clamp(wanted, target.units * GROUPS_PER_UNIT)
+
+
+def _launched(ctx: Context, group: str, item: str, groups: Dim, size: int, shared: tuple[Stmt, ...],
+              body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
+    zero, one = ctx.b.index(0), ctx.b.index(1)
+    items: Expr = ctx.b.index(size)
+    return (Loop("group", group, zero, ctx.b.index(groups), one, (*shared, Loop("local", item, zero, items, one, body))),)

@@ -1,0 +1,101 @@
+"""The words of OpenCL C that the printer puts together: dtypes, constants, the spelling of ops, and which names are allowed."""
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from codegen.kernel import INDEX, Alloc, Kernel, Let, Loop, walk
+from exprgraph.ops.table import ROWS
+
+C_TYPES = {"bool": "int", "float32": "float", "float64": "double", "int8": "char", "int16": "short", "int32": "int", "int64": "long",
+           "uint8": "uchar", "uint16": "ushort", "uint32": "uint", "uint64": "ulong"}
+INDEX_OPS = {"add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "int_div": "{0} / {1}", "mod": "{0} % {1}",
+             "minimum": "{0} < {1} ? {0} : {1}", "maximum": "{0} > {1} ? {0} : {1}", "switch": "{0} ? {1} : {2}",
+             "lt": "{0} < {1}", "le": "{0} <= {1}", "gt": "{0} > {1}", "ge": "{0} >= {1}", "eq": "{0} == {1}", "neq": "{0} != {1}"}
+SUFFIXES = {"int64": "L", "uint64": "UL", "uint32": "u"}
+_RESERVED = re.compile(r"(?:auto|barrier|bool|break|case|char|const|constant|continue|default|do|double|else|enum|event_t|extern|flags|float|for|global|goto|half|"
+                       r"if|image|inline|int|kernel|local|long|main|private|read_only|read_write|register|restrict|return|sampler_t|short|"
+                       r"signed|size_t|sizeof|static|struct|switch|typedef|uchar|uint|ulong|union|unsigned|ushort|void|volatile|while|write_only)\Z")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,60}\Z")
+_GENERATED = re.compile(r"d[0-9]+\Z|eg_|get_|atomic?_|as_|convert_")
+_CALL = re.compile(r"\w+\([^()]*\)\Z")
+
+
+def short_name(dtype: str) -> str:
+    """The dtype as helper functions spell it: f32, i8, u64, b."""
+    return "b" if dtype == "bool" else dtype[0] + dtype.lstrip("abcdefghijklmnopqrstuvwxyz")
+
+
+def memory_type(dtype: str, index: str = "int") -> str:
+    """The C type of an element in memory; bool takes a byte there and an int elsewhere."""
+    return "uchar" if dtype == "bool" else index if dtype == INDEX else C_TYPES[dtype]
+
+
+def literal(value: bool | int | float, dtype: str) -> str:
+    """A constant of the dtype that C reads back bit for bit."""
+    if dtype == "bool":
+        return str(int(value))
+    if dtype.startswith("float"):
+        return _float_literal(float(value), dtype)
+    number, suffix = int(value), SUFFIXES.get(dtype, "")
+    if dtype == INDEX and not -2**31 <= number < 2**31:
+        suffix = "L"
+    if number in (-2**31, -2**63):
+        return f"({number + 1}{suffix} - 1)"
+    return f"{number}{suffix}" if number >= 0 else f"({number}{suffix})"
+
+
+def _float_literal(value: float, dtype: str) -> str:
+    single = dtype == "float32"
+    with np.errstate(over="ignore"):
+        exact = np.float32(value) if single else np.float64(value)
+    if not np.isfinite(exact):
+        return f"as_float({exact.view(np.uint32):#x}u)" if single else f"as_double({exact.view(np.uint64):#x}UL)"
+    digits, exponent = float(exact).hex().split("p")
+    text = f"{digits.rstrip('0').rstrip('.') if '.' in digits else digits}p{exponent}{'f' * single}"
+    return f"({text})" if text[0] == "-" else text
+
+
+class Spelling(NamedTuple):
+    """How an op on certain dtypes is written: a template, whether it is one call, how often it mentions each operand."""
+    template: str
+    call: bool
+    uses: tuple[int, ...]
+
+
+@lru_cache(maxsize=4096)
+def spelling(name: str, operands: tuple[str, ...], result: str, index: str) -> Spelling:
+    """The spelling of the row `name` on these dtypes; `index` is the C type of indices.  KeyError where the row has none."""
+    last = operands[-1]
+    if INDEX in (last, result) and name == "cast":
+        template = "{0} != 0" if result == "bool" else f"({index if result == INDEX else C_TYPES[result]}){{0}}"
+    elif last == INDEX:
+        template = INDEX_OPS[name]
+    else:
+        table, kind = ROWS[name].c, "b" if last == "bool" else last[0]
+        template = _filled(table[kind if kind in table else "*"], result if name == "cast" else last, last)
+    plain = template.replace("{", "").replace("}", "")
+    uses = tuple(template.count(f"{{{i}}}") for i in range(len(operands)))
+    return Spelling(template, _CALL.match(plain) is not None, uses)
+
+
+def _filled(template: str, dtype: str, source: str) -> str:
+    words = {"{T}": C_TYPES[dtype], "{U}": "ulong" if dtype.endswith("64") else "uint", "{N}": short_name(dtype),
+             "{S}": "f" if dtype == "float32" else "", "{F}": short_name(source)}
+    for mark, word in words.items():
+        template = template.replace(mark, word)
+    return template
+
+
+def check_names(kernel: Kernel) -> set[str]:
+    """The names of the tree; ValueError where one is not of our own making."""
+    names = [kernel.name, *(p.name for p in kernel.params)]
+    for stmt in walk(kernel.body):
+        names += [stmt.var] if isinstance(stmt, Loop) else [stmt.name] if isinstance(stmt, Let | Alloc) else []
+    for name in names:
+        if not _NAME.match(name) or _RESERVED.match(name) or _GENERATED.match(name):
+            raise ValueError(f"{name!r} cannot be an identifier of a kernel")
+    return set(names)

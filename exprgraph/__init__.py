@@ -1,0 +1,89 @@
+"""exprgraph: symbolic tensor expressions, their gradients, and one compile to OpenCL for every size."""
+# ruff: noqa: I001  (names are wrapped at the line length, not one a line)
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from exprgraph import errors
+from exprgraph.config import change_flags, config
+from exprgraph.errors import (
+    AllocationError, CallError, DeviceError, DisconnectedInputError, DTypeError, GradientError, GraphError, IndexFault,
+    MissingInputError, RankError, ShapeError, UnusedInputError, UseError)
+from exprgraph.function import Function, In, OutSpec, compile, eval as _eval, function
+from exprgraph.functions.creation import (
+    alloc, arange, empty, eye, full, full_like, identity_like, linspace, ones, ones_like, to_one_hot, tri, tril, triu, zeros, zeros_like)
+from exprgraph.functions.indexing import diag, diagonal, flip, getitem, roll, take, take_along_axis, trace
+from exprgraph.functions.joining import (
+    concat, concatenate, horizontal_stack, hstack, join, repeat, split, stack, tile, vertical_stack, vstack)
+from exprgraph.functions.linear import batched_dot, batched_tensordot, dot, matmul, matrix_dot, outer, tensordot, vdot
+from exprgraph.functions.nnet import (
+    binary_crossentropy, categorical_crossentropy, cross_entropy_with_logits, elu, gelu, hard_sigmoid, leaky_relu, log_sigmoid,
+    log_softmax, mse, relu, selu, sigmoid_binary_crossentropy, silu, softmax, softsign, ultra_fast_sigmoid)
+from exprgraph.functions.shaping import (
+    addbroadcast, atleast_1d, atleast_2d, atleast_3d, broadcast_arrays, broadcast_to, dimshuffle, expand_dims, flatten, moveaxis,
+    patternbroadcast, ravel, reshape, shape, shape_padaxis, shape_padleft, shape_padright, size, specify_shape, squeeze, swapaxes,
+    transpose, unbroadcast)
+from exprgraph.functions.stats import cov, logsumexp, max_and_argmax, mean, norm, ptp, std, var
+from exprgraph.functions.sugar import (
+    abs_, acos, acosh, allclose, asin, asinh, atan, atan2, atanh, bitwise_and, bitwise_invert, bitwise_left_shift, bitwise_not,
+    bitwise_or, bitwise_right_shift, bitwise_xor, ceil_intdiv, clip, degrees, divide, divmod, equal, expit, fill, floor_div,
+    floor_divide, greater, greater_equal, inv, iround, isclose, largest, less, less_equal, log1pexp, logical_and, logical_not,
+    logical_or, logical_xor, multiply, nan_to_num, ne, negative, not_equal, positive, pow, radians, remainder, rint, round, sgn,
+    smallest, square, subtract, true_divide, where)
+from exprgraph.grad import grad
+from exprgraph.node import OPERATORS, Graph, Node, Op, Out
+from exprgraph.ops.arithmetic import (
+    absolute, absolute as abs, add, deg2rad, int_div, mod, mul, neg, rad2deg, reciprocal, rsqrt, sign, sqr, sqrt, sub, true_div)
+from exprgraph.ops.bits import and_, invert, left_shift, or_, right_shift, xor
+from exprgraph.ops.compare import eq, ge, gt, isfinite, isinf, isnan, le, lt, maximum, minimum, neq, switch
+from exprgraph.ops.markers import disconnected_grad, zero_grad
+from exprgraph.ops.reduce import all_ as all, any_ as any, argmax, argmin, max_ as max, min_ as min, prod, sum_ as sum
+from exprgraph.ops.rounding import cast, ceil, floor, identity, round_half_away_from_zero, round_half_to_even, second, trunc
+from exprgraph.ops.table import ROWS
+from exprgraph.ops.transcendental import (
+    arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, cos, cosh, erf, erfc, exp, exp2, expm1, hypot, log, log1p, log2, log10,
+    logaddexp, power, sigmoid, sin, sinh, softplus, tan, tanh)
+from exprgraph.shared import Shared, shared
+from exprgraph.symbols import as_tensor_variable, constant, constructors, tensor, tensor_type as TensorType
+
+logsoftmax, swish, as_tensor = log_softmax, silu, as_tensor_variable
+
+OPERATORS.update(ROWS)
+OPERATORS.update({f.__name__: f for f in (
+    matmul, dot, mean, var, std, ptp, norm, max_and_argmax, divmod, clip, round, _eval, shape, size, transpose, getitem, reshape,
+    flatten, ravel, dimshuffle, swapaxes, squeeze, expand_dims, broadcast_to, take, repeat, zeros_like, ones_like, diagonal, trace,
+    stack)}, where=where, fill=fill)
+
+__all__ = [
+    "AllocationError", "CallError", "DTypeError", "DeviceError", "DisconnectedInputError", "Function", "GradientError", "Graph",
+    "GraphError", "In", "IndexFault", "MissingInputError", "Node", "Op", "Out", "OutSpec", "RankError", "ShapeError", "Shared",
+    "TensorType", "UnusedInputError", "UseError", "abs", "abs_", "absolute", "acos", "acosh", "add", "addbroadcast", "all", "allclose",
+    "alloc", "and_", "any", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin",
+    "as_tensor", "as_tensor_variable", "asin", "asinh", "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "atleast_3d",
+    "batched_dot", "batched_tensordot", "binary_crossentropy", "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_not",
+    "bitwise_or", "bitwise_right_shift", "bitwise_xor", "broadcast_arrays", "broadcast_to", "cast", "categorical_crossentropy", "ceil",
+    "ceil_intdiv", "change_flags", "clip", "compile", "concat", "concatenate", "config", "constant", "cos", "cosh", "cov",
+    "cross_entropy_with_logits", "deg2rad", "degrees", "diag", "diagonal", "dimshuffle", "disconnected_grad", "divide", "divmod", "dot",
+    "elu", "empty", "eq", "equal", "erf", "erfc", "errors", "exp", "exp2", "expand_dims", "expit", "expm1", "eye", "fill", "flatten",
+    "flip", "floor", "floor_div", "floor_divide", "full", "full_like", "function", "ge", "gelu", "getitem", "grad", "greater",
+    "greater_equal", "gt", "hard_sigmoid", "horizontal_stack", "hstack", "hypot", "identity", "identity_like", "int_div", "inv",
+    "invert", "iround", "isclose", "isfinite", "isinf", "isnan", "join", "largest", "le", "leaky_relu", "left_shift", "less",
+    "less_equal", "linspace", "log", "log10", "log1p", "log1pexp", "log2", "log_sigmoid", "log_softmax", "logaddexp", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "logsoftmax", "logsumexp", "lt", "matmul", "matrix_dot", "max", "max_and_argmax",
+    "maximum", "mean", "min", "minimum", "mod", "moveaxis", "mse", "mul", "multiply", "nan_to_num", "ne", "neg", "negative", "neq",
+    "norm", "not_equal", "ones", "ones_like", "or_", "outer", "patternbroadcast", "positive", "pow", "power", "prod", "ptp", "rad2deg",
+    "radians", "ravel", "reciprocal", "relu", "remainder", "repeat", "reshape", "right_shift", "rint", "roll", "round",
+    "round_half_away_from_zero", "round_half_to_even", "rsqrt", "second", "selu", "sgn", "shape", "shape_padaxis", "shape_padleft",
+    "shape_padright", "shared", "sigmoid", "sigmoid_binary_crossentropy", "sign", "silu", "sin", "sinh", "size", "smallest", "softmax",
+    "softplus", "softsign", "specify_shape", "split", "sqr", "sqrt", "square", "squeeze", "stack", "std", "sub", "subtract", "sum",
+    "swapaxes", "swish", "switch", "take", "take_along_axis", "tan", "tanh", "tensor", "tensordot", "tile", "to_one_hot", "trace",
+    "transpose", "tri", "tril", "triu", "true_div", "true_divide", "trunc", "ultra_fast_sigmoid", "unbroadcast", "var", "vdot",
+    "vertical_stack", "vstack", "where", "xor", "zero_grad", "zeros", "zeros_like"]
+
+_SYMBOLS = constructors()
+globals().update(_SYMBOLS)
+__all__ += [*_SYMBOLS]
+
+if TYPE_CHECKING:
+    def __getattr__(name: str) -> Any:
+        """The constructors of symbols, whose names come from a table: matrix, fvector, iscalars, ..."""

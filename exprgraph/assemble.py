@@ -1,0 +1,180 @@
+"""From what the user asks of `compile` (inputs, outputs, updates, givens) to one graph with leaves and targets, every mistake named."""
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from exprgraph import dtypes
+from exprgraph.errors import GraphError, MissingInputError, UnusedInputError, at, here
+from exprgraph.graph import order, replace
+from exprgraph.node import INPUT, Graph, Node, Out, as_symbol, leaf
+from exprgraph.shared import SharedNode, matching
+from exprgraph.signature import In, OutSpec, Slot
+from exprgraph.types import cast_to
+
+Pack = Callable[[list[Any]], Any]
+Updates = dict[SharedNode, Out]
+POLICIES = ("raise", "warn", "ignore")
+
+
+class Assembly(NamedTuple):
+    """A graph whose outputs are the function's and then one new value per target; its inputs are the leaves, inputs before shared."""
+    graph: Graph
+    n_outputs: int
+    shared: tuple[SharedNode, ...]
+    targets: tuple[SharedNode, ...]
+
+
+def unpacked(outputs: Any) -> tuple[list[Out], Pack]:
+    """The outputs as a list, and what gives the list of their values the form that the user chose."""
+    if outputs is None:
+        return [], lambda values: None
+    if isinstance(outputs, dict):
+        return _unpacked_dict(outputs)
+    if isinstance(outputs, list | tuple):
+        return [_output(o) for o in outputs], list if isinstance(outputs, list) else tuple
+    return [_output(outputs)], lambda values: values[0]
+
+
+def _unpacked_dict(outputs: dict[Any, Any]) -> tuple[list[Out], Pack]:
+    names = list(outputs)
+    wrong = [n for n in names if not isinstance(n, str)]
+    if wrong:
+        raise GraphError(f"a dict of outputs has string keys; {wrong[0]!r:.40} is a {type(wrong[0]).__name__}{at(here())}")
+    return [_output(o) for o in outputs.values()], lambda values: dict(zip(names, values))
+
+
+def _output(item: Any) -> Out:
+    value = item.variable if isinstance(item, OutSpec) else item
+    if value is None or isinstance(value, str | bytes | In):
+        raise GraphError(f"an output is {value!r:.60}: a symbol is needed{at(here())}")
+    return as_symbol(value)
+
+
+def pairs(given: Any, what: str) -> list[tuple[Any, Any]]:
+    """A dict or a sequence of pairs as a list of pairs."""
+    if given is None:
+        return []
+    items = list(given.items() if isinstance(given, Mapping) else given) if isinstance(given, Iterable) else [given]
+    if any(not isinstance(i, tuple | list) or len(i) != 2 for i in items):
+        raise GraphError(f"{what} must be a dict or a list of pairs{at(here())}")
+    return [(k, v) for k, v in items]
+
+
+def as_updates(given: Any) -> Updates:
+    """Updates by shared leaf, each with the dtype and rank of its target."""
+    found: Updates = {}
+    for target, new in pairs(given, "updates"):
+        node = target.node if isinstance(target, Out) else None
+        if not isinstance(target, Out) or not isinstance(node, SharedNode):
+            raise GraphError(f"only shared variables can be updated, not {target!r:.60}{at(here())}")
+        if node in found:
+            raise GraphError(f"two updates of the shared variable {target.name!r}{at(here())}")
+        found[node] = matching(target, new)
+    return found
+
+
+def as_givens(given: Any) -> dict[Node, Out]:
+    """Givens by the node that they replace, each with the dtype and rank of what it replaces."""
+    found: dict[Node, Out] = {}
+    for old, new in pairs(given, "givens"):
+        if not isinstance(old, Out):
+            raise GraphError(f"givens replace symbols, not {old!r:.60}{at(here())}")
+        if old.node in found:
+            raise GraphError(f"givens replace {_name(old)} twice{at(here())}")
+        out = cast_to(new, old.dtype) if dtypes.is_weak(new) else as_symbol(new)
+        if (out.dtype, out.ndim) != (old.dtype, old.ndim):
+            raise GraphError(f"givens replace {_name(old)}, which is {old.type}, by {out.type}: dtype and rank must agree; "
+                             f"cast or reshape the replacement{at(here())}")
+        found[old.node] = out
+    return found
+
+
+def _name(out: Out) -> str:
+    return repr(out.name) if out.name else f"a result of {out.node.op.name}"
+
+
+class _Substitution:
+    """Applies givens, then puts fresh leaves where inputs stand that are computed; remembers which nodes it has seen."""
+
+    def __init__(self, givens: Mapping[Node, Out], fresh: Mapping[Node, Out]) -> None:
+        self.givens, self.fresh = givens, fresh
+        self.seen: set[Node] = set()
+
+    def __call__(self, outs: Sequence[Out]) -> tuple[Out, ...]:
+        if self.givens:
+            self.seen.update(order(outs))
+            outs = replace(outs, self.givens)
+        return replace(outs, self.fresh) if self.fresh else tuple(outs)
+
+
+def input_leaves(specs: Sequence[In]) -> tuple[list[Node], dict[Node, Out]]:
+    """The leaf of each input, and what takes the place of inputs that are computed; GraphError for an input given twice."""
+    found: list[Node] = []
+    fresh: dict[Node, Out] = {}
+    seen: set[Node] = set()
+    for spec in specs:
+        out = spec.variable
+        if out.node in seen:
+            raise GraphError(f"the input {_name(out)} is listed twice{at(here())}")
+        seen.add(out.node)
+        if out.node.op is not INPUT:
+            fresh[out.node] = Out(leaf(INPUT, out.dtype, tuple(d.const for d in out.type.shape), out.name))
+        found.append(fresh[out.node].node if out.node in fresh else out.node)
+    return found, fresh
+
+
+def assemble(specs: Sequence[In], slots: Sequence[Slot], outputs: Sequence[Out], updates: Updates, givens: Mapping[Node, Out],
+             excluded: Callable[[SharedNode], bool], policy: str) -> Assembly:
+    """The graph of a function.  `excluded` says which shared variables do not take their default update; `policy` is on_unused_input."""
+    inputs, fresh = input_leaves(specs)
+    substitute = _Substitution(givens, fresh)
+    updates = {**updates, **{s.default: matching(p.variable, p.update) for p, s in zip(specs, slots)
+                             if p.update is not None and s.default is not None}}
+    values = list(substitute([*outputs, *updates.values()]))
+    new: Updates = dict(zip(updates, values[len(outputs):]))
+    results = values[:len(outputs)]
+    used = _with_defaults(results, new, substitute, excluded)
+    _check_inputs(inputs, used, policy)
+    if policy != "ignore":
+        _check_givens(givens, substitute.seen)
+    known = [n for n in used if isinstance(n, SharedNode)]
+    graph = Graph(tuple(Out(n) for n in (*inputs, *known)), (*results, *new.values()))
+    return Assembly(graph, len(results), tuple(known), tuple(new))
+
+
+def _with_defaults(results: list[Out], new: Updates, substitute: _Substitution, excluded: Callable[[SharedNode], bool]) -> list[Node]:
+    """Add default updates to `new`, also those that others bring in; the leaves of everything, in order."""
+    while True:
+        used = [n for n in order([*results, *new.values()]) if n.op is INPUT or isinstance(n, SharedNode)]
+        due = {n: n.default_update for n in used
+               if isinstance(n, SharedNode) and n.default_update is not None and n not in new and not excluded(n)}
+        if not due:
+            return used
+        new.update(zip(due, substitute(list(due.values()))))
+
+
+def _check_inputs(inputs: Sequence[Node], used: Sequence[Node], policy: str) -> None:
+    listed, needed = set(inputs), set(used)
+    for node in used:
+        if node.op is INPUT and node not in listed:
+            raise MissingInputError(f"an output or update needs {_name(Out(node))}, declared at {node.source}: add it to the inputs, "
+                                    f"or replace it with givens{at(here())}")
+    for node in inputs:
+        if node not in needed:
+            _unused(f"the input {_name(Out(node))} is used by no output and no update: leave it out", UnusedInputError, policy)
+
+
+def _check_givens(givens: Mapping[Node, Out], seen: set[Node]) -> None:
+    for node in givens:
+        if node not in seen:
+            raise GraphError(f"givens replace {_name(Out(node))}, which no output and no update depends on: leave it out, or compile "
+                             f"with on_unused_input='ignore'{at(here())}")
+
+
+def _unused(problem: str, error: type[GraphError], policy: str) -> None:
+    if policy == "raise":
+        raise error(f"{problem}, or compile with on_unused_input='ignore'{at(here())}")
+    if policy == "warn":
+        warnings.warn(problem + at(here()), stacklevel=2)

@@ -1,0 +1,68 @@
+"""The backends by name: found when a function is compiled, so that this package imports nothing above it."""
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from exprgraph.errors import DeviceError, at, here
+from exprgraph.program import Executable, Program
+
+BACKENDS = {"opencl": "runtime.function:build", "numpy": "exprgraph.reference:build"}
+CURE = "pip install pyopencl pocl-binary-distribution"
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_warned: list[str] = []
+
+
+def resolve(path: str) -> Callable[[Program], Executable]:
+    """The function that "package.module:name" means; ImportError where another package of that name hides ours."""
+    name, _, attribute = path.partition(":")
+    top = importlib.import_module(name.partition(".")[0])
+    places = [os.path.abspath(p) for p in getattr(top, "__path__", [])] or [str(getattr(top, "__file__", "a built-in module"))]
+    if os.path.realpath(os.path.join(ROOT, top.__name__)) not in map(os.path.realpath, places):
+        raise ImportError(f"another package called {top.__name__!r} was found at {places[0]}; exprgraph needs its own, in {ROOT}: "
+                          "rename the other one or take its folder off sys.path", name=name)
+    made: Callable[[Program], Executable] = getattr(importlib.import_module(name), attribute)
+    return made
+
+
+def build(program: Program, device: str) -> tuple[Executable, str]:
+    """The executable for a device, and whether "opencl" or "numpy" builds it.
+
+    "auto" falls back to NumPy, with one warning for the process, where no OpenCL device is to be had; any other name never does.
+    """
+    if device != "numpy":
+        try:
+            return resolve(BACKENDS["opencl"])(program), "opencl"
+        except (ImportError, DeviceError) as error:
+            reason = _missing(error)
+            if reason is None:
+                raise
+            if device != "auto":
+                raise DeviceError(f"device {device!r} is not available: {reason}{at(here())}") from error
+            _warn(reason)
+    return resolve(BACKENDS["numpy"])(program), "numpy"
+
+
+def _missing(error: Exception) -> str | None:
+    """Why there is no device at all, with the cure; None for every other fault, which must not be papered over."""
+    if isinstance(error, DeviceError):  # the runtime names the cure where nothing is installed, and only there
+        return str(error) if CURE in str(error) else None
+    return f"{error}: {CURE}" if str(getattr(error, "name", None)).startswith("pyopencl") else None
+
+
+def _warn(reason: str) -> None:
+    if not _warned:
+        _warned.append(reason)
+        warnings.warn(f"no OpenCL device, so NumPy computes everything, slowly: {reason}\n"
+                      '(device="numpy" or EXPRGRAPH_DEVICE=numpy asks for this without a warning)', RuntimeWarning, stacklevel=4)
+
+
+def device_name(device: Any) -> str:
+    """A device as the user writes it, checked for its form only."""
+    if not isinstance(device, str) or not device.strip():
+        raise DeviceError(f"device={device!r}: a text is needed, like 'auto', 'cpu', 'gpu', 'pocl', 'numpy', '0:1' or part of a "
+                          f"name{at(here())}")
+    return device.strip()

@@ -1,0 +1,121 @@
+"""How close a result must be: the one function that every test of values uses."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from exprgraph.graph import order
+from exprgraph.node import Graph, Node, Out
+from exprgraph.reference import evaluate
+
+Array = np.ndarray[Any, Any]
+Inputs = Mapping[Node, Array]
+WIDER = {"float32": "float64", "float64": "longdouble"}
+FACTOR = 4.0
+PATTERNS = 3
+UNORDERED = ("reduce", "contract", "scatter")
+
+
+class Tolerance(NamedTuple):
+    """What one output is compared with: the wider reference, the oracle in its own dtype, and the allowed distance per element."""
+    reference: Array
+    own: Array
+    allowed: Array
+
+
+def close(got: Any, graph: Graph | Sequence[Out] | Out, inputs: Inputs) -> None:
+    """AssertionError where results are further from the graph's values than its arithmetic explains.
+
+    The reference is the oracle in the next wider dtype; 4 times the larger of these is allowed: the oracle's own error in its own
+    dtype, the change under perturbations of the inputs by one unit in the last place, and the ULPs of the rows.  NaN, infinity and
+    the sign of zero must agree.  `got` holds one array per output, or is one array; `inputs` are the values of the leaves.
+    """
+    outputs = graph.outputs if isinstance(graph, Graph) else (graph,) if isinstance(graph, Out) else tuple(graph)
+    results = [got] if isinstance(got, np.ndarray | np.generic) else list(got)
+    if len(results) != len(outputs):
+        raise AssertionError(f"{len(results)} results for {len(outputs)} outputs")
+    for number, (result, tolerance) in enumerate(zip(results, tolerances(outputs, inputs))):
+        problem = _compare(np.asarray(result), tolerance)
+        if problem:
+            raise AssertionError(f"output {number} ({outputs[number]!r}): {problem}")
+
+
+def tolerances(outputs: Sequence[Out], inputs: Inputs) -> list[Tolerance]:
+    """The reference and the allowed distance for each output."""
+    own = evaluate(outputs, inputs)
+    reference = evaluate(outputs, inputs, WIDER)
+    moved = [evaluate(outputs, _perturbed(inputs, seed), WIDER) for seed in range(PATTERNS)]
+    return [Tolerance(r, o, FACTOR * _distance(r, o, [m[i] for m in moved], _ulps(outputs[i])))
+            for i, (r, o) in enumerate(zip(reference, own))]
+
+
+def _distance(reference: Array, own: Array, moved: Sequence[Array], ulps: float) -> Array:
+    """The largest of own error, change under perturbation and ULPs, per element; what is not finite counts as 0."""
+    wide = _wide(reference)
+    with np.errstate(all="ignore"):
+        parts = [np.abs(_wide(other) - wide) for other in (own, *moved) if other.shape == wide.shape]
+        if own.dtype.kind == "f":
+            parts.append(ulps * _wide(np.spacing(np.abs(reference.astype(own.dtype)))))
+    distance: Array = np.max([np.where(np.isfinite(p), p, 0) for p in parts], axis=0)
+    return distance
+
+
+def _wide(array: Array) -> Array:
+    return array.astype(np.longdouble)
+
+
+def _ulps(output: Out) -> float:
+    """The ULPs of the rows that lead to an output, summed; a fold in an order of its own rounds at least once more."""
+    return float(sum(max(n.op.ulp, float(n.op.kind in UNORDERED)) for n in order([output])))
+
+
+def _perturbed(inputs: Inputs, seed: int) -> dict[Node, Array]:
+    """The inputs with every finite float that is not 0 moved to its neighbour above or below."""
+    draw = np.random.default_rng(seed)
+    return {node: _nudged(np.asarray(value), draw) for node, value in inputs.items()}
+
+
+def _nudged(value: Array, draw: np.random.Generator) -> Array:
+    if value.dtype.kind != "f":
+        return value
+    towards = np.where(draw.random(value.shape) < 0.5, -np.inf, np.inf).astype(value.dtype)
+    with np.errstate(all="ignore"):
+        moved = np.nextafter(value, towards)
+    return np.where((value == 0) | ~np.isfinite(value) | ~np.isfinite(moved), value, moved)
+
+
+def _compare(got: Array, tolerance: Tolerance) -> str | None:
+    reference, own, allowed = tolerance
+    if got.dtype != own.dtype or got.shape != own.shape:
+        return f"{got.dtype} of shape {got.shape} instead of {own.dtype} of shape {own.shape}"
+    with np.errstate(all="ignore"):
+        rounded = reference.astype(own.dtype)
+        near = np.abs(_wide(got) - _wide(reference)) <= allowed
+        fine = _same(got, own) | _same(got, rounded) | (near & np.isfinite(_wide(got)) & _signs(got, own, rounded))
+    return None if fine.all() else _report(got, rounded, allowed, fine)
+
+
+def _same(got: Array, other: Array) -> Array:
+    """Where two arrays agree exactly: NaN with NaN, and zeros of one sign."""
+    if got.dtype.kind != "f":
+        return np.asarray(got == other)
+    return np.asarray((np.isnan(got) & np.isnan(other)) | ((got == other) & (np.signbit(got) == np.signbit(other))))
+
+
+def _signs(got: Array, own: Array, rounded: Array) -> Array:
+    """Where a zero for a zero has a sign that the oracle gives it."""
+    if got.dtype.kind != "f":
+        return np.ones(got.shape, bool)
+    agree = (np.signbit(got) == np.signbit(own)) | (np.signbit(got) == np.signbit(rounded))
+    return np.asarray((got != 0) | ((own != 0) & (rounded != 0)) | agree)
+
+
+def _report(got: Array, expected: Array, allowed: Array, fine: Array) -> str:
+    with np.errstate(all="ignore"):
+        excess = np.where(fine, -1, np.nan_to_num(np.abs(_wide(got) - _wide(expected)) - allowed, nan=np.inf, posinf=np.inf))
+    at = np.unravel_index(int(np.argmax(excess)), got.shape)
+    where = tuple(int(i) for i in at)
+    return (f"{int((~fine).sum())} of {got.size} elements differ, the worst at {where}: got {got[at]!r}, expected {expected[at]!r}, "
+            f"{float(abs(_wide(got)[at] - _wide(expected)[at])):.3g} apart where {float(allowed[at]):.3g} is allowed")

@@ -1,0 +1,165 @@
+"""compile(): symbols in, a callable out, built by the backend that the device asks for."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from types import SimpleNamespace
+from typing import Any
+
+from exprgraph import backend
+from exprgraph.assemble import POLICIES, Assembly, Pack, as_givens, as_updates, assemble, unpacked
+from exprgraph.backend import BACKENDS
+from exprgraph.config import config
+from exprgraph.errors import GraphError, at, here
+from exprgraph.node import Graph, Out
+from exprgraph.passes import run_graph
+from exprgraph.program import Executable, Program, Watch
+from exprgraph.shared import Shared, SharedNode, host
+from exprgraph.signature import In, OutSpec, Signature, Slot, as_input, slot
+
+__all__ = ["BACKENDS", "Function", "In", "OutSpec", "compile", "eval", "function"]
+MODES = {"FAST_RUN": "full", "FAST_COMPILE": "none"}
+
+
+class Function:
+    """A compiled function: call it with values.
+
+    inputs and outputs: the symbols it was compiled from.  graph: what is left of them after optimisation, with the new values of
+    `targets` as the last outputs.  trust_input: set it to True to skip all checks of arguments, which then must be native, aligned
+    arrays of the right dtype and rank.
+    """
+
+    def __init__(self, name: str, signature: Signature, outputs: Sequence[Out], assembly: Assembly, graph: Graph, pack: Pack,
+                 executable: Executable, device: str) -> None:
+        self.name, self.signature, self.graph, self.device = name, signature, graph, device
+        self.inputs = [s.variable for s in signature.slots]
+        self.outputs = list(outputs)
+        self.trust_input = False
+        self.targets = assembly.targets
+        self._shared, self._count, self._pack, self._run = assembly.shared, assembly.n_outputs, pack, executable
+        self._locks = [t.lock for t in sorted(assembly.targets, key=lambda t: t.uid)]
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        """Compute the outputs; updates are published together after everything has succeeded."""
+        if self._locks:
+            return self._update(args, keywords)
+        values = self.signature.bind(args, keywords, self.trust_input)
+        values += [s.version for s in self._shared]
+        return self._pack(self._run(values))
+
+    def _update(self, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+        with ExitStack() as held:
+            for lock in self._locks:
+                held.enter_context(lock)
+            values = self.signature.bind(args, keywords, self.trust_input)
+            values += [s.version for s in self._shared]
+            results = self._run(values)
+            for target, new in zip(self.targets, results[self._count:], strict=True):
+                target.publish(new)
+        return self._pack(results[:self._count])
+
+    def __getitem__(self, key: Any) -> Any:
+        """The present default of an input (a symbol or a name)."""
+        return host(self._default(key).version).copy()
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        cell = self._default(key)
+        Shared(cell).set_value(value)
+
+    def _default(self, key: Any) -> SharedNode:
+        cell = self.signature.slots[self.signature.find(key)].default
+        if cell is None:
+            raise KeyError(f"the input {key!r} of {self.name} has no default")
+        return cell
+
+    def get_shared(self) -> list[Shared]:
+        """The shared variables that the function reads."""
+        return [Shared(n) for n in self._shared]
+
+    def source(self) -> str:
+        """The text of the kernels built so far, with the user's lines."""
+        return self._run.source()
+
+    def why(self) -> str:
+        """Why the plans are as they are."""
+        return self._run.why()
+
+    def warm(self) -> None:
+        """Build everything that any later call can need."""
+        self._run.warm()
+
+    def __repr__(self) -> str:
+        parts = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((self._count, "output"), (len(self.targets), "update")) if n]
+        return f"<function {self.signature} -> {' and '.join(parts) or 'nothing'}, on {self.device}>"
+
+
+def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: Any = None, name: str | None = None,
+            device: str | None = None, on_unused_input: str | None = None, allow_input_downcast: bool | None = None,
+            mode: str | None = None, no_default_updates: bool | Iterable[Shared] = False, optimizer: str | None = None,
+            schedule: str | None = None, watch: Watch | None = None) -> Function:
+    """A function from values of `inputs` to values of `outputs`.
+
+    inputs: a list of symbols and `In`s, or one symbol; a computed symbol may be an input too.  outputs: a symbol (the function
+    returns an array), a list or tuple (a list or tuple), a dict with string keys (a dict), None (None).  updates: shared variable
+    -> new value, all computed from the old values and stored together.  givens: symbol -> replacement.  device: "auto", "cpu",
+    "gpu", "pocl", "numpy", "0:1" or part of a name.  on_unused_input: "raise", "warn" or "ignore".  allow_input_downcast: cast
+    arguments even where precision is lost.  no_default_updates: True, or shared variables whose default update is left out.
+    optimizer: "full" or "none" (mode="FAST_RUN" and "FAST_COMPILE" mean the same).  schedule: "auto", "cpu" or "gpu".  watch: called
+    with (name, before, after) for every pass.  GraphError, DTypeError, RankError or ShapeError for what cannot be compiled.
+    """
+    options = _options(device, optimizer, mode, schedule, name, watch)
+    policy = _choice("on_unused_input", on_unused_input or config.on_unused_input, POLICIES)
+    specs = [as_input(item, i) for i, item in enumerate(inputs if isinstance(inputs, list | tuple) else [inputs])]
+    wanted, pack = unpacked(outputs)
+    label = name or (wanted[0].name if wanted else None) or "f"
+    slots = [slot(spec, label, allow_input_downcast) for spec in specs]
+    assembly = assemble(specs, slots, wanted, as_updates(updates), as_givens(givens), _excluded(no_default_updates), policy)
+    return _built(label, slots, wanted, assembly, pack, options)
+
+
+def _built(label: str, slots: Sequence[Slot], wanted: Sequence[Out], assembly: Assembly, pack: Pack, options: dict[str, Any]) -> Function:
+    graph = run_graph(assembly.graph, options, options["watch"])
+    program = Program(graph, tuple(i.node for i in assembly.graph.inputs), assembly.n_outputs, options)
+    executable, used = backend.build(program, options["device"])
+    return Function(label, Signature(label, slots), wanted, assembly, graph, pack, executable,
+                    "numpy" if used == "numpy" else options["device"])
+
+
+def _options(device: str | None, optimizer: str | None, mode: str | None, schedule: str | None, name: str | None,
+             watch: Watch | None) -> dict[str, Any]:
+    meant = MODES[_choice("mode", mode, tuple(MODES))] if mode is not None else config.optimizer
+    return {"device": backend.device_name(config.device if device is None else device),
+            "optimizer": _choice("optimizer", optimizer or meant, ("full", "none")),
+            "schedule": _choice("schedule", schedule or config.schedule, ("auto", "cpu", "gpu")),
+            "real_rules": config.real_rules, "name": name, "watch": watch}
+
+
+def _choice(setting: str, value: Any, choices: tuple[str, ...]) -> str:
+    if not isinstance(value, str) or value not in choices:
+        raise GraphError(f"{setting}={value!r}: expected one of {', '.join(map(repr, choices))}{at(here())}")
+    return value
+
+
+def _excluded(given: bool | Iterable[Shared]) -> Any:
+    if isinstance(given, bool):
+        return lambda node: given
+    nodes = {s.node for s in given}
+    return lambda node: node in nodes
+
+
+def function(inputs: Any, outputs: Any = None, mode: str | None = None, updates: Any = None, givens: Any = None,
+             no_default_updates: bool | Iterable[Shared] = False, **options: Any) -> Function:
+    """`compile` under its Theano name, with Theano's order of arguments."""
+    return compile(inputs, outputs, mode=mode, updates=updates, givens=givens, no_default_updates=no_default_updates, **options)
+
+
+def eval(expression: Out, given: Mapping[Out, Any] | None = None) -> Any:
+    """The value of an expression where its symbols have the given values; the function is kept on the expression for the next time."""
+    symbols = list(given or {})
+    if not hasattr(expression, "tag"):
+        expression.tag = SimpleNamespace()
+    kept: dict[Any, Function] = expression.tag.__dict__.setdefault("functions", {})
+    key = (tuple((s.node.uid, s.index) for s in symbols), config.device, config.optimizer, config.real_rules)
+    if key not in kept:
+        kept[key] = compile(symbols, expression, on_unused_input="ignore", name="eval")
+    return kept[key](*(given or {}).values())

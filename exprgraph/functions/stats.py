@@ -1,0 +1,129 @@
+"""Statistics and norms, composed of reductions: mean, var, std, cov, ptp, max_and_argmax, norm, logsumexp."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from exprgraph import dtypes
+from exprgraph.dims import product
+from exprgraph.errors import RankError, UseError, at, here
+from exprgraph.node import Out, as_symbol
+from exprgraph.ops.arithmetic import absolute, sqr, sqrt
+from exprgraph.ops.compare import gt, isfinite, maximum, neq, switch
+from exprgraph.ops.reduce import argmax, max_, min_, sum_
+from exprgraph.ops.rounding import cast
+from exprgraph.ops.shape import dim_node, dimshuffle
+from exprgraph.ops.transcendental import exp, log, power
+from exprgraph.types import cast_to, normal_axes
+
+Axis = int | Sequence[int] | None
+
+
+def as_floats(x: Any, dtype: Any = None) -> Out:
+    """A tensor of the float dtype asked for; else of its own, and floatX for integers and bool."""
+    out = as_symbol(x)
+    return cast_to(out, dtypes.as_float(out.dtype) if dtype is None else dtypes.canonical(dtype))
+
+
+def extent(x: Any, axis: Axis, dtype: str) -> Any:
+    """How many elements the axes hold: a number where that is known, else a scalar of the dtype."""
+    total = product(x.type.shape[i] for i in normal_axes(axis, x.ndim))
+    return cast(dim_node(total), dtype) if total.const is None else total.const
+
+
+def mean(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Out:
+    """The mean over the axes; integers and bool give floatX, and are summed exactly where 32 bits or fewer hold them.
+
+    The mean of no elements is NaN.
+    """
+    out = as_symbol(x)
+    result = as_floats(out, dtype)
+    exact = out.dtype not in (*dtypes.FLOATS, "int64", "uint64")
+    total = cast_to(sum_(out if exact else result, axis=axis, keepdims=keepdims), result.dtype)
+    return total / extent(out, axis, result.dtype)  # type: ignore[no-any-return]
+
+
+def var(x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False, corrected: bool = False, dtype: Any = None) -> Out:
+    """The variance over the axes: the mean square distance from the mean, divided by the number of elements less ddof.
+
+    corrected subtracts what the rounding of the mean added.  Integers and bool give floatX.
+    """
+    out: Any = as_floats(x, dtype)
+    count = extent(out, axis, out.dtype)
+    apart = out - mean(out, axis, keepdims=True)
+    total: Any = sum_(sqr(apart), axis=axis, keepdims=keepdims)
+    if corrected:
+        total = total - sqr(sum_(apart, axis=axis, keepdims=keepdims)) / count
+    below = maximum(count - ddof, 0) if isinstance(count, Out) else max(count - ddof, 0)
+    return total / below  # type: ignore[no-any-return]
+
+
+def std(x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False, corrected: bool = False, dtype: Any = None) -> Out:
+    """The square root of `var`; its gradient where the variance is 0 is 0."""
+    return safe_sqrt(var(x, axis, ddof, keepdims, corrected, dtype))
+
+
+def cov(m: Any, rowvar: bool = True, ddof: int = 1) -> Out:
+    """The covariances of the variables in the rows of a matrix (in its columns without rowvar) over the observations."""
+    out: Any = as_floats(m)
+    if out.ndim != 2:
+        raise RankError(f"cov takes a matrix, not a tensor of {out.ndim} axes{at(here())}")
+    data = out if rowvar else out.T
+    apart = data - mean(data, axis=1, keepdims=True)
+    return (apart @ apart.T) / (extent(data, 1, data.dtype) - ddof)  # type: ignore[no-any-return]
+
+
+def safe_sqrt(x: Any) -> Out:
+    """The square root of what is never negative, with derivative 0 at 0."""
+    positive = gt(x, 0)
+    return switch(positive, sqrt(switch(positive, x, 1)), x * 0)
+
+
+def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Out:
+    """The greatest element less the least."""
+    return max_(x, axis=axis, keepdims=keepdims) - min_(x, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+
+def max_and_argmax(x: Any, axis: Axis = None, keepdims: bool = False) -> tuple[Out, Out]:
+    """The greatest element and its position."""
+    return max_(x, axis=axis, keepdims=keepdims), argmax(x, axis=axis, keepdims=keepdims)
+
+
+def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Out:
+    """The p-norm of the elements over the axes, taken together as one vector: sum(abs(x)**ord)**(1/ord).
+
+    ord None, "fro" and 2 are the square root of the sum of squares; inf and -inf the greatest and least absolute value; 0 the number of
+    elements that are not 0.  Norms of matrices as operators (singular values) are not meant.  Where the norm is 0 its derivative is 0.
+    """
+    out = as_floats(x)
+    if isinstance(ord, Out) or not (ord is None or ord == "fro" or isinstance(ord, int | float)):
+        raise UseError(f"norm: ord must be a number, inf, \"fro\" or None, not {ord!r}{at(here())}")
+    if ord is None or ord in ("fro", 2):
+        return safe_sqrt(sum_(sqr(out), axis=axis, keepdims=keepdims))
+    if ord == 0:
+        return cast(sum_(neq(out, 0), axis=axis, keepdims=keepdims), out.dtype)
+    size = absolute(out)
+    if ord in (float("inf"), -float("inf")):
+        return (max_ if ord > 0 else min_)(size, axis=axis, keepdims=keepdims)
+    if ord == 1:
+        return sum_(size, axis=axis, keepdims=keepdims)
+    return _p_norm(size, float(ord), axis, keepdims)
+
+
+def _p_norm(size: Any, p: float, axis: Axis, keepdims: bool) -> Out:
+    if p < 0:
+        return power(sum_(power(size, p), axis=axis, keepdims=keepdims), 1 / p)
+    occupied = gt(size, 0)
+    total: Any = sum_(switch(occupied, power(switch(occupied, size, 1), p), size * 0), axis=axis, keepdims=keepdims)
+    positive = gt(total, 0)
+    return switch(positive, power(switch(positive, total, 1), 1 / p), total * 0)
+
+
+def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Out:
+    """log(sum(exp(x))) over the axes without overflow; -inf for no elements and for elements that are all -inf."""
+    out = as_floats(x)
+    top = max_(out, axis=axis, keepdims=True, shift=True)
+    shift = switch(isfinite(top), top, 0)
+    total: Any = log(sum_(exp(out - shift), axis=axis, keepdims=True)) + shift
+    axes = normal_axes(axis, out.ndim)
+    return total if keepdims or not axes else dimshuffle(total, pattern=[i for i in range(out.ndim) if i not in axes])

@@ -1,0 +1,162 @@
+"""Gradients: reverse accumulation over the rows, from one scalar cost to any symbols, to any order."""
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from exprgraph import dtypes
+from exprgraph.errors import DisconnectedInputError, GradientError, at, here
+from exprgraph.graph import order
+from exprgraph.node import OPERATORS, Node, Out, as_symbol, make_constant
+from exprgraph.ops.shape import broadcast_to, dim_node, sum_to
+
+Place = tuple[Node, int]
+
+
+class Flow(NamedTuple):
+    """What backward accumulation found: cotangents by place, and the places whose gradient is zero though the cost depends on them."""
+    cotangents: dict[Place, Out]
+    zeros: set[Place]
+
+
+def grad(cost: Out | None, wrt: Any, consider_constant: Iterable[Out] | None = None, disconnected_inputs: str = "raise",
+         add_names: bool = True, known_grads: Mapping[Out, Any] | None = None, return_disconnected: str = "zero",
+         null_gradients: str = "raise") -> Any:
+    """The gradient of a float scalar `cost` with respect to one symbol, or a list or tuple of them; each has its symbol's shape and dtype.
+
+    consider_constant: tensors through which nothing flows.  known_grads: the gradient of the (then unneeded) cost with respect to some
+    tensors.  disconnected_inputs: "raise" (DisconnectedInputError), "warn" or "ignore" where the cost does not depend on a symbol; the
+    result is then zeros, or None with return_disconnected="none".  null_gradients: "raise" (GradientError) or "return" NaN where an
+    operation has no derivative.
+    """
+    _choose("disconnected_inputs", disconnected_inputs, ("raise", "warn", "ignore"))
+    _choose("return_disconnected", return_disconnected.lower(), ("zero", "none"))
+    _choose("null_gradients", null_gradients, ("raise", "return"))
+    symbols = [_symbol(w) for w in (wrt if isinstance(wrt, list | tuple) else [wrt])]
+    flow = backward(_starts(cost, known_grads), symbols, consider_constant or (), null_gradients == "return")
+    found = [_result(flow, x, disconnected_inputs, return_disconnected.lower()) for x in symbols]
+    if add_names:
+        found = [_named(g, cost, x) for g, x in zip(found, symbols)]
+    return found[0] if not isinstance(wrt, list | tuple) else tuple(found) if isinstance(wrt, tuple) else found
+
+
+def _choose(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name}={value!r}: expected one of {', '.join(map(repr, choices))}{at(here())}")
+
+
+def _symbol(value: Any) -> Out:
+    if not isinstance(value, Out):
+        raise GradientError(f"gradients are taken with respect to symbols, not to {type(value).__name__}{at(here())}")
+    return value
+
+
+def _starts(cost: Any, known: Mapping[Out, Any] | None) -> list[tuple[Out, Out]]:
+    starts = [(tensor, _fit(as_symbol(g), tensor)) for tensor, g in (known or {}).items()]
+    if cost is None:
+        if not starts:
+            raise GradientError(f"without a cost, grad needs known_grads={{tensor: its gradient}}{at(here())}")
+        return starts
+    cost = as_symbol(cost)
+    if not dtypes.is_float(cost.dtype):
+        raise GradientError(f"the cost {_show(cost)} has dtype {cost.dtype}, which has no gradient: cast it to a float{at(here())}")
+    if cost.ndim:
+        raise GradientError(f"the cost {_show(cost)} has {cost.ndim} axes; a gradient needs a scalar: take .sum() or .mean(){at(here())}")
+    if all(tensor.node is not cost.node for tensor, _ in starts):
+        starts.append((cost, make_constant(1, cost.dtype)))
+    return starts
+
+
+def _show(x: Out) -> str:
+    return x.name or f"<{x.node.op.name}>"
+
+
+def backward(starts: Sequence[tuple[Out, Out]], wrt: Sequence[Out], constant: Iterable[Out] = (), null: bool = False) -> Flow:
+    """Accumulate cotangents from the tensors of `starts` back to `wrt`, once over every node between them."""
+    active = _between([t for t, _ in starts], wrt, {c.node for c in constant})
+    fixed = {(t.node, t.index): g for t, g in starts}
+    flow = Flow(dict(fixed), set())
+    for node in reversed(order(t for t, _ in starts)):
+        places = [(node, i) for i in range(len(node.outs))]
+        if node in active and node.inputs and any(p in flow.cotangents or p in flow.zeros for p in places):
+            _step(node, places, active, fixed, flow, null)
+    return flow
+
+
+def _between(outputs: Sequence[Out], wrt: Sequence[Out], constant: set[Node]) -> set[Node]:
+    """The nodes that depend on a symbol of `wrt` by floats alone."""
+    active = {x.node for x in wrt}
+    for node in order(outputs):
+        if node not in constant and "no_path" not in node.op.flags and any(
+                i.node in active and dtypes.is_float(i.dtype) for i in node.inputs) and any(dtypes.is_float(t.dtype) for t in node.outs):
+            active.add(node)
+    return active
+
+
+def _step(node: Node, places: list[Place], active: set[Node], fixed: Mapping[Place, Out], flow: Flow, null: bool) -> None:
+    """Pass the cotangent of a node on to its inputs."""
+    flowing = any(p in flow.cotangents for p in places)
+    given = _cotangents(node, flow, null) if flowing and "zero_grad" not in node.op.flags else (None,) * len(node.inputs)
+    for x, g in zip(node.inputs, given, strict=True):
+        place = (x.node, x.index)
+        if x.node not in active or not dtypes.is_float(x.dtype) or place in fixed:
+            continue
+        if g is None:
+            flow.zeros.add(place)
+            continue
+        g = _fit(g, x)
+        flow.cotangents[place] = OPERATORS["add"](flow.cotangents[place], g) if place in flow.cotangents else g
+
+
+def _cotangents(node: Node, flow: Flow, null: bool) -> Sequence[Out | None]:
+    outs = [Out(node, i) for i in range(len(node.outs))]
+    given = [flow.cotangents.get((node, i)) for i in range(len(outs))]
+    if node.op.grad is None:
+        if null:
+            return [_full(float("nan"), x) if dtypes.is_float(x.dtype) else None for x in node.inputs]
+        raise GradientError(f"{node.op.name} has no gradient (none is implemented, or none exists); disconnected_grad(x) treats a part "
+                            f"as constant{at(node.source)}")
+    if len(outs) == 1:
+        return node.op.grad(given[0], outs[0], *node.inputs, **dict(node.params))
+    return node.op.grad(tuple(given), tuple(outs), *node.inputs, **dict(node.params))
+
+
+def _fit(g: Any, x: Out) -> Out:
+    """A cotangent in the dtype and shape of what it belongs to: broadcast axes are summed, once, here."""
+    g = as_symbol(g)
+    if g.dtype != x.dtype:
+        g = OPERATORS["cast"](g, x.dtype)
+    if g.type.shape == x.type.shape:
+        return g
+    sizes = [dim_node(d) for d in x.type.shape]
+    missing = g.ndim < x.ndim or any(a.const == 1 and b.const != 1 for a, b in zip(g.type.shape[g.ndim - x.ndim:], x.type.shape))
+    return (broadcast_to if missing else sum_to)(g, *sizes)
+
+
+def _full(value: float, x: Out) -> Out:
+    """A tensor of one value, of the shape and dtype of another."""
+    scalar = make_constant(value, x.dtype)
+    return broadcast_to(scalar, *[dim_node(d) for d in x.type.shape]) if x.ndim else scalar
+
+
+def _result(flow: Flow, x: Out, policy: str, otherwise: str) -> Out | None:
+    place = (x.node, x.index)
+    if place in flow.cotangents:
+        return flow.cotangents[place]
+    if place in flow.zeros:
+        return _full(0.0, x)
+    if policy != "ignore":
+        why = "the cost does not depend on it" if dtypes.is_float(x.dtype) else f"its dtype {x.dtype} carries no gradient"
+        message = f"no gradient with respect to {_show(x)}: {why}; disconnected_inputs=\"ignore\" gives zeros{at(here())}"
+        if policy == "raise":
+            raise DisconnectedInputError(message)
+        warnings.warn(message, stacklevel=3)
+    return _full(0.0, x) if otherwise == "zero" else None
+
+
+def _named(g: Out | None, cost: Out | None, x: Out) -> Out | None:
+    if g is None or x.name is None:
+        return g
+    over = cost.name if isinstance(cost, Out) and cost.name else "cost"
+    return Out(g.node, g.index, f"d({over})/d({x.name})")

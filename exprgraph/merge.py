@@ -1,0 +1,63 @@
+"""Common subexpressions: nodes that are built alike become one, which keeps the user's lines of all."""
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+from exprgraph import graph as graphs
+from exprgraph.node import INPUT, SHARED, Graph, Node, Out
+
+Key = tuple[Hashable, ...]
+
+
+def merge(graph: Graph) -> Graph:
+    """The graph with every group of nodes built alike as one node."""
+    nodes = graphs.order(graph.outputs)
+    group = _groups(nodes)
+    members: dict[int, list[Node]] = {}
+    for node in nodes:
+        members.setdefault(group[node], []).append(node)
+    if len(members) == len(nodes):
+        return graph
+    new: dict[Node, Out] = {}
+    for alike in members.values():
+        made = _united(alike, tuple(graphs.follow(i, new) for i in alike[0].inputs))
+        new.update(dict.fromkeys(alike, made))
+    return Graph(graph.inputs, tuple(graphs.follow(o, new) for o in graph.outputs))
+
+
+def _groups(nodes: Iterable[Node]) -> dict[Node, int]:
+    """For each node the number of the group of nodes that compute the same."""
+    table: dict[Key, int] = {}
+    group: dict[Node, int] = {}
+    for node in nodes:
+        group[node] = table.setdefault(_key(node, group), len(table))
+    return group
+
+
+def _key(node: Node, group: dict[Node, int]) -> Key:
+    if node.op in (INPUT, SHARED) or not node.op.flags.isdisjoint(("impure", "unmergeable")):
+        return (id(node),)
+    inputs = tuple((group[i.node], i.index) for i in node.inputs)
+    if "commutative" in node.op.flags:
+        inputs = tuple(sorted(inputs))
+    return (node.op, tuple((name, _hashable(value)) for name, value in node.params), inputs)
+
+
+def _hashable(value: Any) -> Hashable:
+    """A parameter as part of a key; bodies are compared by structure."""
+    if isinstance(value, Graph):
+        return ("graph", graphs.key(value))
+    if isinstance(value, tuple):
+        return tuple(_hashable(v) for v in value)
+    hashable: Hashable = value
+    return hashable
+
+
+def _united(alike: list[Node], inputs: tuple[Out, ...]) -> Out:
+    first = alike[0]
+    sources = first.sources.union(*(n.sources for n in alike[1:])) if len(alike) > 1 else first.sources
+    name = next((n.name for n in alike if n.name is not None), None)
+    if sources == first.sources and name == first.name and graphs.unchanged(first, inputs):
+        return Out(first)
+    return Out(Node(first.op, first.params, inputs, first.outs, sources, name))

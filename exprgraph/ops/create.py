@@ -1,0 +1,31 @@
+"""Rows that make tensors from positions alone."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from exprgraph import dtypes
+from exprgraph.dims import constant
+from exprgraph.node import Condition, Op, Out
+from exprgraph.ops.rows import table
+from exprgraph.ops.shape import Types, needed, typed
+from exprgraph.types import Accepted, size_argument, size_dim
+
+
+def _accept(n: Any, *, dtype: Any = "int64") -> Accepted:
+    return (size_argument(n),), {"dtype": dtypes.canonical(dtype)}
+
+
+def _infer(inputs: tuple[Out, ...], dtype: str) -> Types:
+    return typed(dtype, [size_dim(inputs[0])])
+
+
+def _requires(inputs: tuple[Out, ...], dtype: str) -> list[Condition]:
+    return needed("le", constant(0), size_dim(inputs[0]), "a size cannot be negative: {right}")
+
+
+iota = Op("iota", "source", lambda n, dtype: np.arange(int(n)).astype(dtype), _accept, _infer, lambda g, y, n, dtype: (None,),
+          requires=_requires, doc="0 .. n-1.")
+
+TABLE = table([iota])

@@ -1,0 +1,9 @@
+"""All rows by name: the tables of the themes, merged."""
+from __future__ import annotations
+
+from exprgraph.node import Op
+from exprgraph.ops import arithmetic, bits, compare, contract, create, index, markers, reduce, rounding, rows, shape, transcendental
+
+THEMES = (arithmetic, bits, compare, contract, create, index, markers, reduce, rounding, shape, transcendental)
+
+ROWS: dict[str, Op] = rows.table([row for theme in THEMES for row in theme.TABLE.values()])

@@ -1,0 +1,170 @@
+"""The NumPy backend: slow and obvious, the meaning of every op and the oracle of every test."""
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from exprgraph import dims
+from exprgraph.dims import Dim, Size, Value
+from exprgraph.errors import IndexFault, ShapeError, Source, at
+from exprgraph.graph import order
+from exprgraph.node import CONSTANT, INPUT, SHARED, Condition, Graph, Node, Out, Params, TensorType
+from exprgraph.pairs import Pair, decide, pairs
+from exprgraph.program import Program
+
+Array = np.ndarray[Any, Any]
+Wider = Mapping[str, str]
+SAME: Wider = {}
+
+
+def evaluate(outputs: Sequence[Out], values: Mapping[Node, Array], wider: Wider = SAME) -> list[Array]:
+    """The values of the outputs; `values` holds those of the INPUT and SHARED leaves.
+
+    With `wider`, floats are computed in other dtypes than their own ({"float32": "float64"}).  A value is dropped after its last
+    use.  ShapeError or IndexFault with the user's line where a node's operands do not fit.
+    """
+    nodes = order(outputs)
+    readers = Counter([o.node for o in outputs] + [i.node for n in nodes for i in n.inputs])
+    done: dict[Node, tuple[Array, ...]] = {}
+    with np.errstate(all="ignore"):
+        for node in nodes:
+            if node.op is INPUT or node.op is SHARED:
+                done[node] = _results(node, values[node], wider)
+            else:
+                done[node] = _results(node, _apply(node, [done[i.node][i.index] for i in node.inputs], wider), wider)
+            readers.subtract(i.node for i in node.inputs)
+            for i in node.inputs:
+                if not readers[i.node]:
+                    done.pop(i.node, None)
+    return [done[o.node][o.index] for o in outputs]
+
+
+def _apply(node: Node, inputs: list[Array], wider: Wider) -> Any:
+    if node.op.kind == "elementwise":
+        _check_broadcast(node, inputs)
+    params = _widened(node.params, SAME if node.op is CONSTANT else wider)
+    try:
+        return node.op.numpy(*inputs, **params)
+    except IndexError as error:
+        raise IndexFault(f"{node.op.name}: {error}{at(node.source)}") from error
+    except ValueError as error:
+        raise ShapeError(f"{node.op.name}: {error}{at(node.source)}") from error
+    except TypeError:
+        if not any(a.dtype == np.longdouble for a in inputs):
+            raise
+        return node.op.numpy(*(a.astype("float64") if a.dtype == np.longdouble else a for a in inputs), **dict(node.params))
+
+
+def _widened(params: Params, wider: Wider) -> dict[str, Any]:
+    if not wider:
+        return dict(params)
+    return {k: wider.get(v, v) if "dtype" in k and isinstance(v, str) else v for k, v in params}
+
+
+def _check_broadcast(node: Node, inputs: Sequence[Array]) -> None:
+    try:
+        np.broadcast_shapes(*(a.shape for a in inputs))
+    except ValueError:
+        shapes = " and ".join(f"{i.name or 'the result of ' + i.node.op.name} {a.shape}" for i, a in zip(node.inputs, inputs))
+        raise ShapeError(f"{node.op.name}: the sizes of {shapes} do not broadcast{at(node.source)}") from None
+
+
+def _results(node: Node, value: Any, wider: Wider) -> tuple[Array, ...]:
+    parts = value if len(node.outs) > 1 else (value,)
+    return tuple(_typed(node, kind, part, wider) for kind, part in zip(node.outs, parts))
+
+
+def _typed(node: Node, kind: TensorType, value: Any, wider: Wider) -> Array:
+    """A result as an array of the dtype and rank that its type promises."""
+    array, dtype = np.asarray(value), np.dtype(wider.get(kind.dtype, kind.dtype))
+    if array.ndim != kind.ndim or not (array.dtype == dtype or np.can_cast(array.dtype, dtype, "same_kind")):
+        raise TypeError(f"the row {node.op.name} gave {array.dtype} with {array.ndim} axes where its type says {kind}{at(node.source)}")
+    return array if array.dtype == dtype else array.astype(dtype)
+
+
+def conditions(graph: Graph) -> list[tuple[Condition, Source | None]]:
+    """What the sizes of a call must fulfil beside the broadcasting of pairs, with the user's lines."""
+    found = [(c, n.source) for n in order(graph.outputs) for c in n.op.requires(n.inputs, **dict(n.params))]
+    return [(c, s) for c, s in found if c.left.const is None or c.right.const is None]
+
+
+class Sizes(NamedTuple):
+    """Checks the sizes of a call before anything runs."""
+    conditions: list[tuple[Condition, Source | None]]
+    pairs: list[Pair]
+    atoms: list[Any]
+    numbers: dict[str, int]
+    program: Callable[[Sequence[int]], tuple[int, ...]]
+
+    def check(self, values: Mapping[Node, Array]) -> None:
+        """ShapeError where a condition or a pair does not fit."""
+        found = self.program([_atom(a, values) for a in self.atoms])
+
+        def known(dim: Dim) -> int:
+            return found[self.numbers[dim.text]]
+        for condition, source in self.conditions:
+            left, right = known(condition.left), known(condition.right)
+            if not condition.holds(left, right):
+                raise ShapeError(condition.message.format(left=left, right=right) + at(source))
+        decide(self.pairs, known)
+
+
+def sizes(graph: Graph) -> Sizes:
+    """The conditions and pairs of a graph, compiled into one integer program."""
+    wanted, uncertain = conditions(graph), pairs(graph)
+    needed = [d for c, _ in wanted for d in (c.left, c.right)]
+    needed += [d for p in uncertain for d in (p.left, p.right, *p.shapes[0], *p.shapes[1])]
+    unique = list({d.text: d for d in needed}.values())
+    atoms = dims.atoms(unique)
+    return Sizes(wanted, uncertain, atoms, {d.text: i for i, d in enumerate(unique)}, dims.program(unique, atoms))
+
+
+def _atom(atom: Any, values: Mapping[Node, Array]) -> int:
+    if isinstance(atom, Size):
+        return int(values[atom.source].shape[atom.axis])
+    if isinstance(atom, Value):
+        return int(values[atom.source])
+    raise TypeError(f"the NumPy backend knows no strides: {atom.text}")
+
+
+class Evaluator:
+    """The executable of the NumPy backend."""
+
+    def __init__(self, program: Program) -> None:
+        self.graph, self.leaves = program.graph, program.leaves
+        self.sizes = sizes(program.graph)
+
+    def __call__(self, values: Sequence[Any]) -> list[Array]:
+        """Results are fresh arrays that share memory with nothing."""
+        arrays = {n: v if isinstance(v, np.ndarray) else np.asarray(v.host()) for n, v in zip(self.leaves, values)}
+        self.sizes.check(arrays)
+        taken = {id(a) for a in arrays.values()}
+        return [_owned(r, taken) for r in evaluate(self.graph.outputs, arrays)]
+
+    def source(self) -> str:
+        """The nodes in the order in which NumPy evaluates them."""
+        lines = [f"{n.op.name} -> {', '.join(map(str, n.outs))}" for n in order(self.graph.outputs)]
+        return "\n".join(["# the NumPy backend generates no code; it evaluates", *lines])
+
+    def why(self) -> str:
+        """The NumPy backend has one plan."""
+        return "one plan: NumPy evaluates the graph node by node"
+
+    def warm(self) -> None:
+        """There is nothing to build."""
+
+
+def _owned(result: Array, taken: set[int]) -> Array:
+    """The result itself, or a copy where it may share memory with an input, a constant or another result."""
+    if result.flags.owndata and result.flags.writeable and id(result) not in taken:
+        taken.add(id(result))
+        return result
+    return result.copy()
+
+
+def build(program: Program) -> Evaluator:
+    """The backend named "numpy"."""
+    return Evaluator(program)

@@ -1,0 +1,316 @@
+"""Rules and the engine that applies them: patterns are ordinary expressions over wild symbols, matched by structure.
+
+A rule is `Rule(name, pattern, replacement)`, two functions of the same wild arguments.  The pattern is called once, on scalar stand-ins,
+and its expression is kept as a small tree; the replacement is called on what matched.  The *names* of the arguments say what they match:
+
+    c, d     a condition: a bool tensor               k          a constant whose elements are all equal
+    p, q     the parameters of a row, see `some`      rest, more  all further inputs of a row, a tuple
+    others   any tensor; its dtype is of one of the rule's `kinds`
+
+A replacement that also asks for `root` gets the tensor that it replaces.
+
+Constants match by value, of any shape and dtype, behind casts and broadcasts too; rows that are commutative match in both orders; an operand
+of an elementwise row is found behind `broadcast_to`, since what a rule makes is broadcast to the shape of what it replaces.
+"""
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from exprgraph import graph as graphs
+from exprgraph.node import CONSTANT, INPUT, Graph, Node, Op, Out, Params, TensorType, constant_value, leaf
+from exprgraph.ops.shape import dim_node
+from exprgraph.ops.table import ROWS
+from exprgraph.types import cast_to
+
+ROUNDS = 16
+"""How often rules may apply to one node in one sweep."""
+SAMPLE = {"f": "float64", "i": "int64", "u": "uint64", "b": "bool"}
+CARRIERS = ("broadcast_to", "dimshuffle", "reshape")
+
+
+class RewriteWarning(UserWarning):
+    """A rule that broke its promise or never came to an end: a fault of ours, not of the user's graph."""
+
+
+class Rule(NamedTuple):
+    """Where `pattern` matches, `when` holds and the wild tensors have dtypes of `kinds` (of "fiub"), `replacement` takes its place.
+
+    A replacement may return None, which declines.  With pattern None it is asked about every elementwise node.
+    """
+    name: str
+    pattern: Callable[..., Any] | None
+    replacement: Callable[..., Any]
+    when: Callable[[Match], bool] | None = None
+    kinds: str = "f"
+    why: str = ""
+
+
+class Match(NamedTuple):
+    """What a pattern matched: the tensor at its root, what each argument is bound to, and the nodes that it covers."""
+    root: Out
+    bound: Mapping[str, Any]
+    nodes: tuple[Node, ...]
+
+
+class Wild(NamedTuple):
+    """A place in a pattern that matches anything of one sort."""
+    name: str
+
+
+class Fixed(NamedTuple):
+    """A place in a pattern that matches one value."""
+    value: Any
+
+
+class Form(NamedTuple):
+    """A place in a pattern that matches a row applied to what matches its parts; params: None to be equal, or the argument to bind."""
+    op: Op
+    params: Params | str
+    parts: tuple[Any, ...]
+
+
+def some(op: str, params: Any, *inputs: Any) -> Out:
+    """The row `op` with these parameters, in a pattern those of the argument p or q; inputs may be tuples of inputs."""
+    flat = tuple(i for part in inputs for i in (part if isinstance(part, tuple) else (part,)))
+    row = ROWS[op]
+    if isinstance(params, str):
+        return Out(Node(row, (("*", params),), flat, (TensorType(flat[0].dtype, ()),), frozenset()))
+    return row.apply(flat, params)
+
+
+def arguments(rule: Rule) -> tuple[str, ...]:
+    """The names of the rule's wild arguments."""
+    return _required(rule.pattern) if rule.pattern is not None else ()
+
+
+def _required(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of the arguments that have no default."""
+    return tuple(n for n, p in inspect.signature(function).parameters.items() if p.default is p.empty)
+
+
+def sort(name: str) -> str:
+    """What an argument of this name matches: "condition", "params", "constant", "rest" or "tensor"."""
+    return {"c": "condition", "d": "condition", "p": "params", "q": "params", "k": "constant", "rest": "rest", "more": "rest"}.get(name, "tensor")
+
+
+def trace(rule: Rule) -> Any:
+    """The pattern of a rule as a tree of Form, Fixed and Wild."""
+    wild: dict[Node, Wild] = {}
+    given: list[Any] = []
+    for name in arguments(rule):
+        if sort(name) == "params":
+            given.append(name)
+        else:
+            symbol = Out(leaf(INPUT, "bool" if sort(name) == "condition" else SAMPLE[rule.kinds[0]], (), name))
+            wild[symbol.node] = Wild(name)
+            given.append(symbol)
+    assert rule.pattern is not None
+    return _tree(rule.pattern(*given), wild)
+
+
+def _tree(out: Out, wild: Mapping[Node, Wild]) -> Any:
+    """Recursive over a pattern, which is small, never over a graph."""
+    node = out.node
+    if node in wild:
+        return wild[node]
+    if node.op is CONSTANT:
+        return Fixed(_scalar(constant_value(out)))
+    token = dict(node.params).get("*")
+    if node.op.name == "cast" and token is None and node.inputs[0].node in wild:
+        return wild[node.inputs[0].node]
+    return Form(node.op, node.params if token is None else token, tuple(_tree(i, wild) for i in node.inputs))
+
+
+def _scalar(array: Any) -> Any:
+    return array.reshape(-1)[0]
+
+
+class Matcher:
+    """Finds patterns at nodes; remembers which constants have one value."""
+
+    def __init__(self) -> None:
+        self._uniform: dict[Node, Any] = {}
+
+    def find(self, tree: Any, out: Out) -> Iterator[Match]:
+        """The ways in which the pattern matches at this tensor."""
+        for bound, nodes in self._match(tree, out, {}, (), False):
+            yield Match(out, bound, nodes)
+
+    def value(self, out: Out) -> Any:
+        """The value of a constant whose elements are all equal, behind broadcasts too; else None."""
+        node = out.node
+        while node.op.name in CARRIERS:
+            node = node.inputs[0].node
+        if node.op is not CONSTANT:
+            return None
+        if node not in self._uniform:
+            array = constant_value(Out(node))
+            self._uniform[node] = _scalar(array) if array is not None and array.size and _all_equal(array) else None
+        return self._uniform[node]
+
+    def _match(self, tree: Any, out: Out, bound: dict[str, Any], nodes: tuple[Node, ...], through: bool) -> Iterator[Any]:
+        if isinstance(tree, Wild):
+            if self._binds(tree.name, out, bound):
+                yield {**bound, tree.name: out}, nodes
+        elif isinstance(tree, Fixed):
+            if _equal(tree.value, self.value(out)):
+                yield bound, nodes
+        else:
+            yield from self._form(tree, out, bound, nodes, through)
+
+    def _binds(self, name: str, out: Out, bound: Mapping[str, Any]) -> bool:
+        if name in bound:
+            return same(bound[name], out)
+        wanted = sort(name)
+        return not ((wanted == "condition" and out.dtype != "bool") or (wanted == "constant" and self.value(out) is None))
+
+    def _form(self, tree: Form, out: Out, bound: dict[str, Any], nodes: tuple[Node, ...], through: bool) -> Iterator[Any]:
+        node = out.node
+        if through and node.op.name == "broadcast_to" and tree.op.name != "broadcast_to":
+            node = node.inputs[0].node
+        if node.op is not tree.op:
+            return
+        if isinstance(tree.params, str):
+            if bound.get(tree.params, node.params) != node.params:
+                return
+            bound = {**bound, tree.params: node.params}
+        elif tree.params != node.params:
+            return
+        yield from self._parts(tree, node, bound, (*nodes, node))
+
+    def _parts(self, tree: Form, node: Node, bound: dict[str, Any], nodes: tuple[Node, ...]) -> Iterator[Any]:
+        parts, inputs = tree.parts, node.inputs
+        if parts and isinstance(parts[-1], Wild) and sort(parts[-1].name) == "rest":
+            if len(inputs) < len(parts) - 1:
+                return
+            bound, parts, inputs = {**bound, parts[-1].name: inputs[len(parts) - 1:]}, parts[:-1], inputs[:len(parts) - 1]
+        if len(parts) != len(inputs):
+            return
+        yield from self._all(parts, inputs, bound, nodes, node.op.kind == "elementwise")
+        if "commutative" in node.op.flags and not same(inputs[0], inputs[1]):
+            yield from self._all(parts, inputs[::-1], bound, nodes, node.op.kind == "elementwise")
+
+    def _all(self, parts: Sequence[Any], inputs: Sequence[Out], bound: dict[str, Any], nodes: tuple[Node, ...],
+             through: bool) -> Iterator[Any]:
+        if not parts:
+            yield bound, nodes
+            return
+        for first, covered in self._match(parts[0], inputs[0], bound, nodes, through):
+            yield from self._all(parts[1:], inputs[1:], first, covered, through)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two tensors are the same output of one node, or equal constants."""
+    if a.node is b.node:
+        return bool(a.index == b.index)
+    return a.node.op is CONSTANT and b.node.op is CONSTANT and a.node.params == b.node.params
+
+
+def _all_equal(array: np.ndarray[Any, Any]) -> bool:
+    return array.size == 1 or (bool((array == _scalar(array)).all()) and not (array.dtype.kind == "f" and not _scalar(array)
+                                                                              and np.signbit(array).any() != np.signbit(array).all()))
+
+
+def _equal(wanted: Any, found: Any) -> bool:
+    """Whether a constant has the value that a pattern asks for, rounded to the constant's dtype; the sign of zero counts."""
+    if found is None:
+        return False
+    if found.dtype.kind != "f":
+        return bool(float(wanted) == int(found)) and not (wanted == 0 and math.copysign(1, wanted) < 0)
+    value = np.asarray(wanted, found.dtype)
+    return bool(value == found and np.signbit(value) == np.signbit(found))
+
+
+class Engine:
+    """Applies a list of rules, indexed by the row at the root of their patterns."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._index: dict[str, list[tuple[Rule, Any]]] = {}
+        self._elementwise: list[tuple[Rule, Any]] = []
+        for rule in rules:
+            tree = None if rule.pattern is None else trace(rule)
+            (self._elementwise if tree is None else self._index.setdefault(tree.op.name, [])).append((rule, tree))
+
+    def sweep(self, graph: Graph) -> tuple[Graph, str | None]:
+        """One walk from the inputs to the outputs, and the name of the last rule that applied, None where the graph is at rest."""
+        matcher, last = Matcher(), None
+
+        def change(node: Node, inputs: tuple[Out, ...]) -> Out:
+            nonlocal last
+            out = graphs.reuse(node, inputs)
+            for _ in range(ROUNDS if len(node.outs) == 1 else 0):
+                name, made = self._once(out, matcher)
+                if made is None:
+                    return out
+                out, last = made, name
+            if len(node.outs) == 1:
+                warnings.warn(f"rule {last!r} still applies after {ROUNDS} rounds at one node", RewriteWarning, stacklevel=2)
+            return out
+
+        outputs = graphs.transform(graph.outputs, change)
+        return (graph, None) if last is None else (Graph(graph.inputs, outputs), last)
+
+    def _once(self, out: Out, matcher: Matcher) -> tuple[str, Out | None]:
+        """The first rule that applies at a tensor, and what it makes of it."""
+        op = out.node.op
+        for rule, tree in [*self._index.get(op.name, ()), *(self._elementwise if op.kind == "elementwise" else ())]:
+            for match in matcher.find(tree, out) if tree is not None else [Match(out, {}, (out.node,))]:
+                if _holds(rule, match):
+                    made = _made(rule, match)
+                    if made is not None:
+                        return rule.name, made
+        return "", None
+
+
+def _holds(rule: Rule, match: Match) -> bool:
+    for name, value in match.bound.items():
+        if sort(name) in ("tensor", "constant") and np.dtype(value.dtype).kind not in rule.kinds:
+            return False
+    return rule.when is None or rule.when(match)
+
+
+def _made(rule: Rule, match: Match) -> Out | None:
+    """What a rule makes of a match, in the type of what it replaces; None where it declines."""
+    root = match.root
+    made = rule.replacement(*(root if n == "root" else match.bound[n] for n in _required(rule.replacement)))
+    if made is None or (isinstance(made, Out) and made.node is root.node):
+        return None
+    fitted = _fit(made if isinstance(made, Out) else cast_to(made, root.dtype), root)
+    if fitted is None:
+        warnings.warn(f"rule {rule.name!r} changed {root.type} to {made.type}; left out", RewriteWarning, stacklevel=2)
+    else:
+        _inherit(fitted, root, match.nodes)
+    return fitted
+
+
+def _fit(made: Out, root: Out) -> Out | None:
+    """What a rule made in the type of the root; None where dtype, rank or known sizes contradict it."""
+    if made.dtype != root.dtype or made.ndim > root.ndim:
+        return None
+    pairs = list(zip(reversed(made.type.shape), reversed(root.type.shape)))
+    if made.ndim == root.ndim and all(a == b or a.const is not None and b.const is None for a, b in pairs):
+        return made
+    if root.node.op.kind == "elementwise":
+        return ROWS["broadcast_to"](made, *[dim_node(d) for d in root.type.shape])
+    if made.ndim < root.ndim or any(None not in (a.const, b.const) and a != b for a, b in pairs):
+        return None
+    node = made.node  # equal sizes, though it cannot be proved from the node alone: facts of the PLAN half are in the root's type
+    return Out(Node(node.op, node.params, node.inputs, root.node.outs, node.sources)) if node.uid > root.node.uid else made
+
+
+def _inherit(made: Out, root: Out, nodes: Sequence[Node]) -> None:
+    """Give the nodes that a rule made the user's lines of those that it replaced; made are those younger than the root."""
+    sources = frozenset().union(*(n.sources for n in nodes))
+    todo, seen = [made.node], {root.node}
+    while todo:
+        node = todo.pop()
+        if node.uid > root.node.uid and node not in seen:
+            seen.add(node)
+            node.sources = sources
+            todo += [i.node for i in node.inputs]

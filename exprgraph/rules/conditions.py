@@ -1,0 +1,64 @@
+"""The conditions that rules name: small predicates of a match."""
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from exprgraph.node import Node, Out
+from exprgraph.rewrite import Match, Matcher
+
+BESIDE_MAXIMUM = ("dimshuffle", "broadcast_to", "switch", "reshape", "disconnected_grad", "zero_grad", "isinf", "isfinite", "second")
+
+
+def value(out: Out) -> float:
+    """The one value of a constant that a rule has bound."""
+    found: Any = Matcher().value(out)
+    return float(found)
+
+
+def power_of_two(match: Match) -> bool:
+    """The constant k and its reciprocal are powers of two and normal floats, so that dividing and multiplying round alike."""
+    number = abs(value(match.bound["k"]))
+    if not math.isfinite(number) or number == 0:
+        return False
+    mantissa, exponent = math.frexp(number)
+    return mantissa == 0.5 and abs(exponent) < 100
+
+
+def finite_constant(match: Match) -> bool:
+    """The constant k and its reciprocal are finite."""
+    number = value(match.bound["k"])
+    return math.isfinite(number) and abs(number) > 1e-30
+
+
+def unshifted(match: Match) -> bool:
+    """x is not yet something minus a maximum."""
+    node: Node = match.bound["x"].node
+    if node.op.name != "sub":
+        return True
+    todo, steps = [node.inputs[1].node], 0
+    while todo and steps < 16:
+        steps += 1
+        node = todo.pop()
+        if node.op.name == "max":
+            return False
+        if node.op.name in BESIDE_MAXIMUM:
+            todo += [i.node for i in node.inputs]
+    return True
+
+
+def reduces(match: Match) -> bool:
+    """The reduction has an axis to reduce."""
+    return bool(dict(match.bound["p"])["axis"])
+
+
+def reduces_nothing(match: Match) -> bool:
+    """The reduction is over no axis."""
+    return not reduces(match)
+
+
+
+def whole_operand(match: Match) -> bool:
+    """x alone has the shape of what is reduced."""
+    shape = match.root.node.inputs[0].type.shape
+    return bool(match.bound["x"].type.shape == shape)

@@ -1,0 +1,120 @@
+"""STABLE: rules that are meant to change the result, because the right side is closer to the mathematical value or finite where it is.
+
+Each says where the left side loses.  NaN, infinity and the sign of zero may differ from the left side only where that is the gain.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+from exprgraph.node import Params
+from exprgraph.ops.arithmetic import sqr
+from exprgraph.ops.compare import isfinite, switch
+from exprgraph.ops.transcendental import erf, erfc, exp, expm1, log, log1p, logaddexp, power, sigmoid, softplus
+from exprgraph.rewrite import Rule, some
+from exprgraph.rules.conditions import reduces, unshifted
+
+NEAR_ZERO, FAR, TAIL = "1 + x forgets x below 1e-7 or 1e-16", "exp overflows beyond 88 or 709", "1 - s is 0 or rounded near s = 1"
+RATIO = "the quotient is infinite, and times 0 NaN, where the divisor underflows"
+
+
+def top(x: Any, p: Params) -> Any:
+    """The maxima over the axes of a reduction's parameters, kept as axes of length 1; 0 where they are infinite or NaN."""
+    best = some("max", _kept(p), x)
+    return switch(isfinite(best), best, 0)
+
+
+def _kept(p: Params) -> Params:
+    return tuple(sorted({**dict(p), "keepdims": True}.items()))
+
+
+def shifted_log(x: Any, p: Params) -> Any:
+    """log(sum(exp(x))) by way of the maximum, with reduced axes kept or dropped as the sum's parameters say."""
+    best = top(x, p)
+    total = log(some("sum", p, exp(x - best)))
+    return total + (best if dict(p)["keepdims"] else _drop(best, dict(p)["axis"]))
+
+
+def _drop(x: Any, axes: tuple[int, ...]) -> Any:
+    return some("dimshuffle", (("pattern", tuple(i for i in range(x.ndim) if i not in axes)),), x)
+
+
+def shifted_softmax(x: Any, p: Params, around: Any) -> Any:
+    """exp(x) / around(sum(exp(x))) by way of the maximum."""
+    e = exp(x - top(x, p))
+    return e / around(some("sum", p, e))
+
+
+def shifted_gradient(x: Any, y: Any, p: Params, around: Any) -> Any:
+    """around(y / sum(exp(x))) * exp(x) by way of the maximum."""
+    e = exp(x - top(x, p))
+    return around(y / some("sum", p, e)) * e
+
+
+LOGARITHMS = (
+    Rule("log(1 + exp(x))", lambda x: log(1 + exp(x)), lambda x: softplus(x), why=FAR),
+    Rule("log1p(exp(x))", lambda x: log1p(exp(x)), lambda x: softplus(x), why=FAR),
+    Rule("log(exp(x) + exp(y))", lambda x, y: log(exp(x) + exp(y)), lambda x, y: logaddexp(x, y), why=FAR),
+    Rule("log(1 + x)", lambda x: log(1 + x), lambda x: log1p(x), why=NEAR_ZERO),
+    Rule("log(1 - x)", lambda x: log(1 - x), lambda x: log1p(-x), why=NEAR_ZERO),
+    Rule("log(sigmoid(x))", lambda x: log(sigmoid(x)), lambda x: -softplus(-x), why="sigmoid underflows below -88 or -709"),
+    Rule("log1p(-sigmoid(x))", lambda x: log1p(-sigmoid(x)), lambda x: -softplus(x), why=TAIL),
+    Rule("log(exp(x) / y)", lambda x, y: log(exp(x) / y), lambda x, y: x - log(y), why="the quotient underflows: the log of a softmax"),
+    Rule("log(sum(exp(x)))", lambda x, p: log(some("sum", p, exp(x))), lambda x, p: shifted_log(x, p),
+         lambda m: reduces(m) and unshifted(m), why=FAR),
+    Rule("log(dimshuffle(sum(exp(x))))", lambda x, p, q: log(some("dimshuffle", q, some("sum", p, exp(x)))),
+         lambda x, p, q: some("dimshuffle", q, shifted_log(x, p)), lambda m: reduces(m) and unshifted(m), why=FAR),
+    Rule("softplus(x) - x", lambda x: softplus(x) - x, lambda x: softplus(-x), why="two large equal numbers are subtracted"),
+)
+DIFFERENCES = (
+    Rule("exp(x) - 1", lambda x: exp(x) - 1, lambda x: expm1(x), why=NEAR_ZERO),
+    Rule("exp(x) + -1", lambda x: exp(x) + -1, lambda x: expm1(x), why=NEAR_ZERO),
+    Rule("1 - exp(x)", lambda x: 1 - exp(x), lambda x: -expm1(x), why=NEAR_ZERO),
+    Rule("1 - sigmoid(x)", lambda x: 1 - sigmoid(x), lambda x: sigmoid(-x), why=TAIL),
+    Rule("1 - erf(x)", lambda x: 1 - erf(x), lambda x: erfc(x), why=TAIL),
+    Rule("1 - erfc(x)", lambda x: 1 - erfc(x), lambda x: erf(x), why="erfc is rounded near 1"),
+)
+QUOTIENTS = (
+    Rule("1 / (1 + exp(-x))", lambda x: 1 / (1 + exp(-x)), lambda x: sigmoid(x), why="one rounding instead of three"),
+    Rule("y / (1 + exp(-x))", lambda x, y: y / (1 + exp(-x)), lambda x, y: y * sigmoid(x), why=FAR),
+    Rule("exp(x) / (1 + exp(x))", lambda x: exp(x) / (1 + exp(x)), lambda x: sigmoid(x), why=FAR),
+    Rule("1 / (1 + exp(x))", lambda x: 1 / (1 + exp(x)), lambda x: sigmoid(-x), why="one rounding instead of three"),
+    Rule("y / (1 + exp(x)) * exp(x)", lambda x, y: y / (1 + exp(x)) * exp(x), lambda x, y: y * sigmoid(x), why=FAR),
+    Rule("exp(x) * sigmoid(-x)", lambda x: exp(x) * sigmoid(-x), lambda x: sigmoid(x), why=FAR),
+    Rule("exp(-x) * sigmoid(x)", lambda x: exp(-x) * sigmoid(x), lambda x: sigmoid(-x), why=FAR),
+    Rule("exp(x) / sum(exp(x))", lambda x, p: exp(x) / some("sum", p, exp(x)), lambda x, p: shifted_softmax(x, p, lambda s: s),
+         lambda m: reduces(m) and unshifted(m), why=FAR),
+    Rule("exp(x) / dimshuffle(sum(exp(x)))", lambda x, p, q: exp(x) / some("dimshuffle", q, some("sum", p, exp(x))),
+         lambda x, p, q: shifted_softmax(x, p, lambda s: some("dimshuffle", q, s)), lambda m: reduces(m) and unshifted(m), why=FAR),
+    Rule("dimshuffle(y / sum(exp(x))) * exp(x)",
+         lambda x, y, p, q: some("dimshuffle", q, y / some("sum", p, exp(x))) * exp(x),
+         lambda x, y, p, q: shifted_gradient(x, y, p, lambda s: some("dimshuffle", q, s)),
+         lambda m: reduces(m) and unshifted(m), why="the gradient of log(sum(exp(x)))"),
+    Rule("y / sum(exp(x)) * exp(x)", lambda x, y, p: y / some("sum", p, exp(x)) * exp(x),
+         lambda x, y, p: shifted_gradient(x, y, p, lambda s: s), lambda m: reduces(m) and unshifted(m),
+         why="the gradient of log(sum(exp(x)))"),
+)
+GRADIENTS = (
+    Rule("y / sigmoid(x) * sigmoid(x)", lambda x, y: y / sigmoid(x) * sigmoid(x), lambda x, y: y, why=RATIO),
+    Rule("y / sigmoid(x) * z * sigmoid(x)", lambda x, y, z: y / sigmoid(x) * z * sigmoid(x), lambda x, y, z: y * z, why=RATIO),
+    Rule("(y/s - z/(1-s)) * s * (1-s)",
+         lambda x, y, z: (y / sigmoid(x) - z / sigmoid(-x)) * sigmoid(x) * sigmoid(-x),
+         lambda x, y, z: y * sigmoid(-x) - z * sigmoid(x), why="the gradient of binary cross-entropy; " + RATIO),
+    Rule("(y/(1-s) - z/s) * s * (1-s)",
+         lambda x, y, z: (y / sigmoid(-x) - z / sigmoid(x)) * sigmoid(x) * sigmoid(-x),
+         lambda x, y, z: y * sigmoid(x) - z * sigmoid(-x), why="the gradient of binary cross-entropy; " + RATIO),
+    Rule("y / exp(x) * exp(x)", lambda x, y: y / exp(x) * exp(x), lambda x, y: y, why=RATIO),
+    Rule("(y / exp(x) + z) * exp(x)", lambda x, y, z: (y / exp(x) + z) * exp(x), lambda x, y, z: y + z * exp(x),
+         why="the gradient of the log of a softmax; " + RATIO),
+    Rule("(y / exp(x) - z) * exp(x)", lambda x, y, z: (y / exp(x) - z) * exp(x), lambda x, y, z: y - z * exp(x),
+         why="the gradient of the log of a softmax; " + RATIO),
+    Rule("(z - y / exp(x)) * exp(x)", lambda x, y, z: (z - y / exp(x)) * exp(x), lambda x, y, z: z * exp(x) - y,
+         why="the gradient of the log of a softmax; " + RATIO),
+    Rule("y / (exp(x) / z) / z", lambda x, y, z: y / (exp(x) / z) / z, lambda x, y, z: y / exp(x), why=RATIO),
+    Rule("y / (exp(x) / z) * (exp(x) / z)", lambda x, y, z: y / (exp(x) / z) * (exp(x) / z), lambda x, y, z: y, why=RATIO),
+)
+POWERS = (
+    Rule("x ** 2", lambda x: power(x, 2), lambda x: sqr(x), kinds="fiu", why="one product is rounded correctly, a power need not be"),
+    Rule("x ** -1", lambda x: power(x, -1.0), lambda x: 1 / x, why="one quotient is rounded correctly, a power need not be"),
+)
+STABLE: tuple[Rule, ...] = (*LOGARITHMS, *DIFFERENCES, *QUOTIENTS, *GRADIENTS, *POWERS)
+"""All stable rules, in the order in which they are tried."""

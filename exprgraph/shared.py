@@ -1,0 +1,150 @@
+"""Shared variables: values that live between calls and that compiled functions read and update."""
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+
+from exprgraph import dtypes
+from exprgraph.dims import Size, constant, of_atom
+from exprgraph.errors import CallError, DTypeError, RankError, at, here
+from exprgraph.node import SHARED, Node, Out, TensorType, as_symbol
+from exprgraph.program import Resident
+from exprgraph.types import cast_to
+from exprgraph.values import Array, Want, coerce, describe, want
+
+Version = Array | Resident
+CURE = "make it with shared(..., allow_downcast=True)"
+
+
+class SharedNode(Node):
+    """The leaf of a shared variable.
+
+    version: its present value, never written to: a new value is a new version, so a reader that holds one is never disturbed.  lock:
+    held by a writer from reading to publishing.  default_update: its new value in every function that uses it, or None.  wanted:
+    what values it takes.
+    """
+    __slots__ = ("version", "lock", "default_update", "wanted")
+    version: Version
+    lock: AbstractContextManager[Any]
+    default_update: Out | None
+    wanted: Want
+
+    def publish(self, version: Version) -> None:
+        """Make a value that nobody else writes to the present one."""
+        if isinstance(version, np.ndarray):
+            version.flags.writeable = False
+        self.version = version
+
+
+def host(version: Version) -> Array:
+    """A version as a read-only array on the host."""
+    array: Array = version if isinstance(version, np.ndarray) else version.host()
+    return array
+
+
+class Shared(Out):
+    """A symbol with a value: `get_value`, `set_value`, and the `updates` of compiled functions."""
+    __slots__ = ()
+
+    @property
+    def cell(self) -> SharedNode:
+        """The leaf that holds the value."""
+        node = self.node
+        assert isinstance(node, SharedNode)
+        return node
+
+    def get_value(self, borrow: bool = False, return_internal_type: bool = False) -> Array:
+        """The present value: a copy of your own, or with borrow=True a read-only array that may share memory with it."""
+        present = host(self.cell.version)
+        return present if borrow else present.copy()
+
+    def set_value(self, new: Any, borrow: bool = False) -> None:
+        """Replace the value; sizes may change, dtype and rank may not.  CallError for what cannot be cast safely.
+
+        With borrow=True the array is kept without a copy: do not write to it afterwards.
+        """
+        cell = self.cell
+        array = coerce(new, cell.wanted)
+        with cell.lock:
+            cell.publish(_frozen(array, borrow))
+
+    def zero(self, borrow: bool = False) -> None:
+        """Set all elements to zero."""
+        present = host(self.cell.version)
+        self.set_value(np.zeros(present.shape, present.dtype), borrow=True)
+
+    @property
+    def default_update(self) -> Out | None:
+        """The new value that every function using this variable gives it, unless its `updates` or no_default_updates say otherwise."""
+        return self.cell.default_update
+
+    @default_update.setter
+    def default_update(self, new: Any) -> None:
+        self.cell.default_update = None if new is None else matching(self, new)
+
+    def clone(self) -> Shared:
+        """A new, independent shared variable of the same name and type that starts with this one's present value."""
+        cell = self.cell
+        fixed = tuple(d.const for d in self.type.shape)
+        return _make(host(cell.version), self.name, fixed, cell.wanted.strict, cell.wanted.downcast)
+
+
+def _frozen(array: Array, borrow: bool) -> Array:
+    kept = array.view() if borrow else np.array(array, order="C")
+    kept.flags.writeable = False
+    return kept
+
+
+def matching(target: Out, new: Any) -> Out:
+    """An update's new value for the shared variable `target`: same dtype and rank; Python numbers take its dtype.
+
+    DTypeError or RankError with both types otherwise.
+    """
+    name, weak = target.name or "a shared variable", dtypes.is_weak(new)
+    if weak and dtypes.weak_kind(new) == "f" and target.dtype not in dtypes.FLOATS:
+        raise DTypeError(f"update of {name}: it is {target.dtype} and cannot take {new!r}{at(here())}")
+    out = cast_to(new, target.dtype) if weak else as_symbol(new)
+    if out.ndim != target.ndim:
+        raise RankError(f"update of {name}: it is {target.type} with {target.ndim} axes, the new value is {out.type} with {out.ndim}: "
+                        f"reduce, reshape or broadcast the new value{at(here())}")
+    if out.dtype != target.dtype:
+        raise DTypeError(f"update of {name}: it is {target.dtype}, the new value is {out.dtype}: "
+                         f"write cast(new_value, {target.dtype!r}){at(here())}")
+    return out
+
+
+def _make(array: Array, name: str | None, fixed: Sequence[int | None], strict: bool, downcast: bool | None,
+          borrow: bool = True) -> Shared:
+    node = SharedNode(SHARED, (), (), (), frozenset((here(),)), name)
+    shape = tuple(of_atom(Size(node, i)) if n is None else constant(n) for i, n in enumerate(fixed))
+    node.outs = (TensorType(array.dtype.name, shape),)
+    made = Shared(node)
+    node.lock, node.default_update = threading.RLock(), None
+    node.wanted = want(made, f"shared variable {name!r}" if name else "a shared variable", downcast=downcast, strict=strict, cure=CURE)
+    node.version = _frozen(coerce(array, node.wanted), borrow)
+    return made
+
+
+def shared(value: Any, name: str | None = None, strict: bool = False, allow_downcast: bool | None = None, borrow: bool = False,
+           broadcastable: Sequence[bool] | None = None) -> Shared:
+    """A shared variable that starts with `value`: an array, or a number (a Python float becomes floatX, an int int64).
+
+    Its sizes may change later, but not those of the axes marked in `broadcastable`, which stay 1.  With borrow=True the array is
+    kept without a copy.  CallError for lists and other things that are not arrays, DTypeError for dtypes that are not supported.
+    """
+    if isinstance(value, np.ma.MaskedArray) or not isinstance(value, np.ndarray | np.generic | bool | int | float):
+        cure = "say which dtype: shared(np.asarray(value, dtype))" if isinstance(value, list | tuple) else "give an array or a number"
+        raise CallError(f"shared: {describe(value)} was given: {cure}{at(here())}")
+    strong = isinstance(value, np.ndarray | np.generic)
+    dtype = dtypes.canonical(np.asarray(value).dtype) if strong else dtypes.promote((), (value,))
+    if not strong and isinstance(value, int) and not dtypes.fits(value, dtype):
+        raise DTypeError(f"shared: {value} is out of the range of {dtype}{at(here())}")
+    array = np.asarray(value).astype(dtype, copy=False)
+    fixed = [None] * array.ndim if broadcastable is None else [1 if b else None for b in broadcastable]
+    if len(fixed) != array.ndim:
+        raise RankError(f"shared: broadcastable has {len(fixed)} entries for a value of {array.ndim} axes{at(here())}")
+    return _make(array, name, fixed, strict, allow_downcast, borrow)

@@ -1,0 +1,204 @@
+"""Devices: find them once per process, rank them, choose one by what the user wrote, describe them for people."""
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import threading
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from codegen.target import Target
+from exprgraph.errors import DeviceError
+from runtime import driver, pocl
+
+POCL = "portable computing language"
+KINDS = ("cpu", "gpu")
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device that was found.
+
+    spec: "platform:device", as `choose` takes it.  kind: "gpu", "cpu" or "oclgrind".  target: what code generation may know.
+    memory and max_alloc: bytes in all and for one buffer.  sibling: the spec of a device of the same context that runs short
+    kernels in the calling thread, where there is one.  handle and group: the driver's devices, this one and those of its context.
+    """
+    spec: str
+    name: str
+    vendor: str
+    platform: str
+    kind: str
+    target: Target
+    memory: int
+    max_alloc: int
+    handle: Any = field(repr=False, compare=False)
+    group: tuple[Any, ...] = field(repr=False, compare=False, default=())
+    sibling: str | None = None
+
+    @property
+    def pocl(self) -> bool:
+        """Whether PoCL drives it."""
+        return POCL in self.platform.lower()
+
+    @property
+    def rank(self) -> int:
+        """The order of preference, lower is better: GPU, the vendor's CPU, PoCL's threads, PoCL in the calling thread."""
+        if self.kind != "cpu":
+            return 0 if self.kind == "gpu" else 9
+        return 1 if not self.pocl else 3 if self.name.startswith("basic") else 2
+
+
+class Session(NamedTuple):
+    """An open device: its context and its queue, in order."""
+    device: Device
+    context: Any
+    queue: Any
+
+
+class _Found:
+    """What this process found; a forked child finds the process id of its parent here."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.pid: int | None = None
+        self.devices: tuple[Device, ...] = ()
+        self.contexts: dict[tuple[int, ...], Any] = {}
+        self.sessions: dict[Device, Session] = {}
+
+
+_found = _Found()
+
+
+def check_process() -> None:
+    """DeviceError in a process that was forked after its parent had listed devices: the driver would hang there for ever."""
+    if _found.pid is not None and _found.pid != os.getpid():
+        raise DeviceError("this process was forked after OpenCL was used, and OpenCL does not work across a fork: start it with "
+                          'multiprocessing.get_context("spawn"), or fork before the first compile')
+
+
+def devices() -> tuple[Device, ...]:
+    """All devices, best first, Oclgrind last; DeviceError where OpenCL is missing."""
+    check_process()
+    with _found.lock:
+        if _found.pid is None:
+            _found.devices = _list()
+            _found.pid = os.getpid()
+        return _found.devices
+
+
+def _list() -> tuple[Device, ...]:
+    if driver.missing:
+        raise DeviceError(f"{driver.missing}: {driver.CURE}")
+    os.environ.setdefault("POCL_DEVICES", "basic pthread")
+    try:
+        platforms = driver.cl.get_platforms()
+    except driver.failure as error:
+        raise DeviceError(f"no OpenCL platform was found ({error}): {driver.CURE}") from error
+    found = [device for p, platform in enumerate(platforms) for device in _of_platform(p, platform)]
+    if not found:
+        raise DeviceError(f"OpenCL is installed but offers no device: {driver.CURE}")
+    return tuple(sorted(found, key=lambda d: d.rank))
+
+
+def _of_platform(number: int, platform: Any) -> list[Device]:
+    try:
+        handles = tuple(platform.get_devices())
+    except driver.failure:  # a platform without devices, or whose hardware is gone
+        return []
+    if POCL in platform.name.lower():
+        pocl.name_unknown_cpu(handles)
+    return [_describe(f"{number}:{d}", platform, handle, handles) for d, handle in enumerate(handles)]
+
+
+def _describe(spec: str, platform: Any, handle: Any, handles: tuple[Any, ...]) -> Device:
+    name, platform_name = " ".join(handle.name.split()), " ".join(platform.name.split())
+    is_pocl = POCL in platform_name.lower()
+    kind = "oclgrind" if "oclgrind" in platform_name.lower() else "cpu" if handle.type & driver.cl.device_type.CPU else "gpu"
+    memory = _ask(handle, "global_mem_size", 1 << 20, _GIB)
+    basic = [i for i, h in enumerate(handles) if is_pocl and h.name.startswith("basic") and h is not handle]
+    return Device(
+        spec, name, " ".join(handle.vendor.split()), platform_name, kind, _target(handle, kind, is_pocl, name), memory,
+        min(_ask(handle, "max_mem_alloc_size", 1 << 18, memory // 4), memory), handle,
+        handles if is_pocl else (handle,),  # PoCL's devices share memory; a context over several GPUs would open all of them
+        f"{spec.partition(':')[0]}:{basic[0]}" if basic else None)
+
+
+def _target(handle: Any, kind: str, is_pocl: bool, name: str) -> Target:
+    """What code generation may know, with defaults where a device reports nothing or nonsense."""
+    shared = is_pocl and kind == "cpu"  # elsewhere a buffer on host memory may be a copy in disguise
+    return Target(
+        schedule="cpu" if kind == "cpu" else "gpu", units=_ask(handle, "max_compute_units", 1, 1),
+        local_bytes=min(_ask(handle, "local_mem_size", 4096, 16384), 1 << 20),
+        max_group=min(_ask(handle, "max_work_group_size", 1, 64), 1024), fp64=_fp64(handle), host_shared=shared,
+        argument_bytes=min(_ask(handle, "max_parameter_size", 256, 1024), 4096), dialect="pocl" if shared else "portable", name=name)
+
+
+def _ask(handle: Any, name: str, least: int, default: int) -> int:
+    try:
+        value = int(getattr(handle, name))
+    except (driver.failure, AttributeError, TypeError, ValueError):
+        return default
+    return value if value >= least else default
+
+
+def _fp64(handle: Any) -> bool:
+    if _ask(handle, "double_fp_config", 1, 0):
+        return True
+    try:
+        return "cl_khr_fp64" in handle.extensions.split()
+    except (driver.failure, AttributeError):
+        return False
+
+
+def choose(spec: str | None = "auto") -> Device:
+    """The device that the user asks for: "auto", "cpu", "gpu", "pocl", "0:1" (platform and device) or part of a name."""
+    found = devices()
+    wanted = (spec or "auto").strip().lower()
+    fitting = [d for d in found if _fits(d, wanted)]
+    if not fitting:
+        raise DeviceError(f"no OpenCL device fits device={spec!r}{_nearest(wanted, found)}\n{describe()}")
+    return fitting[0]
+
+
+def _fits(device: Device, wanted: str) -> bool:
+    if wanted == "auto":
+        return device.kind != "oclgrind"
+    if wanted in KINDS:
+        return device.kind == wanted
+    if wanted == "pocl":
+        return device.pocl
+    if re.fullmatch(r"\d+:\d+", wanted):
+        return device.spec == wanted
+    return wanted in f"{device.name}\n{device.vendor}\n{device.platform}".lower()
+
+
+def _nearest(wanted: str, found: tuple[Device, ...]) -> str:
+    words = {"auto", *(d.spec for d in found), *(d.kind for d in found), *("pocl" for d in found if d.pocl)}
+    words |= {w for d in found for w in re.split(r"[^a-z0-9]+", f"{d.name} {d.vendor} {d.platform}".lower()) if len(w) > 2}
+    close = difflib.get_close_matches(wanted, sorted(words), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def describe() -> str:
+    """A table of all devices for people: what to write as `device=`, best first."""
+    rows = [("device", "kind", "units", "memory", "float64", "name")]
+    for d in devices():
+        rows.append((d.spec, d.kind, str(d.target.units), f"{d.memory / _GIB:.1f} GiB", "yes" if d.target.fp64 else "no",
+                     f"{d.name} ({d.platform})"))
+    widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows)
+
+
+def session(device: Device) -> Session:
+    """The context and the queue of a device, made on first use and kept for the life of the process."""
+    check_process()
+    with _found.lock:
+        if device not in _found.sessions:
+            key = tuple(int(h.int_ptr) for h in device.group)
+            if key not in _found.contexts:
+                _found.contexts[key] = driver.cl.Context(list(device.group))
+            context = _found.contexts[key]
+            _found.sessions[device] = Session(device, context, driver.cl.CommandQueue(context, device.handle))
+        return _found.sessions[device]

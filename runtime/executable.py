@@ -1,0 +1,223 @@
+"""The executable: from the sizes of a call to a plan, from a plan to launches, and back to arrays."""
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from codegen.plan import Plan, Requirement
+from codegen.target import Target
+from exprgraph import dims
+from exprgraph.dims import Dim, Value
+from exprgraph.errors import AllocationError, DeviceError, IndexFault, ShapeError, at
+from exprgraph.node import SHARED
+from exprgraph.program import Program
+from runtime import report
+from runtime.device import Device, check_process, session
+from runtime.driver import cl, failure
+from runtime.leaves import CONTIGUOUS, Arguments, Leaves
+from runtime.memory import Block, Pool, check_budget, memory_of, span
+from runtime.prepared import Bound, Numbers, Prepared, Run
+from runtime.program import Printer
+
+PLANS, REMEMBERED = 8, 256
+NARROW = 2**31 - 2**24  # room for the step of a loop that runs past the end
+Key = tuple[tuple[str, ...] | None, str, bool]
+
+
+class Generator(NamedTuple):
+    """What makes plans: `codegen.generate`, `exprgraph.pairs` and `codegen.opencl`; tests bring their own."""
+    generate: Callable[..., Plan]
+    requirements: Callable[..., tuple[Requirement, ...]]
+    uncertain: Callable[..., Sequence[Any]]
+    decide: Callable[[Sequence[Any], Callable[[Dim], int]], tuple[str, ...]]
+    printer: Printer
+
+
+class DeviceExecutable:
+    """A program on one device: called with one value per leaf, it returns one value per output.
+
+    Calls from several threads run one after the other.  The default plan (sizes that must fit are equal, arguments without gaps)
+    is built at once, so that its errors come from the compile.
+    """
+
+    def __init__(self, program: Program, device: Device, target: Target, generator: Generator) -> None:
+        self.program, self.device, self.target, self.generator = program, device, target, generator
+        self.session = session(device)
+        self.memory = memory_of(self.session)
+        self.leaves = Leaves(program.leaves, self.memory)
+        self.pairs = generator.uncertain(program.graph)
+        self.requirements = generator.requirements(program.graph)
+        self.pool = Pool(self.memory)
+        self.plans: dict[Key, Prepared] = {}
+        self._kept = tuple(n.op is SHARED for n in program.leaves)
+        self._bounds: OrderedDict[Any, Bound] = OrderedDict()
+        self._sizes: dict[str, Callable[[Sequence[int]], dict[str, int]]] = {}
+        self._valued: tuple[int, ...] = ()
+        self._lock = threading.RLock()
+        self._warm = False
+        self._equal = ("equal",) * len(self.pairs)
+        self._plan((self._equal, self._compact, False))
+
+    @property
+    def _compact(self) -> str:
+        return CONTIGUOUS * len(self.program.leaves)
+
+    @property
+    def _general(self) -> tuple[str, ...] | None:
+        """The outcomes of the general plan: undecided, where there is anything to decide."""
+        return None if any(getattr(p, "kind", None) != "eq" for p in self.pairs) else self._equal
+
+    def __call__(self, values: Sequence[Any]) -> list[Any]:
+        """Run on NumPy arrays or residents; all has finished when it returns, and nothing returned shares memory with anything."""
+        check_process()
+        with self._lock:
+            arguments = self.leaves.read(values)
+            key = self.leaves.key(arguments, self._valued)
+            bound = self._bounds.get(key)
+            if bound is None:
+                bound = self._bind(arguments)
+                self._bounds[self.leaves.key(arguments, self._valued)] = bound
+                if len(self._bounds) > REMEMBERED:
+                    self._bounds.popitem(last=False)
+            else:
+                self._bounds.move_to_end(key)
+            return self._run(bound, arguments.compact() if bound.copies else arguments)
+
+    def source(self) -> str:
+        """The text of every kernel built so far, with what it computes and the user's lines."""
+        return report.source(self.plans, self.generator.printer, self.target.dialect)
+
+    def why(self) -> str:
+        """A few lines per plan: its key, its kernels and its steps."""
+        return report.why(self.plans, self.device, self._general)
+
+    def warm(self) -> None:
+        """Build all variants of the default plan and of the general plan; from now on no call builds anything, except that the
+        first one whose sizes reach 2^31 builds the plan with 64-bit indices."""
+        with self._lock:
+            for outcomes in (self._equal, self._general):
+                self._plan((outcomes, self._compact, False)).complete()
+            for prepared in self.plans.values():
+                prepared.complete()
+            self._warm = True
+
+    def _plan(self, key: Key) -> Prepared:
+        """The plan for a key, made where there is none yet."""
+        found = self.plans.get(key)
+        if found is None:
+            outcomes, layouts, wide = key
+            options = self.program.options
+            plan = self.generator.generate(self.program.graph, self.program.leaves, outcomes, tuple(layouts), wide, self.target,
+                                           options.get("name") or "", options)
+            found = self.plans[key] = Prepared(plan, self.leaves.atoms, self.session, self.memory, self.generator.printer)
+            self._watch_values(found.numbers.dims)
+            if self._warm:
+                found.complete()
+        return found
+
+    def _watch_values(self, wanted: Sequence[Dim]) -> None:
+        """From now on the integer scalars that these Dims rest on are part of what a call is remembered by."""
+        read = {self.leaves.position[a.source] for a in dims.atoms(wanted) if isinstance(a, Value)}
+        if not read <= set(self._valued):
+            self._valued = tuple(sorted(read.union(self._valued)))
+            self._bounds.clear()
+
+    def _evaluate(self, vector: Sequence[int]) -> Callable[[Dim], int]:
+        def value(dim: Dim) -> int:
+            if dim.text not in self._sizes:
+                self._sizes[dim.text] = Numbers([dim], self.leaves.atoms)
+                self._watch_values([dim])
+            return self._sizes[dim.text](vector)[dim.text]
+        return value
+
+    def _bind(self, arguments: Arguments) -> Bound:
+        """Check the sizes of a call, choose its plan and compute its numbers."""
+        vector = self.leaves.vector(arguments)
+        evaluate = self._evaluate(vector)
+        self._require(evaluate)
+        outcomes = self.generator.decide(self.pairs, evaluate)
+        wide = any(isinstance(v, np.ndarray) and span(v) >= NARROW for v in arguments.values)
+        key = self._choose((outcomes, arguments.layouts, wide))
+        found = self._plan(key).numbers(vector)
+        if not key[2] and max(found.values(), default=0) >= NARROW:
+            key = self._choose((outcomes, arguments.layouts, True))
+            found = self._plan(key).numbers(vector)
+        return self._plan(key).bind(found, key[1] != arguments.layouts)
+
+    def _choose(self, key: Key) -> Key:
+        """The key itself, or where no more plans are to be made one that serves it too, at the price of copying strided arguments."""
+        if key in self.plans or not (self._warm or len(self.plans) >= PLANS):
+            return key
+        copied: Key = (key[0], self._compact, key[2])
+        return copied if copied in self.plans else (self._general, self._compact, key[2])
+
+    def _require(self, evaluate: Callable[[Dim], int]) -> None:
+        for condition, source in self.requirements:
+            left, right = evaluate(condition.left), evaluate(condition.right)
+            if not condition.holds(left, right):
+                kind = IndexFault if condition.message.startswith("index") else ShapeError
+                raise kind(condition.message.format(left=left, right=right) + at(source))
+
+    def _run(self, bound: Bound, arguments: Arguments) -> list[Any]:
+        largest = max([*bound.rooms.values(), *(v.nbytes for v in arguments.values if isinstance(v, np.ndarray))], default=0)
+        check_budget(self.memory, bound.wanted, largest)
+        run, taken = Run(self.session, self.memory, {}), list[Block]()
+        try:
+            self._place(run, bound, arguments, taken)
+            for action in bound.actions:
+                action.run(run)
+            self.session.queue.finish()
+            return self._results(run, bound)
+        except BaseException as error:
+            self._drain()
+            if isinstance(error, failure):
+                raise _translated(error, self.device) from error
+            raise
+        finally:
+            self.pool.give(taken)
+
+    def _drain(self) -> None:
+        """After a fault in the middle of a call: no kernel may still use the blocks that are given back."""
+        with contextlib.suppress(failure):
+            self.session.queue.finish()
+
+    def _place(self, run: Run, bound: Bound, arguments: Arguments, taken: list[Block]) -> None:
+        """A block for every buffer of the plan."""
+        for buffer in bound.prepared.buffers.values():
+            if buffer.role == "leaf":
+                block = self.memory.leaf(arguments.values[buffer.number], self._kept[buffer.number])
+            elif buffer.role == "constant":
+                block = bound.prepared.constants[buffer.name]
+            elif buffer.role == "output":
+                block = self.memory.fresh(bound.rooms[buffer.name])
+            else:
+                block = self.pool.take(bound.rooms[buffer.name])
+                taken.append(block)
+                if buffer.role == "flags":
+                    self.memory.zero(block)
+            run.blocks[buffer.name] = block
+
+    def _results(self, run: Run, bound: Bound) -> list[Any]:
+        found, seen = list[Any](), set[str]()
+        for i, view in enumerate(bound.outputs):
+            keep = i >= self.program.n_outputs
+            if bound.prepared.buffers[view.buffer].role == "output" and view.buffer not in seen:
+                found.append(self.memory.result(run.blocks[view.buffer], view, keep))
+            else:  # results never share memory
+                copy = np.array(self.memory.read(run.blocks[view.buffer], view), order="C", copy=True)
+                copy.flags.writeable = not keep
+                found.append(copy)
+            seen.add(view.buffer)
+        return found
+
+
+def _translated(error: Exception, device: Device) -> Exception:
+    """A fault of the driver as one of ours."""
+    if isinstance(error, cl.MemoryError) or "ALLOCATION_FAILURE" in str(error) or "OUT_OF_RESOURCES" in str(error):
+        return AllocationError(f"{device.name} gave no more memory: {error}")
+    return DeviceError(f"{device.name} failed: {error}")

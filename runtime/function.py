@@ -1,0 +1,19 @@
+"""The backend that `compile` calls by name: a program becomes an executable on the device that the options ask for."""
+from __future__ import annotations
+
+from codegen import generate, opencl
+from exprgraph import pairs
+from exprgraph.config import config
+from exprgraph.program import Program
+from runtime.device import choose
+from runtime.executable import DeviceExecutable, Generator
+
+GENERATOR = Generator(generate.generate, generate.requirements, generate.uncertain, pairs.decide, opencl)
+
+
+def build(program: Program) -> DeviceExecutable:
+    """The program on `options["device"]`, with the default plan built; DeviceError where that device or a kernel fails."""
+    device = choose(program.options.get("device"))
+    forced = program.options.get("schedule") or config.schedule
+    target = device.target if forced == "auto" else device.target._replace(schedule=forced)
+    return DeviceExecutable(program, device, target, GENERATOR)

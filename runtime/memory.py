@@ -1,0 +1,295 @@
+"""Memory: blocks that kernels work on, shared with NumPy where the device can, copied where it cannot, and a pool for what a call needs.
+
+Nothing here is ever zero bytes long.  A `Block` owns its device buffer (kernel arguments do not keep buffers alive), so whoever
+launches holds the blocks until the queue has finished.
+"""
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from exprgraph.errors import AllocationError
+from runtime.device import Session
+from runtime.driver import cl, failure
+
+Array = np.ndarray[Any, Any]
+LINE = 64
+_lock = threading.Lock()
+
+
+class View(NamedTuple):
+    """A strided view of the buffer that a plan names: offset, strides and reach (to the end of its last element) in bytes."""
+    buffer: str
+    dtype: Any
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...] | None
+    reach: int
+    compact: bool
+
+    def on(self, host: Array) -> Array:
+        """The view as an array on host memory; ValueError where it would leave it."""
+        return np.ndarray(self.shape, self.dtype, host, self.offset, self.strides)
+
+
+def view_of(buffer: str, dtype: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> View:
+    """A view whose offset and strides are given in elements; compact: in C order without gaps from the start of the buffer."""
+    if 0 in shape:
+        return View(buffer, dtype, 0, shape, None, 0, True)
+    width, expected, compact = dtype.itemsize, 1, offset == 0
+    for n, s in zip(reversed(shape), reversed(strides)):
+        compact = compact and (n == 1 or s == expected)
+        expected *= n
+    reach = 1 + offset + sum((n - 1) * s for n, s in zip(shape, strides))
+    return View(buffer, dtype, offset * width, shape, None if compact else tuple(s * width for s in strides), reach * width, compact)
+
+
+class Account:
+    """What is alive on one device: the number and the bytes of the buffers that were made for calls, constants and residents."""
+
+    def __init__(self) -> None:
+        self.buffers = 0
+        self.bytes = 0
+        self.uploads = 0
+        self.downloads = 0
+
+    def add(self, buffers: int, nbytes: int) -> None:
+        """Count buffers that came, or went where the numbers are negative."""
+        with _lock:
+            self.buffers += buffers
+            self.bytes += nbytes
+
+    def copied(self, uploads: int = 0, downloads: int = 0) -> None:
+        """Count copies between host and device."""
+        with _lock:
+            self.uploads += uploads
+            self.downloads += downloads
+
+
+_accounts: dict[str, Account] = {}
+
+
+def account(spec: str) -> Account:
+    """The account of a device."""
+    with _lock:
+        return _accounts.setdefault(spec, Account())
+
+
+class Block:
+    """A device buffer with the host memory below it, if it shares any: a 1-D array without gaps."""
+    __slots__ = ("buffer", "host", "nbytes", "owner")
+
+    def __init__(self, buffer: Any, host: Array | None, nbytes: int, owner: Account | None = None) -> None:
+        self.buffer, self.host, self.nbytes, self.owner = buffer, host, nbytes, owner
+        if owner is not None:
+            owner.add(1, nbytes)
+
+    def __del__(self) -> None:
+        if getattr(self, "owner", None) is not None:
+            self.owner.add(-1, -self.nbytes)  # type: ignore[union-attr]
+
+
+def room(count: int, itemsize: int) -> int:
+    """The bytes of a block for so many elements: at least one, whole cache lines."""
+    return -(-max(count, 1) * itemsize // LINE) * LINE
+
+
+def aligned(nbytes: int) -> Array:
+    """Fresh host memory as uint8, aligned to a cache line; AllocationError where there is none."""
+    try:
+        raw = np.empty(nbytes + LINE, np.uint8)
+    except MemoryError as error:
+        raise AllocationError(f"{nbytes:,} bytes for a result or an intermediate are not to be had") from error
+    start = -raw.__array_interface__["data"][0] % LINE
+    return raw[start:start + nbytes]
+
+
+def span(array: Array) -> int:
+    """How many elements lie between the first and the last one of an array without negative strides, both included."""
+    if not array.size:
+        return 0
+    return int(1 + sum((n - 1) * s for n, s in zip(array.shape, array.strides)) // array.itemsize)
+
+
+def flat(array: Array) -> Array:
+    """The memory from an array's first element to its last, as 1-D; for an empty array one element that nobody reads."""
+    if not array.size:
+        return np.zeros(1, array.dtype)
+    if array.flags.c_contiguous:
+        return array.reshape(-1)
+    return np.lib.stride_tricks.as_strided(array, (span(array),), (array.itemsize,), writeable=False)
+
+
+class SharedMemory:
+    """Memory of a device whose kernels work on the memory of NumPy arrays: nothing is copied."""
+    strided = True
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.account = account(session.device.spec)
+        self.plain = cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR
+        self.frozen = cl.mem_flags.READ_ONLY | cl.mem_flags.USE_HOST_PTR
+
+    def accepts(self, value: Any) -> bool:
+        """Whether a resident value can be used where it is."""
+        return False
+
+    def leaf(self, value: Array, keep: bool) -> Block:
+        """An argument or the version of a shared variable, which no kernel may write to."""
+        host = flat(value)
+        return Block(cl.Buffer(self.session.context, self.frozen, hostbuf=host), host, 0)
+
+    def constant(self, value: Array) -> Block:
+        """A constant of a plan."""
+        block = self.leaf(np.ascontiguousarray(value), True)
+        return Block(block.buffer, block.host, value.nbytes, self.account)
+
+    def fresh(self, nbytes: int) -> Block:
+        """Memory that kernels write to."""
+        host = aligned(nbytes)
+        return Block(cl.Buffer(self.session.context, self.plain, hostbuf=host), host, nbytes, self.account)
+
+    def zero(self, block: Block) -> None:
+        """Fill a block with zeros, before anything that uses it is launched."""
+        assert block.host is not None
+        block.host.fill(0)
+
+    def read(self, block: Block, view: View) -> Array:
+        """A view of finished memory; it shares that memory."""
+        assert block.host is not None
+        return view.on(block.host)
+
+    def result(self, block: Block, view: View, keep: bool) -> Any:
+        """An output for the user, or with `keep` a new version of a shared variable."""
+        array = self.read(block, view)
+        array.flags.writeable = not keep
+        return array
+
+
+class DeviceValue:
+    """A value that stays on the device where it was computed."""
+
+    def __init__(self, memory: CopiedMemory, block: Block, view: View) -> None:
+        self.memory, self.block, self.view = memory, block, view
+        self.shape, self.dtype = view.shape, view.dtype
+        self._host: Array | None = None
+
+    def host(self) -> Array:
+        """The value as a read-only array, copied once."""
+        if self._host is None:
+            found = self.memory.read(self.block, self.view)
+            found.flags.writeable = False
+            self._host = found
+        return self._host
+
+
+class CopiedMemory:
+    """Memory of a device with memory of its own: arguments are copied there, results back, updates of shared variables stay."""
+    strided = False
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.account = account(session.device.spec)
+        self._kept: dict[int, tuple[Any, Block]] = {}
+
+    def accepts(self, value: Any) -> bool:
+        """Whether a resident value can be used where it is."""
+        return isinstance(value, DeviceValue) and value.memory.session.context is self.session.context
+
+    def leaf(self, value: Any, keep: bool) -> Block:
+        """An argument, copied for this call; with `keep` (the version of a shared variable) it is copied once while it lives."""
+        if isinstance(value, DeviceValue):
+            return value.block
+        found = self._kept.get(id(value)) if keep else None
+        if found is not None and found[0]() is value:
+            return found[1]
+        block = self._upload(value)
+        if keep and not value.flags.writeable:
+            number = id(value)
+            self._kept[number] = (weakref.ref(value, lambda _: self._kept.pop(number, None)), block)
+        return block
+
+    def _upload(self, value: Array) -> Block:
+        block = self.fresh(room(value.size, value.itemsize))
+        if value.size:
+            cl.enqueue_copy(self.session.queue, block.buffer, flat(value), is_blocking=True)
+            self.account.copied(uploads=1)
+        return block
+
+    def constant(self, value: Array) -> Block:
+        """A constant of a plan."""
+        return self._upload(np.ascontiguousarray(value))
+
+    def fresh(self, nbytes: int) -> Block:
+        """Memory that kernels write to."""
+        return Block(cl.Buffer(self.session.context, cl.mem_flags.READ_WRITE, nbytes), None, nbytes, self.account)
+
+    def zero(self, block: Block) -> None:
+        """Fill a block with zeros, before anything that uses it is launched."""
+        cl.enqueue_copy(self.session.queue, block.buffer, np.zeros(block.nbytes, np.uint8), is_blocking=True)
+
+    def read(self, block: Block, view: View) -> Array:
+        """A copy of a view of finished memory."""
+        host = aligned(room(view.reach, 1))
+        if view.reach:
+            cl.enqueue_copy(self.session.queue, host[:view.reach], block.buffer, is_blocking=True)
+            self.account.copied(downloads=1)
+        return view.on(host)
+
+    def result(self, block: Block, view: View, keep: bool) -> Any:
+        """An output for the user, or with `keep` a new version of a shared variable, which stays on the device."""
+        return DeviceValue(self, block, view) if keep and view.compact else self.read(block, view)
+
+
+Memory = SharedMemory | CopiedMemory
+
+
+def memory_of(session: Session) -> Memory:
+    """The memory of a device, as its target says."""
+    return SharedMemory(session) if session.device.target.host_shared else CopiedMemory(session)
+
+
+def check_budget(memory: Memory, wanted: int, largest: int) -> None:
+    """AllocationError where a call wants more bytes than the device has left, or one buffer more than it gives."""
+    device = memory.session.device
+    if largest > device.max_alloc:
+        raise AllocationError(f"a buffer of {largest:,} bytes is more than {device.name} gives one buffer: {device.max_alloc:,} bytes")
+    if memory.account.bytes + wanted > device.memory:
+        raise AllocationError(f"this call needs {wanted:,} bytes beside the {memory.account.bytes:,} in use; {device.name} has "
+                              f"{device.memory:,}")
+
+
+class Pool:
+    """Blocks for the intermediates of one function, kept between its calls up to a limit."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self.limit = min(memory.session.device.memory // 8, 1 << 28)
+        self.free: list[Block] = []
+
+    def take(self, nbytes: int) -> Block:
+        """A block of at least so many bytes: the smallest free one that is not four times too large, else a new one."""
+        fitting = [b for b in self.free if nbytes <= b.nbytes <= 4 * nbytes + 4096]
+        if not fitting:
+            return self._new(nbytes)
+        best = min(fitting, key=lambda b: b.nbytes)
+        self.free = [b for b in self.free if b is not best]
+        return best
+
+    def _new(self, nbytes: int) -> Block:
+        try:
+            return self.memory.fresh(nbytes)
+        except (AllocationError, failure):
+            if not self.free:
+                raise
+        self.free.clear()
+        return self.memory.fresh(nbytes)
+
+    def give(self, blocks: list[Block]) -> None:
+        """Take blocks back; the oldest go where there are too many bytes."""
+        self.free += blocks
+        while sum(b.nbytes for b in self.free) > self.limit:
+            del self.free[0]

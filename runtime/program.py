@@ -1,0 +1,102 @@
+"""Programs: build generated kernels, each text once per device and process, and make them ready to launch."""
+from __future__ import annotations
+
+import hashlib
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from codegen.kernel import Kernel
+from exprgraph.errors import DeviceError
+from runtime.device import Session
+from runtime.driver import cl, failure
+
+KEPT = 2048
+
+
+class Printer(Protocol):
+    """What prints kernels: `codegen.opencl`."""
+
+    def kernel_source(self, kernel: Kernel, dialect: str) -> str:
+        """The text of one kernel."""
+
+    def program_source(self, kernels: Sequence[Kernel], dialect: str) -> str:
+        """The text of a program with these kernels and all that they need."""
+
+
+class Built(NamedTuple):
+    """A kernel in a built program."""
+    program: Any
+    name: str
+
+
+class _Cache:
+    """The kernels that this process has built, by device and text; the least used go first."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.built: OrderedDict[tuple[str, str, str], Built] = OrderedDict()
+        self.count = 0
+
+
+_cache = _Cache()
+
+
+def built() -> int:
+    """How many programs this process has built so far."""
+    return _cache.count
+
+
+def build(session: Session, kernels: Sequence[Kernel], printer: Printer) -> list[Built]:
+    """The kernels, built together in one program except for those whose text this process has built before; DeviceError."""
+    dialect = session.device.target.dialect
+    named = [_canonical(k, printer, dialect) for k in kernels]
+    with _cache.lock:
+        keys = [(session.device.spec, dialect, k.name) for k in named]
+        missing = {k.name: k for key, k in zip(keys, named) if key not in _cache.built}
+        if missing:
+            program = _compile(session, printer.program_source(list(missing.values()), dialect), [k.name for k in kernels])
+            for name in missing:
+                _cache.built[session.device.spec, dialect, name] = Built(program, name)
+        found = [_cache.built[key] for key in keys]
+        for key in keys:
+            _cache.built.move_to_end(key)
+        while len(_cache.built) > KEPT:
+            _cache.built.popitem(last=False)
+    return found
+
+
+def _canonical(kernel: Kernel, printer: Printer, dialect: str) -> Kernel:
+    """The kernel under a name that is made of its own text, so that equal kernels have equal names."""
+    text = printer.kernel_source(kernel._replace(name="k"), dialect)
+    return kernel._replace(name="k_" + hashlib.sha256(text.encode()).hexdigest()[:24])
+
+
+def _compile(session: Session, text: str, names: Sequence[str]) -> Any:
+    program = cl.Program(session.context, text)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", cl.CompilerWarning)
+        try:
+            program.build(devices=[session.device.handle])
+        except failure as error:
+            raise DeviceError(_report(session, text, names, error)) from error
+    _cache.count += 1
+    return program
+
+
+def _report(session: Session, text: str, names: Sequence[str], error: Exception) -> str:
+    numbered = "\n".join(f"{i:5d}  {line}" for i, line in enumerate(text.splitlines(), 1))
+    log = "\n".join(line for line in str(error).splitlines() if line.strip() and not line.startswith("===="))
+    return (f"{session.device.name} ({session.device.platform}) could not build the generated kernels {', '.join(names)}\n"
+            f"{numbered}\n{log}")
+
+
+def ready(kernel: Built, buffers: int, integers: int, wide: bool) -> Any:
+    """A kernel object for one thread at a time, which takes buffers and then integers."""
+    made = cl.Kernel(kernel.program, kernel.name)
+    made.set_scalar_arg_dtypes([None] * buffers + [np.dtype(np.int64 if wide else np.int32)] * integers)
+    return made

@@ -1,0 +1,66 @@
+"""Reports for people: the source of a function's kernels, and why its plans are as they are."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from codegen.plan import Branch, Check, HostCall, Launch, Step
+from runtime.device import Device
+from runtime.prepared import Prepared
+from runtime.program import Printer
+
+Key = tuple[tuple[str, ...] | None, str, bool]
+
+
+def source(plans: Mapping[Key, Prepared], printer: Printer, dialect: str) -> str:
+    """Each kernel once, under comments that say what it computes."""
+    seen: dict[str, str] = {}
+    for prepared in plans.values():
+        notes = _notes(prepared)
+        for kernel in prepared.kernels:
+            if kernel.name not in seen:
+                comment = "".join(f"// {line}\n" for line in notes.get(kernel.name, ()))
+                seen[kernel.name] = comment + printer.kernel_source(kernel, dialect)
+    return "\n".join(seen.values())
+
+
+def _notes(prepared: Prepared) -> dict[str, list[str]]:
+    """The notes of a plan by the kernel that they speak of."""
+    found: dict[str, list[str]] = {}
+    for note in prepared.plan.notes:
+        kernel, _, text = note.partition(": ")
+        found.setdefault(kernel, []).append("".join(c if c.isprintable() else " " for c in text).rstrip("\\ "))
+    return found
+
+
+def why(plans: Mapping[Key, Prepared], device: Device, general: tuple[str, ...] | None) -> str:
+    """The plans of a function, each with its key, its notes and its steps."""
+    lines = [f"{len(plans)} plan{'s' * (len(plans) != 1)} on {device.name} ({device.spec})"]
+    for number, (key, prepared) in enumerate(plans.items(), 1):
+        lines += [f"plan {number}: {_reason(key, general)}", *(f"  {line}" for line in _steps(prepared.plan.steps))]
+        lines += [f"  # {note}" for note in prepared.plan.notes]
+    return "\n".join(lines)
+
+
+def _reason(key: Key, general: tuple[str, ...] | None) -> str:
+    outcomes, layouts, wide = key
+    ones = [] if outcomes is None else [f"pair {i}: the {o} is 1" for i, o in enumerate(outcomes) if o != "equal"]
+    strided = [f"argument {i} is strided{' with inner stride 1' * (kind == 'S')}" for i, kind in enumerate(layouts) if kind != "C"]
+    if outcomes is None and general is None:
+        ones = ["general: serves all sizes that fit"]
+    parts = ones + strided + ["64-bit indices"] * wide
+    return "; ".join(parts) or "sizes that must fit are equal, arguments without gaps"
+
+
+def _steps(steps: Iterable[Step]) -> Iterator[str]:
+    for step in steps:
+        if isinstance(step, Launch):
+            grid, local = " x ".join(map(repr, step.grid)), " x ".join(map(str, step.local))
+            yield f"launch {step.kernel.name} on {grid} work-items in groups of {local}"
+        elif isinstance(step, HostCall):
+            yield f"numpy.{step.function}({', '.join(o.buffer for o in step.inputs)}) into {step.output.buffer}"
+        elif isinstance(step, Branch):
+            yield f"variant {step.pick!r} of {len(step.variants)}"
+            for number, variant in enumerate(step.variants):
+                yield from (f"  [{number}] {line}" for line in _steps(variant))
+        elif isinstance(step, Check):
+            yield f"check {len(step.sites)} fault site{'s' * (len(step.sites) != 1)}"

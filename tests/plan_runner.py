@@ -1,0 +1,99 @@
+"""Runs plans without a device: every kernel in the tree interpreter, with its checks of bounds and races."""
+from __future__ import annotations
+
+import numpy as np
+
+from codegen import generate as generation
+from codegen.interpret import run
+from codegen.plan import Branch, Check, HostCall, Launch, Plan
+from codegen.target import Target
+from exprgraph.dims import Dim, Size, Stride, atoms, program
+from exprgraph.errors import IndexFault, ShapeError
+from exprgraph.node import Graph, Node
+from exprgraph.pairs import decide
+
+CPU = Target("cpu", 2, 32768, 256, True, True, 1024, "pocl", "the interpreter")
+GPU = Target("gpu", 4, 32768, 64, True, False, 1024, "portable", "the interpreter")
+
+
+def strided_layout(array: np.ndarray) -> str:
+    """The layout class of an argument."""
+    if array.flags.c_contiguous:
+        return "C"
+    return "S" if array.ndim and array.strides[-1] == array.itemsize else "T"
+
+
+class Sizes:
+    """The values of Dims for one call."""
+
+    def __init__(self, leaves: list[Node], values: list[np.ndarray]) -> None:
+        self.by_uid = {n.uid: v for n, v in zip(leaves, values)}
+
+    def __call__(self, dim: Dim) -> int:
+        """The number that a Dim stands for."""
+        found = atoms([dim])
+        return program([dim], found)([self._atom(a) for a in found])[0]
+
+    def _atom(self, atom) -> int:
+        value = self.by_uid[atom.source.uid]
+        if isinstance(atom, Size):
+            return value.shape[atom.axis]
+        return value.strides[atom.axis] // value.itemsize if isinstance(atom, Stride) else int(value)
+
+
+def interpret(graph: Graph, leaves: list[Node], values: list[np.ndarray], target: Target, general: bool = False) -> list[np.ndarray]:
+    """The outputs of a graph by generated trees; `general` uses the plan that leaves all sizes undecided."""
+    sizes = Sizes(leaves, values)
+    for needed in generation.requirements(graph):
+        left, right = sizes(needed.condition.left), sizes(needed.condition.right)
+        if not needed.condition.holds(left, right):
+            raise ShapeError(needed.condition.message.format(left=left, right=right))
+    outcomes = decide(generation.uncertain(graph), sizes)
+    layouts = [strided_layout(v) for v in values]
+    plan = generation.generate(graph, leaves, None if general else outcomes, layouts, False, target)
+    return run_plan(plan, values, sizes)
+
+
+def _flat(value: np.ndarray) -> np.ndarray:
+    """The memory that an argument spans, as a flat array."""
+    if not value.size:
+        return np.zeros(1, value.dtype)
+    span = 1 + sum((n - 1) * s // value.itemsize for n, s in zip(value.shape, value.strides))
+    return np.lib.stride_tricks.as_strided(value, (span,), (value.itemsize,))
+
+
+def run_plan(plan: Plan, values: list[np.ndarray], sizes: Sizes) -> list[np.ndarray]:
+    """Run the steps of a plan."""
+    memory: dict[str, np.ndarray] = {"flags": np.zeros(4, "int64")}
+    for buffer in plan.buffers:
+        if buffer.role == "leaf":
+            memory[buffer.name] = _flat(values[buffer.number])
+        elif buffer.role == "constant":
+            memory[buffer.name] = np.array(buffer.data).reshape(-1)
+        else:
+            memory[buffer.name] = np.zeros(max(sizes(buffer.size), 1), buffer.dtype)
+    _steps(plan.steps, memory, sizes)
+    return [_view(memory, o, sizes).copy() for o in plan.outputs]
+
+
+def _view(memory, operand, sizes) -> np.ndarray:
+    base = memory[operand.buffer][sizes(operand.offset):]
+    shape = tuple(sizes(d) for d in operand.shape)
+    return np.lib.stride_tricks.as_strided(base, shape, tuple(sizes(s) * base.itemsize for s in operand.strides))
+
+
+def _steps(steps, memory, sizes) -> None:
+    for step in steps:
+        if isinstance(step, Launch):
+            if all(sizes(g) for g in step.grid):
+                local = {p.name: memory[b] for p, b in zip(step.kernel.params, step.buffers)}
+                run(step.kernel, local | ({"flags": memory["flags"]} if step.kernel.flags else {}), sizes)
+        elif isinstance(step, HostCall):
+            a, b = (_view(memory, o, sizes) for o in step.inputs)
+            out = _view(memory, step.output, sizes)
+            out[...] = np.matmul(a, b)
+        elif isinstance(step, Branch):
+            _steps(step.variants[sizes(step.pick)], memory, sizes)
+        elif isinstance(step, Check) and memory["flags"][0]:
+            site = step.sites[int(memory["flags"][0]) - 1]
+            raise IndexFault(site.message.format(index=memory["flags"][1], size=memory["flags"][2]))

@@ -1,0 +1,83 @@
+"""Random graphs: optimised against unoptimised on the oracle, both schedules in the tree interpreter, a sample of them on PoCL."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+import exprgraph as eg
+from exprgraph.close import close
+from exprgraph.node import Graph
+from exprgraph.passes import run_graph
+from exprgraph.reference import evaluate
+from tests.graphs import Drawn, graphs
+from tests.plan_runner import CPU, GPU, interpret
+
+RELAXED = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+
+
+def optimised(drawn: Drawn) -> Graph:
+    """The graph after the first half of the pipeline."""
+    return run_graph(Graph(tuple(drawn.inputs), tuple(drawn.outputs)), {})
+
+
+def check_optimiser(drawn: Drawn) -> None:
+    """What the optimiser makes is as close to the truth as what it was given."""
+    with np.errstate(all="ignore"):
+        close(evaluate(optimised(drawn).outputs, drawn.by_leaf), drawn.outputs, drawn.by_leaf)
+
+
+def check_trees(drawn: Drawn) -> None:
+    """Resolved and general plans of both schedules, without a device."""
+    graph = optimised(drawn)
+    leaves = [i.node for i in drawn.inputs]
+    for target in (CPU, GPU):
+        for general in (False, True):
+            with np.errstate(all="ignore"):
+                close(interpret(graph, leaves, drawn.values, target, general), drawn.outputs, drawn.by_leaf)
+
+
+def check_pocl(drawn: Drawn) -> None:
+    """Compiled and run."""
+    for schedule in ("cpu", "gpu"):
+        f = eg.compile(drawn.inputs, drawn.outputs, device="pocl", schedule=schedule, on_unused_input="ignore")
+        close(f(*drawn.values), drawn.outputs, drawn.by_leaf)
+
+
+@given(graphs())
+@settings(max_examples=150, deadline=None, suppress_health_check=RELAXED)
+def test_optimised_equals_unoptimised(drawn: Drawn) -> None:
+    check_optimiser(drawn)
+
+
+@given(graphs(dtype="float64", most=6))
+@settings(max_examples=60, deadline=None, suppress_health_check=RELAXED)
+def test_optimised_equals_unoptimised_float64(drawn: Drawn) -> None:
+    check_optimiser(drawn)
+
+
+@given(graphs(most=6))
+@settings(max_examples=60, deadline=None, suppress_health_check=RELAXED)
+def test_trees_equal_the_oracle(drawn: Drawn) -> None:
+    check_trees(drawn)
+
+
+@given(graphs(most=6))
+@settings(max_examples=12, deadline=None, suppress_health_check=RELAXED)
+def test_pocl_equals_the_oracle(drawn: Drawn) -> None:
+    check_pocl(drawn)
+
+
+@pytest.mark.campaign
+@given(graphs(most=10))
+@settings(max_examples=3000, deadline=None, suppress_health_check=RELAXED)
+def test_campaign_trees(drawn: Drawn) -> None:
+    check_optimiser(drawn)
+    check_trees(drawn)
+
+
+@pytest.mark.campaign
+@given(graphs(most=10))
+@settings(max_examples=300, deadline=None, suppress_health_check=RELAXED)
+def test_campaign_pocl(drawn: Drawn) -> None:
+    check_pocl(drawn)

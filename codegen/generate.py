@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from codegen.fuse import Cluster, fuse
@@ -29,14 +28,9 @@ LONG_REDUCTION = 1 << 16
 """Elements from which on a reduction with few rows is split over work-items."""
 
 
-@lru_cache(maxsize=64)
-def _pairs(graph: Graph) -> tuple[Pair, ...]:
-    return tuple(pairs(graph))
-
-
 def uncertain(graph: Graph) -> tuple[Pair, ...]:
     """The pairs of sizes whose relation a call has to decide."""
-    return _pairs(graph)
+    return tuple(pairs(graph))
 
 
 def requirements(graph: Graph) -> tuple[Requirement, ...]:

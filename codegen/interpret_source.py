@@ -1,16 +1,14 @@
-"""From a scheduled tree to the Python source that the interpreter runs: flat assignments, each access with its checks."""
+"""From a scheduled tree to the Python source that the interpreter runs, compiled."""
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from codegen.combine import COMBINES
-from codegen.interpret_checks import ATOMIC, READ, WRITE
+from codegen.interpret_checks import ATOMIC
+from codegen.interpret_values import Values
 from codegen.kernel import (
-    INDEX,
     Accumulate,
     Alloc,
     Atomic,
@@ -24,17 +22,12 @@ from codegen.kernel import (
     Loop,
     Stmt,
     Store,
-    dims_of,
     walk,
 )
 from codegen.order import postorder
 from exprgraph.dims import Dim
-from exprgraph.ops.table import ROWS
 
 FLAGS = "flags"
-COMPARE = {"lt": "{0} < {1}", "le": "{0} <= {1}", "gt": "{0} > {1}", "ge": "{0} >= {1}", "eq": "{0} == {1}", "neq": "{0} != {1}"}
-INDEX_SOURCE = {"add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "int_div": "{0} // {1}", "mod": "{0} % {1}",
-                "minimum": "min({0}, {1})", "maximum": "max({0}, {1})", "switch": "{1} if {0} else {2}", **COMPARE}
 INDEX_VALUE: dict[str, Callable[[int, int], int]] = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "int_div": operator.floordiv, "mod": operator.mod,
     "minimum": min, "maximum": max}
@@ -70,51 +63,12 @@ def python_of(kernel: Kernel, tracked: bool) -> Source:
     return Source(writer.space["bind"], local, barriers, text)
 
 
-def _function(name: str, dtype: str) -> Callable[..., Any]:
-    meaning, kind = ROWS[name].numpy, np.dtype(dtype)
-    return lambda *args: np.asarray(meaning(*args), kind)[()]
-
-
-def _cast(dtype: str) -> Callable[[Any], Any]:
-    meaning = ROWS["cast"].numpy
-    return lambda value: np.asarray(meaning(value, dtype=dtype), dtype)[()]
-
-
-class Writer:
-    """The state of writing one kernel: lines, the names of temporaries, the constants and functions that the source refers to."""
+class Writer(Values):
+    """The statements of one kernel."""
 
     def __init__(self, kernel: Kernel, tracked: bool) -> None:
-        self.kernel, self.tracked, self.builder, self.depth = kernel, tracked, Builder(), 2
-        self.lines: list[str] = []
-        self.space: dict[str, Any] = {"to_int64": np.int64, "bool_": np.bool_}
-        self.limit = 2**63 if kernel.wide else 2**31
-        self.params = {p.name: p for p in kernel.params}
-        self.allocs = {s.name: s for s in walk(kernel.body) if isinstance(s, Alloc)}
-        self.dtypes = {p.name: p.dtype for p in kernel.params} | {a.name: a.dtype for a in self.allocs.values()}
-        self.number = {name: i for i, name in enumerate(self.dtypes)}
-        self.dims = {d.text: f"d{i}" for i, d in enumerate(dims_of(kernel.body))}
-        self.names: dict[str, str] = {}
-        self.reads: set[Expr] = set()
-        self.known: dict[tuple[str, str], str] = {}
-        self.count = 0
-
-    def emit(self, line: str) -> None:
-        """One more line at the present indentation."""
-        self.lines.append("    " * self.depth + line)
-
-    def temp(self, source: str) -> str:
-        """Assign a new temporary."""
-        self.count += 1
-        self.emit(f"t{self.count} = {source}")
-        return f"t{self.count}"
-
-    def global_name(self, kind: str, key: str, value: Any) -> str:
-        """The name under which the source finds a constant or function."""
-        name = self.known.get((kind, key))
-        if name is None:
-            name = self.known[kind, key] = f"{kind}{len(self.known)}"
-            self.space[name] = value
-        return name
+        super().__init__(kernel, tracked)
+        self.builder = Builder()
 
     def head(self) -> list[str]:
         """What binds memory, sizes and group to local names."""
@@ -144,117 +98,6 @@ class Writer:
         self.emit("pass")
         self.block(body, pure, visible)
         self.depth -= 1
-
-    def declare(self, name: str, visible: set[str]) -> str:
-        """The Python name of a new variable; a name that is visible already is an error."""
-        if name in visible or name in self.params:
-            raise ValueError(f"kernel {self.kernel.name}: {name} is declared twice")
-        visible.add(name)
-        return self.names.setdefault(name, f"u{len(self.names)}")
-
-    def values(self, roots: Sequence[Expr], pure: dict[Expr, str], visible: set[str], given: dict[Expr, str] | None = None) -> list[str]:
-        """A Python atom for each root, after the lines that compute it."""
-        done = dict(given or {})
-        for expr in postorder(roots):
-            if expr in done:
-                continue
-            if expr in pure:
-                done[expr] = pure[expr]
-                continue
-            done[expr] = self.value(expr, done, visible)
-            reads = expr.kind == "load" or expr.kind == "var" and expr.value in self.allocs or any(a in self.reads for a in expr.args)
-            if reads or given and expr.kind == "op":
-                self.reads.add(expr)
-            elif expr.kind == "op":
-                pure[expr] = done[expr]
-        return [done[r] for r in roots]
-
-    def value(self, expr: Expr, done: dict[Expr, str], visible: set[str]) -> str:
-        """A Python atom for one expression whose operands have theirs."""
-        args = [done[a] for a in expr.args]
-        if expr.kind == "dim":
-            return self.dims[expr.value.text]
-        if expr.kind == "lit":
-            return self.literal(expr)
-        if expr.kind == "load":
-            return self.load(expr.value, expr.dtype, args[0], visible)
-        if expr.kind == "var":
-            self.check_visible(expr.value, visible)
-            return self.load(expr.value, expr.dtype, "0", visible) if expr.value in self.allocs else self.names[expr.value]
-        return self.op(expr, args)
-
-    def check_visible(self, name: str, visible: set[str]) -> None:
-        """ValueError where a name is used outside its block."""
-        if name not in visible and name not in self.params:
-            raise ValueError(f"kernel {self.kernel.name}: {name} is used where it is not declared")
-
-    def literal(self, expr: Expr) -> str:
-        """An int, or the name of a NumPy scalar of the dtype."""
-        if expr.dtype == INDEX:
-            return f"({expr.value})"
-        with np.errstate(all="ignore"):
-            value = np.dtype(expr.dtype).type(expr.value)
-        return self.global_name("c", f"{expr.dtype} {value.tobytes().hex()}", value)
-
-    def op(self, expr: Expr, args: list[str]) -> str:
-        """An op: index arithmetic on Python ints, all else by the NumPy meaning of its row."""
-        last = expr.args[-1].dtype
-        if expr.value == "cast":
-            return self.cast(expr.dtype, last, args[0])
-        if last != INDEX:
-            return self.temp(f"{self.global_name('f', f'{expr.value} {expr.dtype}', _function(expr.value, expr.dtype))}({', '.join(args)})")
-        if expr.value in ("int_div", "mod"):
-            self.emit(f"if {args[0]} < 0 or {args[1]} <= 0: G.division({args[0]}, {args[1]})")
-        source = INDEX_SOURCE[expr.value].format(*args)
-        made = self.temp(f"bool_({source})" if expr.dtype == "bool" else source)
-        if expr.value in ("add", "sub", "mul"):
-            self.in_range(made)
-        return made
-
-    def in_range(self, name: str) -> None:
-        """Check an index against its type."""
-        self.emit(f"if not {-self.limit} <= {name} < {self.limit}: G.overflow({name})")
-
-    def cast(self, dtype: str, source: str, arg: str) -> str:
-        """A cast between values, or between an index and a value."""
-        if dtype == INDEX:
-            made = self.temp(f"int({arg})")
-            self.in_range(made)
-            return made
-        inner = f"to_int64({arg})" if source == INDEX else arg
-        return self.temp(f"{self.global_name('k', dtype, _cast(dtype))}({inner})")
-
-    def place(self, buffer: str, at: str, kind: int, visible: set[str]) -> str:
-        """The Python name of an element, after the checks of an access of this kind."""
-        self.check_visible(buffer, visible)
-        i, alloc, param = self.number[buffer], self.allocs.get(buffer), self.params.get(buffer)
-        if kind != READ and param is not None and param.access == "r":
-            raise ValueError(f"kernel {self.kernel.name}: {buffer} is read-only")
-        size = str(alloc.size) if alloc is not None else f"n{i}"
-        if at != "(0)" or size != "1":
-            self.emit(f"if not 0 <= {at} < {size}: G.bounds({buffer!r}, {at}, {size})")
-        if kind != WRITE and param is not None and param.access == "w":
-            self.emit(f"if not w{i}[{at}]: G.unwritten({buffer!r}, {at})")
-        if self.tracked and (alloc.space == "local" if alloc is not None else param is not None and param.access != "r"):
-            self.emit(f"if l{i}({kind}, {at}, me, number, epoch): G.race({buffer!r}, {at}, me)")
-        return f"m{i}" if alloc is not None and alloc.space == "private" and alloc.size == 1 else f"m{i}[{at}]"
-
-    def load(self, buffer: str, dtype: str, at: str, visible: set[str], kind: int = READ) -> str:
-        """Read an element."""
-        if self.dtypes[buffer] != dtype:
-            raise ValueError(f"kernel {self.kernel.name}: {buffer} holds {self.dtypes[buffer]}, not {dtype}")
-        made = self.temp(self.place(buffer, at, kind, visible))
-        if buffer in self.allocs:
-            self.emit(f"if {made} is None: G.unwritten({buffer!r}, {at})")
-        return made
-
-    def store(self, buffer: str, dtype: str, at: str, value: str, visible: set[str], kind: int = WRITE) -> None:
-        """Write an element."""
-        if self.dtypes[buffer] != dtype:
-            raise ValueError(f"kernel {self.kernel.name}: {buffer} holds {self.dtypes[buffer]}, not {dtype}")
-        self.emit(f"{self.place(buffer, at, kind, visible)} = {value}")
-        if buffer in self.params and self.params[buffer].access == "w":
-            self.emit(f"w{self.number[buffer]}[{at}] = 1")
 
     def statement(self, stmt: Stmt, pure: dict[Expr, str], visible: set[str]) -> None:
         """Write one statement."""

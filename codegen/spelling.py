@@ -16,9 +16,10 @@ INDEX_OPS = {"add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "int_di
              "minimum": "{0} < {1} ? {0} : {1}", "maximum": "{0} > {1} ? {0} : {1}", "switch": "{0} ? {1} : {2}",
              "lt": "{0} < {1}", "le": "{0} <= {1}", "gt": "{0} > {1}", "ge": "{0} >= {1}", "eq": "{0} == {1}", "neq": "{0} != {1}"}
 SUFFIXES = {"int64": "L", "uint64": "UL", "uint32": "u"}
-_RESERVED = re.compile(r"(?:auto|barrier|bool|break|case|char|const|constant|continue|default|do|double|else|enum|event_t|extern|flags|float|for|global|goto|half|"
-                       r"if|image|inline|int|kernel|local|long|main|private|read_only|read_write|register|restrict|return|sampler_t|short|"
-                       r"signed|size_t|sizeof|static|struct|switch|typedef|uchar|uint|ulong|union|unsigned|ushort|void|volatile|while|write_only)\Z")
+_RESERVED = re.compile(
+    r"(?:auto|barrier|bool|break|case|char|const|constant|continue|default|do|double|else|enum|event_t|extern|flags|float|"
+    r"for|global|goto|half|if|image|inline|int|kernel|local|long|main|private|read_only|read_write|register|restrict|return|"
+    r"sampler_t|short|signed|size_t|sizeof|static|struct|switch|typedef|uchar|uint|ulong|union|unsigned|ushort|void|volatile|while|write_only)\Z")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,60}\Z")
 _GENERATED = re.compile(r"d[0-9]+\Z|eg_|get_|atomic?_|as_|convert_")
 _CALL = re.compile(r"\w+\([^()]*\)\Z")

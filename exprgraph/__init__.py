@@ -2,7 +2,8 @@
 # ruff: noqa: I001  (names are wrapped at the line length, not one a line)
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import importlib
+from typing import Any
 
 from exprgraph import errors
 from exprgraph.config import change_flags, config
@@ -84,6 +85,15 @@ _SYMBOLS = constructors()
 globals().update(_SYMBOLS)
 __all__ += [*_SYMBOLS]
 
-if TYPE_CHECKING:
-    def __getattr__(name: str) -> Any:
-        """The constructors of symbols, whose names come from a table: matrix, fvector, iscalars, ..."""
+_LATE = {
+    **dict.fromkeys(("from_sympy", "latex", "to_networkx", "to_sympy"), "exprgraph.convert"),
+    **dict.fromkeys(("debugprint", "pp", "pydotprint", "to_dot"), "exprgraph.show"), "check_grads": "exprgraph.testing"}
+__all__ += [*_LATE]
+
+
+def __getattr__(name: str) -> Any:
+    """What is for looking and testing is loaded when first asked for, so that the import stays quick."""
+    if name not in _LATE:
+        raise AttributeError(f"module 'exprgraph' has no attribute {name!r}")
+    globals()[name] = found = getattr(importlib.import_module(_LATE[name]), name)
+    return found

@@ -3,34 +3,21 @@
 A `Dim` is a polynomial with integer coefficients over atoms.  An atom is a size of an input (`Size`), a stride of an input in
 elements (`Stride`), the value of an integer scalar input (`Value`), or a non-polynomial operation of two Dims (`Call`).  Two Dims
 that print alike are equal, so equality of sizes that can be proved at all is proved by `==`.
-
-Records that leave this room: `Dim`, the atoms, and `program(dims, atoms)`, the compiled integer program that turns the sizes of one
-call into the numbers that a plan needs.
 """
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from exprgraph.atoms import INTEGER as INTEGER
+from exprgraph.atoms import Bounds, interval, times
+from exprgraph.atoms import Call as Call
 from exprgraph.atoms import Size as Size
 from exprgraph.atoms import Stride as Stride
 from exprgraph.atoms import Value as Value
 
-INF = float("inf")
-Bounds = tuple[float, float]
-
-
-class Call(NamedTuple):
-    """A non-polynomial operation of two Dims: floordiv, mod, min, max, or bcast (the size that two broadcast sizes give)."""
-    kind: str
-    left: Dim
-    right: Dim
-
-    @property
-    def text(self) -> str:
-        return f"{self.kind}({self.left.text},{self.right.text})"
+PROOF_CALLS = 6  # Dims that hold more Calls are not searched for proofs of their sign: the search grows exponentially
 
 
 Atom = Size | Stride | Value | Call
@@ -39,11 +26,12 @@ Monomial = tuple[Atom, ...]
 
 class Dim:
     """An integer polynomial over atoms, immutable, equal by normal form and hashable."""
-    __slots__ = ("terms", "text", "_hash")
+    __slots__ = ("terms", "text", "interval", "_hash")
 
     def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
         self.terms = terms
         self.text = "+".join("*".join([str(c), *(a.text for a in m)]) for m, c in terms) or "0"
+        self.interval = _interval(terms)  # kept, because Dims may be nested deeper than Python may recurse
         self._hash = hash(self.text)
 
     @property
@@ -97,17 +85,36 @@ class Dim:
         return _call("mod", self, as_dim(other))
 
 
+def _interval(terms: tuple[tuple[Monomial, int], ...]) -> Bounds:
+    low = high = 0.0
+    for monomial, coefficient in terms:
+        part: Bounds = (float(coefficient), float(coefficient))
+        for atom in monomial:
+            part = times(part, interval(atom))
+        low, high = low + part[0], high + part[1]
+    return low, high
+
+
 def _normal(terms: Iterable[tuple[Monomial, int]]) -> Dim:
     total: dict[tuple[str, ...], tuple[Monomial, int]] = {}
     for monomial, coefficient in terms:
-        ordered = tuple(sorted(monomial, key=_text)) if len(monomial) > 1 else monomial
+        ordered = tuple(sorted(monomial, key=lambda a: a.text)) if len(monomial) > 1 else monomial
         key = tuple(a.text for a in ordered)
         total[key] = (ordered, coefficient + (total[key][1] if key in total else 0))
-    return Dim(tuple(total[k] for k in sorted(total) if total[k][1]))
+    kept = [total[k] for k in sorted(total) if total[k][1]]
+    return _unpaired(kept, {k for k in total if total[k][1]}) or Dim(tuple(kept))
 
 
-def _text(atom: Atom) -> str:
-    return atom.text
+def _unpaired(terms: list[tuple[Monomial, int]], keys: set[tuple[str, ...]]) -> Dim | None:
+    """Where both min(a, b) and max(a, b) occur, the first is a + b less the second: x[1:] and x[:1] together are as long as x."""
+    for at, (monomial, coefficient) in enumerate(terms):
+        for i, atom in enumerate(monomial):
+            twin = Call("max", atom.left, atom.right) if isinstance(atom, Call) and atom.kind == "min" else None
+            rest = monomial[:i] + monomial[i + 1:]
+            if twin and tuple(sorted(a.text for a in (*rest, twin))) in keys:
+                sides = [((*rest, *m), coefficient * c) for m, c in (*twin.left.terms, *twin.right.terms)]
+                return _normal([*terms[:at], *terms[at + 1:], *sides, ((*rest, twin), -coefficient)])
+    return None
 
 
 @lru_cache(maxsize=4096)
@@ -162,38 +169,30 @@ def is_one(dim: Dim) -> Dim:
 
 def bounds(dim: Dim) -> Bounds:
     """A closed interval that provably holds the value: interval arithmetic on the atoms, then a short proof of its sign."""
-    low, high = _interval(dim)
+    low, high = dim.interval
     if low < 0 < high:
         low, high = (0.0 if _nonnegative(dim) else low), (0.0 if _nonnegative(-dim) else high)
     return low, high
 
 
-def _interval(dim: Dim) -> Bounds:
-    low = high = 0.0
-    for monomial, coefficient in dim.terms:
-        part: Bounds = (float(coefficient), float(coefficient))
-        for atom in monomial:
-            part = _times(part, _atom_bounds(atom))
-        low, high = low + part[0], high + part[1]
-    return low, high
-
-
 def _nonnegative(dim: Dim, depth: int = 4) -> bool:
-    """Whether dim >= 0 can be shown with at most `depth` replacements of an atom by what it is at worst."""
-    if _interval(dim)[0] >= 0:
+    """Whether dim >= 0 can be shown with at most `depth` replacements of an atom by what bounds it."""
+    if dim.interval[0] >= 0:
         return True
-    for monomial, coefficient in dim.terms if depth else ():
-        for atom in monomial:
-            if worst := _worst(dim, monomial, coefficient, atom):
-                return all(_nonnegative(case, depth - 1) for case in worst)
+    if not depth or dim.text.count("(") > PROOF_CALLS:
+        return False
+    calls = [(m, c, a) for m, c in dim.terms for a in m if isinstance(a, Call)]
+    for enough in (all, any):  # a sum is at least what either side of a maximum in it gives: that one is chosen last
+        for monomial, coefficient, atom in calls:
+            either = len(monomial) == 1 and atom.kind == ("max" if coefficient > 0 else "min")
+            if either == (enough is any) and (cases := _cases(dim, monomial, coefficient, atom)):
+                return enough(_nonnegative(case, depth - 1) for case in cases)
     return False
 
 
-def _worst(dim: Dim, monomial: Monomial, coefficient: int, atom: Atom) -> list[Dim]:
-    if not isinstance(atom, Call):
-        return []
+def _cases(dim: Dim, monomial: Monomial, coefficient: int, atom: Call) -> list[Dim]:
     if atom.kind in ("min", "max", "bcast"):
-        return [substitute(dim, {atom.text: side}) for side in (atom.left, atom.right)]
+        return [_with(dim, atom.text, side) for side in (atom.left, atom.right)]
     divisor = atom.right.const or 0
     if atom.kind != "floordiv" or divisor < 1 or len(monomial) > 1:
         return []
@@ -201,26 +200,9 @@ def _worst(dim: Dim, monomial: Monomial, coefficient: int, atom: Atom) -> list[D
     return [rest * divisor + (atom.left - (divisor - 1 if coefficient > 0 else 0)) * coefficient]
 
 
-def _times(a: Bounds, b: Bounds) -> Bounds:
-    corners = [0.0 if 0 in (x, y) else x * y for x in a for y in b]
-    return min(corners), max(corners)
-
-
-def _atom_bounds(atom: Atom) -> Bounds:
-    if isinstance(atom, Value):
-        return -INF, INF
-    if not isinstance(atom, Call):
-        return 0.0, INF
-    (la, ha), (lb, hb) = bounds(atom.left), bounds(atom.right)
-    if atom.kind == "min":
-        return min(la, lb), min(ha, hb)
-    if atom.kind == "max":
-        return max(la, lb), max(ha, hb)
-    if atom.kind == "mod":
-        return (0.0, max(hb - 1, 0.0)) if lb >= 0 else (-INF, INF)
-    if atom.kind == "floordiv":
-        return (min(la, 0.0), max(ha, 0.0)) if lb >= 0 else (-INF, INF)
-    return 0.0, max(ha, hb)
+def _with(dim: Dim, text: str, value: Dim) -> Dim:
+    """The Dim with an atom replaced where it is a factor, not inside other atoms."""
+    return _normal([(m, c * d) for n, c in dim.terms for m, d in product(value if a.text == text else of_atom(a) for a in n).terms])
 
 
 def _call(kind: str, left: Dim, right: Dim) -> Dim:
@@ -255,18 +237,15 @@ def _offset(dim: Dim) -> int:
 
 
 def _simplify_bcast(left: Dim, right: Dim) -> Dim | None:
-    if left == right or right.const == 1:
-        return left
-    if left.const == 1:
-        return right
+    if left == right or 1 in (left.const, right.const):
+        return left if right.const == 1 else right
     a, b = _operands(left), _operands(right)
-    return left if b <= a else right if a <= b else None
+    return left if b <= a else right if a <= b else of_atom(Call("bcast", *sorted((left, right), key=lambda d: d.text)))
 
 
 def _operands(dim: Dim) -> set[str]:
     """The texts of the sizes that were broadcast together to give this one."""
-    found: set[str] = set()
-    todo = [dim]
+    found, todo = set[str](), [dim]
     while todo:
         atom = (top := todo.pop()).atom
         if isinstance(atom, Call) and atom.kind == "bcast":
@@ -295,8 +274,7 @@ def _simplify_floordiv(left: Dim, right: Dim) -> Dim | None:
 
 def _split(left: Dim, divisor: Monomial, scale: int) -> tuple[Dim, Dim]:
     """left as divisor * scale * whole + rest; a constant is divided with remainder, other terms only where they divide exactly."""
-    whole: list[tuple[Monomial, int]] = []
-    rest: list[tuple[Monomial, int]] = []
+    whole, rest = list[tuple[Monomial, int]](), list[tuple[Monomial, int]]()
     for monomial, coefficient in left.terms:
         kept = _without(monomial, divisor)
         remainder = coefficient % scale
@@ -309,13 +287,10 @@ def _split(left: Dim, divisor: Monomial, scale: int) -> tuple[Dim, Dim]:
 
 
 def _without(monomial: Monomial, divisor: Monomial) -> Monomial | None:
-    rest = list(monomial)
-    for atom in divisor:
-        where = next((i for i, a in enumerate(rest) if a.text == atom.text), None)
-        if where is None:
-            return None
-        del rest[where]
-    return tuple(rest)
+    texts, wanted = [a.text for a in monomial], [a.text for a in divisor]
+    if any(wanted.count(t) > texts.count(t) for t in wanted):
+        return None
+    return tuple(a for i, a in enumerate(monomial) if texts[:i].count(a.text) >= wanted.count(a.text))
 
 
 def _simplify_mod(left: Dim, right: Dim) -> Dim | None:
@@ -339,23 +314,19 @@ def substitute(dim: Dim, facts: Mapping[str, Dim]) -> Dim:
     """The Dim with every atom or whole sub-Dim whose text is a key of `facts` replaced, from the inside out."""
     if not facts or dim.const is not None:
         return dim
+    known = dict(facts)
+    for call in calls([dim]):
+        if call.text not in known:
+            again = _call(call.kind, _swapped(call.left, known), _swapped(call.right, known))
+            known[call.text] = facts.get(again.atom.text, again) if again.atom is not None else again
+    return _swapped(dim, known)
+
+
+def _swapped(dim: Dim, known: Mapping[str, Dim]) -> Dim:
     total = constant(0)
     for monomial, coefficient in dim.terms:
-        part = constant(coefficient)
-        for atom in monomial:
-            part = part * _substitute_atom(atom, facts)
-        total = total + part
-    return facts.get(total.text, total)
-
-
-def _substitute_atom(atom: Atom, facts: Mapping[str, Dim]) -> Dim:
-    if atom.text in facts:
-        return facts[atom.text]
-    if not isinstance(atom, Call):
-        return of_atom(atom)
-    again = _call(atom.kind, substitute(atom.left, facts), substitute(atom.right, facts))
-    only = again.atom
-    return facts.get(only.text, again) if only is not None else again
+        total = total + product(known.get(a.text) or of_atom(a) for a in monomial) * coefficient
+    return known.get(total.text, total)
 
 
 def atoms(dims: Iterable[Dim]) -> list[Atom]:
@@ -372,22 +343,37 @@ def atoms(dims: Iterable[Dim]) -> list[Atom]:
     return list(found.values())
 
 
-def python(dim: Dim, names: Mapping[str, str]) -> str:
-    """The Dim as Python source; `names` maps the text of each leaf atom to the expression that holds it."""
-    parts = [" * ".join([str(c)] * (c != 1 or not m) + [_atom_python(a, names) for a in m]) for m, c in dim.terms]
-    return "(" + (" + ".join(parts) or "0") + ")"
+def calls(dims: Iterable[Dim]) -> list[Call]:
+    """The non-polynomial operations in the Dims, each once, inner before outer."""
+    done: dict[str, Call] = {}
+    todo: list[tuple[Call | None, Dim | None]] = [(None, d) for d in reversed(list(dims))]
+    while todo:
+        call, dim = todo.pop()
+        if dim is not None:
+            todo += [(a, None) for m, _ in dim.terms for a in m if isinstance(a, Call) and a.text not in done]
+        elif call is not None and call.text not in done:
+            inside = [a for d in (call.left, call.right) for m, _ in d.terms for a in m if isinstance(a, Call) and a.text not in done]
+            if inside:
+                todo += [(call, None), *((a, None) for a in inside)]
+            else:
+                done[call.text] = call
+    return list(done.values())
 
 
-def _atom_python(atom: Atom, names: Mapping[str, str]) -> str:
-    if isinstance(atom, Call):
-        return f"{atom.kind}({python(atom.left, names)}, {python(atom.right, names)})"
-    return names[atom.text]
+def _python(dim: Dim, names: Mapping[str, str]) -> str:
+    parts = [" * ".join([str(c)] * (c != 1 or not m) + [names[a.text] for a in m]) for m, c in dim.terms]
+    return " + ".join(parts) or "0"
 
 
 def program(dims: Sequence[Dim], leaves: Sequence[Atom]) -> Callable[[Sequence[int]], tuple[int, ...]]:
     """Compile the Dims into one function from the values of `leaves` (in that order) to the values of the Dims."""
     names = {atom.text: f"v[{i}]" for i, atom in enumerate(leaves)}
-    body = "".join(f"{python(d, names)}, " for d in dims)
+    lines = ["def run(v):"]
+    for number, call in enumerate(calls(dims)):
+        lines.append(f" c{number} = {call.kind}({_python(call.left, names)}, {_python(call.right, names)})")
+        names[call.text] = f"c{number}"
+    lines.append(f" return ({''.join(_python(d, names) + ', ' for d in dims)})")
     space: dict[str, Any] = dict(INTEGER)
-    made: Callable[[Sequence[int]], tuple[int, ...]] = eval(f"lambda v: ({body})", space)  # source is made of our own atoms only
+    exec("\n".join(lines), space)  # the source is made of our own atoms only
+    made: Callable[[Sequence[int]], tuple[int, ...]] = space["run"]
     return made

@@ -23,7 +23,7 @@ def _folded(node: Node, inputs: tuple[Out, ...]) -> Out:
     if inputs and len(node.outs) == 1 and "impure" not in node.op.flags and all(i.node.op is CONSTANT for i in inputs):
         value = _compute(node, inputs)
         if value is not None:
-            made = make_constant(value)
+            made = make_constant(value, node.outs[0].dtype)
             made.node.sources, made.node.name = node.sources, node.name
             return made
     return graphs.reuse(node, inputs)

@@ -122,7 +122,7 @@ def _cotangents(node: Node, flow: Flow, null: bool) -> Sequence[Out | None]:
     return node.op.grad(tuple(given), tuple(outs), *node.inputs, **dict(node.params))
 
 
-def _fit(g: Any, x: Out) -> Out:
+def _fit(g: Out, x: Out) -> Out:
     """A cotangent in the dtype and shape of what it belongs to: broadcast axes are summed, once, here."""
     g = as_symbol(g)
     if g.dtype != x.dtype:

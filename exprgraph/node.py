@@ -14,7 +14,7 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.dims import Dim, Size, constant, of_atom
-from exprgraph.errors import DTypeError, ShapeError, Source, UseError, at, here
+from exprgraph.errors import CallError, DTypeError, ShapeError, Source, UseError, at, here
 
 Params = tuple[tuple[str, Any], ...]
 _uids = itertools.count(1)
@@ -86,7 +86,12 @@ class Op:
     doc: str = ""
 
     def __call__(self, *args: Any, **params: Any) -> Out:
-        inputs, settled = self.accept(*args, **params)
+        try:
+            inputs, settled = self.accept(*args, **params)
+        except TypeError as error:
+            if type(error) is not TypeError:
+                raise
+            raise CallError(str(error).replace(self.accept.__qualname__, self.name) + at(here())) from error
         return self.apply(inputs, tuple(sorted(settled.items())))
 
     def apply(self, inputs: tuple[Out, ...], params: Params = (), sources: frozenset[Source] | None = None) -> Out:

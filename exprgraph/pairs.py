@@ -104,12 +104,14 @@ def _inside(node: Node, dim: Dim, seen: set[str]) -> Iterator[Pair]:
             seen.add(atom.text)
             todo += [a for side in (atom.left, atom.right) for m, _ in side.terms for a in m]
             if atom.kind == "bcast":
-                yield Pair("bcast", atom.left, atom.right, node.source, ("one tensor", "another"), ((atom.left,), (atom.right,)), node.op.name)
+                shapes = ((atom.left,), (atom.right,))
+                yield Pair("bcast", atom.left, atom.right, node.source, ("one tensor", "another"), shapes, node.op.name)
 
 
 def _uncertain(left: Dim, right: Dim) -> bool:
-    both = left.const is not None and right.const is not None
-    return not both and left != right and left.const != 1 and right.const != 1
+    """Whether the broadcast size is more than one of the two: provably equal, 1, or part of the other it is not."""
+    whole = dims.bcast(left, right)
+    return (left.const is None or right.const is None) and whole != left and whole != right
 
 
 def _part(dim: Dim, whole: Dim) -> bool:

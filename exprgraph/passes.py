@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import cache, partial
 from typing import Any
 
 from exprgraph import graph as graphs
@@ -21,7 +21,7 @@ SWEEPS = 40
 """After so many sweeps a list of rules that has not come to rest is reported."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def engine(rules: str) -> Engine:
     """The engine of one of the lists "exact", "stable" or "real"; built when first used, since rules import all rows."""
     from exprgraph.rules.exact import EXACT

@@ -9,8 +9,8 @@ and its expression is kept as a small tree; the replacement is called on what ma
 
 A replacement that also asks for `root` gets the tensor that it replaces.
 
-Constants match by value, of any shape and dtype, behind casts and broadcasts too; rows that are commutative match in both orders; an operand
-of an elementwise row is found behind `broadcast_to`, since what a rule makes is broadcast to the shape of what it replaces.
+Constants match by value, of any shape and dtype, behind broadcasts too; rows that are commutative match in both orders; an operand of an
+elementwise row is found behind `broadcast_to`, since what a rule makes is broadcast to the shape of what it replaces.
 """
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import inspect
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ from exprgraph.types import cast_to
 ROUNDS = 16
 """How often rules may apply to one node in one sweep."""
 SAMPLE = {"f": "float64", "i": "int64", "u": "uint64", "b": "bool"}
+SORTS = {"c": "condition", "d": "condition", "p": "params", "q": "params", "k": "constant", "rest": "rest", "more": "rest"}
 CARRIERS = ("broadcast_to", "dimshuffle", "reshape")
 
 
@@ -89,6 +91,7 @@ def arguments(rule: Rule) -> tuple[str, ...]:
     return _required(rule.pattern) if rule.pattern is not None else ()
 
 
+@cache
 def _required(function: Callable[..., Any]) -> tuple[str, ...]:
     """The names of the arguments that have no default."""
     return tuple(n for n, p in inspect.signature(function).parameters.items() if p.default is p.empty)
@@ -96,7 +99,7 @@ def _required(function: Callable[..., Any]) -> tuple[str, ...]:
 
 def sort(name: str) -> str:
     """What an argument of this name matches: "condition", "params", "constant", "rest" or "tensor"."""
-    return {"c": "condition", "d": "condition", "p": "params", "q": "params", "k": "constant", "rest": "rest", "more": "rest"}.get(name, "tensor")
+    return SORTS.get(name, "tensor")
 
 
 def trace(rule: Rule) -> Any:
@@ -294,9 +297,11 @@ def _fit(made: Out, root: Out) -> Out | None:
     if made.dtype != root.dtype or made.ndim > root.ndim:
         return None
     pairs = list(zip(reversed(made.type.shape), reversed(root.type.shape)))
-    if made.ndim == root.ndim and all(a == b or a.const is not None and b.const is None for a, b in pairs):
+    stretches = root.node.op.kind == "elementwise"  # a length of 1 may have been broadcast to a size that is not known yet
+    least = 2 if stretches else 0
+    if made.ndim == root.ndim and all(a == b or b.const is None and a.const is not None and a.const >= least for a, b in pairs):
         return made
-    if root.node.op.kind == "elementwise":
+    if stretches:
         return ROWS["broadcast_to"](made, *[dim_node(d) for d in root.type.shape])
     if made.ndim < root.ndim or any(None not in (a.const, b.const) and a != b for a, b in pairs):
         return None

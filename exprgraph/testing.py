@@ -42,14 +42,14 @@ def _value(out: Out, symbols: Sequence[Out], values: Sequence[Array]) -> Array:
 
 def _weighted(out: Out, symbols: Sequence[Out], values: Sequence[Array], rng: np.random.Generator) -> Any:
     weights = rng.uniform(0.5, 1.5, _value(out, symbols, values).shape)
-    return OPERATORS["sum"](OPERATORS["mul"](out, make_constant(weights)))
+    return OPERATORS["sum"](OPERATORS["mul"](out, make_constant(weights, "float64")))
 
 
 def _slope(cost: Out, symbols: Sequence[Out], directions: Sequence[Array]) -> Any:
     """The derivative of the cost in a direction, a scalar."""
     total: Any = make_constant(0.0, "float64")
     for g, direction in zip(grad(cost, list(symbols), disconnected_inputs="ignore"), directions):
-        total = total + OPERATORS["sum"](OPERATORS["mul"](g, make_constant(direction)))
+        total = total + OPERATORS["sum"](OPERATORS["mul"](g, make_constant(direction, "float64")))
     return total
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -115,6 +116,9 @@ _FOLD: dict[str, Callable[[Dim, Dim], Dim]] = {
     "minimum": dims.minimum, "maximum": dims.maximum, "bcast_size": dims.bcast}
 
 
+_DIMS: WeakKeyDictionary[Node, Dim] = WeakKeyDictionary()
+
+
 def _leaf_dim(out: Out) -> Dim | None:
     node = out.node
     if node.op is CONSTANT:
@@ -136,13 +140,18 @@ def dim_of(out: Out) -> Dim | None:
         top = todo[-1]
         if top.node in done:
             todo.pop()
+        elif top.node in _DIMS:
+            done[todo.pop().node] = _DIMS[top.node]
         elif top.node.op.name not in _FOLD and top.node.op.name not in ("cast", "neg"):
             done[todo.pop().node] = _leaf_dim(top)
         elif waiting := [i for i in top.node.inputs if i.node not in done]:
             todo += waiting
         else:
             done[todo.pop().node] = _fold(top, [done[i.node] for i in top.node.inputs])
-    return done[out.node]
+    found = done[out.node]
+    if found is not None and out.node.inputs:
+        _DIMS[out.node] = found
+    return found
 
 
 def _fold(out: Out, parts: list[Dim | None]) -> Dim | None:
@@ -156,7 +165,7 @@ def _fold(out: Out, parts: list[Dim | None]) -> Dim | None:
 
 def size_argument(value: Any) -> Out:
     """A size given by a user (an int, or an integer scalar expression over sizes) as an int64 scalar."""
-    out = cast_to(value, "int64") if dtypes.is_weak(value) else as_symbol(value)
+    out = cast_to(value, "int64") if dtypes.is_weak(value) and dtypes.weak_kind(value) == "i" else as_symbol(value)
     if not dtypes.is_int(out.dtype):
         raise DTypeError(f"a size must be an integer, not {out.dtype}{at(here())}")
     if out.ndim:

@@ -103,11 +103,12 @@ def cumsum(target: Target) -> Kernel:
 def gather() -> Kernel:
     """Rows of x (d of them) by the n indices in ix; one outside is reported and clamped."""
     b, i, j = Builder(), *map(Builder().var, "ij")
-    raw = b.op("cast", "index", b.load("ix", "int64", i))
-    size, zero = b.index(D), b.index(0)
-    up = b.select(b.less(raw, zero), b.add(raw, size), raw)
-    bad = b.op("or_", "bool", b.less(up, zero), b.op("ge", "bool", up, size))
-    safe = b.op("maximum", "index", b.least(up, b.sub(size, b.index(1))), zero)
+    raw, zero, size = b.load("ix", "int64", i), b.lit(0, "int64"), b.op("cast", "int64", b.index(D))
+    negative = b.op("lt", "bool", raw, zero)
+    up = b.op("add", "int64", raw, b.select(negative, size, zero))   # in 64 bits: an index may be anything
+    bad = b.op("or_", "bool", b.op("lt", "bool", up, zero), b.op("ge", "bool", up, size))
+    last = b.op("sub", "int64", size, b.lit(1, "int64"))
+    safe = b.op("cast", "index", b.op("maximum", "int64", b.op("minimum", "int64", up, last), zero))
     value = b.load("x", F, b.add(b.mul(b.var("row"), b.index(3)), j))
     body = (Flag(bad, SITE, raw, size), Let("row", safe), _loop(b, "parallel", "j", 3, Store("y", b.add(b.mul(i, b.index(3)), j), value)))
     params = (Param("x", F, "r", D * 3), Param("ix", "int64", "r", N), Param("y", F, "w", N * 3))

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -31,12 +32,13 @@ def _built(source: str):
     return cl.Program(_context()[0], source).build(options=["-cl-std=CL1.2"], cache_dir=False)
 
 
-def run_pocl(kernel: Kernel, memory: Memory, env: Env, dialect: str = "pocl", device: str = "pthread") -> None:
-    """Run a kernel on flat arrays by buffer name; what it writes is copied back into them."""
+def run_pocl(kernel: Kernel, memory: Memory, env: Env, dialect: str = "pocl", device: str = "pthread",
+             together: Sequence[Kernel] | None = None) -> None:
+    """Run a kernel on flat arrays by buffer name; what it writes is copied back into them.  `together`: all kernels of its program."""
     import pyopencl as cl
     context, queues = _context()
     total, local, dims = launch_of(kernel, env)
-    compiled = cl.Kernel(_built(program_source([kernel], dialect)), kernel.name)
+    compiled = cl.Kernel(_built(program_source(together or [kernel], dialect)), kernel.name)
     if 0 in total:
         return
     arrays = [memory[p.name] for p in kernel.params] + ([memory["flags"]] if kernel.flags else [])

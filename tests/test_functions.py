@@ -9,11 +9,11 @@ from functools import partial
 
 import numpy as np
 import pytest
-from test_reduce import slope_error, value
 
 import exprgraph as eg
 from exprgraph import node
 from exprgraph.dtypes import ALL, FLOATS, INTS
+from tests.test_reduce import slope_error, value
 
 nan, inf = np.nan, np.inf
 RNG = np.random.default_rng(3)
@@ -384,7 +384,7 @@ def test_promotion_table(a):
 
 def test_every_public_name_is_there_and_is_listed():
     shown = {n for n, v in vars(eg).items() if not n.startswith("_") and not isinstance(v, types.ModuleType)}
-    plumbing = {"TYPE_CHECKING", "Any", "annotations", "OPERATORS", "ROWS", "constructors"}
+    plumbing = {"Any", "annotations", "OPERATORS", "ROWS", "constructors"}
     assert shown - plumbing <= set(eg.__all__)
     assert all(hasattr(eg, n) for n in eg.__all__) and len(set(eg.__all__)) == len(eg.__all__)
 
@@ -399,3 +399,19 @@ def test_every_operator_and_method_is_wired():
 def test_import_loads_neither_device_nor_picture_packages():
     code = "import sys, exprgraph; print(sorted(m for m in ('pyopencl', 'sympy', 'networkx', 'runtime', 'codegen') if m in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("make, error, message", [
+    (lambda: eg.sum(eg.vector(), axes=0), eg.CallError, r"sum\(\) got an unexpected keyword argument 'axes'"),
+    (lambda: eg.argmax(), eg.CallError, r"argmax\(\) missing 1 required positional argument"),
+    (lambda: eg.max(eg.vector(), 0.5), eg.CallError, "'float' object cannot be interpreted as an integer"),
+    (lambda: eg.tensordot(eg.matrix(), eg.vector(), 2), eg.ShapeError, "axes=2 does not fit tensors of 2 and 1 axes"),
+    (lambda: eg.tensordot(eg.matrix(), eg.matrix(), ([0, 1], [0])), eg.ShapeError, "2 axes of the left, 1 of the right"),
+    (lambda: eg.tensordot(eg.tensor(shape=(2, 3)), eg.tensor(shape=(2, 3)), 1), eg.ShapeError, "axis 1 of the left has 3 elements"),
+    (lambda: eg.norm(eg.matrix(), "nuc"), eg.UseError, "ord must be a number"), (lambda: eg.largest(), eg.CallError, "at least one"),
+    (lambda: eg.cov(eg.vector()), eg.RankError, "cov takes a matrix"),
+    (lambda: eg.binary_crossentropy(eg.scalar(), eg.vector()), eg.RankError, "the target has 1 axes, the output only 0")])
+def test_messages_name_the_line(make, error, message):
+    with pytest.raises(error, match=message) as found:
+        make()
+    assert re.search(r"\n  at .*test_functions.py:\d+$", str(found.value))

@@ -91,7 +91,8 @@ def scatter_zeros(node: Node, env: Lowering) -> tuple[Stmt, ...]:
 
 
 def scatter_atomic(node: Node, env: Lowering) -> tuple[Stmt, ...]:
-    """The second kernel of the atomic form: every value is added where it belongs."""
+    """The second kernel of the atomic form: every value is added where it belongs, on top of what the first kernel wrote."""
+    env.load(node, tuple(env.builder.index(0) for _ in node.outs[0].shape))
     s = _Scatter(node, env)
     b = s.b
     checks, p = s.position()

@@ -121,19 +121,59 @@ def rebuild(body: tuple[Stmt, ...], change: Callable[[Stmt], tuple[Stmt, ...]]) 
     return tuple(out)
 
 
-def loaded(body: tuple[Stmt, ...]) -> set[str]:
-    """The buffers and arrays that a tree reads."""
+def below(expr: Expr) -> list[Expr]:
+    """The expression and everything in it, operands first, each once."""
+    done: dict[Expr, None] = {}
+    todo = [expr]
+    while todo:
+        top = todo[-1]
+        waiting = [a for a in top.args if a not in done] if top not in done else []
+        if waiting:
+            todo += waiting
+        else:
+            done[todo.pop()] = None
+    return list(done)
+
+
+def names_in(*exprs: Expr) -> set[str]:
+    """The variables, arrays and buffers that expressions mention."""
+    return {e.value for expr in exprs for e in below(expr) if e.kind in ("var", "load")}
+
+
+def unit_step(expr: Expr, var: str) -> bool:
+    """Whether an index grows by exactly 1 with the variable."""
+    slope: dict[Expr, int | None] = {}   # None: not known to be 0 or 1
+    for e in below(expr):
+        parts = [slope[a] for a in e.args]
+        if e.kind == "var":
+            slope[e] = int(e.value == var)
+        elif e.kind == "op" and e.value == "add" and None not in parts:
+            slope[e] = sum(p or 0 for p in parts)
+        elif e.kind == "op" and e.value == "sub" and parts[1] == 0:
+            slope[e] = parts[0]
+        else:
+            slope[e] = None if any(p != 0 for p in parts) else 0
+    return slope[expr] == 1
+
+
+def mentioned(body: tuple[Stmt, ...], kinds: tuple[str, ...]) -> set[str]:
+    """The names that the expressions of a tree mention, as variables ("var") or as memory that is read ("load")."""
     names: set[str] = set()
-    seen: set[int] = set()
+    seen: set[Expr] = set()
     todo = [e for stmt in walk(body) for e in exprs_of(stmt)]
     while todo:
         expr = todo.pop()
-        if id(expr) not in seen:
-            seen.add(id(expr))
+        if expr not in seen:
+            seen.add(expr)
             todo += expr.args
-            if expr.kind == "load":
+            if expr.kind in kinds:
                 names.add(expr.value)
     return names
+
+
+def loaded(body: tuple[Stmt, ...]) -> set[str]:
+    """The buffers and arrays that a tree reads."""
+    return mentioned(body, ("load",))
 
 
 def stored(body: tuple[Stmt, ...]) -> set[str]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from codegen.kernel import Expr, Kernel, Loop, Stmt
 from codegen.schedule.common import Context, clamp, context, cost, has_loop, linear_loop, peel, points
+from codegen.schedule.panel import PANEL, columnwise, panel_body
 from codegen.schedule.reduction import sequential
 from codegen.target import Target
 from exprgraph.dims import Dim, ceildiv
@@ -25,6 +26,8 @@ def schedule(kernel: Kernel, target: Target, wanted: Dim | None = None) -> Kerne
     if not outer:
         return kernel._replace(body=body)
     total = clamp(ceildiv(cost(kernel.body), GRAIN) if wanted is None else wanted, target.units * PER_UNIT)
+    if columnwise(outer[-1], inner):
+        return kernel._replace(body=_panels(ctx, outer, inner, total))
     if has_loop(inner, "reduce", "parallel"):
         return kernel._replace(body=chunked(ctx, "serial", outer, body, total, 0))
     *rows, last = outer
@@ -32,6 +35,16 @@ def schedule(kernel: Kernel, target: Target, wanted: Dim | None = None) -> Kerne
     columns = clamp(total // across, ceildiv(points((last,)), 64)) if rows else total
     innermost = chunked(ctx, "vector", (last,), body, columns, 1 if rows else 0)
     return kernel._replace(body=chunked(ctx, "serial", rows, innermost, across, 0) if rows else innermost)
+
+
+def _panels(ctx: Context, outer: Sequence[Loop], inner: tuple[Stmt, ...], total: Dim) -> tuple[Stmt, ...]:
+    """Chunks of panels of the innermost outer loop, and of what is around it."""
+    b, panel = ctx.b, ctx.names.fresh("panel")
+    body = panel_body(ctx, outer[-1], panel, sequential(ctx, inner, 1))
+    count = ceildiv(points(outer[-1:]), PANEL)
+    across = Loop("parallel", panel, b.index(0), b.index(count), b.index(1), ())
+    loops = (*outer[:-1], across)
+    return chunked(ctx, "serial", loops, body, clamp(points(loops), total), 0)
 
 
 def chunked(ctx: Context, kind: str, loops: Sequence[Loop], body: tuple[Stmt, ...], chunks: Dim, axis: int) -> tuple[Stmt, ...]:

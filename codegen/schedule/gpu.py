@@ -4,6 +4,7 @@ from __future__ import annotations
 from codegen.kernel import Expr, Kernel, Loop, Stmt
 from codegen.schedule.common import Context, clamp, context, has_loop, linear_loop, peel, points
 from codegen.schedule.group import cooperative, group_size
+from codegen.schedule.panel import columnwise
 from codegen.schedule.reduction import sequential
 from codegen.target import Target
 from exprgraph.dims import Dim, ceildiv, constant
@@ -13,10 +14,15 @@ GROUPS_PER_UNIT = 16
 
 
 def schedule(kernel: Kernel, target: Target) -> Kernel:
-    """A row per work-group where the rows have reductions, else an element per work-item."""
-    inner = peel(kernel.body)[1]
-    together = has_loop(inner, "reduce") and not any(isinstance(s, Loop) and s.kind in ("serial", "vector") for s in inner)
-    return by_group(kernel, target) if together else by_item(kernel, target)
+    """A row per work-group where the rows have reductions, else, and where neighbouring rows read neighbours, one per work-item."""
+    return by_item(kernel, target) if apart(kernel) else by_group(kernel, target)
+
+
+def apart(kernel: Kernel) -> bool:
+    """Whether work-items had better work for themselves: no reductions, steps in order, or reads that are next to those of the next row."""
+    outer, inner = peel(kernel.body)
+    steps = any(isinstance(s, Loop) and s.kind in ("serial", "vector") for s in inner)
+    return steps or not has_loop(inner, "reduce") or bool(outer and columnwise(outer[-1], inner))
 
 
 def by_item(kernel: Kernel, target: Target) -> Kernel:

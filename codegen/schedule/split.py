@@ -7,6 +7,7 @@ from typing import NamedTuple
 from codegen.kernel import INDEX, Accumulate, Alloc, Builder, Expr, Kernel, Let, Loop, Param, Stmt, Store
 from codegen.schedule import cpu, gpu
 from codegen.schedule.common import Names, clamp, cost, delinearise, has_loop, peel, points, used
+from codegen.schedule.panel import PANEL, columnwise
 from codegen.schedule.reduction import accumulates
 from codegen.target import Target
 from exprgraph.dims import Dim, ceildiv, maximum
@@ -44,8 +45,16 @@ def parts(kernel: Kernel, target: Target) -> Dim:
     found = form(kernel)
     if found is None:
         raise ValueError(f"kernel {kernel.name} cannot be split")
-    room = ceildiv(target.units * PARTS_PER_UNIT[target.schedule], maximum(points(found.outer), 1))
+    room = ceildiv(target.units * PARTS_PER_UNIT[target.schedule], maximum(_tasks(found, target), 1))
     return clamp(ceildiv(cost((found.loop,)), PER_PART[target.schedule]), room)
+
+
+def _tasks(found: Form, target: Target) -> Dim:
+    """How many work-items (on a GPU work-groups) the rows keep busy."""
+    rows, columns = points(found.outer[:-1]), points(found.outer[-1:])
+    if not found.outer or not columnwise(found.outer[-1], (*found.before, found.loop)):
+        return rows * columns
+    return ceildiv(rows * columns, gpu.ITEMS_PER_GROUP) if target.schedule == "gpu" else rows * ceildiv(columns, PANEL)
 
 
 def split(kernel: Kernel, target: Target) -> tuple[Kernel, Kernel] | None:
@@ -61,7 +70,7 @@ def split(kernel: Kernel, target: Target) -> tuple[Kernel, Kernel] | None:
     scratch = _scratch(found, names, count)
     place = b.mul(_row(b, found.outer), b.index(count))
     reads = [Param(p.name, p.dtype, "r", p.size) for p in scratch.values()]
-    first = _around(found.outer, _first(b, names, found, target, count, scratch, place))
+    first = _first(b, names, found, target, count, scratch, place)
     second = _around(found.outer, _second(b, names, found, count, scratch, place))
     return (_scheduled(Kernel(kernel.name + "_parts", used((*kernel.params, *scratch.values()), first), first, kernel.wide), target, count),
             _scheduled(Kernel(kernel.name + "_join", used((*kernel.params, *reads), second), second, kernel.wide), target, None))
@@ -101,7 +110,7 @@ def _first(b: Builder, names: Names, found: Form, target: Target, count: Dim, sc
     left = b.op("maximum", INDEX, b.least(each, b.sub(b.index(total), start)), b.index(0))
     loop = Loop("reduce", offset, b.index(0), b.var(length), b.index(1), make(b.add(start, b.var(offset))))
     keep = [Store(p.name, b.add(place, b.var(part)), b.load(t, p.dtype, b.index(0))) for t, p in scratch.items()]
-    body = (*found.before, Let(length, left), loop, *keep)
+    body = _around(found.outer, (*found.before, Let(length, left), loop, *keep))
     return (Loop("parallel", part, b.index(0), b.index(count), b.index(1), body),)
 
 

@@ -49,7 +49,7 @@ def _inside(start: Dim, size: Dim, where: str) -> list[Condition]:
         return needed("le", constant(-back), size, f"index {back} is out of bounds for {where}: its length is {{right}}", IndexFault)
     if start.const is not None:
         return needed("le", start + 1, size, f"index {start.const} is out of bounds for {where}: its length is {{right}}", IndexFault)
-    return (needed("le", constant(0), start, f"an index lies {{right}} positions from the start of {where}", IndexFault)
+    return (needed("le", -start, constant(0), f"an index lies {{left}} places before the start of {where}", IndexFault)
             + needed("le", start, size - 1, f"index {{left}} is out of bounds for {where}: its last index is {{right}}", IndexFault))
 
 

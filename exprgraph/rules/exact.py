@@ -1,7 +1,7 @@
 """EXACT: rules that keep every bit, of NaN, infinities, -0.0 and the limits of integers; always applied."""
 from __future__ import annotations
 
-from exprgraph.ops.arithmetic import absolute, int_div, mod, reciprocal, sign, sqr
+from exprgraph.ops.arithmetic import absolute, int_div, mod, neg, reciprocal, sign, sqr
 from exprgraph.ops.bits import and_, invert, left_shift, or_, right_shift, xor
 from exprgraph.ops.compare import eq, ge, gt, isfinite, isinf, isnan, le, lt, maximum, minimum, neq, relu, switch
 from exprgraph.ops.markers import disconnected_grad, zero_grad
@@ -34,7 +34,7 @@ NEUTRAL = (
     Rule("zero_grad", lambda x: zero_grad(x), lambda x: x, kinds=ANY, why="gradients have been taken"),
 )
 SIGNS = (
-    Rule("-(-x)", lambda x: -(-x), lambda x: x, kinds=NUMBERS),
+    Rule("-(-x)", lambda x: neg(neg(x)), lambda x: x, kinds=NUMBERS),
     Rule("0 - x", lambda x: 0 - x, lambda x: -x, kinds=WHOLE),
     Rule("-0.0 - x", lambda x: -0.0 - x, lambda x: -x),
     Rule("x * -1", lambda x: x * -1, lambda x: -x, kinds="fi"),
@@ -46,7 +46,7 @@ SIGNS = (
     Rule("-x / y", lambda x, y: -x / y, lambda x, y: -(x / y)),
     Rule("x / -y", lambda x, y: x / -y, lambda x, y: -(x / y)),
     Rule("-(x - y)", lambda x, y: -(x - y), lambda x, y: y - x, kinds=WHOLE, why="in floats -(x - x) is -0.0"),
-    Rule("x * x", lambda x: x * x, lambda x: sqr(x), kinds=NUMBERS),
+    Rule("x * x", lambda x: x * x, lambda x: sqr(x), why="not for integers: sizes are integers, and a Dim knows products"),
     Rule("sqr(-x)", lambda x: sqr(-x), lambda x: sqr(x), kinds=NUMBERS),
     Rule("sqr(abs(x))", lambda x: sqr(absolute(x)), lambda x: sqr(x), kinds=NUMBERS),
     Rule("abs(-x)", lambda x: absolute(-x), lambda x: absolute(x), kinds="fi"),

@@ -24,7 +24,7 @@ def top(x: Any, p: Params) -> Any:
 
 
 def _kept(p: Params) -> Params:
-    return tuple(sorted({**dict(p), "keepdims": True}.items()))
+    return tuple(sorted({**dict(p), "keepdims": True, "shift": True}.items()))  # shift: of no elements it is -inf, not an error
 
 
 def shifted_log(x: Any, p: Params) -> Any:
@@ -81,6 +81,10 @@ QUOTIENTS = (
     Rule("y / (1 + exp(x)) * exp(x)", lambda x, y: y / (1 + exp(x)) * exp(x), lambda x, y: y * sigmoid(x), why=FAR),
     Rule("exp(x) * sigmoid(-x)", lambda x: exp(x) * sigmoid(-x), lambda x: sigmoid(x), why=FAR),
     Rule("exp(-x) * sigmoid(x)", lambda x: exp(-x) * sigmoid(x), lambda x: sigmoid(-x), why=FAR),
+    Rule("y * sigmoid(x) * exp(-x)", lambda x, y: y * sigmoid(x) * exp(-x), lambda x, y: y * sigmoid(-x), why=FAR),
+    Rule("y * sigmoid(-x) * exp(x)", lambda x, y: y * sigmoid(-x) * exp(x), lambda x, y: y * sigmoid(x), why=FAR),
+    Rule("sqr(sigmoid(x)) * exp(-x)", lambda x: sqr(sigmoid(x)) * exp(-x), lambda x: sigmoid(x) * sigmoid(-x), why=FAR),
+    Rule("sqr(sigmoid(-x)) * exp(x)", lambda x: sqr(sigmoid(-x)) * exp(x), lambda x: sigmoid(x) * sigmoid(-x), why=FAR),
     Rule("exp(x) / sum(exp(x))", lambda x, p: exp(x) / some("sum", p, exp(x)), lambda x, p: shifted_softmax(x, p, lambda s: s),
          lambda m: reduces(m) and unshifted(m), why=FAR),
     Rule("exp(x) / dimshuffle(sum(exp(x)))", lambda x, p, q: exp(x) / some("dimshuffle", q, some("sum", p, exp(x))),

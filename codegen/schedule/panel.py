@@ -1,0 +1,149 @@
+"""Panels: the innermost outer loop moves inside the loops of its body, a panel of iterations at a time, as vector loops.
+
+What an iteration keeps in private memory becomes an array over the panel.  So a sum over the leading axis reads whole rows, and a time
+loop keeps many independent lanes in step.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from codegen.kernel import Accumulate, Alloc, Expr, If, Let, Loop, Stmt, Store, exprs_of, walk
+from codegen.schedule.common import Context, below, extent, has_loop, mentioned, names_in, unit_step
+
+PANEL = 256
+FEWEST = 8
+
+
+class Lanes(NamedTuple):
+    """The panel under way: the variable of the loop that became lanes, its lane, where the panel begins and how wide it is.
+
+    arrays: names that hold one element per lane now, and the array for each.  plain: other values that differ between lanes.
+    """
+    ctx: Context
+    var: str
+    lane: Expr
+    begin: Expr
+    width: Expr
+    arrays: Mapping[str, str]
+    plain: frozenset[str]
+
+    def varies(self, expr: Expr) -> bool:
+        """Whether the expression differs between lanes."""
+        return not names_in(expr).isdisjoint({self.var, *self.arrays, *self.plain})
+
+    def seen(self, expr: Expr) -> Expr:
+        """The expression with what has become an array read at the lane."""
+        def change(e: Expr, args: tuple[Expr, ...]) -> Expr:
+            if e.kind in ("var", "load") and e.value in self.arrays:
+                return self.ctx.b.load(self.arrays[e.value], e.dtype, self.lane)
+            return e if args == e.args else self.ctx.b.make(e.kind, e.dtype, args, e.value)
+        return rebuilt(expr, change)
+
+
+def rebuilt(expr: Expr, change: Callable[[Expr, tuple[Expr, ...]], Expr]) -> Expr:
+    """The expression built anew from its leaves on by `change(old, new operands)`."""
+    new: dict[int, Expr] = {}
+    for e in below(expr):
+        new[id(e)] = change(e, tuple(new[id(a)] for a in e.args))
+    return new[id(expr)]
+
+
+def columnwise(last: Loop, body: tuple[Stmt, ...]) -> bool:
+    """Whether neighbouring iterations of `last` read neighbouring elements inside the loops of its body, or its loops only step on."""
+    length = extent(last)
+    narrow = length is not None and length.const is not None and length.const < FEWEST
+    if narrow or not has_loop(body) or not _distributable(last, body):
+        return False
+    score = sum(_score(loop, last.var) for loop in walk(body) if isinstance(loop, Loop))
+    return score > 0 or (score == 0 and not has_loop(body, "reduce", "parallel"))
+
+
+def _score(loop: Loop, outer: str) -> int:
+    """The loads of a loop that step by 1 with the outer variable, less those that do so with the loop's own."""
+    single, moved = {loop.var}, {loop.var}
+    for stmt in walk(loop.body):
+        if isinstance(stmt, Let) and names_in(stmt.value) & moved:
+            moved.add(stmt.name)
+            single |= {stmt.name} if any(unit_step(stmt.value, v) for v in single) else set()
+    total = 0
+    for load in {e for s in walk(loop.body) for root in exprs_of(s) for e in below(root) if e.kind == "load"}:
+        names = names_in(load.args[0])
+        if outer in names and names & moved:
+            total += 1 if unit_step(load.args[0], outer) else -1 if any(unit_step(load.args[0], v) for v in single) else 0
+    return total
+
+
+def _distributable(last: Loop, body: tuple[Stmt, ...]) -> bool:
+    """Whether all lanes run the same iterations and each private array has one element."""
+    tainted = {last.var}
+    for stmt in walk(body):
+        if isinstance(stmt, Alloc) or (isinstance(stmt, Let) and names_in(stmt.value) & tainted):
+            tainted.add(stmt.name)
+    for stmt in walk(body):
+        guarded = isinstance(stmt, If) and has_loop((*stmt.then, *stmt.orelse))
+        array = isinstance(stmt, Alloc) and (stmt.size != 1 or stmt.space != "private")
+        if guarded or array or (isinstance(stmt, Loop) and names_in(*exprs_of(stmt)) & tainted):
+            return False
+    return True
+
+
+def panel_body(ctx: Context, last: Loop, panel: str, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
+    """What number `panel` of the panels does; `body` is what one iteration of `last` does, as one work-item runs it."""
+    b = ctx.b
+    begin, width, lane = (ctx.names.fresh(n) for n in ("begin", "width", "lane"))
+    start = b.mul(b.var(panel), b.index(PANEL))
+    lanes = Lanes(ctx, last.var, b.var(lane), b.var(begin), b.var(width), {}, frozenset())
+    return (Let(begin, start), Let(width, b.least(b.index(PANEL), b.sub(last.stop, b.var(begin)))), *_spread(lanes, body))
+
+
+def _spread(lanes: Lanes, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
+    """The statements, each run for all lanes before the next: runs of plain ones share a vector loop."""
+    out: list[Stmt] = []
+    run: list[Stmt] = []
+    for number, stmt in enumerate(body):
+        if isinstance(stmt, Alloc):
+            name = lanes.ctx.names.fresh(stmt.name + "_panel")
+            lanes = lanes._replace(arrays={**lanes.arrays, stmt.name: name})
+            out.append(stmt._replace(name=name, size=PANEL))
+        elif isinstance(stmt, Loop):
+            out += (*_across(lanes, run), stmt._replace(kind="serial", body=_spread(lanes, stmt.body)))
+            run = []
+        elif isinstance(stmt, Let) and not lanes.varies(stmt.value):
+            out.append(stmt)
+        else:
+            lanes, alloc, stmt = _kept(lanes, stmt, body[number + 1:])
+            out += alloc
+            run.append(stmt)
+    return (*out, *_across(lanes, run))
+
+
+def _kept(lanes: Lanes, stmt: Stmt, rest: Sequence[Stmt]) -> tuple[Lanes, tuple[Stmt, ...], Stmt]:
+    """A plain statement of the lanes; a value that a later vector loop needs becomes an array."""
+    new = _of_lane(lanes, stmt)
+    if not isinstance(new, Let):
+        return lanes, (), new
+    loop = next((k for k, s in enumerate(rest) if isinstance(s, Loop)), len(rest))
+    if new.name not in mentioned(tuple(rest[loop:]), ("var",)):
+        return lanes._replace(plain=lanes.plain | {new.name}), (), new
+    name = lanes.ctx.names.fresh(new.name + "_panel")
+    alloc = Alloc(name, new.value.dtype, PANEL, "private")
+    return lanes._replace(arrays={**lanes.arrays, new.name: name}), (alloc,), Store(name, lanes.lane, new.value)
+
+
+def _of_lane(lanes: Lanes, stmt: Stmt) -> Stmt:
+    if isinstance(stmt, If):
+        return If(lanes.seen(stmt.condition), tuple(_of_lane(lanes, s) for s in stmt.then), tuple(_of_lane(lanes, s) for s in stmt.orelse))
+    if isinstance(stmt, Accumulate):
+        stmt = stmt._replace(values=tuple(map(lanes.seen, stmt.values)))
+        mine = stmt.targets[0] in lanes.arrays
+        return stmt._replace(targets=tuple(lanes.arrays[t] for t in stmt.targets), at=lanes.lane) if mine else stmt
+    changed = stmt._replace(**{f: lanes.seen(e) for f, e in zip(stmt._fields, stmt) if isinstance(e, Expr)})  # type: ignore[arg-type]
+    if isinstance(changed, Store) and changed.buffer in lanes.arrays:
+        return changed._replace(buffer=lanes.arrays[changed.buffer], at=lanes.lane)
+    return changed
+
+
+def _across(lanes: Lanes, run: Sequence[Stmt]) -> tuple[Stmt, ...]:
+    b, inside = lanes.ctx.b, Let(lanes.var, lanes.ctx.b.add(lanes.begin, lanes.lane))
+    return (Loop("vector", lanes.lane.value, b.index(0), lanes.width, b.index(1), (inside, *run)),) if run else ()

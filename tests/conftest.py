@@ -1,0 +1,59 @@
+"""What every test run shares: devices, one printed seed for everything random, and a PoCL cache of its own."""
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import tempfile
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+os.environ.setdefault("POCL_DEVICES", "basic pthread")
+settings.register_profile("exprgraph", print_blob=True, deadline=None)
+settings.load_profile("exprgraph")
+
+SEED = "EXPRGRAPH_SEED"
+CACHE = "POCL_CACHE_DIR"
+_made: list[str] = []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """The controller draws the seed and makes the cache; workers inherit its environment and its options."""
+    if not hasattr(config, "workerinput"):
+        os.environ.setdefault(SEED, str(random.SystemRandom().randrange(2**32)))
+        if CACHE not in os.environ:
+            os.environ[CACHE] = tempfile.mkdtemp(prefix="exprgraph-pocl-")
+            _made.append(os.environ[CACHE])
+    if getattr(config.option, "hypothesis_seed", None) is None:
+        config.option.hypothesis_seed = os.environ[SEED]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the cache that this process has made."""
+    while _made:
+        shutil.rmtree(_made.pop(), ignore_errors=True)
+
+
+def _line() -> str:
+    return f"seed: {os.environ[SEED]} ({SEED}={os.environ[SEED]} repeats this run)"
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """The seed, above the tests."""
+    return _line()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
+    """The seed once more where a test has failed, since -q leaves out the header."""
+    if exitstatus and config.get_verbosity() < 0:
+        terminalreporter.write_line(_line())
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    """Random numbers that follow from the seed of the run and the name of the test."""
+    return np.random.default_rng([int(os.environ[SEED]), zlib.crc32(request.node.nodeid.encode())])

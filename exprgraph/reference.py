@@ -108,7 +108,7 @@ class Sizes(NamedTuple):
         for condition, source in self.conditions:
             left, right = known(condition.left), known(condition.right)
             if not condition.holds(left, right):
-                raise ShapeError(condition.message.format(left=left, right=right) + at(source))
+                raise condition.error(condition.message.format(left=left, right=right) + at(source))
         decide(self.pairs, known)
 
 

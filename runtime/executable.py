@@ -160,8 +160,7 @@ class DeviceExecutable:
         for condition, source in self.requirements:
             left, right = evaluate(condition.left), evaluate(condition.right)
             if not condition.holds(left, right):
-                kind = IndexFault if condition.message.startswith("index") else ShapeError
-                raise kind(condition.message.format(left=left, right=right) + at(source))
+                raise condition.error(condition.message.format(left=left, right=right) + at(source))
 
     def _run(self, bound: Bound, arguments: Arguments) -> list[Any]:
         largest = max([*bound.rooms.values(), *(v.nbytes for v in arguments.values if isinstance(v, np.ndarray))], default=0)

@@ -8,7 +8,7 @@ from codegen.interpret import run
 from codegen.plan import Branch, Check, HostCall, Launch, Plan
 from codegen.target import Target
 from exprgraph.dims import Dim, Size, Stride, atoms, program
-from exprgraph.errors import IndexFault, ShapeError
+from exprgraph.errors import IndexFault
 from exprgraph.node import Graph, Node
 from exprgraph.pairs import decide
 
@@ -47,7 +47,7 @@ def interpret(graph: Graph, leaves: list[Node], values: list[np.ndarray], target
     for needed in generation.requirements(graph):
         left, right = sizes(needed.condition.left), sizes(needed.condition.right)
         if not needed.condition.holds(left, right):
-            raise ShapeError(needed.condition.message.format(left=left, right=right))
+            raise needed.condition.error(needed.condition.message.format(left=left, right=right))
     outcomes = decide(generation.uncertain(graph), sizes)
     layouts = [strided_layout(v) for v in values]
     plan = generation.generate(graph, leaves, None if general else outcomes, layouts, False, target)

@@ -13,19 +13,16 @@ from codegen.lower.scatter import atomic_possible, scatter_atomic, scatter_owned
 from codegen.memory import Memory
 from codegen.opencl import kernel_source
 from codegen.plan import Branch, Check, Commit, Launch, Operand, Plan, Requirement, Step
-from codegen.schedule import schedule, split
+from codegen.schedule import parts, schedule, split
 from codegen.target import Target
 from exprgraph import passes
 from exprgraph.config import config
-from exprgraph.dims import Dim, constant, minimum, product
+from exprgraph.dims import Dim, constant, minimum
 from exprgraph.errors import DeviceError, Source, at
 from exprgraph.graph import order
 from exprgraph.node import CONSTANT, INPUT, SHARED, Graph, Node, Out
 from exprgraph.ops.table import ROWS
 from exprgraph.pairs import Pair, facts, pairs
-
-LONG_REDUCTION = 1 << 16
-"""Elements from which on a reduction with few rows is split over work-items."""
 
 
 def uncertain(graph: Graph) -> tuple[Pair, ...]:
@@ -123,18 +120,14 @@ class _Generator:
         params, buffers = self.memory.take()
         kernel = Kernel("k", params, body, self.wide)
         whole = self._launch(cluster, schedule(kernel, self.target), buffers)
-        outer, inner = product(cluster.space[k] for k in cluster.outer), product(cluster.space[k] for k in cluster.inner)
-        if not cluster.inner or (inner.const is not None and inner.const < LONG_REDUCTION):
-            return [whole]
-        both = split(kernel, self.target)
+        both = split(kernel, self.target) if cluster.inner else None
         if both is None:
             return [whole]
         names = dict(zip((p.name for p in params), buffers))
         for part in both:
             names |= {p.name: self.memory.temporary(p) for p in part.params if p.name not in names}
-        parts: tuple[Step, ...] = tuple(self._launch(cluster, k, tuple(names[p.name] for p in k.params)) for k in both)
-        few = constant(1) - minimum(outer // (8 * self.target.units), 1)
-        return [Branch(few * minimum(inner // LONG_REDUCTION, 1), ((whole,), parts))]
+        passes: tuple[Step, ...] = tuple(self._launch(cluster, k, tuple(names[p.name] for p in k.params)) for k in both)
+        return [Branch(minimum(parts(kernel, self.target) - 1, 1), ((whole,), passes))]
 
     def _launch(self, cluster: Cluster, kernel: Kernel, buffers: tuple[str, ...]) -> Launch:
         """The launch of a scheduled kernel, named by its text, so that equal kernels are one."""

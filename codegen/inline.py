@@ -250,15 +250,24 @@ def _concat(t: Inliner, node: Node, index: Index) -> Visit:
 
 def _wrapped(t: Inliner, node: Node, raw: Expr, size: Dim, axis: int) -> Expr:
     """A user's index as a position: negative ones count from the end, those outside are clamped and reported."""
-    b = t.b
-    index, extent = b.op("cast", INDEX, raw), b.index(size)
-    moved = b.add(index, extent)
-    position = b.select(b.less(index, b.index(0)), moved, index)
-    low, high = b.less(position, b.index(0)), b.op("ge", "bool", position, extent)
+    position, fault = checked_position(t.b, raw, size, axis, node)
+    t.faults[fault] = None
+    return position
+
+
+def checked_position(b: Builder, raw: Expr, size: Dim, axis: int, node: Node) -> tuple[Expr, Fault]:
+    """The position that an index names, clamped to the axis, and the fault it may be.
+
+    All is decided in int64, before the index becomes as narrow as the kernel's own.
+    """
+    extent = b.op("cast", "int64", b.index(size))
+    low = b.less(raw, b.op("neg", "int64", extent))
+    high = b.op("ge", "bool", raw, extent)
+    moved = b.select(b.less(raw, b.lit(0, "int64")), b.op("add", "int64", raw, extent), raw)
+    top = b.op("sub", "int64", extent, b.lit(1, "int64"))
+    inside = b.op("maximum", "int64", b.op("minimum", "int64", moved, top), b.lit(0, "int64"))
     message = f"index {{index}} is out of bounds for axis {axis} with size {{size}}"
-    t.faults[Fault(b.op("or_", "bool", low, high), index, extent, Site(message, node.source))] = None
-    top = b.index(maximum(size - 1, 0))
-    return b.op("maximum", INDEX, b.least(position, top), b.index(0))
+    return b.op("cast", INDEX, inside), Fault(b.op("or_", "bool", low, high), raw, extent, Site(message, node.source))
 
 
 def _take(t: Inliner, node: Node, index: Index) -> Visit:

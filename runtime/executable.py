@@ -13,7 +13,7 @@ from codegen.plan import Plan, Requirement
 from codegen.target import Target
 from exprgraph import dims
 from exprgraph.dims import Dim, Value
-from exprgraph.errors import AllocationError, DeviceError, IndexFault, ShapeError, at
+from exprgraph.errors import AllocationError, DeviceError, at
 from exprgraph.node import SHARED
 from exprgraph.program import Program
 from runtime import report
@@ -25,7 +25,7 @@ from runtime.prepared import Bound, Numbers, Prepared, Run
 from runtime.program import Printer
 
 PLANS, REMEMBERED = 8, 256
-NARROW = 2**31 - 2**24  # room for the step of a loop that runs past the end
+NARROW = 2**30  # 32-bit loops and chunks may run past the end of what they cover, by less than its own length
 Key = tuple[tuple[str, ...] | None, str, bool]
 
 

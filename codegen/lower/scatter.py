@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from codegen.inline import Index, Inliner, linear, unravel
-from codegen.kernel import INDEX, Atomic, Builder, Expr, Flag, If, Let, Loop, Stmt, Store
+from codegen.inline import Index, Inliner, checked_position, linear, unravel
+from codegen.kernel import Atomic, Expr, If, Let, Loop, Stmt, Store
 from codegen.lower.mapreduce import Lowering, flag, nest
-from codegen.plan import Site
-from exprgraph.dims import Dim, ceildiv, maximum, minimum, product
-from exprgraph.node import Node, Out
+from exprgraph.dims import ceildiv, maximum, minimum, product
+from exprgraph.node import Node
 
 
 class _Scatter:
@@ -34,17 +33,12 @@ class _Scatter:
         self.buffer = name
 
     def position(self) -> tuple[list[Stmt], Expr]:
-        """The checked position that index number k names."""
-        b, extent = self.b, self.b.index(self.size)
+        """The checked position that index number k names; -1 where there is none."""
+        b = self.b
         raw = self.inliner.value(self.idx, tuple(unravel(b, self.k, self.idx.type.shape)))
-        index = b.op("cast", INDEX, raw)
-        wrapped = b.select(b.less(index, b.index(0)), b.add(index, extent), index)
-        let = Let("p", wrapped)
-        p = b.var("p")
-        outside = b.op("or_", "bool", b.less(p, b.index(0)), b.op("ge", "bool", p, extent))
-        message = f"index {{index}} is out of bounds for axis {self.axis} with size {{size}}"
-        fault = Flag(outside, self.env.site(Site(message, self.node.source)), index, extent)
-        return [let, fault], p
+        position, fault = checked_position(b, raw, self.size, self.axis, self.node)
+        let = Let("p", b.select(fault.condition, b.index(-1), position))
+        return [let, flag(self.env, fault)], b.var("p")
 
     def added(self) -> Expr:
         """The value to add for index number k and the loops around the axis."""
@@ -96,8 +90,7 @@ def scatter_atomic(node: Node, env: Lowering) -> tuple[Stmt, ...]:
     s = _Scatter(node, env)
     b = s.b
     checks, p = s.position()
-    inside = b.both(b.op("ge", "bool", p, b.index(0)), b.less(p, b.index(s.size)))
-    add = If(inside, (Atomic(s.buffer, s.at(p), "sum", s.added()),))
+    add = If(b.op("ge", "bool", p, b.index(0)), (Atomic(s.buffer, s.at(p), "sum", s.added()),))
     body = [*checks, *(flag(env, f) for f in s.inliner.faults), add]
     return nest(b, "parallel", [s.k], [s.count], s.around_nest("parallel", body))
 
@@ -106,7 +99,3 @@ def atomic_possible(node: Node) -> bool:
     """Whether the result's dtype has an atomic addition."""
     return node.outs[0].dtype in ("int32", "uint32", "int64", "uint64", "float32", "float64")
 
-
-def scatter_extent(node: Node) -> Dim:
-    """How many elements the result has."""
-    return product(Out(node).type.shape)

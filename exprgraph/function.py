@@ -12,7 +12,6 @@ from exprgraph.backend import BACKENDS
 from exprgraph.config import config
 from exprgraph.errors import GraphError, at, here
 from exprgraph.node import Graph, Out
-from exprgraph.passes import run_graph
 from exprgraph.program import Executable, Program, Watch
 from exprgraph.shared import Shared, SharedNode, host
 from exprgraph.signature import In, OutSpec, Signature, Slot, as_input, slot
@@ -118,6 +117,7 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
 
 
 def _built(label: str, slots: Sequence[Slot], wanted: Sequence[Out], assembly: Assembly, pack: Pack, options: dict[str, Any]) -> Function:
+    from exprgraph.passes import run_graph  # the optimiser is loaded by the first compile, not by the import
     graph = run_graph(assembly.graph, options, options["watch"])
     program = Program(graph, tuple(i.node for i in assembly.graph.inputs), assembly.n_outputs, options)
     executable, used = backend.build(program, options["device"])

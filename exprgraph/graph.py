@@ -1,7 +1,6 @@
 """Iterative traversal of graphs: order, consumers, rebuild, replace, structural key.  Nothing here recurses, however deep a graph."""
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -98,6 +97,7 @@ def depends(outputs: Iterable[Out], on: Iterable[Node]) -> set[Node]:
 def key(graph: Graph) -> str:
     """A text that is equal for graphs of equal structure, in every process: what a plan or a merge may be keyed by."""
     numbers: dict[Node, int] = {i.node: n for n, i in enumerate(graph.inputs)}
+    import hashlib  # rarely needed, and slow to load
     digest = hashlib.sha256()
     for node in order(graph.outputs):
         number = numbers.setdefault(node, len(numbers))

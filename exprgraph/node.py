@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,7 +60,6 @@ def no_condition(inputs: tuple[Out, ...], **params: Any) -> list[Condition]:
     return []
 
 
-@dataclass(frozen=True, eq=False)
 class Op:
     """One row: everything that is known about one operation.  The row is the function that users call.
 
@@ -72,18 +70,18 @@ class Op:
     interval from which tests draw each float argument.  ulp: the error allowed over the oracle's, in units in the last place.
     flags: "commutative", "expensive" (not to be recomputed), "smooth" (tests check finite differences), ...
     """
-    name: str
-    kind: str
-    numpy: Callable[..., Any]
-    accept: Callable[..., tuple[tuple[Out, ...], dict[str, Any]]]
-    infer: Callable[..., tuple[TensorType, ...]]
-    grad: Callable[..., tuple[Out | None, ...]] | None = None
-    c: Mapping[str, str] = field(default_factory=dict)
-    domain: tuple[tuple[float, float], ...] = ()
-    ulp: float = 0.0
-    flags: frozenset[str] = frozenset()
-    requires: Callable[..., list[Condition]] = no_condition
-    doc: str = ""
+    __slots__ = ("name", "kind", "numpy", "accept", "infer", "grad", "c", "domain", "ulp", "flags", "requires", "doc")
+
+    def __init__(self, name: str, kind: str, numpy: Callable[..., Any], accept: Callable[..., tuple[tuple[Out, ...], dict[str, Any]]],
+                 infer: Callable[..., tuple[TensorType, ...]], grad: Callable[..., tuple[Out | None, ...]] | None = None,
+                 c: Mapping[str, str] | None = None, domain: tuple[tuple[float, float], ...] = (), ulp: float = 0.0,
+                 flags: frozenset[str] = frozenset(), requires: Callable[..., list[Condition]] = no_condition, doc: str = "") -> None:
+        self.name, self.kind, self.numpy, self.accept, self.infer, self.grad = name, kind, numpy, accept, infer, grad
+        self.c, self.domain, self.ulp, self.flags, self.requires, self.doc = c or {}, domain, ulp, flags, requires, doc
+
+    def changed(self, **fields: Any) -> Op:
+        """A row that differs from this one in some fields."""
+        return Op(**{**{k: getattr(self, k) for k in self.__slots__}, **fields})
 
     def __call__(self, *args: Any, **params: Any) -> Out:
         try:

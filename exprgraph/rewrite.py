@@ -14,7 +14,6 @@ elementwise row is found behind `broadcast_to`, since what a rule makes is broad
 """
 from __future__ import annotations
 
-import inspect
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -94,7 +93,8 @@ def arguments(rule: Rule) -> tuple[str, ...]:
 @cache
 def _required(function: Callable[..., Any]) -> tuple[str, ...]:
     """The names of the arguments that have no default."""
-    return tuple(n for n, p in inspect.signature(function).parameters.items() if p.default is p.empty)
+    code, defaults = function.__code__, function.__defaults__ or ()
+    return tuple(code.co_varnames[:code.co_argcount - len(defaults)])
 
 
 def sort(name: str) -> str:

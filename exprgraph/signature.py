@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -16,7 +15,6 @@ from exprgraph.values import Want, coerce, want
 CURE = "compile with allow_input_downcast=True"
 
 
-@dataclass(frozen=True, eq=False)
 class In:
     """An input with more than a symbol.
 
@@ -25,22 +23,19 @@ class In:
     lost.  implicit: the caller may not give it, the default is always used.  mutable and borrow are accepted: inputs are never
     written to.
     """
-    variable: Out
-    name: str | None = None
-    value: Any = None
-    update: Any = None
-    mutable: bool = False
-    strict: bool = False
-    allow_downcast: bool | None = None
-    borrow: bool | None = None
-    implicit: bool | None = None
+
+    def __init__(self, variable: Out, name: str | None = None, value: Any = None, update: Any = None, mutable: bool = False,
+                 strict: bool = False, allow_downcast: bool | None = None, borrow: bool | None = None,
+                 implicit: bool | None = None) -> None:
+        self.variable, self.name, self.value, self.update, self.strict = variable, name, value, update, strict
+        self.allow_downcast, self.implicit, self.mutable, self.borrow = allow_downcast, implicit, mutable, borrow
 
 
-@dataclass(frozen=True, eq=False)
 class OutSpec:
     """An output with more than a symbol; with borrow=True the result may share memory with others."""
-    variable: Any
-    borrow: bool = False
+
+    def __init__(self, variable: Any, borrow: bool = False) -> None:
+        self.variable, self.borrow = variable, borrow
 
 
 class Slot(NamedTuple):

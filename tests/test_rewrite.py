@@ -59,8 +59,7 @@ def test_merge_tells_constants_apart_by_bits_A6() -> None:
 
 
 def test_merge_leaves_inputs_and_impure_rows_A25() -> None:
-    import dataclasses
-    noisy = dataclasses.replace(eg.ROWS["exp"], name="noisy", flags=frozenset({"impure"}))
+    noisy = eg.ROWS["exp"].changed(name="noisy", flags=frozenset({"impure"}))
     x, y = eg.vectors("x", "y")
     assert names(merge(Graph((x, y), (noisy(x) + noisy(x), x + y)))).count("noisy") == 2
     assert x.type != y.type

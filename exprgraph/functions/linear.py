@@ -1,7 +1,6 @@
 """Products of tensors, composed of `matmul` and sums of products: dot, matmul, outer, tensordot and their batched forms."""
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,7 +47,7 @@ def _same_length(inputs: tuple[Out, ...]) -> list[Condition]:
                   f"dot: the vector {describe(y)} has {{left}} elements, the other has {{right}}")
 
 
-_as_long = dataclasses.replace(reshape, requires=_same_length)
+_as_long = reshape.changed(requires=_same_length)
 """A reshape of a vector to the length of another: unlike in a product, a length of 1 does not broadcast."""
 
 

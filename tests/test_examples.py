@@ -1,0 +1,28 @@
+"""Every example runs and prints what it promises."""
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PROMISED = {
+    "quick_start": ["0.09003", "__kernel void"], "gradient": ["y'  =", "expected:"], "watch_passes": ["softplus", "merge"],
+    "own_op": ["0.958"], "digits": ["logistic: mean accuracy", "perceptron: mean accuracy"]}
+ARGUMENTS = {"digits": ["--states", "1", "--epochs", "2"]}
+
+
+def test_every_example_is_listed() -> None:
+    assert {p.stem for p in (ROOT / "examples").glob("*.py")} - {"__init__"} == set(PROMISED)
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_example(name: str) -> None:
+    ran = subprocess.run([sys.executable, str(ROOT / "examples" / f"{name}.py"), *ARGUMENTS.get(name, [])], capture_output=True, text=True,
+                         env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=300, check=False)
+    assert ran.returncode == 0, ran.stderr
+    for promise in PROMISED[name]:
+        assert promise in ran.stdout, ran.stdout

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from codegen.describe import describe
 from codegen.fuse import Cluster, fuse
 from codegen.kernel import Builder, Kernel, Stmt, dims_of, geometry
 from codegen.lower.mapreduce import Lowering, map_reduce
@@ -18,7 +19,7 @@ from codegen.target import Target
 from exprgraph import passes
 from exprgraph.config import config
 from exprgraph.dims import Dim, constant, minimum
-from exprgraph.errors import DeviceError, Source, at
+from exprgraph.errors import DeviceError, at
 from exprgraph.graph import order
 from exprgraph.node import CONSTANT, INPUT, SHARED, Graph, Node, Out
 from exprgraph.ops.table import ROWS
@@ -81,6 +82,7 @@ class _Generator:
         self.outputs, self.wide, self.target, self.b = outputs, wide, target, Builder()
         views = viewable(outputs, target)
         self.clusters, crossing = fuse(outputs, target, views)
+        self.roots = frozenset(t.node for c in self.clusters for t in c.tasks)
         self.memory = Memory([i.node for i in graph.inputs], layouts, outputs, crossing)
         self.notes: list[str] = []
         self.env = Lowering(self.b, lambda n, i: self.memory.load(self.b, n, i), lambda n, i: self.memory.address(self.b, n, i),
@@ -134,15 +136,7 @@ class _Generator:
         text = kernel_source(kernel, self.target.dialect)
         named = kernel._replace(name=f"k_{hashlib.sha256(text.encode()).hexdigest()[:10]}")
         work, local = geometry(kernel.body)
-        self.notes.append(f"{named.name}: {describe(cluster)}")
+        self.notes.append(f"{named.name}: {describe(cluster, self.roots)}")
         grid: tuple[Dim, ...] = tuple(g.value if isinstance(g.value, Dim) else constant(g.value) for g in work)
         return Launch(named, buffers, dims_of(kernel.body), grid, local)
 
-
-def describe(cluster: Cluster) -> str:
-    """What a kernel computes, for people: the ops at its roots, its space, and the user's lines."""
-    names = [t.node.op.name for t in cluster.tasks]
-    lines: set[Source] = set().union(*(t.node.sources for t in cluster.tasks))
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    space = " x ".join(map(repr, cluster.space)) or "1"
-    return f"{shown} over {space} from {', '.join(str(s) for s in sorted(lines)[:4])}"

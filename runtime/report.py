@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from codegen.describe import readable
 from codegen.plan import Branch, Check, HostCall, Launch, Step
 from runtime.device import Device
 from runtime.prepared import Prepared
@@ -54,12 +55,12 @@ def _reason(key: Key, general: tuple[str, ...] | None) -> str:
 def _steps(steps: Iterable[Step]) -> Iterator[str]:
     for step in steps:
         if isinstance(step, Launch):
-            grid, local = " x ".join(map(repr, step.grid)), " x ".join(map(str, step.local))
+            grid, local = " x ".join(map(readable, step.grid)), " x ".join(map(str, step.local))
             yield f"launch {step.kernel.name} on {grid} work-items in groups of {local}"
         elif isinstance(step, HostCall):
             yield f"numpy.{step.function}({', '.join(o.buffer for o in step.inputs)}) into {step.output.buffer}"
         elif isinstance(step, Branch):
-            yield f"variant {step.pick!r} of {len(step.variants)}"
+            yield f"variant {readable(step.pick)} of {len(step.variants)}"
             for number, variant in enumerate(step.variants):
                 yield from (f"  [{number}] {line}" for line in _steps(variant))
         elif isinstance(step, Check):

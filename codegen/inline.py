@@ -1,7 +1,9 @@
 """Inlining: the value of a node at an index, as one scalar expression over the memory that a kernel reads.
 
 Views, gathers and creation ops vanish here into index expressions.  Every node kind has one visitor, a generator that asks for the
-values it needs by yielding `(out, index)` and returns an expression; one loop drives them all, so no depth of graph recurses.
+values it needs by yielding a `Want` and returns an expression; one loop drives them all, so no depth of graph recurses.  A select
+evaluates both of its values, so what is not chosen must be readable too: an index outside its axis is clamped, and where an axis may
+be empty the want carries a guard.
 """
 from __future__ import annotations
 
@@ -12,13 +14,23 @@ import numpy as np
 
 from codegen.kernel import INDEX, Builder, Expr
 from codegen.plan import Site
-from exprgraph.dims import Dim, constant, maximum, minimum, product
+from exprgraph.dims import Dim, bounds, constant, maximum, minimum, product
 from exprgraph.node import Node, Out, constant_value
 from exprgraph.types import size_dim, size_dims
 
 Index = tuple[Expr, ...]
-Visit = Generator[tuple[Out, Index], Expr, Expr]
 Memory = Callable[[Node, Index], Expr | None]
+
+
+class Want(NamedTuple):
+    """The element of `out` at an index; all memory is read at its first element and no fault is reported where `guard` is 0, not 1."""
+    out: Out
+    at: Index
+    guard: Dim | None = None
+
+
+Key = tuple[Node, Index, Dim | None]
+Visit = Generator[Want, Expr, Expr]
 
 
 class Fault(NamedTuple):
@@ -40,42 +52,65 @@ class Inliner:
         self.b = builder
         self.memory = memory
         self.faults: dict[Fault, None] = {}
-        self._done: dict[tuple[Node, Index], Expr] = {}
+        self.guard: Dim | None = None
+        self._done: dict[Key, Expr] = {}
 
     def value(self, out: Out, index: Index) -> Expr:
         """The element of `out` at `index` (one index per axis)."""
-        stack: list[tuple[tuple[Node, Index], Visit]] = []
-        request: tuple[Out, Index] | None = (out, index)
+        stack: list[tuple[Key, Visit]] = []
+        request: Want | None = Want(out, index)
         answer: Expr | None = None
         while True:
             if request is not None:
-                key = (request[0].node, request[1])
+                key = (request.out.node, request.at, _both(stack[-1][0][2] if stack else None, request.guard))
                 answer = self._known(key)
                 if answer is None:
-                    stack.append((key, VISITORS.get(key[0].op.name, _elementwise)(self, *key)))
+                    stack.append((key, VISITORS.get(key[0].op.name, _elementwise)(self, *key[:2])))
             if not stack:
                 assert answer is not None
                 return answer
             request, answer = self._advance(stack, answer)
 
-    def _known(self, key: tuple[Node, Index]) -> Expr | None:
+    def _known(self, key: Key) -> Expr | None:
         found = self._done.get(key)
         if found is None:
-            found = self.memory(*key)
+            found = self._guarded(self.memory(*key[:2]), key[2])
             if found is None:
-                found = _scalar(self.b, *key)
+                found = _scalar(self.b, *key[:2])
             if found is not None:
                 self._done[key] = found
         return found
 
-    def _advance(self, stack: list[tuple[tuple[Node, Index], Visit]], answer: Expr | None) -> tuple[tuple[Out, Index] | None, Expr | None]:
+    def _guarded(self, found: Expr | None, guard: Dim | None) -> Expr | None:
+        """What memory holds, read at its first element where the guard is 0: every buffer has one."""
+        if found is None or found.kind != "load" or guard is None:
+            return found
+        return self.b.load(found.value, found.dtype, self.b.mul(found.args[0], self.b.index(guard)))
+
+    def _advance(self, stack: list[tuple[Key, Visit]], answer: Expr | None) -> tuple[Want | None, Expr | None]:
         key, visit = stack[-1]
+        self.guard = key[2]
         try:
             return visit.send(answer), None  # type: ignore[arg-type]  # None starts a fresh visitor
         except StopIteration as end:
             stack.pop()
             self._done[key] = end.value
             return None, end.value
+
+    def report(self, fault: Fault) -> None:
+        """Note a check, which cannot fail where the guard is 0."""
+        if self.guard is not None:
+            fault = fault._replace(condition=self.b.both(fault.condition, self.b.less(self.b.index(0), self.b.index(self.guard))))
+        self.faults[fault] = None
+
+
+def _both(one: Dim | None, other: Dim | None) -> Dim | None:
+    return other if one is None else one if other is None or other == one else one * other
+
+
+def _some(size: Dim) -> Dim | None:
+    """1 where an axis has elements and 0 where it has none, None where it is known to have some."""
+    return None if bounds(size)[0] > 0 else minimum(size, 1)
 
 
 def _scalar(b: Builder, node: Node, index: Index) -> Expr | None:
@@ -96,7 +131,7 @@ def _scalar(b: Builder, node: Node, index: Index) -> Expr | None:
 def _elementwise(t: Inliner, node: Node, index: Index) -> Visit:
     operands = []
     for i in node.inputs:
-        operands.append((yield i, aligned(t.b, index, node.outs[0].shape, i.type.shape)))
+        operands.append((yield Want(i, aligned(t.b, index, node.outs[0].shape, i.type.shape))))
     return t.b.op(node.op.name, node.outs[0].dtype, *operands)
 
 
@@ -118,17 +153,17 @@ def _dimshuffle(t: Inliner, node: Node, index: Index) -> Visit:
     for position, axis in enumerate(node.param("pattern")):
         if axis >= 0:
             source[axis] = index[position]
-    return (yield node.inputs[0], tuple(source))
+    return (yield Want(node.inputs[0], tuple(source)))
 
 
 def _broadcast_to(t: Inliner, node: Node, index: Index) -> Visit:
     x = node.inputs[0]
-    return (yield x, aligned(t.b, index, node.outs[0].shape, x.type.shape))
+    return (yield Want(x, aligned(t.b, index, node.outs[0].shape, x.type.shape)))
 
 
 def _reshape(t: Inliner, node: Node, index: Index) -> Visit:
     x = node.inputs[0]
-    return (yield x, regroup(t.b, index, node.outs[0].shape, x.type.shape))
+    return (yield Want(x, regroup(t.b, index, node.outs[0].shape, x.type.shape)))
 
 
 def regroup(b: Builder, index: Index, shape: Sequence[Dim], of: Sequence[Dim]) -> Index:
@@ -195,17 +230,18 @@ def _subtensor(t: Inliner, node: Node, index: Index) -> Visit:
     for k, axis in enumerate(node.param("axes")):
         start, step = size_dims(node.inputs[1 + 3 * k:3 + 3 * k])
         source[axis] = t.b.add(t.b.mul(index[axis], t.b.index(step)), t.b.index(start))
-    return (yield node.inputs[0], tuple(source))
+    return (yield Want(node.inputs[0], tuple(source)))
 
 
 def _place(t: Inliner, node: Node, index: Index) -> Visit:
     b, g, axes = t.b, node.inputs[0], node.param("axes")
-    source, inside = list(index), None
+    source, inside, guard = list(index), None, None
     for k, axis in enumerate(axes):
         start, step = size_dims(node.inputs[1 + 2 * k:3 + 2 * k])
         position, here = _unsliced(b, index[axis], start, step, g.type.shape[axis])
+        guard = _both(guard, _some(g.type.shape[axis]))
         source[axis], inside = position, here if inside is None else b.both(inside, here)
-    value = yield g, tuple(source)
+    value = yield Want(g, tuple(source), guard)
     return value if inside is None else b.select(inside, value, b.lit(0, node.outs[0].dtype))
 
 
@@ -239,7 +275,7 @@ def _concat(t: Inliner, node: Node, index: Index) -> Visit:
         size = x.type.shape[axis]
         offset = b.sub(index[axis], b.index(begin))
         inside = b.op("maximum", INDEX, b.least(offset, b.index(maximum(size - 1, 0))), b.index(0))
-        value = yield x, (*index[:axis], inside, *index[axis + 1:])
+        value = yield Want(x, (*index[:axis], inside, *index[axis + 1:]), _some(size))
         begin = begin + size
         parts.append((b.less(index[axis], b.index(begin)), value))
     chosen = parts[-1][1]
@@ -251,7 +287,7 @@ def _concat(t: Inliner, node: Node, index: Index) -> Visit:
 def _wrapped(t: Inliner, node: Node, raw: Expr, size: Dim, axis: int) -> Expr:
     """A user's index as a position: negative ones count from the end, those outside are clamped and reported."""
     position, fault = checked_position(t.b, raw, size, axis, node)
-    t.faults[fault] = None
+    t.report(fault)
     return position
 
 
@@ -273,19 +309,19 @@ def checked_position(b: Builder, raw: Expr, size: Dim, axis: int, node: Node) ->
 def _take(t: Inliner, node: Node, index: Index) -> Visit:
     x, idx = node.inputs
     axis = node.param("axis")
-    raw = yield idx, index[axis:axis + idx.ndim]
+    raw = yield Want(idx, index[axis:axis + idx.ndim])
     position = _wrapped(t, node, raw, x.type.shape[axis], axis)
-    return (yield x, (*index[:axis], position, *index[axis + idx.ndim:]))
+    return (yield Want(x, (*index[:axis], position, *index[axis + idx.ndim:])))
 
 
 def _take_along(t: Inliner, node: Node, index: Index) -> Visit:
     x, idx = node.inputs
     axis = node.param("axis")
-    raw = yield idx, aligned(t.b, index, node.outs[0].shape, idx.type.shape)
+    raw = yield Want(idx, aligned(t.b, index, node.outs[0].shape, idx.type.shape))
     position = _wrapped(t, node, raw, x.type.shape[axis], axis)
     around = list(aligned(t.b, index, node.outs[0].shape, x.type.shape))
     around[axis] = position
-    return (yield x, tuple(around))
+    return (yield Want(x, tuple(around)))
 
 
 VISITORS: dict[str, Callable[[Inliner, Node, Index], Visit]] = {

@@ -67,7 +67,7 @@ def _arrays(kernel: Kernel, memory: Memory, env: Env) -> Memory:
         if array.ndim != 1 or array.dtype.name != param.dtype or array.size < size:
             raise ValueError(f"kernel {kernel.name}: {param.name} must be a flat {param.dtype} array of at least {size} elements, "
                              f"not {array.dtype}{array.shape}")
-        arrays[param.name] = array[:size]
+        arrays[param.name] = array[:max(size, 1)]  # no buffer is without an element
     if kernel.flags:
         arrays[FLAGS] = memory[FLAGS]
     return arrays

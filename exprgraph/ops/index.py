@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from exprgraph import dtypes
-from exprgraph.dims import Dim, constant, maximum
+from exprgraph.dims import Dim, constant, maximum, minimum, product
 from exprgraph.errors import DTypeError, IndexFault, RankError, at, here
 from exprgraph.node import OPERATORS, Condition, Op, Out, as_symbol
 from exprgraph.ops.create import iota
@@ -182,7 +182,14 @@ def _take(x: Any, idx: Any, axis: int) -> Any:
     return np.take(x, _checked(idx, x.shape[axis], axis), axis)
 
 
-take = Op("take", "gather", _take, _accept_take, _take_type, _take_grad, flags=frozenset({"smooth"}),
+def _take_needs(inputs: tuple[Out, ...], axis: int) -> list[Condition]:
+    """No position lies inside an axis without elements, not even the nearest one, which is read where an index is outside."""
+    x, idx = inputs
+    return needed("le", minimum(product(idx.type.shape), 1), x.type.shape[axis],
+                  f"axis {axis} of {describe(x)} has no elements to take", IndexFault)
+
+
+take = Op("take", "gather", _take, _accept_take, _take_type, _take_grad, flags=frozenset({"smooth"}), requires=_take_needs,
           doc="x at integer positions along one axis; negative ones count from the end.")
 
 
@@ -223,7 +230,7 @@ def _along_grad(g: Out, y: Out, x: Out, idx: Out, axis: int) -> Grads:
 
 
 take_along = Op("take_along", "gather", _take_along, _accept_along, _along_type, _along_grad, flags=frozenset({"smooth"}),
-                doc="As numpy.take_along_axis: for each place of idx the element of x at that position along `axis`.")
+                requires=_take_needs, doc="As numpy.take_along_axis: for each place of idx the element of x at that position along `axis`.")
 
 
 def _accept_scatter(idx: Any, g: Any, size: Any, *, axis: Any = 0) -> Accepted:

@@ -18,7 +18,7 @@ RELAXED = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_
 
 def optimised(drawn: Drawn) -> Graph:
     """The graph after the first half of the pipeline."""
-    return run_graph(Graph(tuple(drawn.inputs), tuple(drawn.outputs)), {})
+    return run_graph(Graph((*drawn.inputs, *drawn.shared), tuple(drawn.outputs)), {})
 
 
 def check_optimiser(drawn: Drawn) -> None:
@@ -30,11 +30,11 @@ def check_optimiser(drawn: Drawn) -> None:
 def check_trees(drawn: Drawn) -> None:
     """Resolved and general plans of both schedules, without a device."""
     graph = optimised(drawn)
-    leaves = [i.node for i in drawn.inputs]
+    leaves, values = list(drawn.by_leaf), list(drawn.by_leaf.values())
     for target in (CPU, GPU):
         for general in (False, True):
             with np.errstate(all="ignore"):
-                close(interpret(graph, leaves, drawn.values, target, general), drawn.outputs, drawn.by_leaf)
+                close(interpret(graph, leaves, values, target, general), drawn.outputs, drawn.by_leaf)
 
 
 def check_pocl(drawn: Drawn) -> None:

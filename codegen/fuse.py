@@ -7,6 +7,7 @@ own level only if it reads the cluster's values at exactly the index at which th
 """
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -51,13 +52,18 @@ class Task(NamedTuple):
 
 @dataclass
 class Cluster:
-    """Tasks that share a kernel: loops over `space`, of which the positions `inner` are reduced."""
+    """Tasks that share a kernel: loops over `space`, of which the positions `inner` are reduced.
+
+    loads: what is read from memory.  stores: roots that outputs, other clusters or tasks still to come read.
+    """
     level: int
     space: tuple[Dim, ...]
     inner: Place
     kind: str
     tasks: list[Task] = field(default_factory=list)
     cost: int = 0
+    loads: set[Node] = field(default_factory=set)
+    stores: set[Node] = field(default_factory=set)
 
     @property
     def outer(self) -> Place:
@@ -103,7 +109,7 @@ def _places(shape: Iterable[Dim]) -> tuple[tuple[Place, ...], tuple[Dim, ...]]:
 
 def make_task(node: Node, cost: int = 1) -> Task:
     """The task of a root."""
-    if node.op.name == "sum_to":
+    if node.op.kind == "reduce" and node.op.name == "sum_to":
         return _sum_to_task(node, cost)
     shape = node.outs[0].shape
     if node.op.kind != "reduce":
@@ -135,9 +141,10 @@ def _sum_to_task(node: Node, cost: int) -> Task:
 
 
 class Roots(NamedTuple):
-    """Which nodes are computed as wholes, in order, and what each costs (operations inlined into it)."""
+    """Which nodes are computed as wholes, in order, what each costs (operations inlined into it), and which arrays it reads."""
     nodes: tuple[Node, ...]
     cost: dict[Node, int]
+    arrays: dict[Node, frozenset[Node]]
 
 
 def _readers(nodes: Sequence[Node]) -> dict[Node, set[Node]]:
@@ -149,7 +156,7 @@ def _readers(nodes: Sequence[Node]) -> dict[Node, set[Node]]:
 
 
 def _sizes_only(node: Node) -> bool:
-    return node.op.name in ("size", "bcast_size") or node.op.kind == "leaf"
+    return (node.op.kind == "source" and node.op.name in ("size", "bcast_size")) or node.op.kind == "leaf"
 
 
 def find_roots(outputs: Sequence[Out], target: Target, viewable: set[Node]) -> Roots:
@@ -162,20 +169,27 @@ def find_roots(outputs: Sequence[Out], target: Target, viewable: set[Node]) -> R
             forced |= {i.node for i in node.inputs if i.node not in viewable and i.ndim}
     found: list[Node] = []
     cost: dict[Node, int] = {}
-    arguments: dict[Node, int] = {}
-    widest = max(4, min(64, (target.argument_bytes // 8) // 4))
+    arrays: dict[Node, frozenset[Node]] = {}
+    widest = _widest(target)
     roots: set[Node] = set()
     for node in nodes:
         if node.op in (INPUT, SHARED, CONSTANT) or _sizes_only(node):
-            cost[node], arguments[node] = 0, int(node.op is not CONSTANT or is_array_constant(node))
+            cost[node] = 0
+            arrays[node] = frozenset((node,) if node.op in (INPUT, SHARED) or is_array_constant(node) else ())
             continue
         below = {i.node for i in node.inputs}
         cost[node] = 1 + sum(cost[n] for n in below if n not in roots)
-        arguments[node] = sum(1 if n in roots else arguments[n] for n in below)
-        if node in forced or _is_root(node, cost[node], len(readers[node])) or arguments[node] > widest:
+        read = [frozenset((n,)) if n in roots else arrays[n] for n in below]
+        arrays[node] = read[0] if len(read) == 1 else frozenset().union(*read)
+        if node in forced or _is_root(node, cost[node], len(readers[node])) or len(arrays[node]) > widest:
             roots.add(node)
             found.append(node)
-    return Roots(tuple(found), cost)
+    return Roots(tuple(found), cost, arrays)
+
+
+def _widest(target: Target) -> int:
+    """The arrays that one value may be computed from: a quarter of the argument bytes, the rest is for other values and for sizes."""
+    return max(4, min(64, target.argument_bytes // 32))
 
 
 def _is_root(node: Node, cost: int, readers: int) -> bool:
@@ -188,7 +202,7 @@ def _is_root(node: Node, cost: int, readers: int) -> bool:
 def fuse(outputs: Sequence[Out], target: Target, viewable: set[Node]) -> tuple[list[Cluster], set[Node]]:
     """The clusters of a graph in an order in which they can run, and the roots that other clusters than their own read."""
     roots = find_roots(outputs, target, viewable)
-    fusion = _Fusion(frozenset(roots.nodes), target)
+    fusion = _Fusion(roots, {o.node for o in outputs}, target)
     for node in roots.nodes:
         fusion.place(make_task(node, roots.cost[node]))
     return sorted(fusion.clusters, key=lambda c: c.level), fusion.crossing
@@ -197,13 +211,15 @@ def fuse(outputs: Sequence[Out], target: Target, viewable: set[Node]) -> tuple[l
 class _Fusion:
     """The state of one run of `fuse`."""
 
-    def __init__(self, roots: frozenset[Node], target: Target) -> None:
-        self.roots, self.target, self.builder = roots, target, Builder()
+    def __init__(self, roots: Roots, outputs: set[Node], target: Target) -> None:
+        self.roots, self.target, self.builder = frozenset(roots.nodes), target, Builder()
+        self.arrays, self.outputs = roots.arrays, outputs
         self.clusters: list[Cluster] = []
         self.home: dict[Node, Cluster] = {}
         self.task: dict[Node, Task] = {}
         self.crossing: set[Node] = set()
         self.by_space: dict[tuple[int, tuple[Dim, ...]], list[Cluster]] = {}
+        self.waiting = Counter(n for root in roots.nodes for n in self.arrays[root] if n in self.roots)
 
     def place(self, task: Task) -> None:
         """Put a task into a cluster: one it can join, else a new one."""
@@ -222,6 +238,28 @@ class _Fusion:
         cluster.cost += task.cost
         self.home[task.node], self.task[task.node] = cluster, task
         self.crossing |= {n for n, _ in reads if self.home[n] is not cluster}
+        self._account(task, cluster)
+
+    def _account(self, task: Task, cluster: Cluster) -> None:
+        """Which arrays the kernel reads and writes now, and which of its own it need not write since all readers are inside."""
+        for node in self.arrays[task.node]:
+            if self.home.get(node) is not cluster:
+                cluster.loads.add(node)
+            if node in self.roots:
+                self.waiting[node] -= 1
+                if not self._stored(node):
+                    self.home[node].stores.discard(node)
+        if self._stored(task.node):
+            cluster.stores.add(task.node)
+
+    def _stored(self, node: Node) -> bool:
+        return node in self.outputs or node in self.crossing or self.waiting[node] > 0
+
+    def _arguments(self, task: Task, cluster: Cluster) -> int:
+        """How many arrays the kernel would have with this task, if all that still has readers to come is written."""
+        inside = {n for n in self.arrays[task.node] if self.home.get(n) is cluster}
+        done = sum(self.waiting[n] == 1 and n not in self.outputs and n not in self.crossing for n in inside)
+        return len(cluster.loads | (self.arrays[task.node] - inside)) + len(cluster.stores) + 1 - done
 
     def reads(self, task: Task, positions: Place) -> set[tuple[Node, Index]]:
         """The roots that a task reads, each with the index at which it does, in the loop variables of `positions`."""
@@ -247,6 +285,8 @@ class _Fusion:
     def _joins(self, task: Task, cluster: Cluster) -> bool:
         positions = cluster.positions(task)
         if positions is None or cluster.cost + task.cost > LARGEST_CLUSTER or not self._kinds_fit(task, cluster):
+            return False
+        if self._arguments(task, cluster) > 2 * _widest(self.target):
             return False
         inside = False
         for node, index in self.reads(task, positions):

@@ -14,12 +14,13 @@ from codegen.lower.scatter import atomic_possible, scatter_atomic, scatter_owned
 from codegen.memory import Memory
 from codegen.opencl import kernel_source
 from codegen.plan import Branch, Check, Commit, Launch, Operand, Plan, Requirement, Step
+from codegen.rows import template_of
 from codegen.schedule import parts, schedule, split
 from codegen.target import Target
 from exprgraph import passes
 from exprgraph.config import config
 from exprgraph.dims import Dim, constant, minimum
-from exprgraph.errors import DeviceError, at
+from exprgraph.errors import DeviceError, GraphError, at
 from exprgraph.graph import order
 from exprgraph.node import CONSTANT, INPUT, SHARED, Graph, Node, Out
 from exprgraph.ops.table import ROWS
@@ -51,6 +52,7 @@ def generate(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | N
     known = facts(uncertain(graph), outcomes) if outcomes is not None else {}
     resolved = passes.run_plan(Graph(tuple(Out(n) for n in leaves), graph.outputs), known, dict(options or {}))
     check_doubles(resolved, target)
+    check_rows(resolved)
     outputs = own_outputs(resolved.outputs)
     return _Generator(resolved, outputs, layouts, wide, target).plan()
 
@@ -60,6 +62,18 @@ def check_doubles(graph: Graph, target: Target) -> None:
     for node in order(graph.outputs) if not target.fp64 else ():
         if node.outs[0].dtype == "float64":
             raise DeviceError(f"{target.name} has no float64, which {node.op.name} needs: use float32 or another device{at(node.source)}")
+
+
+def check_rows(graph: Graph) -> None:
+    """Refuse rows of the user's that no kernel can compute: those that are not elementwise, and those without a C spelling."""
+    for node in order(graph.outputs):
+        own = node.op.kind != "leaf" and ROWS.get(node.op.name) is not node.op
+        if own and node.op.kind != "elementwise":
+            raise GraphError(f"{node.op.name} is a row of your own of the kind {node.op.kind!r}; kernels are generated for elementwise rows "
+                             f'only: use device="numpy"{at(node.source)}')
+        if own and template_of(node.op, node.inputs[-1].dtype) is None:
+            raise GraphError(f"{node.op.name} has no C spelling for {node.inputs[-1].dtype}: give its row one, as in "
+                             f'row(..., c="...", ...), or use device="numpy"{at(node.source)}')
 
 
 def own_outputs(outputs: Sequence[Out]) -> tuple[Out, ...]:

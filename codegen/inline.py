@@ -14,6 +14,7 @@ import numpy as np
 
 from codegen.kernel import INDEX, Builder, Expr
 from codegen.plan import Site
+from codegen.rows import value_of
 from exprgraph.dims import Dim, bounds, constant, maximum, minimum, product
 from exprgraph.node import Node, Out, constant_value
 from exprgraph.types import size_dim, size_dims
@@ -34,7 +35,7 @@ Visit = Generator[Want, Expr, Expr]
 
 
 class Fault(NamedTuple):
-    """A condition under which an index is outside its axis, with what to report."""
+    """A condition under which an index is outside its axis, or an op has no value, with what to report."""
     condition: Expr
     at: Expr
     size: Expr
@@ -65,7 +66,8 @@ class Inliner:
                 key = (request.out.node, request.at, _both(stack[-1][0][2] if stack else None, request.guard))
                 answer = self._known(key)
                 if answer is None:
-                    stack.append((key, VISITORS.get(key[0].op.name, _elementwise)(self, *key[:2])))
+                    visitor = _elementwise if key[0].op.kind == "elementwise" else VISITORS[key[0].op.name]
+                    stack.append((key, visitor(self, *key[:2])))
             if not stack:
                 assert answer is not None
                 return answer
@@ -115,6 +117,8 @@ def _some(size: Dim) -> Dim | None:
 
 def _scalar(b: Builder, node: Node, index: Index) -> Expr | None:
     """Values that need nothing else: scalar constants, sizes, indices."""
+    if node.op.kind == "elementwise":
+        return None
     value = constant_value(Out(node))
     if value is not None and value.size == 1:
         return b.lit(value.reshape(()).item(), node.outs[0].dtype)
@@ -132,7 +136,12 @@ def _elementwise(t: Inliner, node: Node, index: Index) -> Visit:
     operands = []
     for i in node.inputs:
         operands.append((yield Want(i, aligned(t.b, index, node.outs[0].shape, i.type.shape))))
-    return t.b.op(node.op.name, node.outs[0].dtype, *operands)
+    for refusal in node.op.refuses(node.inputs, **dict(node.params)):
+        condition = yield Want(refusal.condition, aligned(t.b, index, node.outs[0].shape, refusal.condition.type.shape))
+        value = yield Want(refusal.value, aligned(t.b, index, node.outs[0].shape, refusal.value.type.shape))
+        site = Site(refusal.message, node.source, refusal.error)
+        t.report(Fault(condition, t.b.op("cast", "int64", value), t.b.lit(0, "int64"), site))
+    return t.b.op(value_of(node.op), node.outs[0].dtype, *operands)
 
 
 def aligned(b: Builder, index: Index, shape: Sequence[Dim], of: Sequence[Dim]) -> Index:
@@ -159,6 +168,10 @@ def _dimshuffle(t: Inliner, node: Node, index: Index) -> Visit:
 def _broadcast_to(t: Inliner, node: Node, index: Index) -> Visit:
     x = node.inputs[0]
     return (yield Want(x, aligned(t.b, index, node.outs[0].shape, x.type.shape)))
+
+
+def _specify_shape(t: Inliner, node: Node, index: Index) -> Visit:
+    return (yield Want(node.inputs[0], index))
 
 
 def _reshape(t: Inliner, node: Node, index: Index) -> Visit:
@@ -326,7 +339,7 @@ def _take_along(t: Inliner, node: Node, index: Index) -> Visit:
 
 VISITORS: dict[str, Callable[[Inliner, Node, Index], Visit]] = {
     "dimshuffle": _dimshuffle, "broadcast_to": _broadcast_to, "reshape": _reshape, "subtensor": _subtensor, "place": _place,
-    "concat": _concat, "take": _take, "take_along": _take_along}
+    "specify_shape": _specify_shape, "concat": _concat, "take": _take, "take_along": _take_along}
 
 
 def affine(expr: Expr, variables: Sequence[Expr]) -> tuple[Dim, tuple[Dim, ...]] | None:

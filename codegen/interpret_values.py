@@ -9,6 +9,8 @@ import numpy as np
 from codegen.interpret_checks import READ, WRITE
 from codegen.kernel import INDEX, Alloc, Expr, Kernel, dims_of, walk
 from codegen.order import postorder
+from codegen.rows import row_of
+from exprgraph.node import Op, no_refusal
 from exprgraph.ops.table import ROWS
 
 COMPARE = {"lt": "{0} < {1}", "le": "{0} <= {1}", "gt": "{0} > {1}", "ge": "{0} >= {1}", "eq": "{0} == {1}", "neq": "{0} != {1}"}
@@ -16,9 +18,17 @@ INDEX_SOURCE = {"add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "int
                 "minimum": "min({0}, {1})", "maximum": "max({0}, {1})", "switch": "{1} if {0} else {2}", **COMPARE}
 
 
-def _function(name: str, dtype: str) -> Callable[..., Any]:
-    meaning, kind = ROWS[name].numpy, np.dtype(dtype)
-    return lambda *args: np.asarray(meaning(*args), kind)[()]
+def _function(row: Op, dtype: str) -> Callable[..., Any]:
+    meaning, kind = getattr(row.numpy, "__wrapped__", row.numpy), np.dtype(dtype)  # warnings are off already: per element that is slow
+    if row.refuses is no_refusal:
+        return lambda *args: np.asarray(meaning(*args), kind)[()]
+
+    def call(*args: Any) -> Any:
+        try:
+            return np.asarray(meaning(*args), kind)[()]
+        except ValueError:  # a kernel cannot raise: it goes on with any value, and a Flag reports the fault
+            return kind.type(0)
+    return call
 
 
 def _cast(dtype: str) -> Callable[[Any], Any]:
@@ -119,7 +129,8 @@ class Values:
         if expr.value == "cast":
             return self.cast(expr.dtype, last, args[0])
         if last != INDEX:
-            return self.temp(f"{self.global_name('f', f'{expr.value} {expr.dtype}', _function(expr.value, expr.dtype))}({', '.join(args)})")
+            row = row_of(expr.value)
+            return self.temp(f"{self.global_name('f', f'{id(row)} {expr.dtype}', _function(row, expr.dtype))}({', '.join(args)})")
         if expr.value in ("int_div", "mod"):
             self.emit(f"if {args[0]} < 0 or {args[1]} <= 0: G.division({args[0]}, {args[1]})")
         source = INDEX_SOURCE[expr.value].format(*args)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from exprgraph.dims import Dim, constant
+from exprgraph.node import Op
 
 INDEX = "index"
 
@@ -22,8 +23,8 @@ class Expr:
     """A scalar expression: kind, dtype, args, value.
 
     kind "lit": value is an int, bool or float.  "var": value is the name of a loop variable, a Let or an accumulator.  "dim": value is a
-    Dim.  "op": value is the name of an op row (elementwise), args its operands; for dtype "index" and for comparisons of indices the
-    plain integer meaning.  "load": value is the name of a buffer or array, args = (index,).
+    Dim.  "op": value is the name of an op row (elementwise) of `ops.table.ROWS`, or any other row itself, args its operands; for dtype
+    "index" and for comparisons of indices the plain integer meaning.  "load": value is the name of a buffer or array, args = (index,).
     """
     __slots__ = ("kind", "dtype", "args", "value", "key", "__weakref__")
 
@@ -63,8 +64,8 @@ class Builder:
         """A variable: of a loop, a Let or an accumulator."""
         return self.make("var", dtype, (), name)
 
-    def op(self, name: str, dtype: str, *args: Expr) -> Expr:
-        """An op row applied to operands; dtype is that of the result."""
+    def op(self, name: str | Op, dtype: str, *args: Expr) -> Expr:
+        """An op row, by name or itself, applied to operands; dtype is that of the result."""
         return self.make("op", dtype, args, name)
 
     def load(self, buffer: str, dtype: str, index: Expr) -> Expr:

@@ -7,7 +7,7 @@ import numpy as np
 
 from codegen.kernel import Kernel
 from exprgraph.dims import Dim
-from exprgraph.errors import Source
+from exprgraph.errors import IndexFault, Source
 from exprgraph.node import Condition
 
 
@@ -56,13 +56,14 @@ class Branch(NamedTuple):
 
 
 class Site(NamedTuple):
-    """A place where a kernel can find a fault; the message is formatted with index and size."""
+    """A place where a kernel can find a fault, and the error that it is; the message is formatted with index and size."""
     message: str
     source: Source | None
+    error: type[Exception] = IndexFault
 
 
 class Check(NamedTuple):
-    """Wait, read the flags and raise IndexFault for the site found there."""
+    """Wait, read the flags and raise the error of the site found there."""
     sites: tuple[Site, ...]
 
 

@@ -8,7 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from codegen.kernel import INDEX, Alloc, Kernel, Let, Loop, walk
-from exprgraph.ops.table import ROWS
+from codegen.rows import row_of, template_of
+from exprgraph.errors import GraphError
+from exprgraph.node import Op
 
 C_TYPES = {"bool": "int", "float32": "float", "float64": "double", "int8": "char", "int16": "short", "int32": "int", "int64": "long",
            "uint8": "uchar", "uint16": "ushort", "uint32": "uint", "uint64": "ulong"}
@@ -68,16 +70,20 @@ class Spelling(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def spelling(name: str, operands: tuple[str, ...], result: str, index: str) -> Spelling:
-    """The spelling of the row `name` on these dtypes; `index` is the C type of indices.  KeyError where the row has none."""
+def spelling(name: str | Op, operands: tuple[str, ...], result: str, index: str) -> Spelling:
+    """The spelling of a row on these dtypes; `index` is the C type of indices.  KeyError where there is no such row, GraphError where it
+    has no spelling."""
     last = operands[-1]
     if INDEX in (last, result) and name == "cast":
         template = "{0} != 0" if result == "bool" else f"({index if result == INDEX else C_TYPES[result]}){{0}}"
     elif last == INDEX:
-        template = INDEX_OPS[name]
+        template = INDEX_OPS[str(name)]
     else:
-        table, kind = ROWS[name].c, "b" if last == "bool" else last[0]
-        template = _filled(table[kind if kind in table else "*"], result if name == "cast" else last, last)
+        row = row_of(name)
+        own = template_of(row, last)
+        if own is None:
+            raise GraphError(f"the row {row.name} has no C spelling for {last}")
+        template = _filled(own, result if name == "cast" else last, last)
     plain = template.replace("{", "").replace("}", "")
     uses = tuple(template.count(f"{{{i}}}") for i in range(len(operands)))
     return Spelling(template, _CALL.match(plain) is not None, uses)

@@ -8,7 +8,7 @@ from exprgraph.ops.rows import row
 sinc = row(
     "example_sinc",
     lambda x: np.where(x == 0, 1, np.sin(x) / np.where(x == 0, 1, x)).astype(x.dtype),
-    "{0} == 0 ? 1 : EG_SIN({0}) / {0}",
+    "{0} == 0 ? 1 : EG_SIN{S}({0}) / {0}",
     lambda g, y, x: (g * eg.where(eg.eq(x, 0), 0, (eg.cos(x) - y) / eg.where(eg.eq(x, 0), 1, x)),),
     takes=dtypes.FLOATS, compute=dtypes.as_float, ulp=6.0, flags="smooth expensive", doc="sin(x) / x, and 1 at 0.")
 

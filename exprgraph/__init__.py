@@ -9,7 +9,7 @@ from exprgraph import errors
 from exprgraph.config import change_flags, config
 from exprgraph.errors import (
     AllocationError, CallError, DeviceError, DisconnectedInputError, DTypeError, GradientError, GraphError, IndexFault,
-    MissingInputError, RankError, ShapeError, UnusedInputError, UseError)
+    MissingInputError, RankError, ShapeError, UnusedInputError, UseError, ValueFault)
 from exprgraph.function import Function, In, OutSpec, compile, eval as _eval, function
 from exprgraph.functions.creation import (
     alloc, arange, empty, eye, full, full_like, identity_like, linspace, ones, ones_like, to_one_hot, tri, tril, triu, zeros, zeros_like)
@@ -58,8 +58,8 @@ OPERATORS.update({f.__name__: f for f in (
 __all__ = [
     "AllocationError", "CallError", "DTypeError", "DeviceError", "DisconnectedInputError", "Function", "GradientError", "Graph",
     "GraphError", "In", "IndexFault", "MissingInputError", "Node", "Op", "Out", "OutSpec", "RankError", "ShapeError", "Shared",
-    "TensorType", "UnusedInputError", "UseError", "abs", "abs_", "absolute", "acos", "acosh", "add", "addbroadcast", "all", "allclose",
-    "alloc", "and_", "any", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin",
+    "TensorType", "UnusedInputError", "UseError", "ValueFault", "abs", "abs_", "absolute", "acos", "acosh", "add", "addbroadcast",
+    "all", "allclose", "alloc", "and_", "any", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin",
     "as_tensor", "as_tensor_variable", "asin", "asinh", "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "atleast_3d",
     "batched_dot", "batched_tensordot", "binary_crossentropy", "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_not",
     "bitwise_or", "bitwise_right_shift", "bitwise_xor", "broadcast_arrays", "broadcast_to", "cast", "categorical_crossentropy", "ceil",

@@ -29,8 +29,9 @@ def close(got: Any, graph: Graph | Sequence[Out] | Out, inputs: Inputs) -> None:
     """AssertionError where results are further from the graph's values than its arithmetic explains.
 
     The reference is the oracle in the next wider dtype; 4 times the larger of these is allowed: the oracle's own error in its own
-    dtype, the change under perturbations of the inputs by one unit in the last place, and the ULPs of the rows.  NaN, infinity and
-    the sign of zero must agree.  `got` holds one array per output, or is one array; `inputs` are the values of the leaves.
+    dtype (there and at neighbours of the inputs), the change under perturbations of the inputs by one unit in the last place, and the
+    ULPs of the rows.  NaN, infinity and the sign of zero must agree.  `got` holds one array per output, or is one array; `inputs` are
+    the values of the leaves.
     """
     outputs = graph.outputs if isinstance(graph, Graph) else (graph,) if isinstance(graph, Out) else tuple(graph)
     results = [got] if isinstance(got, np.ndarray | np.generic) else list(got)
@@ -46,16 +47,23 @@ def tolerances(outputs: Sequence[Out], inputs: Inputs) -> list[Tolerance]:
     """The reference and the allowed distance for each output."""
     own = evaluate(outputs, inputs)
     reference = evaluate(outputs, inputs, WIDER)
-    moved = [evaluate(outputs, _perturbed(inputs, seed), WIDER) for seed in range(PATTERNS)]
-    return [Tolerance(r, o, FACTOR * _distance(r, o, [m[i] for m in moved], _ulps(outputs[i])))
-            for i, (r, o) in enumerate(zip(reference, own))]
+    near = [_perturbed(inputs, seed) for seed in range(PATTERNS)]
+    moved = [evaluate(outputs, i, WIDER) for i in near]
+    beside = [evaluate(outputs, i) for i in near]
+    return [Tolerance(r, o, FACTOR * _distance(r, o, [m[k] for m in moved], [b[k] for b in beside], _ulps(outputs[k])))
+            for k, (r, o) in enumerate(zip(reference, own))]
 
 
-def _distance(reference: Array, own: Array, moved: Sequence[Array], ulps: float) -> Array:
-    """The largest of own error, change under perturbation and ULPs, per element; what is not finite counts as 0."""
+def _distance(reference: Array, own: Array, moved: Sequence[Array], beside: Sequence[Array], ulps: float) -> Array:
+    """The largest of own error, change under perturbation and ULPs, per element; what is not finite counts as 0.
+
+    The own error is the largest that the oracle makes at the inputs and at their neighbours: at a single point two roundings may cancel
+    by luck, which another order of the same operations need not have.
+    """
     wide = _wide(reference)
+    pairs = [(own, reference), *((m, reference) for m in moved), *zip(beside, moved)]
     with np.errstate(all="ignore"):
-        parts = [np.abs(_wide(other) - wide) for other in (own, *moved) if other.shape == wide.shape]
+        parts = [np.abs(_wide(a) - _wide(b)) for a, b in pairs if a.shape == b.shape == wide.shape]
         if own.dtype.kind == "f":
             parts.append(ulps * _wide(np.spacing(np.abs(reference.astype(own.dtype)))))
     distance: Array = np.max([np.where(np.isfinite(p), p, 0) for p in parts], axis=0)

@@ -18,7 +18,8 @@ from exprgraph.atoms import Stride as Stride
 from exprgraph.atoms import Value as Value
 
 PROOF_CALLS = 6  # Dims that hold more Calls are not searched for proofs of their sign: the search grows exponentially
-
+KEPT_OPERANDS = 64  # a sum of thousands of inputs broadcasts each size against all before it: the latest sets are remembered
+_OPERANDS: dict[str, set[str]] = {}
 
 Atom = Size | Stride | Value | Call
 Monomial = tuple[Atom, ...]
@@ -247,12 +248,19 @@ def _operands(dim: Dim) -> set[str]:
     """The texts of the sizes that were broadcast together to give this one."""
     found, todo = set[str](), [dim]
     while todo:
-        atom = (top := todo.pop()).atom
-        if isinstance(atom, Call) and atom.kind == "bcast":
+        top = todo.pop()
+        kept, atom = _OPERANDS.get(top.text), top.atom
+        if kept is not None:
+            found |= kept
+        elif isinstance(atom, Call) and atom.kind == "bcast":
             todo += [atom.left, atom.right]
         else:
             found.add(top.text)
-    return found
+    if len(found) > 2:
+        if len(_OPERANDS) >= KEPT_OPERANDS:
+            _OPERANDS.clear()
+        _OPERANDS[dim.text] = found
+    return set(found)
 
 
 def _simplify_floordiv(left: Dim, right: Dim) -> Dim | None:
@@ -314,12 +322,14 @@ def substitute(dim: Dim, facts: Mapping[str, Dim]) -> Dim:
     """The Dim with every atom or whole sub-Dim whose text is a key of `facts` replaced, from the inside out."""
     if not facts or dim.const is not None:
         return dim
-    known = dict(facts)
-    for call in calls([dim]):
-        if call.text not in known:
-            again = _call(call.kind, _swapped(call.left, known), _swapped(call.right, known))
-            known[call.text] = facts.get(again.atom.text, again) if again.atom is not None else again
-    return _swapped(dim, known)
+    if dim.text in facts:
+        return facts[dim.text]
+    met = calls([dim], facts)
+    known = {**facts} if met else dict[str, Dim]()
+    for call in met:
+        again = _call(call.kind, _swapped(call.left, known), _swapped(call.right, known))
+        known[call.text] = facts.get(again.atom.text, again) if again.atom is not None else again
+    return _swapped(dim, known if met else facts)
 
 
 def _swapped(dim: Dim, known: Mapping[str, Dim]) -> Dim:
@@ -336,28 +346,32 @@ def atoms(dims: Iterable[Dim]) -> list[Atom]:
     while todo:
         for monomial, _ in todo.pop().terms:
             for atom in monomial:
-                if isinstance(atom, Call):
-                    todo += [atom.right, atom.left]
-                else:
-                    found.setdefault(atom.text, atom)
-    return list(found.values())
+                if atom.text not in found:
+                    found[atom.text] = atom
+                    todo += [atom.right, atom.left] if isinstance(atom, Call) else []
+    return [a for a in found.values() if not isinstance(a, Call)]
 
 
-def calls(dims: Iterable[Dim]) -> list[Call]:
-    """The non-polynomial operations in the Dims, each once, inner before outer."""
+def calls(dims: Iterable[Dim], known: Mapping[str, Dim] | None = None) -> list[Call]:
+    """The non-polynomial operations in the Dims, each once, inner before outer; those whose text is in `known` are not looked into."""
+    known = known or {}
     done: dict[str, Call] = {}
     todo: list[tuple[Call | None, Dim | None]] = [(None, d) for d in reversed(list(dims))]
     while todo:
         call, dim = todo.pop()
         if dim is not None:
-            todo += [(a, None) for m, _ in dim.terms for a in m if isinstance(a, Call) and a.text not in done]
+            todo += [(a, None) for a in _calls_of(dim) if a.text not in done and a.text not in known]
         elif call is not None and call.text not in done:
-            inside = [a for d in (call.left, call.right) for m, _ in d.terms for a in m if isinstance(a, Call) and a.text not in done]
+            inside = [a for d in (call.left, call.right) for a in _calls_of(d) if a.text not in done and a.text not in known]
             if inside:
                 todo += [(call, None), *((a, None) for a in inside)]
             else:
                 done[call.text] = call
     return list(done.values())
+
+
+def _calls_of(dim: Dim) -> list[Call]:
+    return [a for m, _ in dim.terms for a in m if isinstance(a, Call)]
 
 
 def _python(dim: Dim, names: Mapping[str, str]) -> str:

@@ -69,6 +69,14 @@ class IndexFault(IndexError):
     """An index outside its axis, found by a kernel or by the NumPy backend; nothing was changed by the call."""
 
 
+class ValueFault(ValueError):
+    """A value for which an operation has no result, found by a kernel or by the NumPy backend; nothing was changed by the call.
+
+        f = eg.compile([n], 2 ** n)           # n: an integer scalar
+        f(-1)                                 # integers have no negative integer powers: cast the base to a float
+    """
+
+
 class CallError(TypeError):
     """A compiled function called with the wrong number, names, dtypes or ranks of arguments."""
 

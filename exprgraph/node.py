@@ -13,7 +13,7 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.dims import Dim, Size, constant, of_atom
-from exprgraph.errors import CallError, DTypeError, ShapeError, Source, UseError, at, here
+from exprgraph.errors import CallError, DTypeError, ShapeError, Source, UseError, ValueFault, at, here
 
 Params = tuple[tuple[str, Any], ...]
 _uids = itertools.count(1)
@@ -60,6 +60,22 @@ def no_condition(inputs: tuple[Out, ...], **params: Any) -> list[Condition]:
     return []
 
 
+class Refusal(NamedTuple):
+    """Operands for which an elementwise op has no result: `error` is raised where `condition`, a bool tensor over them, is true.
+
+    `value`, an integer tensor, is what the message is formatted with, as {index}.  Both broadcast to the shape of the result.
+    """
+    condition: Out
+    value: Out
+    message: str
+    error: type[Exception] = ValueFault
+
+
+def no_refusal(inputs: tuple[Out, ...], **params: Any) -> list[Refusal]:
+    """The refusals of an op that has a result for all operands."""
+    return []
+
+
 class Op:
     """One row: everything that is known about one operation.  The row is the function that users call.
 
@@ -68,16 +84,20 @@ class Op:
     arguments into Outs of the dtypes that the op takes.  infer: the output types.  grad(g, y, *inputs, **params): one cotangent
     per input, None where there is none.  c: the C spelling over {0}, {1}, ..., by dtype kind "f", "i", "u", "b" or "*".  domain: the
     interval from which tests draw each float argument.  ulp: the error allowed over the oracle's, in units in the last place.
-    flags: "commutative", "expensive" (not to be recomputed), "smooth" (tests check finite differences), ...
+    flags: "commutative", "expensive" (not to be recomputed), "smooth" (tests check finite differences), ...  requires: the Conditions on
+    sizes.  refuses: for elementwise ops, the operands that are faults when a call brings them.
     """
-    __slots__ = ("name", "kind", "numpy", "accept", "infer", "grad", "c", "domain", "ulp", "flags", "requires", "doc")
+    __slots__ = ("name", "kind", "numpy", "accept", "infer", "grad", "c", "domain", "ulp", "flags", "requires", "doc",
+                 "refuses")
 
     def __init__(self, name: str, kind: str, numpy: Callable[..., Any], accept: Callable[..., tuple[tuple[Out, ...], dict[str, Any]]],
                  infer: Callable[..., tuple[TensorType, ...]], grad: Callable[..., tuple[Out | None, ...]] | None = None,
                  c: Mapping[str, str] | None = None, domain: tuple[tuple[float, float], ...] = (), ulp: float = 0.0,
-                 flags: frozenset[str] = frozenset(), requires: Callable[..., list[Condition]] = no_condition, doc: str = "") -> None:
+                 flags: frozenset[str] = frozenset(), requires: Callable[..., list[Condition]] = no_condition, doc: str = "",
+                 refuses: Callable[..., list[Refusal]] = no_refusal) -> None:
         self.name, self.kind, self.numpy, self.accept, self.infer, self.grad = name, kind, numpy, accept, infer, grad
         self.c, self.domain, self.ulp, self.flags, self.requires, self.doc = c or {}, domain, ulp, flags, requires, doc
+        self.refuses = refuses
 
     def changed(self, **fields: Any) -> Op:
         """A row that differs from this one in some fields."""

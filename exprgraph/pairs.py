@@ -148,7 +148,7 @@ def facts(found: Sequence[Pair], outcomes: Sequence[str]) -> Facts:
     for pair, outcome in zip(found, outcomes, strict=True):
         left, right = substitute(pair.left, known), substitute(pair.right, known)
         if outcome == "equal":
-            swap = not _single(left, right) and (_single(right, left) or left.const is not None)
+            swap = _single(right, left) or left.const is not None  # the newer size is the one replaced: what is known stays as it is
             _learn(known, *((right, left) if swap else (left, right)))
         else:
             _learn(known, left if outcome == "left" else right, dims.constant(1))
@@ -169,8 +169,8 @@ def _learn(known: Facts, old: Dim, new: Dim) -> None:
     fact = {old.text: new} if atom is None else {old.text: new, atom.text: new}
     if old == new or old.const is not None or substitute(new, fact) != new:
         return
-    for text, dim in known.items():
-        known[text] = substitute(dim, fact)
+    inside = old.text if atom is None else atom.text
+    known.update({text: substitute(dim, fact) for text, dim in known.items() if inside in dim.text})
     known.update(fact)
 
 

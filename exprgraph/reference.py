@@ -24,7 +24,7 @@ def evaluate(outputs: Sequence[Out], values: Mapping[Node, Array], wider: Wider 
     """The values of the outputs; `values` holds those of the INPUT and SHARED leaves.
 
     With `wider`, floats are computed in other dtypes than their own ({"float32": "float64"}).  A value is dropped after its last
-    use.  ShapeError or IndexFault with the user's line where a node's operands do not fit.
+    use.  ShapeError, IndexFault or the error of the op's refusal, with the user's line, where operands do not fit.
     """
     nodes = order(outputs)
     readers = Counter([o.node for o in outputs] + [i.node for n in nodes for i in n.inputs])
@@ -51,7 +51,8 @@ def _apply(node: Node, inputs: list[Array], wider: Wider) -> Any:
     except IndexError as error:
         raise IndexFault(f"{node.op.name}: {error}{at(node.source)}") from error
     except ValueError as error:
-        raise ShapeError(f"{node.op.name}: {error}{at(node.source)}") from error
+        kinds = [refusal.error for refusal in node.op.refuses(node.inputs, **dict(node.params))]
+        raise (kinds or [ShapeError])[0](f"{node.op.name}: {error}{at(node.source)}") from error
     except TypeError:
         if not any(a.dtype == np.longdouble for a in inputs):
             raise

@@ -66,7 +66,7 @@ def _leaves(nodes: Iterable[Node], facts: Facts) -> Leaves:
 
 def _size(node: Node, facts: Facts, leaves: Leaves) -> Out | None:
     """A `size` node whose size the facts change, built anew from what that size is now."""
-    if node.op.name != "size":
+    if node.op.name != "size" or node.op.kind != "source":
         return None
     dim: Dim = node.inputs[0].type.shape[node.param("axis")]
     known = substitute(dim, facts)

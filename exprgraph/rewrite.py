@@ -148,7 +148,7 @@ class Matcher:
     def value(self, out: Out) -> Any:
         """The value of a constant whose elements are all equal, behind broadcasts too; else None."""
         node = out.node
-        while node.op.name in CARRIERS:
+        while node.op.kind == "view" and node.op.name in CARRIERS:
             node = node.inputs[0].node
         if node.op is not CONSTANT:
             return None
@@ -175,7 +175,7 @@ class Matcher:
 
     def _form(self, tree: Form, out: Out, bound: dict[str, Any], nodes: tuple[Node, ...], through: bool) -> Iterator[Any]:
         node = out.node
-        if through and node.op.name == "broadcast_to" and tree.op.name != "broadcast_to":
+        if through and node.op is ROWS["broadcast_to"] and tree.op is not node.op:
             node = node.inputs[0].node
         if node.op is not tree.op:
             return

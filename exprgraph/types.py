@@ -11,7 +11,7 @@ import numpy as np
 from exprgraph import dims, dtypes
 from exprgraph.dims import Dim, Value, constant, of_atom
 from exprgraph.errors import CallError, DTypeError, RankError, ShapeError, at, here
-from exprgraph.node import CONSTANT, INPUT, OPERATORS, SHARED, Node, Out, TensorType, as_symbol, constant_value, make_constant
+from exprgraph.node import CONSTANT, INPUT, OPERATORS, SHARED, Node, Op, Out, TensorType, as_symbol, constant_value, make_constant
 
 Accepted = tuple[tuple[Out, ...], dict[str, Any]]
 Accept = Callable[..., Accepted]
@@ -119,6 +119,11 @@ _FOLD: dict[str, Callable[[Dim, Dim], Dim]] = {
 _DIMS: WeakKeyDictionary[Node, Dim] = WeakKeyDictionary()
 
 
+def _folds(op: Op) -> bool:
+    """Whether the row is one of ours that Dims know, and not one of the user's of the same name."""
+    return (op.name in _FOLD or op.name in ("cast", "neg")) and OPERATORS.get(op.name) is op
+
+
 def _leaf_dim(out: Out) -> Dim | None:
     node = out.node
     if node.op is CONSTANT:
@@ -126,7 +131,7 @@ def _leaf_dim(out: Out) -> Dim | None:
         return constant(int(value)) if value is not None and value.ndim == 0 and value.dtype.kind in "iub" else None
     if node.op in (INPUT, SHARED) and out.ndim == 0 and dtypes.is_int(out.dtype):
         return of_atom(Value(node))
-    if node.op.name == "size":
+    if node.op.name == "size" and node.op.kind == "source":
         axis: int = node.param("axis")
         return node.inputs[0].type.shape[axis]
     return None
@@ -142,7 +147,7 @@ def dim_of(out: Out) -> Dim | None:
             todo.pop()
         elif top.node in _DIMS:
             done[todo.pop().node] = _DIMS[top.node]
-        elif top.node.op.name not in _FOLD and top.node.op.name not in ("cast", "neg"):
+        elif not _folds(top.node.op):
             done[todo.pop().node] = _leaf_dim(top)
         elif waiting := [i for i in top.node.inputs if i.node not in done]:
             todo += waiting

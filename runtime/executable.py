@@ -56,11 +56,13 @@ class DeviceExecutable:
         self.plans: dict[Key, Prepared] = {}
         self._kept = tuple(n.op is SHARED for n in program.leaves)
         self._bounds: OrderedDict[Any, Bound] = OrderedDict()
-        self._sizes: dict[str, Callable[[Sequence[int]], dict[str, int]]] = {}
+        self._sizes = Numbers([d for c, _ in self.requirements for d in (c.left, c.right)]
+                              + [d for p in self.pairs for d in (p.left, p.right)], self.leaves.atoms)
         self._valued: tuple[int, ...] = ()
         self._lock = threading.RLock()
         self._warm = False
         self._equal = ("equal",) * len(self.pairs)
+        self._watch_values(self._sizes.dims)
         self._plan((self._equal, self._compact, False))
 
     @property
@@ -128,12 +130,9 @@ class DeviceExecutable:
             self._bounds.clear()
 
     def _evaluate(self, vector: Sequence[int]) -> Callable[[Dim], int]:
-        def value(dim: Dim) -> int:
-            if dim.text not in self._sizes:
-                self._sizes[dim.text] = Numbers([dim], self.leaves.atoms)
-                self._watch_values([dim])
-            return self._sizes[dim.text](vector)[dim.text]
-        return value
+        """The values of Dims: what is checked at each new size comes from one program, what only messages show from one of its own."""
+        known = self._sizes(vector)
+        return lambda dim: known[dim.text] if dim.text in known else Numbers([dim], self.leaves.atoms)(vector)[dim.text]
 
     def _bind(self, arguments: Arguments) -> Bound:
         """Check the sizes of a call, choose its plan and compute its numbers."""

@@ -10,7 +10,7 @@ from codegen.kernel import Kernel
 from codegen.plan import Branch, Buffer, Check, Commit, HostCall, Launch, Operand, Plan, Site, Step
 from exprgraph import dims
 from exprgraph.dims import Atom, Dim
-from exprgraph.errors import IndexFault, at
+from exprgraph.errors import at
 from runtime import program
 from runtime.device import Session
 from runtime.driver import cl
@@ -77,12 +77,12 @@ class FaultCheck(NamedTuple):
     flags: View
 
     def run(self, run: Run) -> None:
-        """Wait; IndexFault where a kernel has found one."""
+        """Wait; the error of its site where a kernel has found a fault."""
         run.session.queue.finish()
         site, index, size, _ = run.memory.read(run.blocks[self.flags.buffer], self.flags).tolist()
         if site:
             found = self.sites[site - 1]
-            raise IndexFault(found.message.format(index=index, size=size) + at(found.source))
+            raise found.error(found.message.format(index=index, size=size) + at(found.source))
 
 
 Action = KernelCall | FunctionCall | FaultCheck

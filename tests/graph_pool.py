@@ -11,7 +11,7 @@ import exprgraph as eg
 from exprgraph.node import Node, Out
 from exprgraph.reference import evaluate
 
-LARGEST = 160
+LARGEST = 80
 """Elements of a tensor beyond which it is not kept, so that one example costs tens of milliseconds."""
 LAYOUTS = ("plain", "plain", "plain", "transposed", "every second", "first half of the rows", "one element")
 
@@ -101,7 +101,8 @@ class Pool:
 
     def partner(self, x: Out, fits: Callable[[Out], bool] = lambda x: True) -> Out:
         """A tensor that broadcasts with another one; that one itself where there is no other."""
-        return self.pick(lambda y: fits(y) and _broadcast(self.shape(x), self.shape(y))) or x
+        found = self.pick(lambda y: fits(y) and _broadcast(self.shape(x), self.shape(y)))
+        return x if found is None else found
 
 
 def _random(rng: np.random.Generator, dtype: str, shape: Sequence[int], low: int, high: int) -> np.ndarray:

@@ -14,15 +14,18 @@ UNARY = {
     "log1p": lambda x: eg.log1p(eg.abs(x)), "sin": eg.sin, "times": lambda x: x * 2.5, "plus": lambda x: x + 1,
     "log_of_sigmoid": lambda x: eg.log(eg.sigmoid(x)), "power": lambda x: eg.tanh(x) ** 3, "minus_itself": lambda x: x - 0 * x,
     "erf": eg.erf, "expm1": lambda x: eg.expm1(eg.clip(x, -4, 4)), "arctan": eg.arctan, "half": lambda x: x / 2,
-    "clip": lambda x: eg.clip(x, -1, 1), "gelu": eg.gelu, "elu": eg.elu, "one_less_sigmoid": lambda x: 1 - eg.sigmoid(x), "reciprocal": lambda x: 1 / (1 + eg.exp(-x)),
-    "constant_part": lambda x: x * eg.disconnected_grad(eg.tanh(x)), "twice": lambda x: -(-x), "rsqrt": lambda x: 1 / eg.sqrt(x * x + 1)}
+    "clip": lambda x: eg.clip(x, -1, 1), "gelu": eg.gelu, "elu": eg.elu, "one_less_sigmoid": lambda x: 1 - eg.sigmoid(x),
+    "reciprocal": lambda x: 1 / (1 + eg.exp(-x)),
+    "constant_part": lambda x: x * eg.disconnected_grad(eg.tanh(x)),
+    "twice": lambda x: eg.neg(eg.neg(x)), "rsqrt": lambda x: 1 / eg.sqrt(x * x + 1)}
 BINARY = {
     "add": lambda x, y: x + y, "sub": lambda x, y: x - y, "mul": lambda x, y: x * eg.tanh(y), "max": eg.maximum, "min": eg.minimum,
     "div": lambda x, y: x / (1 + eg.abs(y)), "where": lambda x, y: eg.where(x > y, x, y * 0.5), "second": lambda x, y: eg.second(y, x + y),
     "logaddexp": eg.logaddexp, "hypot": lambda x, y: eg.hypot(x + 2, y), "blend": lambda x, y: x * 0.25 + y * 0.75}
 INTEGER = {
     "add": lambda x, y: x + y, "sub": lambda x, y: x - y, "mul": lambda x, y: x * y, "max": eg.maximum, "min": eg.minimum,
-    "div": lambda x, y: x // y, "mod": lambda x, y: x % y, "where": lambda x, y: eg.where(x > y, x, y), "and": lambda x, y: x & y, "xor": lambda x, y: x ^ y,
+    "div": lambda x, y: x // y, "mod": lambda x, y: x % y, "where": lambda x, y: eg.where(x > y, x, y), "and": lambda x, y: x & y,
+    "xor": lambda x, y: x ^ y,
     "neg": lambda x, y: y - (-x), "abs": lambda x, y: eg.abs(x) + eg.sign(y), "same": lambda x, y: x - x + y}
 COMPARE = {
     "lt": lambda x, y: x < y, "ge": lambda x, y: x >= y, "eq": eg.eq, "neq": eg.neq, "not": lambda x, y: ~(x > y),

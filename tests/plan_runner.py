@@ -8,12 +8,12 @@ from codegen.interpret import run
 from codegen.plan import Branch, Check, HostCall, Launch, Plan
 from codegen.target import Target
 from exprgraph.dims import Dim, Size, Stride, atoms, program
-from exprgraph.errors import IndexFault
+from exprgraph.errors import at
 from exprgraph.node import Graph, Node
 from exprgraph.pairs import decide
 
 CPU = Target("cpu", 2, 32768, 256, True, True, 1024, "pocl", "the interpreter")
-GPU = Target("gpu", 4, 32768, 64, True, False, 1024, "portable", "the interpreter")
+GPU = Target("gpu", 4, 32768, 16, True, False, 1024, "portable", "the interpreter")
 
 
 def strided_layout(array: np.ndarray) -> str:
@@ -69,7 +69,7 @@ def run_plan(plan: Plan, values: list[np.ndarray], sizes: Sizes) -> list[np.ndar
         if buffer.role == "leaf":
             memory[buffer.name] = _flat(values[buffer.number])
         elif buffer.role == "constant":
-            memory[buffer.name] = np.array(buffer.data).reshape(-1)
+            memory[buffer.name] = _flat(np.ascontiguousarray(buffer.data))
         else:
             memory[buffer.name] = np.zeros(max(sizes(buffer.size), 1), buffer.dtype)
     _steps(plan.steps, memory, sizes)
@@ -96,4 +96,4 @@ def _steps(steps, memory, sizes) -> None:
             _steps(step.variants[sizes(step.pick)], memory, sizes)
         elif isinstance(step, Check) and memory["flags"][0]:
             site = step.sites[int(memory["flags"][0]) - 1]
-            raise IndexFault(site.message.format(index=memory["flags"][1], size=memory["flags"][2]))
+            raise site.error(site.message.format(index=memory["flags"][1], size=memory["flags"][2]) + at(site.source))

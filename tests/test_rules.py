@@ -12,6 +12,7 @@ from exprgraph.node import INPUT, Graph, Out, leaf, make_constant
 from exprgraph.reference import evaluate
 from exprgraph.rewrite import Engine, RewriteWarning, Rule, arguments, sort
 from exprgraph.rules.exact import EXACT
+from exprgraph.rules.masks import MASKS
 from exprgraph.rules.movement import MOVEMENT
 from exprgraph.rules.real import REAL
 from exprgraph.rules.stable import POWERS, STABLE
@@ -83,7 +84,7 @@ INSIDE = np.array([-0.9, -1e-3, -1e-6, 1e-7, 1e-4, 0.3, 0.9])
 DOMAINS = {"log(1 + x)": INSIDE, "log(1 - x)": INSIDE, "log(exp(x) / y)": np.array([1e-3, 0.4, 3, 17, 100]),
            "1 - erf(x)": np.array([-3, 0.1, 2, 4, 6]), "1 - erfc(x)": INSIDE}
 POSITIVE = np.array([1e-3, 0.4, 3, 17])
-WEIGHTED = [r for r in STABLE if r not in POWERS]
+WEIGHTED = [r for r in STABLE if r not in POWERS + MASKS]
 
 
 def error(got: np.ndarray, exact: np.ndarray) -> np.ndarray:
@@ -130,6 +131,8 @@ REDUCING = [
     ("exp(x) / dimshuffle(sum(exp(x)))", {"x": (3, 4), "p": DROPPED, "q": BACK}),
     ("y / sum(exp(x)) * exp(x)", {"x": (3, 4), "y": (3, 1), "p": KEPT}),
     ("dimshuffle(y / sum(exp(x))) * exp(x)", {"x": (3, 4), "y": (), "p": DROPPED, "q": BACK}),
+    ("sum(-(z / sum(exp(x)))) * exp(x)", {"x": (3, 4), "z": (3, 4), "p": KEPT}),
+    ("(y / sum(exp(x)) + sum(-(z / sum(exp(x))))) * exp(x)", {"x": (3, 4), "y": (3, 4), "z": (3, 4), "p": KEPT}),
     ("sum(-x)", {"x": (3, 4), "p": DROPPED}), ("sum(x * k)", {"x": (3, 4), "k": 2.5, "p": KEPT}),
 ]
 
@@ -157,6 +160,16 @@ def test_rules_of_reductions(name: str, shapes, scale: float) -> None:
     assert np.allclose(left, right) if scale == 1 else True
 
 
+def test_the_gradient_of_a_handmade_softmax_is_stable() -> None:
+    x, w = eg.dmatrix("x"), eg.dmatrix("w")
+    share = eg.exp(x) / eg.exp(x).sum(axis=1, keepdims=True)
+    rows = np.array([[1000.0, 1001, -3], [1, 2, 3]])
+    values = {x.node: rows, w.node: np.arange(6.0).reshape(2, 3)}
+    for cost, stable in (((w * share).sum(), (w * eg.softmax(x)).sum()), (eg.tanh(share).sum(), eg.tanh(eg.softmax(x)).sum())):
+        got, wanted = (evaluate(simplified(eg.grad(c, x), x, w).outputs, values)[0] for c in (cost, stable))
+        assert np.allclose(got, wanted, rtol=1e-9, atol=1e-12)
+
+
 def test_every_rule_of_reductions_has_an_example() -> None:
     needed = {r.name for r in (*STABLE, *REAL) if any(sort(n) == "params" for n in arguments(r))}
     assert needed == {name for name, _ in REDUCING}
@@ -179,6 +192,7 @@ MOVES = {
     "reshape of reshape": (lambda: M.reshape((6,)).reshape((2, 3)), "reshape", 1),
     "broadcast_to of nothing": (lambda: eg.ROWS["broadcast_to"](M, *M.shape), "broadcast_to", 0),
     "broadcast_to of broadcast_to": (lambda: eg.ROWS["broadcast_to"](eg.ROWS["broadcast_to"](M, 4, 3, 2), 5, 4, 3, 2), "broadcast_to", 1),
+    "specify_shape of nothing": (lambda: eg.ROWS["specify_shape"](M, *M.shape, messages=("", "")), "specify_shape", 0),
     "sum_to decided": (lambda: eg.ROWS["sum_to"](eg.ROWS["broadcast_to"](M, 4, 3, 2), 1, 2), "sum_to", 0),
     "cast of nothing": (lambda: eg.ROWS["cast"](M, "float32"), "cast", 0),
     "cast of cast": (lambda: eg.ROWS["cast"](eg.ROWS["cast"](M, "float64"), "float32"), "cast", 0),

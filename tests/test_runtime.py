@@ -322,7 +322,7 @@ def gather():
         check = Check((Site("index {index} is out of bounds for an axis of size {size}", LINE),))
         return Plan((leaf_buffer(0, x), leaf_buffer(1, ix), out),
                     (launch("gather", params, [body], ["in0", "in1", "out0"], (m,)), check, Commit()), (result,))
-    condition = Condition("le", of_atom(Value(at)) + 1, n, "index {left} is beyond {right}")
+    condition = Condition("le", of_atom(Value(at)) + 1, n, "index {left} is beyond {right}", IndexFault)
     return executable([x, ix, at], generate, requirements=[Requirement(condition, LINE)])
 
 

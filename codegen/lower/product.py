@@ -15,7 +15,7 @@ from exprgraph.dims import constant
 from exprgraph.graph import order
 from exprgraph.node import INPUT, SHARED, Node, Out
 
-VIEWS = ("dimshuffle", "subtensor", "broadcast_to", "reshape")
+VIEWS = ("dimshuffle", "subtensor", "broadcast_to", "reshape", "specify_shape")
 
 
 def viewable(outputs: Sequence[Out], target: Target) -> set[Node]:
@@ -29,7 +29,7 @@ def viewable(outputs: Sequence[Out], target: Target) -> set[Node]:
 
 def _view_of_memory(out: Out, target: Target) -> bool:
     base = out.node
-    while base.op.name in VIEWS:
+    while base.op.kind == "view" and base.op.name in VIEWS:
         base = base.inputs[0].node
     if base.op not in (INPUT, SHARED) and not is_array_constant(base) and base.op.kind not in ("reduce", "contract", "scatter"):
         return False

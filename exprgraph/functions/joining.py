@@ -102,13 +102,8 @@ def _lengths(given: Any, n_splits: int | None) -> list[Any]:
 def _by_sizes(x: Out, lengths: Sequence[Any], axis: int) -> list[Out]:
     """The lengths must sum to that of the axis: concatenation's own rule, read backwards."""
     dims = size_dims([size_argument(n if isinstance(n, Out) else int(n)) for n in lengths])
-    total = x.type.shape[axis]
     given = sum(dims, constant(0))
-    if given != total:
-        if None not in (given.const, total.const):
-            raise ShapeError(f"split: the sizes add up to {given.const}, axis {axis} has {total.const} elements{at(here())}")
-        shape = [*x.type.shape[:axis], given, *x.type.shape[axis + 1:]]
-        x = rows.reshape(x, *[dim_node(d) for d in shape])
+    x = rows.declared(x, {axis: (given, f"split: the sizes add up to {{right}}, axis {axis} has {{left}} elements")})
     parts, start = [], constant(0)
     for d in dims:
         parts.append(_part(x, axis, start, d))

@@ -7,14 +7,14 @@ from typing import Any
 from exprgraph import dtypes
 from exprgraph.dims import product
 from exprgraph.errors import RankError, ShapeError, at, here
-from exprgraph.node import Condition, Out, as_symbol
+from exprgraph.node import Out, as_symbol
 from exprgraph.ops import contract
 from exprgraph.ops.arithmetic import mul
 from exprgraph.ops.compare import neq
 from exprgraph.ops.reduce import sum_
 from exprgraph.ops.rounding import cast
-from exprgraph.ops.shape import dim_node, dimshuffle, needed, reshape, shape_of
-from exprgraph.types import describe, normal_axes, normal_axis, promoted, show_shape, size_dims
+from exprgraph.ops.shape import declared, dim_node, dimshuffle, reshape
+from exprgraph.types import describe, normal_axes, normal_axis, promoted, show_shape
 
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
 
@@ -36,19 +36,10 @@ def _product(x: Out, y: Out, dtype: str) -> Out:
 
 
 def _inner(x: Any, y: Any, dtype: str) -> Out:
-    """The sum of the products of two vectors of one length."""
-    fitting = y if x.type.shape == y.type.shape else _as_long(y, *shape_of(x))
+    """The sum of the products of two vectors of one length; unlike in a product, a length of 1 does not broadcast."""
+    message = f"dot: the vector {describe(y)} has {{left}} elements, the other has {{right}}"
+    fitting = declared(y, {0: (x.type.shape[0], message)})
     return sum_(mul(x, fitting), dtype=dtype)
-
-
-def _same_length(inputs: tuple[Out, ...]) -> list[Condition]:
-    y = inputs[0]
-    return needed("eq", y.type.shape[0], size_dims(inputs[1:])[0],
-                  f"dot: the vector {describe(y)} has {{left}} elements, the other has {{right}}")
-
-
-_as_long = reshape.changed(requires=_same_length)
-"""A reshape of a vector to the length of another: unlike in a product, a length of 1 does not broadcast."""
 
 
 def matmul(a: Any, b: Any) -> Out:
@@ -139,11 +130,9 @@ def _contracted(name: str, x: Any, y: Any, axes: Any, batch: int) -> Pair:
 
 def _tensordot(x: Any, y: Any, pairs: Pair, batch: int, dtype: str) -> Out:
     """Both operands as (batches of) matrices, their product, and its shape."""
-    for i, j in zip(*pairs):
-        left, right = x.type.shape[i].const, y.type.shape[j].const
-        if left is not None and right is not None and left != right:
-            raise ShapeError(f"shapes {show_shape(x.type.shape)} and {show_shape(y.type.shape)}: axis {i} of the left has {left} elements, "
-                             f"axis {j} of the right has {right}{at(here())}")
+    what = f"shapes {show_shape(x.type.shape)} and {show_shape(y.type.shape)}: "
+    y = declared(y, {j: (x.type.shape[i], f"{what}axis {i} of the left has {{right}} elements, axis {j} of the right has {{left}}")
+                     for i, j in zip(*pairs)})
     free_x = [i for i in range(batch, x.ndim) if i not in pairs[0]]
     free_y = [i for i in range(batch, y.ndim) if i not in pairs[1]]
     left_matrix = _matrix(x, batch, free_x, pairs[0])

@@ -11,7 +11,7 @@ from exprgraph.errors import DTypeError, RankError, ShapeError, at, here
 from exprgraph.node import Out, as_symbol, constant_value
 from exprgraph.ops import shape as rows
 from exprgraph.ops.shape import dim_node, shape_of
-from exprgraph.types import broadcast_dims, normal_axes, normal_axis, show_shape, size_argument, size_dims
+from exprgraph.types import broadcast_dims, describe, normal_axes, normal_axis, show_shape, size_argument, size_dims
 
 __all__ = [
     "addbroadcast", "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "broadcast_to", "dimshuffle", "expand_dims", "flatten",
@@ -192,19 +192,9 @@ def specify_shape(x: Any, shape: Any) -> Out:
     given = size_list(shape)
     if len(given) != out.ndim:
         raise RankError(f"specify_shape: {len(given)} sizes for a tensor of {out.ndim} axes{at(here())}")
-    for axis, value in enumerate(given):
-        if value is not None:
-            out = _specify(out, axis, size_dims(sizes(value))[0])
-    return out
-
-
-def _specify(x: Out, axis: int, wanted: Dim) -> Out:
-    found = x.type.shape[axis]
-    if None not in (found.const, wanted.const) and found != wanted:
-        raise ShapeError(f"specify_shape: axis {axis} has {found.const} elements, not {wanted.const}{at(here())}")
-    dims = list(x.type.shape)
-    dims[axis] = wanted
-    return x if found == wanted else rows.reshape(x, *[dim_node(d) for d in dims])
+    return rows.declared(out, {
+        axis: (size_dims(sizes(value))[0], f"specify_shape: axis {axis} of {describe(out)} has {{left}} elements, not {{right}}")
+        for axis, value in enumerate(given) if value is not None})
 
 
 def _atleast(x: Any, patterns: dict[int, tuple[int, ...]]) -> Out:

@@ -31,12 +31,13 @@ def _section_type(inputs: tuple[Out, ...], axes: Axes) -> Types:
 
 
 def _section_needs(inputs: tuple[Out, ...], axes: Axes) -> list[Condition]:
-    """Slices always fit; a single position must lie inside its axis, and no step may be 0."""
+    """Slices always fit; a single position must lie inside its axis, no step may be 0, and no length less than 0."""
     x, found = inputs[0], []
     for k, axis in enumerate(axes):
         start, step, length = size_dims(inputs[1 + 3 * k:4 + 3 * k])
         if length.const == 1:
             found += _inside(start, x.type.shape[axis], f"axis {axis} of {describe(x)}")
+        found += needed("le", constant(0), length, f"a part of axis {axis} of {describe(x)} would have {{right}} elements")
         if step.const is None:
             found += needed("le", constant(1), maximum(step, -step), "slice step cannot be zero")
     return found

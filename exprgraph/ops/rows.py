@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from exprgraph import dtypes
-from exprgraph.node import Op, Out, TensorType
+from exprgraph.node import Op, Out, Refusal, TensorType, no_refusal
 from exprgraph.types import Accept, elementwise, like_first, same
 
 Grad = Callable[..., tuple[Out | None, ...]]
@@ -20,6 +20,7 @@ def quiet(numpy: Callable[..., Any]) -> Callable[..., Any]:
         with np.errstate(all="ignore"):
             return np.asarray(numpy(*args, **params))
     call.__name__ = call.__qualname__ = getattr(numpy, "__name__", "numpy")
+    call.__wrapped__ = numpy  # type: ignore[attr-defined]
     return call
 
 
@@ -31,7 +32,8 @@ def no_slope(inputs: int) -> Grad:
 def row(name: str, numpy: Callable[..., Any], c: str | Mapping[str, str], grad: Grad | None = None, *, arity: int = 1,
         takes: Sequence[str] = dtypes.ALL, compute: Callable[[str], str] = same,
         infer: Callable[..., tuple[TensorType, ...]] = like_first, domain: Sequence[tuple[float, float]] = (),
-        ulp: float = 0.0, flags: str = "", doc: str = "", accept: Accept | None = None) -> Op:
+        ulp: float = 0.0, flags: str = "", doc: str = "", accept: Accept | None = None,
+        refuses: Callable[..., list[Refusal]] = no_refusal) -> Op:
     """An elementwise row.
 
     c is the C spelling, a template for all dtypes or one per kind ("f", "i", "u", "b", or "*" for the rest) of the last operand.  In a
@@ -42,11 +44,12 @@ def row(name: str, numpy: Callable[..., Any], c: str | Mapping[str, str], grad: 
     twice is a helper function.
 
     Without `accept`, the arguments are promoted, cast to `compute(promoted)`, and refused where that is not in `takes`.  The flag
-    "zero_grad" says that the gradient is zero where it exists; the cotangents are None then.
+    "zero_grad" says that the gradient is zero where it exists; the cotangents are None then.  refuses(inputs) lists the operands that
+    are faults.
     """
     spelled = {"*": c} if isinstance(c, str) else dict(c)
     return Op(name, "elementwise", quiet(numpy), accept or elementwise(name, arity, takes, compute), infer, grad, spelled,
-              tuple(domain) or (ANY,) * arity, ulp, frozenset(flags.split()), doc=doc)
+              tuple(domain) or (ANY,) * arity, ulp, frozenset(flags.split()), refuses=refuses, doc=doc)
 
 
 def table(rows: Sequence[Op]) -> dict[str, Op]:

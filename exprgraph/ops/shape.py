@@ -1,7 +1,7 @@
 """Sizes as scalars, and the rows that rearrange axes without computing: permute, reshape, broadcast, and its adjoint."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -163,6 +163,41 @@ reshape = Op("reshape", "view", lambda x, *sizes: x.reshape([int(s) for s in siz
              flags=frozenset({"smooth"}), requires=_reshape_needs, doc="The elements in row-major order under other sizes.")
 
 
+def _accept_shape(x: Any, *sizes: Any, messages: Sequence[str]) -> Accepted:
+    return (*_sized(x, *sizes)[0],), {"messages": tuple(messages)}
+
+
+def _shape_needs(inputs: tuple[Out, ...], messages: tuple[str, ...]) -> list[Condition]:
+    return [c for have, wanted, message in zip(inputs[0].type.shape, size_dims(inputs[1:]), messages)
+            for c in needed("eq", have, wanted, message)]
+
+
+def _checked(x: Any, *sizes: Any, messages: tuple[str, ...]) -> Any:
+    for have, wanted, message in zip(x.shape, map(int, sizes), messages):
+        if have != wanted:
+            raise ValueError(message.format(left=have, right=wanted))
+    return x
+
+
+def _shape_grad(g: Out, y: Out, x: Out, *sizes: Out, messages: tuple[str, ...]) -> Grads:
+    turned = [m.replace("{left}", "{}").replace("{right}", "{left}").replace("{}", "{right}") for m in messages]
+    return specify_shape(g, *shape_of(x), messages=turned), *[None] * len(sizes)
+
+
+specify_shape = Op("specify_shape", "view", _checked, _accept_shape, lambda inputs, messages: _sized_type(inputs), _shape_grad,
+                   flags=frozenset({"smooth"}), requires=_shape_needs,
+                   doc="The tensor, each of its axes declared to have a size; messages say by axis what is wrong, with {left} and {right}.")
+
+
+def declared(x: Out, sizes: Mapping[int, tuple[Dim, str]]) -> Out:
+    """The tensor, some axes declared to have a size; the message beside it is formatted with {left}, what the axis has, and {right}.
+
+    ShapeError at once, or when a call brings the sizes; each axis is checked by itself.  The tensor itself where nothing is new.
+    """
+    shape, messages = zip(*(sizes.get(i, (d, "")) for i, d in enumerate(x.type.shape))) if sizes else (x.type.shape, ())
+    return x if shape == x.type.shape else specify_shape(x, *[dim_node(d) for d in shape], messages=messages)
+
+
 def _check_spread(small: Sequence[Dim], large: Sequence[Dim], what: str) -> None:
     pairs = list(zip(reversed(small), reversed(large)))
     if len(small) > len(large) or any(None not in (s.const, t.const) and s.const not in (1, t.const) for s, t in pairs):
@@ -210,4 +245,4 @@ def _sum_grad(g: Out, y: Out, x: Out, *sizes: Out) -> Grads:
 sum_to = Op("sum_to", "reduce", _sum_down, _sized, _sum_type, _sum_grad, flags=frozenset({"smooth"}),
             doc="The adjoint of broadcast_to: leading axes and axes whose target size is 1 are summed away.")
 
-TABLE = table([size, bcast_size, dimshuffle, reshape, broadcast_to, sum_to])
+TABLE = table([size, bcast_size, dimshuffle, reshape, specify_shape, broadcast_to, sum_to])

@@ -9,10 +9,10 @@ import numpy as np
 
 from exprgraph.dtypes import FLOATS, as_float, is_float
 from exprgraph.errors import at, here
-from exprgraph.node import Op, Out, as_symbol, constant_value
+from exprgraph.node import Op, Out, Refusal, as_symbol, constant_value
 from exprgraph.ops.arithmetic import NUMBERS, Cotangents, sqr, sqrt
 from exprgraph.ops.bits import and_
-from exprgraph.ops.compare import eq, isinf, switch
+from exprgraph.ops.compare import eq, isinf, lt, switch
 from exprgraph.ops.rows import ANY, Grad, row, table
 from exprgraph.types import Accepted, elementwise, same
 
@@ -77,6 +77,16 @@ def _refuse_negative_power(base: Out, exponent: Out) -> None:
                          f"cast the base to a float{at(here())}")
 
 
+def _negative_powers(inputs: tuple[Out, ...]) -> list[Refusal]:
+    """What only a call can know: the negative exponents of integers."""
+    exponent = inputs[1]
+    known = constant_value(exponent)
+    if not exponent.dtype.startswith("int") or (known is not None and bool((known >= 0).all())):
+        return []
+    message = f"pow: integers to negative integer powers are not allowed: {exponent.dtype} ** {{index}}; cast the base to a float"
+    return [Refusal(lt(exponent, 0), exponent, message)]
+
+
 def _pow_grad(g: Out, y: Out, a: Out, b: Out) -> Cotangents:
     """Safe at 0**0 (no slope) and at 0**b (no slope for b); a constant exponent builds no logarithm."""
     known = constant_value(b)
@@ -127,9 +137,8 @@ arctan2 = _float("arctan2", np.arctan2, "EG_ATAN2{S}({0}, {1})", _arctan2_grad, 
 hypot = _float("hypot", np.hypot, "EG_HYPOT{S}({0}, {1})", _hypot_grad, 4.0, "sqrt(a*a + b*b) without overflow.", (POSITIVE, ANY),
                "commutative")
 power = row("pow", np.power, {"f": "EG_POW{S}({0}, {1})", "*": "eg_pow_{N}({0}, {1})"}, _pow_grad, arity=2, accept=_pow_accept,
-            domain=(POSITIVE, (-2.0, 2.0)), ulp=16.0, flags="expensive smooth natural_exponent",
-            doc="a to the power b; integers wrap.  A negative integer power of integers is a ValueError; a kernel that cannot raise gives "
-                "the exact power truncated towards 0, and may flag `b < 0` as a fault.")
+            domain=(POSITIVE, (-2.0, 2.0)), ulp=16.0, flags="expensive smooth", refuses=_negative_powers,
+            doc="a to the power b; integers wrap.  A negative integer power of integers is a ValueError.")
 
 TABLE = table([
     exp, exp2, expm1, log, log2, log10, log1p, sin, cos, tan, arcsin, arccos, arctan, sinh, cosh, tanh, arcsinh, arccosh, arctanh,

@@ -52,6 +52,11 @@ def reduces(match: Match) -> bool:
     return bool(dict(match.bound["p"])["axis"])
 
 
+def keeps_axes(match: Match) -> bool:
+    """The reduction keeps its axes, with length 1."""
+    return bool(dict(match.bound["p"])["keepdims"])
+
+
 def reduces_nothing(match: Match) -> bool:
     """The reduction is over no axis."""
     return not reduces(match)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from exprgraph.dims import Dim
 from exprgraph.node import Out, Params
 from exprgraph.ops.rounding import cast
-from exprgraph.ops.shape import dim_node
+from exprgraph.ops.shape import broadcast_to, dim_node
 from exprgraph.rewrite import Rule, some
 from exprgraph.rules.conditions import reduces_nothing
 from exprgraph.types import broadcast_dims
@@ -96,7 +96,7 @@ def holds(small: str, large: str) -> bool:
 def bare(root: Out) -> Out | None:
     """An elementwise node without the broadcasts of its operands, broadcast itself where the others do not give its shape."""
     node = root.node
-    stripped = [i.node.inputs[0] if i.node.op.name == "broadcast_to" else i for i in node.inputs]
+    stripped = [i.node.inputs[0] if i.node.op is broadcast_to else i for i in node.inputs]
     changed = [s is not i for s, i in zip(stripped, node.inputs)]
     if not any(changed):
         return None
@@ -130,6 +130,7 @@ MOVEMENT: tuple[Rule, ...] = (
     Rule("broadcast_to of broadcast_to", lambda x, p, rest, more: some("broadcast_to", p, some("broadcast_to", p, x, rest), more),
          lambda x, more: some("broadcast_to", (), x, *more), kinds="fiub"),
     Rule("broadcast_to of nothing", lambda x, p, rest: some("broadcast_to", p, x, rest), lambda x, root: same_shape(x, root), kinds="fiub"),
+    Rule("specify_shape of nothing", lambda x, p, rest: some("specify_shape", p, x, rest), lambda x, root: same_shape(x, root), kinds="fiub"),
     Rule("sum_to decided", lambda x, p, rest: some("sum_to", p, x, rest), lambda x, root: sum_decided(x, root), kinds="fiub"),
     Rule("cast of nothing", lambda x, p: some("cast", p, x), lambda x, root: cast_nothing(x, root), kinds="fiub"),
     Rule("cast of cast", lambda x, p, q: some("cast", q, some("cast", p, x)), lambda x, p, root: cast_twice(x, p, root), kinds="fiub"),

@@ -11,9 +11,11 @@ from exprgraph.ops.arithmetic import sqr
 from exprgraph.ops.compare import isfinite, switch
 from exprgraph.ops.transcendental import erf, erfc, exp, expm1, log, log1p, logaddexp, power, sigmoid, softplus
 from exprgraph.rewrite import Rule, some
-from exprgraph.rules.conditions import reduces, unshifted
+from exprgraph.rules.conditions import keeps_axes, reduces, unshifted
+from exprgraph.rules.masks import MASKS
 
 NEAR_ZERO, FAR, TAIL = "1 + x forgets x below 1e-7 or 1e-16", "exp overflows beyond 88 or 709", "1 - s is 0 or rounded near s = 1"
+SOFTMAX = "the gradient of exp(x) / sum(exp(x)); " + FAR
 RATIO = "the quotient is infinite, and times 0 NaN, where the divisor underflows"
 
 
@@ -48,6 +50,14 @@ def shifted_gradient(x: Any, y: Any, p: Params, around: Any) -> Any:
     """around(y / sum(exp(x))) * exp(x) by way of the maximum."""
     e = exp(x - top(x, p))
     return around(y / some("sum", p, e)) * e
+
+
+def shifted_sum(x: Any, z: Any, p: Params, y: Any = None) -> Any:
+    """(y / sum(exp(x)) + sum(-(z / sum(exp(x))))) * exp(x), the first part only where there is a y, by way of the maximum."""
+    e = exp(x - top(x, p))
+    total = some("sum", p, e)
+    below = some("sum", p, -(z / total))
+    return (below if y is None else y / total + below) * e
 
 
 LOGARITHMS = (
@@ -96,6 +106,11 @@ QUOTIENTS = (
     Rule("y / sum(exp(x)) * exp(x)", lambda x, y, p: y / some("sum", p, exp(x)) * exp(x),
          lambda x, y, p: shifted_gradient(x, y, p, lambda s: s), lambda m: reduces(m) and unshifted(m),
          why="the gradient of log(sum(exp(x)))"),
+    Rule("sum(-(z / sum(exp(x)))) * exp(x)", lambda x, z, p: some("sum", p, -(z / some("sum", p, exp(x)))) * exp(x),
+         lambda x, z, p: shifted_sum(x, z, p), lambda m: reduces(m) and keeps_axes(m) and unshifted(m), why=SOFTMAX),
+    Rule("(y / sum(exp(x)) + sum(-(z / sum(exp(x))))) * exp(x)",
+         lambda x, y, z, p: (y / some("sum", p, exp(x)) + some("sum", p, -(z / some("sum", p, exp(x))))) * exp(x),
+         lambda x, y, z, p: shifted_sum(x, z, p, y), lambda m: reduces(m) and keeps_axes(m) and unshifted(m), why=SOFTMAX),
 )
 GRADIENTS = (
     Rule("y / sigmoid(x) * sigmoid(x)", lambda x, y: y / sigmoid(x) * sigmoid(x), lambda x, y: y, why=RATIO),
@@ -120,5 +135,5 @@ POWERS = (
     Rule("x ** 2", lambda x: power(x, 2), lambda x: sqr(x), kinds="fiu", why="one product is rounded correctly, a power need not be"),
     Rule("x ** -1", lambda x: power(x, -1.0), lambda x: 1 / x, why="one quotient is rounded correctly, a power need not be"),
 )
-STABLE: tuple[Rule, ...] = (*LOGARITHMS, *DIFFERENCES, *QUOTIENTS, *GRADIENTS, *POWERS)
+STABLE: tuple[Rule, ...] = (*LOGARITHMS, *DIFFERENCES, *QUOTIENTS, *GRADIENTS, *POWERS, *MASKS)
 """All stable rules, in the order in which they are tried."""

@@ -14,15 +14,11 @@ from typing import NamedTuple
 
 from codegen.inline import Index, Inliner, is_array_constant
 from codegen.kernel import Builder, Expr
+from codegen.roots import Roots, widest_value
 from codegen.target import Target
-from exprgraph.dims import Dim, constant, is_one
-from exprgraph.graph import order
-from exprgraph.node import CONSTANT, INPUT, SHARED, Node, Out
+from exprgraph.dims import Dim, constant, is_one, product
+from exprgraph.node import INPUT, SHARED, Node, Out
 
-CHEAP = 3
-"""Results of at most this many operations are computed again by each reader rather than kept in memory."""
-LARGEST = 300
-"""Operations after which a value is kept in memory, so that no kernel grows without bound."""
 LARGEST_CLUSTER = 1500
 """Operations in one kernel; the time to compile a kernel grows faster than its size."""
 
@@ -54,7 +50,8 @@ class Task(NamedTuple):
 class Cluster:
     """Tasks that share a kernel: loops over `space`, of which the positions `inner` are reduced.
 
-    loads: what is read from memory.  stores: roots that outputs, other clusters or tasks still to come read.
+    loads: what is read from memory.  stores: roots that outputs, other clusters or tasks still to come read.  reads: for each task
+    the roots of this cluster that it reads.
     """
     level: int
     space: tuple[Dim, ...]
@@ -64,6 +61,7 @@ class Cluster:
     cost: int = 0
     loads: set[Node] = field(default_factory=set)
     stores: set[Node] = field(default_factory=set)
+    reads: dict[Node, tuple[Node, ...]] = field(default_factory=dict)
 
     @property
     def outer(self) -> Place:
@@ -120,7 +118,14 @@ def make_task(node: Node, cost: int = 1) -> Task:
     reads, space = _places(node.inputs[0].type.shape)
     inner = tuple(k for a in axes for k in reads[a])
     kept = [() if a in axes else p for a, p in enumerate(reads) if node.param("keepdims") or a not in axes]
-    return Task(node, "reduce", space, inner, reads, tuple(kept), cost)
+    return _reduction(node, space, inner, reads, tuple(kept), cost)
+
+
+def _reduction(node: Node, space: tuple[Dim, ...], inner: Place, reads: tuple[Place, ...], writes: tuple[Place, ...], cost: int) -> Task:
+    """The task of a reduction; one that has only axes of length 1 to reduce gets a loop of one round, so that all have a loop."""
+    if inner:
+        return Task(node, "reduce", space, inner, reads, writes, cost)
+    return Task(node, "reduce", (*space, constant(1)), (len(space),), reads, writes, cost)
 
 
 def _sum_to_task(node: Node, cost: int) -> Task:
@@ -137,83 +142,33 @@ def _sum_to_task(node: Node, cost: int) -> Task:
             place = (*place, len(space))
             space.append(extent)
         reads.append(place)
-    return Task(node, "reduce", tuple(space), tuple(inner), tuple(reads), writes, cost)
+    return _reduction(node, tuple(space), tuple(inner), tuple(reads), writes, cost)
 
 
-class Roots(NamedTuple):
-    """Which nodes are computed as wholes, in order, what each costs (operations inlined into it), and which arrays it reads."""
-    nodes: tuple[Node, ...]
-    cost: dict[Node, int]
-    arrays: dict[Node, frozenset[Node]]
+class Fused(NamedTuple):
+    """The clusters of a graph in an order in which they can run; the roots that other clusters than their own read; and the spaces of
+    reductions over everything that were kept apart from what follows them, so that they can be split over work-items."""
+    clusters: tuple[Cluster, ...]
+    crossing: set[Node]
+    apart: tuple[Dim, ...]
 
 
-def _readers(nodes: Sequence[Node]) -> dict[Node, set[Node]]:
-    found: dict[Node, set[Node]] = {n: set() for n in nodes}
-    for node in nodes:
-        for i in node.inputs:
-            found[i.node].add(node)
-    return found
-
-
-def _sizes_only(node: Node) -> bool:
-    return (node.op.kind == "source" and node.op.name in ("size", "bcast_size")) or node.op.kind == "leaf"
-
-
-def find_roots(outputs: Sequence[Out], target: Target, viewable: set[Node]) -> Roots:
-    """Walk the graph once and decide for each node whether it is a root.  `viewable`: operands that an opaque step reads in place."""
-    nodes = order(outputs)
-    readers = _readers(nodes)
-    forced = {o.node for o in outputs}
-    for node in nodes:
-        if node.op.kind in ("contract", "scatter"):
-            forced |= {i.node for i in node.inputs if i.node not in viewable and i.ndim}
-    found: list[Node] = []
-    cost: dict[Node, int] = {}
-    arrays: dict[Node, frozenset[Node]] = {}
-    widest = _widest(target)
-    roots: set[Node] = set()
-    for node in nodes:
-        if node.op in (INPUT, SHARED, CONSTANT) or _sizes_only(node):
-            cost[node] = 0
-            arrays[node] = frozenset((node,) if node.op in (INPUT, SHARED) or is_array_constant(node) else ())
-            continue
-        below = {i.node for i in node.inputs}
-        cost[node] = 1 + sum(cost[n] for n in below if n not in roots)
-        read = [frozenset((n,)) if n in roots else arrays[n] for n in below]
-        arrays[node] = read[0] if len(read) == 1 else frozenset().union(*read)
-        if node in forced or _is_root(node, cost[node], len(readers[node])) or len(arrays[node]) > widest:
-            roots.add(node)
-            found.append(node)
-    return Roots(tuple(found), cost, arrays)
-
-
-def _widest(target: Target) -> int:
-    """The arrays that one value may be computed from: a quarter of the argument bytes, the rest is for other values and for sizes."""
-    return max(4, min(64, target.argument_bytes // 32))
-
-
-def _is_root(node: Node, cost: int, readers: int) -> bool:
-    if node.op.kind in ("reduce", "contract", "scatter"):
-        return True
-    expensive = "expensive" in node.op.flags or cost > CHEAP
-    return cost > LARGEST or (readers > 1 and expensive and node.outs[0].ndim > 0)
-
-
-def fuse(outputs: Sequence[Out], target: Target, viewable: set[Node]) -> tuple[list[Cluster], set[Node]]:
-    """The clusters of a graph in an order in which they can run, and the roots that other clusters than their own read."""
-    roots = find_roots(outputs, target, viewable)
-    fusion = _Fusion(roots, {o.node for o in outputs}, target)
+def fuse(outputs: Sequence[Out], roots: Roots, target: Target, together: bool = False) -> Fused:
+    """The clusters of a graph.  `together` lets reductions over everything share a kernel with what follows, which suits small sizes."""
+    fusion = _Fusion(roots, {o.node for o in outputs}, target, together)
     for node in roots.nodes:
         fusion.place(make_task(node, roots.cost[node]))
-    return sorted(fusion.clusters, key=lambda c: c.level), fusion.crossing
+    clusters = sorted((c for c in fusion.clusters if c.tasks), key=lambda c: c.level)
+    return Fused(tuple(clusters), fusion.crossing, tuple(fusion.apart.values()))
 
 
 class _Fusion:
     """The state of one run of `fuse`."""
 
-    def __init__(self, roots: Roots, outputs: set[Node], target: Target) -> None:
+    def __init__(self, roots: Roots, outputs: set[Node], target: Target, together: bool) -> None:
         self.roots, self.target, self.builder = frozenset(roots.nodes), target, Builder()
-        self.arrays, self.outputs = roots.arrays, outputs
+        self.arrays, self.outputs, self.together = roots.arrays, outputs, together
+        self.apart: dict[str, Dim] = {}
         self.clusters: list[Cluster] = []
         self.home: dict[Node, Cluster] = {}
         self.task: dict[Node, Task] = {}
@@ -234,7 +189,10 @@ class _Fusion:
             self.by_space.setdefault((level, task.space), []).append(cluster)
         if task.kind == "reduce" and not cluster.inner:
             cluster.inner = task.inner
+        for node, index in reads:
+            self._sink(node, index, task, cluster)
         cluster.tasks.append(task)
+        cluster.reads[task.node] = tuple({n: None for n, _ in reads if self.home[n] is cluster})
         cluster.cost += task.cost
         self.home[task.node], self.task[task.node] = cluster, task
         self.crossing |= {n for n, _ in reads if self.home[n] is not cluster}
@@ -251,6 +209,25 @@ class _Fusion:
                     self.home[node].stores.discard(node)
         if self._stored(task.node):
             cluster.stores.add(task.node)
+
+    def _sink(self, node: Node, index: Index, task: Task, cluster: Cluster) -> None:
+        """Move a map that stands alone and reads only arguments into the kernel of its first reader, if that reads it where it is made."""
+        home, own = self.home[node], self.task[node]
+        if home is cluster or len(home.tasks) != 1 or own.kind != "map" or any(n in self.roots for n in self.arrays[node]):
+            return
+        if task.kind not in ("map", "reduce") or node in self.crossing or node in self.outputs or cluster.kind == "contract":
+            return
+        positions, loops = cluster.positions(own), cluster.positions(task)
+        if positions is None or loops is None or cluster.cost + own.cost > LARGEST_CLUSTER or (node, index) not in self.reads(task, loops):
+            return
+        if index == self._written(own, cluster):
+            home.tasks.clear()
+            cluster.tasks.append(own)
+            cluster.cost += own.cost
+            cluster.loads |= self.arrays[node]
+            cluster.stores.add(node)
+            cluster.reads[node] = ()
+            self.home[node] = cluster
 
     def _stored(self, node: Node) -> bool:
         return node in self.outputs or node in self.crossing or self.waiting[node] > 0
@@ -286,7 +263,7 @@ class _Fusion:
         positions = cluster.positions(task)
         if positions is None or cluster.cost + task.cost > LARGEST_CLUSTER or not self._kinds_fit(task, cluster):
             return False
-        if self._arguments(task, cluster) > 2 * _widest(self.target):
+        if self._arguments(task, cluster) > 2 * widest_value(self.target):
             return False
         inside = False
         for node, index in self.reads(task, positions):
@@ -306,11 +283,15 @@ class _Fusion:
         inner = task.inner if task.kind == "reduce" else cluster.inner
         if len(inner) < len(cluster.space) or cluster.kind == "contract":
             return True
-        return task.kind == "reduce" and not inside and all(t.kind == "reduce" or not t.space for t in cluster.tasks)
+        if task.kind == "reduce" and not inside and all(t.kind == "reduce" or not t.space for t in cluster.tasks):
+            return True
+        total = product(cluster.space)
+        self.apart[total.text] = total
+        return self.together
 
     def _kinds_fit(self, task: Task, cluster: Cluster) -> bool:
         if cluster.kind == "contract":
-            return task.kind == "map" and not self.target.host_shared
+            return task.kind == "map" and not self.target.host_products
         return cluster.kind != "scatter" and task.kind in ("map", "reduce")
 
     def _written(self, task: Task, cluster: Cluster) -> Index:

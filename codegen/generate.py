@@ -6,25 +6,29 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from codegen.describe import describe
-from codegen.fuse import Cluster, fuse
+from codegen.fuse import Cluster, Fused, fuse
 from codegen.kernel import Builder, Kernel, Stmt, dims_of, geometry
 from codegen.lower.mapreduce import Lowering, map_reduce
-from codegen.lower.product import contraction_kernel, host_product, viewable
+from codegen.lower.product import contraction_kernel, host_product
 from codegen.lower.scatter import atomic_possible, scatter_atomic, scatter_owned, scatter_zeros
 from codegen.memory import Memory
 from codegen.opencl import kernel_source
 from codegen.plan import Branch, Check, Commit, Launch, Operand, Plan, Requirement, Step
+from codegen.roots import find_roots
 from codegen.rows import template_of
 from codegen.schedule import parts, schedule, split
 from codegen.target import Target
 from exprgraph import passes
 from exprgraph.config import config
-from exprgraph.dims import Dim, constant, minimum
+from exprgraph.dims import Dim, constant, maximum, minimum
 from exprgraph.errors import DeviceError, GraphError, at
 from exprgraph.graph import order
 from exprgraph.node import CONSTANT, INPUT, SHARED, Graph, Node, Out
 from exprgraph.ops.table import ROWS
 from exprgraph.pairs import Pair, facts, pairs
+
+SMALL = 16384
+"""Elements below which a reduction over everything is left to one work-item or group, in one kernel with what follows it."""
 
 
 def uncertain(graph: Graph) -> tuple[Pair, ...]:
@@ -69,8 +73,8 @@ def check_rows(graph: Graph) -> None:
     for node in order(graph.outputs):
         own = node.op.kind != "leaf" and ROWS.get(node.op.name) is not node.op
         if own and node.op.kind != "elementwise":
-            raise GraphError(f"{node.op.name} is a row of your own of the kind {node.op.kind!r}; kernels are generated for elementwise rows "
-                             f'only: use device="numpy"{at(node.source)}')
+            raise GraphError(f"{node.op.name} is a row of your own of the kind {node.op.kind!r}; kernels are generated for elementwise "
+                             f'rows only: use device="numpy"{at(node.source)}')
         if own and template_of(node.op, node.inputs[-1].dtype) is None:
             raise GraphError(f"{node.op.name} has no C spelling for {node.inputs[-1].dtype}: give its row one, as in "
                              f'row(..., c="...", ...), or use device="numpy"{at(node.source)}')
@@ -82,7 +86,7 @@ def own_outputs(outputs: Sequence[Out]) -> tuple[Out, ...]:
     found = []
     for out in outputs:
         own = Out(out.node)
-        if out.node in seen or out.node.op in (INPUT, SHARED, CONSTANT):
+        if out.node in seen or out.node.op in (INPUT, SHARED, CONSTANT) or out.node.op.kind == "source":
             own = ROWS["identity"].apply((own,), (), out.node.sources)
         seen.add(own.node)
         found.append(own)
@@ -94,28 +98,40 @@ class _Generator:
 
     def __init__(self, graph: Graph, outputs: tuple[Out, ...], layouts: Sequence[str], wide: bool, target: Target) -> None:
         self.outputs, self.wide, self.target, self.b = outputs, wide, target, Builder()
-        views = viewable(outputs, target)
-        self.clusters, crossing = fuse(outputs, target, views)
-        self.roots = frozenset(t.node for c in self.clusters for t in c.tasks)
-        self.memory = Memory([i.node for i in graph.inputs], layouts, outputs, crossing)
+        self.found = find_roots(outputs, target)
+        self.roots = frozenset(self.found.nodes)
+        self.memory = memory = Memory([i.node for i in graph.inputs], layouts, outputs, set())
         self.notes: list[str] = []
-        self.env = Lowering(self.b, lambda n, i: self.memory.load(self.b, n, i), lambda n, i: self.memory.address(self.b, n, i),
-                            self.memory.store, self.memory.site)
+        self.env = Lowering(self.b, lambda n, i: memory.load(self.b, n, i), lambda n, i: memory.address(self.b, n, i), memory.store,
+                            memory.site, lambda n: memory.name(n) is not None, memory.lend, memory.release, self.found.heavy)
 
     def plan(self) -> Plan:
         """All steps, then the check of faults, then the commit."""
-        steps: list[Step] = []
-        for cluster in self.clusters:
-            steps += self._steps(cluster)
+        steps = self._all()
         if self.memory.sites:
             steps.append(Check(tuple(self.memory.sites)))
         steps.append(Commit())
         results = tuple(Operand(self.memory.names[o.node], constant(0), o.type.shape, self.memory.strides(o.node)) for o in self.outputs)
         return Plan(tuple(self.memory.buffers.values()), tuple(steps), results, tuple(self.notes))
 
+    def _all(self) -> list[Step]:
+        """The kernels; where reductions over everything were kept apart, small sizes branch to fewer and larger kernels."""
+        apart = fuse(self.outputs, self.found, self.target)
+        if not apart.apart:
+            return self._run(apart)
+        small = self._run(fuse(self.outputs, self.found, self.target, together=True))
+        largest = constant(0)
+        for size in apart.apart:
+            largest = maximum(largest, size)
+        return [Branch(minimum(largest // SMALL, 1), (tuple(small), tuple(self._run(apart))))]
+
+    def _run(self, fused: Fused) -> list[Step]:
+        self.memory.crossing = fused.crossing
+        return [step for cluster in fused.clusters for step in self._steps(cluster)]
+
     def _steps(self, cluster: Cluster) -> list[Step]:
         node = cluster.tasks[0].node
-        if cluster.kind == "contract" and self.target.host_shared:
+        if cluster.kind == "contract" and self.target.host_products:
             return [host_product(node, self.env, self.memory)]
         if cluster.kind == "contract":
             kernel = contraction_kernel(cluster, self.env, self.target)

@@ -46,19 +46,21 @@ class Inliner:
     """Expressions for the nodes of one kernel.
 
     memory(node, index) gives the expression that reads a node which the kernel finds in memory or in an accumulator, and None for one
-    that is to be computed.  faults collects the checks that the values asked for so far need.
+    that is to be computed.  faults collects the checks that the values asked for need, whether or not they were asked for before:
+    whoever takes them out knows where the checks run, and whether an earlier check of the same fault runs wherever these do.
     """
 
     def __init__(self, builder: Builder, memory: Memory) -> None:
         self.b = builder
         self.memory = memory
         self.faults: dict[Fault, None] = {}
-        self.guard: Dim | None = None
         self._done: dict[Key, Expr] = {}
+        self._checks: dict[Key, dict[Fault, None]] = {}
+        self._open: list[tuple[Key, Visit]] = []
 
     def value(self, out: Out, index: Index) -> Expr:
         """The element of `out` at `index` (one index per axis)."""
-        stack: list[tuple[Key, Visit]] = []
+        stack = self._open = []
         request: Want | None = Want(out, index)
         answer: Expr | None = None
         while True:
@@ -68,10 +70,18 @@ class Inliner:
                 if answer is None:
                     visitor = _elementwise if key[0].op.kind == "elementwise" else VISITORS[key[0].op.name]
                     stack.append((key, visitor(self, *key[:2])))
+            if answer is not None:
+                self._keep(stack[-1][0] if stack else None, self._checks.get(key))
             if not stack:
                 assert answer is not None
                 return answer
+            key = stack[-1][0]
             request, answer = self._advance(stack, answer)
+
+    def _keep(self, key: Key | None, found: dict[Fault, None] | None) -> None:
+        """Count checks to those of a value, or to those that whoever asked for the value has to make."""
+        if found:
+            (self.faults if key is None else self._checks.setdefault(key, {})).update(found)
 
     def _known(self, key: Key) -> Expr | None:
         found = self._done.get(key)
@@ -91,7 +101,6 @@ class Inliner:
 
     def _advance(self, stack: list[tuple[Key, Visit]], answer: Expr | None) -> tuple[Want | None, Expr | None]:
         key, visit = stack[-1]
-        self.guard = key[2]
         try:
             return visit.send(answer), None  # type: ignore[arg-type]  # None starts a fresh visitor
         except StopIteration as end:
@@ -100,10 +109,11 @@ class Inliner:
             return None, end.value
 
     def report(self, fault: Fault) -> None:
-        """Note a check, which cannot fail where the guard is 0."""
-        if self.guard is not None:
-            fault = fault._replace(condition=self.b.both(fault.condition, self.b.less(self.b.index(0), self.b.index(self.guard))))
-        self.faults[fault] = None
+        """Note a check of the value that is being visited; it cannot fail where the guard is 0."""
+        key = self._open[-1][0]
+        if key[2] is not None:
+            fault = fault._replace(condition=self.b.both(fault.condition, self.b.less(self.b.index(0), self.b.index(key[2]))))
+        self._keep(key, {fault: None})
 
 
 def _both(one: Dim | None, other: Dim | None) -> Dim | None:
@@ -315,7 +325,7 @@ def checked_position(b: Builder, raw: Expr, size: Dim, axis: int, node: Node) ->
     moved = b.select(b.less(raw, b.lit(0, "int64")), b.op("add", "int64", raw, extent), raw)
     top = b.op("sub", "int64", extent, b.lit(1, "int64"))
     inside = b.op("maximum", "int64", b.op("minimum", "int64", moved, top), b.lit(0, "int64"))
-    message = f"index {{index}} is out of bounds for axis {axis} with size {{size}}"
+    message = f"{node.op.name}: index {{index}} is out of bounds for axis {axis} with size {{size}}"
     return b.op("cast", INDEX, inside), Fault(b.op("or_", "bool", low, high), raw, extent, Site(message, node.source))
 
 

@@ -23,6 +23,8 @@ class Memory:
         self.sites: dict[Site, int] = {}
         self.used: dict[str, Param] = {}
         self.crossing = crossing
+        self.lent: dict[Node, str] = {}
+        self.rows: list[tuple[str, str, int]] = []
         for k, (node, layout) in enumerate(zip(leaves, layouts)):
             self.layout[node.uid] = layout
             self._add(node, Buffer(f"in{k}", "leaf", k, node.outs[0].dtype, self.extent(node)))
@@ -57,7 +59,7 @@ class Memory:
 
     def name(self, node: Node) -> str | None:
         """The buffer of a node that lies in memory; temporaries and constants get theirs when first asked for."""
-        found = self.names.get(node)
+        found = self.names.get(node) or self.lent.get(node)
         if found is not None:
             return found
         kind = node.outs[0]
@@ -67,6 +69,23 @@ class Memory:
         if node in self.crossing:
             return self._add(node, Buffer(f"t{len(self.buffers)}", "temp", 0, kind.dtype, product(kind.shape)))
         return None
+
+    def lend(self, node: Node, lender: Node | None, first: int, last: int) -> None:
+        """Memory for a map from pass `first` to pass `last` of its kernel: that of `lender`, or a row buffer that is free by then."""
+        kind = node.outs[0]
+        if lender is not None:
+            self.lent[node] = self.names[lender]
+            return
+        free = next((r for r in self.rows if r[1] == kind.dtype and r[2] < first), None)
+        if free is not None:
+            self.rows.remove(free)
+        name = free[0] if free is not None else self.temporary(Param("row", kind.dtype, "rw", product(kind.shape)))
+        self.rows.append((name, kind.dtype, last))
+        self.lent[node] = name
+
+    def release(self) -> None:
+        """The kernel that was lent memory is complete."""
+        self.lent, self.rows = {}, []
 
     def temporary(self, param: Param) -> str:
         """Memory that a schedule asks for on its own account; its name in the plan."""

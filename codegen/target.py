@@ -20,3 +20,8 @@ class Target(NamedTuple):
     argument_bytes: int = 1024
     dialect: str = "pocl"
     name: str = "a device"
+
+    @property
+    def host_products(self) -> bool:
+        """Whether products are left to NumPy, on the memory that it shares with the device."""
+        return self.host_shared and self.schedule == "cpu"

@@ -41,8 +41,12 @@ class Sizes:
         return value.strides[atom.axis] // value.itemsize if isinstance(atom, Stride) else int(value)
 
 
-def interpret(graph: Graph, leaves: list[Node], values: list[np.ndarray], target: Target, general: bool = False) -> list[np.ndarray]:
-    """The outputs of a graph by generated trees; `general` uses the plan that leaves all sizes undecided."""
+def interpret(graph: Graph, leaves: list[Node], values: list[np.ndarray], target: Target, general: bool = False,
+              last: bool = False) -> list[np.ndarray]:
+    """The outputs of a graph by generated trees.
+
+    general: by the plan that leaves all sizes undecided.  last: by the last variant of each branch, whatever the sizes say.
+    """
     sizes = Sizes(leaves, values)
     for needed in generation.requirements(graph):
         left, right = sizes(needed.condition.left), sizes(needed.condition.right)
@@ -51,7 +55,7 @@ def interpret(graph: Graph, leaves: list[Node], values: list[np.ndarray], target
     outcomes = decide(generation.uncertain(graph), sizes)
     layouts = [strided_layout(v) for v in values]
     plan = generation.generate(graph, leaves, None if general else outcomes, layouts, False, target)
-    return run_plan(plan, values, sizes)
+    return run_plan(plan, values, sizes, last)
 
 
 def _flat(value: np.ndarray) -> np.ndarray:
@@ -62,7 +66,7 @@ def _flat(value: np.ndarray) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(value, (span,), (value.itemsize,))
 
 
-def run_plan(plan: Plan, values: list[np.ndarray], sizes: Sizes) -> list[np.ndarray]:
+def run_plan(plan: Plan, values: list[np.ndarray], sizes: Sizes, last: bool = False) -> list[np.ndarray]:
     """Run the steps of a plan."""
     memory: dict[str, np.ndarray] = {"flags": np.zeros(4, "int64")}
     for buffer in plan.buffers:
@@ -72,7 +76,7 @@ def run_plan(plan: Plan, values: list[np.ndarray], sizes: Sizes) -> list[np.ndar
             memory[buffer.name] = _flat(np.ascontiguousarray(buffer.data))
         else:
             memory[buffer.name] = np.zeros(max(sizes(buffer.size), 1), buffer.dtype)
-    _steps(plan.steps, memory, sizes)
+    _steps(plan.steps, memory, sizes, last)
     return [_view(memory, o, sizes).copy() for o in plan.outputs]
 
 
@@ -82,7 +86,7 @@ def _view(memory, operand, sizes) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(base, shape, tuple(sizes(s) * base.itemsize for s in operand.strides))
 
 
-def _steps(steps, memory, sizes) -> None:
+def _steps(steps, memory, sizes, last) -> None:
     for step in steps:
         if isinstance(step, Launch):
             if all(sizes(g) for g in step.grid):
@@ -93,7 +97,7 @@ def _steps(steps, memory, sizes) -> None:
             out = _view(memory, step.output, sizes)
             out[...] = np.matmul(a, b)
         elif isinstance(step, Branch):
-            _steps(step.variants[sizes(step.pick)], memory, sizes)
+            _steps(step.variants[-1 if last else sizes(step.pick)], memory, sizes, last)
         elif isinstance(step, Check) and memory["flags"][0]:
             site = step.sites[int(memory["flags"][0]) - 1]
             raise site.error(site.message.format(index=memory["flags"][1], size=memory["flags"][2]) + at(site.source))

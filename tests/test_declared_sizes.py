@@ -20,12 +20,15 @@ def symbols(*shapes: tuple[int, ...]) -> list[eg.Out]:
 
 
 MISFITS = {
-    "tensordot turned": ([(2, 3), (3, 2)], lambda a, b: eg.tensordot(a, b, 2), "axis 0 of the left has 2 elements, axis 0 of the right has 3"),
+    "tensordot turned": ([(2, 3), (3, 2)], lambda a, b: eg.tensordot(a, b, 2),
+                         "axis 0 of the left has 2 elements, axis 0 of the right has 3"),
     "tensordot second pair": ([(2, 3, 5), (2, 5, 3)], lambda a, b: eg.tensordot(a, b, ((0, 1), (0, 1))),
                               "axis 1 of the left has 3 elements, axis 1 of the right has 5"),
-    "tensordot crossed": ([(2, 3), (2, 3)], lambda a, b: eg.tensordot(a, b, ((0, 1), (1, 0))), "axis 1 of the left has 3 elements, axis 0 of the right has 2"),
+    "tensordot crossed": ([(2, 3), (2, 3)], lambda a, b: eg.tensordot(a, b, ((0, 1), (1, 0))),
+                          "axis 1 of the left has 3 elements, axis 0 of the right has 2"),
     "tensordot of one element": ([(2, 1), (1, 2)], lambda a, b: eg.tensordot(a, b, 2), "axis 0 of the left has 2 elements, axis 0"),
-    "tensordot empty": ([(0, 3), (0, 2)], lambda a, b: eg.tensordot(a, b, 2), "axis 1 of the left has 3 elements, axis 1 of the right has 2"),
+    "tensordot empty": ([(0, 3), (0, 2)], lambda a, b: eg.tensordot(a, b, 2),
+                        "axis 1 of the left has 3 elements, axis 1 of the right has 2"),
     "batched_tensordot": ([(4, 2, 3), (4, 3, 2)], lambda a, b: eg.batched_tensordot(a, b, 2), "axis 1 of the left has 2 elements"),
     "dot of vectors": ([(3,), (1,)], lambda a, b: eg.dot(a, b), r"the vector B \(\?,\) has 1 elements, the other has 3"),
     "specify_shape": ([(2, 3)], lambda a: eg.specify_shape(a, (3, 2)), r"axis 0 of A \(\?, \?\) has 2 elements, not 3"),
@@ -34,7 +37,8 @@ MISFITS = {
     "specify_shape of another": ([(2, 3), (3, 2)], lambda a, b: eg.specify_shape(a, b.shape), "axis 0 of A .* has 2 elements, not 3"),
     "split": ([(5, 0)], lambda a: eg.split(a, [2, 2], 2, 0)[0], "the sizes add up to 4, axis 0 has 5 elements"),
     "split by another": ([(5,), (2,)], lambda a, b: eg.split(a, [b.shape[0], b.shape[0]], 2, 0)[1], "add up to 4, axis 0 has 5"),
-    "split equally": ([(5, 0)], lambda a: eg.split(a, 2, axis=0)[0], "the sizes add up to 4, axis 0 has 5|axis 0 of 5 elements does not split into 2"),
+    "split equally": ([(5, 0)], lambda a: eg.split(a, 2, axis=0)[0],
+                      "the sizes add up to 4, axis 0 has 5|axis 0 of 5 elements does not split into 2"),
 }
 
 

@@ -73,17 +73,17 @@ def chain(length: int):
 
 
 def test_long_chains_of_masks_stay_linear_A24() -> None:
-    inputs, slope = chain(10000)
+    inputs, slope = chain(2900)
     before = len(order([slope]))
     started = time.perf_counter()
     graph = run_graph(eg.Graph(tuple(inputs), (slope,)), {})
     assert len(order(graph.outputs)) < 1.6 * before
-    assert time.perf_counter() - started < 60
+    assert time.perf_counter() - started < 30
 
 
 @pytest.mark.parametrize("make", [
     lambda x, m: eg.where(x > m, x, 0) * eg.where(x < m, 0, m) * eg.where(x > 1, m, 0),
-    lambda x, m: -(-(-eg.where(x > m, x, 0)) / m) * m])
+    lambda x, m: eg.neg(eg.neg(-eg.where(x > m, x, 0)) / m) * m])
 def test_products_of_masks_have_one_mask(make) -> None:
     x, m = eg.vectors("x", "m")
     graph = run_graph(eg.Graph((x, m), (make(x, m),)), {})

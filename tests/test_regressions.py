@@ -43,11 +43,24 @@ def joined_with_nothing_chosen() -> Made:
     return [x, which, y], [eg.tanh(joined), joined.sum(axis=0)], [floats(2, 3), np.zeros(0, "int64"), floats(2, 3)]
 
 
+def sum_of_an_axis_of_one() -> Made:
+    x = eg.matrix("x")
+    return [x], [x.dimshuffle(0, 1, "x").sum(axis=2)], [floats(4, 2)]
+
+
+def sum_of_an_axis_of_one_beside_a_sum() -> Made:
+    x = eg.matrix("x")
+    column = x.dimshuffle(0, 1, "x")
+    return [x], [column.prod(axis=2), x.sum(axis=1), x.argmax(axis=1), column.argmax(axis=2)], [floats(4, 2)]
+
+
 FOUND: dict[str, tuple[str, Callable[[], Made]]] = {
     "empty slice": ("place read its empty operand where nothing lies", empty_slice_gradient),
     "empty slice beyond the end": ("place read what lies behind the operand of an empty slice", empty_slice_beyond_the_end),
     "empty slice of chosen elements": ("place gathered by an index read from an empty tensor", empty_slice_of_chosen_elements),
     "joined with nothing chosen": ("concat checked indices of a part that has no elements", joined_with_nothing_chosen),
+    "sum of an axis of one": ("a reduction over axes of length 1 has no loop to stand in", sum_of_an_axis_of_one),
+    "sum of an axis of one beside a sum": ("such a reduction joined a cluster and lost its place", sum_of_an_axis_of_one_beside_a_sum),
 }
 """By name: what went wrong, and the graph."""
 

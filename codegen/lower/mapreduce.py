@@ -12,6 +12,7 @@ from codegen.combine import COMBINES
 from codegen.fuse import Cluster, Task, operands, placed, variables
 from codegen.inline import Fault, Index, Inliner, linear
 from codegen.kernel import INDEX, Accumulate, Alloc, Builder, Expr, Flag, Let, Loop, Stmt, Store, exprs_of
+from codegen.lower.keep import is_inner, kept, stages
 from codegen.plan import Site
 from exprgraph.dims import Dim, product
 from exprgraph.node import Node
@@ -20,12 +21,20 @@ Address = Callable[[Node, Index], Expr]
 
 
 class Lowering(NamedTuple):
-    """What a lowering needs from the plan: a builder, how memory is read and written, the numbers of fault sites."""
+    """What a lowering needs from the plan: a builder, how memory is read and written, the numbers of fault sites.
+
+    stored(node): whether others than its own kernel read it.  lend(node, lender, first, last): memory for a map between two passes, that
+    of `lender` if it is given; release() ends all of these.  heavy: the nodes that are not to be computed twice.
+    """
     builder: Builder
     load: Callable[[Node, Index], Expr | None]
     address: Address
     buffer: Callable[[Node], str | None]
     site: Callable[[Site], int]
+    stored: Callable[[Node], bool]
+    lend: Callable[[Node, Node | None, int, int], None]
+    release: Callable[[], None]
+    heavy: set[Node]
 
 
 class _Row:
@@ -37,14 +46,35 @@ class _Row:
         self.inner = {self.loops[k] for k in cluster.inner}
         self.accumulators: dict[Node, tuple[str, ...]] = {}
         self.homes = {t.node: t for t in cluster.tasks}
-        self.inliner = Inliner(self.b, self._memory)
         self.hoisted: dict[Expr, Expr] = {}
+        self.checked: set[Fault] = set()
+        self.stage = stages(cluster)
+        self.own = {t.node for t in cluster.tasks if env.stored(t.node)}
+        self.kept = kept(cluster, self.stage, env.heavy, self.own.__contains__)
+        self.enter(0)
+
+    def enter(self, number: int) -> None:
+        """Begin a pass: what earlier ones have kept is in memory now."""
+        self.number, self.inliner = number, Inliner(self.b, self._memory)
+        for node, first in self.kept.first.items():
+            if first == number and node not in self.own:
+                lender = self.kept.lender.get(node)
+                self.env.lend(node, lender, first, self.kept.last[node])
 
     def _memory(self, node: Node, index: Index) -> Expr | None:
         if node in self.accumulators:
             name = self.accumulators[node][-1]
             return self.b.load(name, node.outs[0].dtype, self.b.index(0))
-        return None if node in self.homes else self.env.load(node, index)
+        if node in self.homes and not self.number > self.kept.first.get(node, self.number):
+            return None
+        return self.env.load(node, index)
+
+    def due(self, task: Task) -> bool:
+        """Whether this pass has to do something for a task of the inner loops."""
+        node = task.node
+        if task.kind == "reduce":
+            return self.stage[node] == self.number
+        return self.kept.first.get(node) == self.number or (node in self.own and self.stage[node] == self.number)
 
     def loop_variables(self, task: Task) -> tuple[Expr, ...]:
         """The cluster's loop variables that are the task's."""
@@ -59,14 +89,16 @@ class _Row:
 
     def store(self, task: Task, value: Expr) -> list[Stmt]:
         """The statement that keeps a task's result, none where nobody outside the kernel reads it."""
-        buffer = self.env.buffer(task.node)
-        if buffer is None:
+        if task.node not in self.own and task.node not in self.kept.first:
             return []
+        buffer = self.env.buffer(task.node)
+        assert buffer is not None
         return [Store(buffer, self.env.address(task.node, placed(self.b, task.writes, self.loop_variables(task))), value)]
 
     def checks(self) -> list[Stmt]:
         """The fault checks that the values since the last call need."""
-        faults = list(self.inliner.faults)
+        faults = [f for f in self.inliner.faults if f not in self.checked]
+        self.checked.update(faults)
         self.inliner.faults.clear()
         return [flag(self.env, f) for f in faults]
 
@@ -80,39 +112,16 @@ def flag(env: Lowering, fault: Fault) -> Flag:
     return Flag(fault.condition, env.site(fault.site), fault.at, fault.size)
 
 
-def stages(cluster: Cluster) -> dict[Node, int]:
-    """The pass over the inner axes in which each task is computed: after those of all reductions that it reads."""
-    found: dict[Node, int] = {}
-    homes = {t.node: t for t in cluster.tasks}
-    ready: dict[Node, int] = {}
-    for task in cluster.tasks:
-        todo = [i.node for i in task.node.inputs]
-        seen: set[Node] = set()
-        stage = 0
-        while todo:
-            node = todo.pop()
-            if node in seen:
-                continue
-            seen.add(node)
-            if node in homes:
-                stage = max(stage, ready[node])
-            else:
-                todo += [i.node for i in node.inputs]
-        found[task.node] = stage
-        ready[task.node] = stage + (task.kind == "reduce")
-    return found
-
-
 def map_reduce(cluster: Cluster, env: Lowering) -> tuple[Stmt, ...]:
     """The unscheduled tree of a cluster of maps and reductions."""
     row = _Row(cluster, env)
-    stage = stages(cluster)
-    inner_of = {t.node: t.kind == "reduce" or (bool(t.space == cluster.space) and bool(cluster.inner)) for t in cluster.tasks}
     body: list[Stmt] = []
-    for number in range(max(stage.values()) + 1):
-        now = [t for t in cluster.tasks if stage[t.node] == number]
-        body += _row_level(row, [t for t in now if not inner_of[t.node]])
-        body += _inner_level(row, [t for t in now if inner_of[t.node]])
+    for number in range(max(row.stage.values()) + 1):
+        row.enter(number)
+        now = [t for t in cluster.tasks if row.stage[t.node] == number]
+        body += _row_level(row, [t for t in now if not is_inner(cluster, t)])
+        body += _inner_level(row, [t for t in cluster.tasks if is_inner(cluster, t)])
+    env.release()
     loops, extents = [row.loops[k] for k in cluster.outer], [cluster.space[k] for k in cluster.outer]
     if not cluster.inner and len(loops) > 1:
         flat = collapse(row.b, body, loops, linear(row.b, loops, extents))
@@ -145,14 +154,15 @@ def _with(stmt: Stmt, new: dict[Expr, Expr]) -> Stmt:
 def _row_level(row: _Row, tasks: Sequence[Task]) -> list[Stmt]:
     found: list[Stmt] = []
     for task in tasks:
-        if row.env.buffer(task.node) is not None:
+        if task.node in row.own:
             value = row.value(task)
             found += row.checks() + row.store(task, value)
     return found
 
 
 def _inner_level(row: _Row, tasks: Sequence[Task]) -> list[Stmt]:
-    wanted = [t for t in tasks if t.kind == "reduce" or row.env.buffer(t.node) is not None]
+    lending = set(row.kept.lender.values())
+    wanted = sorted((t for t in tasks if row.due(t)), key=lambda t: t.node in lending)  # what a lender overwrites is read before
     if not wanted:
         return []
     values = [row.value(t) for t in wanted]

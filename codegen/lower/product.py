@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from codegen.fuse import Cluster, Task, operands, placed
-from codegen.inline import Index, Inliner, affine, aligned, is_array_constant
+from codegen.inline import Index, Inliner, affine, aligned
 from codegen.kernel import Builder, Expr, Kernel, Stmt, Store
 from codegen.lower.contraction import Contraction, contraction
 from codegen.lower.mapreduce import Lowering, flag
@@ -12,40 +12,7 @@ from codegen.memory import Memory
 from codegen.plan import HostCall, Operand
 from codegen.target import Target
 from exprgraph.dims import constant
-from exprgraph.graph import order
-from exprgraph.node import INPUT, SHARED, Node, Out
-
-VIEWS = ("dimshuffle", "subtensor", "broadcast_to", "reshape", "specify_shape")
-
-
-def viewable(outputs: Sequence[Out], target: Target) -> set[Node]:
-    """The operands of matmul nodes that are read in place: chains of views over memory, strided where NumPy is to read them."""
-    found: set[Node] = set()
-    for node in order(outputs):
-        if node.op.kind == "contract":
-            found |= {i.node for i in node.inputs if _view_of_memory(i, target)}
-    return found
-
-
-def _view_of_memory(out: Out, target: Target) -> bool:
-    base = out.node
-    while base.op.kind == "view" and base.op.name in VIEWS:
-        base = base.inputs[0].node
-    if base.op not in (INPUT, SHARED) and not is_array_constant(base) and base.op.kind not in ("reduce", "contract", "scatter"):
-        return False
-    if not target.host_shared:
-        return True
-    b = Builder()
-    index = tuple(b.var(f"i{k}") for k in range(out.ndim))
-    seen: list[Index] = []
-
-    def memory(node: Node, at: Index) -> Expr | None:
-        if node is base:
-            seen.append(at)
-            return b.var("base", out.dtype)
-        return None
-    value = Inliner(b, memory).value(out, index)
-    return value.kind == "var" and all(affine(e, index) is not None for e in seen[-1])
+from exprgraph.node import Node, Out
 
 
 def host_product(node: Node, env: Lowering, memory: Memory) -> HostCall:

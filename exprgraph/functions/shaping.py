@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from exprgraph.dims import Dim, product
+from exprgraph.dims import product
 from exprgraph.errors import DTypeError, RankError, ShapeError, at, here
 from exprgraph.node import Out, as_symbol, constant_value
 from exprgraph.ops import shape as rows

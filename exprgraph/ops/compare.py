@@ -68,8 +68,9 @@ isnan = _test("isnan", np.isnan, "0", "Whether x is not a number.")
 isinf = _test("isinf", np.isinf, "0", "Whether x is an infinity.")
 isfinite = _test("isfinite", np.isfinite, "1", "Whether x is neither NaN nor infinite.")
 switch = row("switch", np.where, "{0} ? {1} : {2}", _switch_grad, arity=3, accept=_switch_accept, flags="smooth",
-             doc="The second argument where the first holds, else the third; the cotangent of what is not chosen is exactly 0.  Where its "
-                 "slope is infinite, 0 * inf is still NaN: choose a harmless operand inside it too, as in 1 / switch(c, x, 1).")
+             doc="The second argument where the first holds, else the third; the cotangent of what is not chosen is exactly 0.  It stays 0 "
+                 "where a slope behind it is infinite, since the stable rules mask last (without them, or behind a sum, 0 * inf is "
+                 "NaN: then choose a harmless operand inside too, as in 1 / switch(c, x, 1)).")
 maximum = row("maximum", _larger, {"b": "{0} | {1}", "*": "eg_max_{N}({0}, {1})"}, _extremum_grad(gt), arity=2,
               doc="The larger of two values; NaN wins; both share the gradient of a tie.")
 minimum = row("minimum", _smaller, {"b": "{0} & {1}", "*": "eg_min_{N}({0}, {1})"}, _extremum_grad(lt), arity=2,

@@ -235,7 +235,7 @@ def _sum_down(g: Any, *sizes: Any) -> Any:
     shape = [int(s) for s in sizes]
     lead = g.ndim - len(shape)
     axes = tuple(i for i in range(g.ndim) if i < lead or (shape[i - lead] == 1 and g.shape[i] != 1))
-    return np.sum(g, axis=axes, dtype=g.dtype, keepdims=True).reshape(shape) if axes else g.reshape(shape)
+    return np.sum(g, axis=axes, dtype=g.dtype, keepdims=True).reshape(shape)
 
 
 def _sum_grad(g: Out, y: Out, x: Out, *sizes: Out) -> Grads:
@@ -243,6 +243,7 @@ def _sum_grad(g: Out, y: Out, x: Out, *sizes: Out) -> Grads:
 
 
 sum_to = Op("sum_to", "reduce", _sum_down, _sized, _sum_type, _sum_grad, flags=frozenset({"smooth"}),
-            doc="The adjoint of broadcast_to: leading axes and axes whose target size is 1 are summed away.")
+            doc="The adjoint of broadcast_to: leading axes and axes whose target size is 1 are summed away.  A sum of nothing but "
+                "negative zeros is 0.0, as NumPy's sums are, where nothing is summed too.")
 
 TABLE = table([size, bcast_size, dimshuffle, reshape, specify_shape, broadcast_to, sum_to])

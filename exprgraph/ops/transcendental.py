@@ -63,6 +63,12 @@ def _logaddexp_grad(g: Out, y: Out, a: Out, b: Out) -> Cotangents:
     return g * sigmoid(gap), g * sigmoid(-gap)
 
 
+def _power(a: Any, b: Any) -> Any:
+    """C's power: newer NumPys take the root for a single exponent of 0.5, with another answer for -infinity and -0.0."""
+    found = np.power(a, b)
+    return np.where((b == 0.5) & ((a == 0) | (a == -np.inf)), np.abs(a), found) if a.dtype.kind == "f" else found
+
+
 def _pow_accept(*args: Any) -> Accepted:
     if len(args) == 2:
         _refuse_negative_power(as_symbol(args[0]), as_symbol(args[1]))
@@ -136,7 +142,7 @@ logaddexp = _float("logaddexp", np.logaddexp, "eg_logaddexp_{N}({0}, {1})", _log
 arctan2 = _float("arctan2", np.arctan2, "EG_ATAN2{S}({0}, {1})", _arctan2_grad, 6.0, "The angle of the point (b, a).", (POSITIVE, ANY))
 hypot = _float("hypot", np.hypot, "EG_HYPOT{S}({0}, {1})", _hypot_grad, 4.0, "sqrt(a*a + b*b) without overflow.", (POSITIVE, ANY),
                "commutative")
-power = row("pow", np.power, {"f": "EG_POW{S}({0}, {1})", "*": "eg_pow_{N}({0}, {1})"}, _pow_grad, arity=2, accept=_pow_accept,
+power = row("pow", _power, {"f": "EG_POW{S}({0}, {1})", "*": "eg_pow_{N}({0}, {1})"}, _pow_grad, arity=2, accept=_pow_accept,
             domain=(POSITIVE, (-2.0, 2.0)), ulp=16.0, flags="expensive smooth", refuses=_negative_powers,
             doc="a to the power b; integers wrap.  A negative integer power of integers is a ValueError.")
 

@@ -16,6 +16,11 @@ def value(out: Out) -> float:
     return float(found)
 
 
+def boolean(match: Match) -> bool:
+    """What is replaced is bool: True and False match 1.0 and 0.0 too."""
+    return match.root.dtype == "bool"
+
+
 def power_of_two(match: Match) -> bool:
     """The constant k and its reciprocal are powers of two and normal floats, so that dividing and multiplying round alike."""
     number = abs(value(match.bound["k"]))
@@ -60,7 +65,6 @@ def keeps_axes(match: Match) -> bool:
 def reduces_nothing(match: Match) -> bool:
     """The reduction is over no axis."""
     return not reduces(match)
-
 
 
 def whole_operand(match: Match) -> bool:

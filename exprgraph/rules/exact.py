@@ -8,7 +8,7 @@ from exprgraph.ops.markers import disconnected_grad, zero_grad
 from exprgraph.ops.rounding import ceil, floor, identity, round_half_away_from_zero, round_half_to_even, second, trunc
 from exprgraph.ops.transcendental import exp, power, sigmoid
 from exprgraph.rewrite import Rule
-from exprgraph.rules.conditions import power_of_two, value
+from exprgraph.rules.conditions import boolean, power_of_two, value
 
 NUMBERS, ANY, WHOLE, RING, BITS = "fiu", "fiub", "iu", "iub", "iub"
 ROUNDINGS = (floor, ceil, trunc, round_half_to_even, round_half_away_from_zero)
@@ -71,8 +71,8 @@ CHOICES = (
     Rule("switch(c, x, x)", lambda c, x: switch(c, x, x), lambda c, x: x, kinds=ANY),
     Rule("switch(True, x, y)", lambda x, y: switch(True, x, y), lambda x, y: x, kinds=ANY),
     Rule("switch(False, x, y)", lambda x, y: switch(False, x, y), lambda x, y: y, kinds=ANY),
-    Rule("switch(c, True, False)", lambda c: switch(c, True, False), lambda c: c),
-    Rule("switch(c, False, True)", lambda c: switch(c, False, True), lambda c: invert(c)),
+    Rule("switch(c, True, False)", lambda c: switch(c, True, False), lambda c: c, boolean),
+    Rule("switch(c, False, True)", lambda c: switch(c, False, True), lambda c: invert(c), boolean),
     Rule("switch(not c, x, y)", lambda c, x, y: switch(invert(c), x, y), lambda c, x, y: switch(c, y, x), kinds=ANY),
     Rule("switch(c, switch(c, x, y), z)", lambda c, x, y, z: switch(c, switch(c, x, y), z), lambda c, x, y, z: switch(c, x, z), kinds=ANY),
     Rule("switch(c, x, switch(c, y, z))", lambda c, x, y, z: switch(c, x, switch(c, y, z)), lambda c, x, y, z: switch(c, x, z), kinds=ANY),

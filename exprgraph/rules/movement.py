@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from exprgraph.dims import Dim
+from exprgraph.dtypes import is_float
 from exprgraph.node import Out, Params
 from exprgraph.ops.rounding import cast
 from exprgraph.ops.shape import broadcast_to, dim_node
@@ -57,6 +58,12 @@ def same_shape(x: Out, root: Out) -> Out | None:
     return x if x.type.shape == root.type.shape else None
 
 
+def sum_nothing(x: Out) -> Out:
+    """A sum over no axis: like every sum of floats it begins with 0.0, so that -0.0 becomes 0.0."""
+    total: Out = x + 0.0 if is_float(x.dtype) else x
+    return total
+
+
 def sum_decided(x: Out, root: Out) -> Out | None:
     """sum_to as a sum over axes, once it is known which axes it sums."""
     shape, target = x.type.shape, root.type.shape
@@ -65,7 +72,7 @@ def sum_decided(x: Out, root: Out) -> Out | None:
         return None
     kept = tuple(i + lead for i, (a, b) in enumerate(zip(shape[lead:], target)) if a != b)
     if not kept:
-        return some("sum", (("axis", tuple(range(lead))), ("keepdims", False)), x) if lead else x
+        return some("sum", (("axis", tuple(range(lead))), ("keepdims", False)), x) if lead else sum_nothing(x)
     total = some("sum", (("axis", (*range(lead), *kept)), ("keepdims", True)), x)
     return some("dimshuffle", pattern(*range(lead, x.ndim)), total) if lead else total
 
@@ -118,7 +125,7 @@ def _one(x: Out) -> bool:
     return x.node.op.name == "constant" and all(d.const == 1 for d in x.type.shape)
 
 
-REDUCTIONS = ("sum", "prod", "max", "min", "any", "all")
+REDUCTIONS = ("prod", "max", "min", "any", "all")
 MOVEMENT: tuple[Rule, ...] = (
     Rule("size", lambda x, p: some("size", p, x), lambda x, p: known_size(x, p), kinds="fiub"),
     Rule("dimshuffle of dimshuffle", lambda x, p, q: some("dimshuffle", q, some("dimshuffle", p, x)),
@@ -130,10 +137,12 @@ MOVEMENT: tuple[Rule, ...] = (
     Rule("broadcast_to of broadcast_to", lambda x, p, rest, more: some("broadcast_to", p, some("broadcast_to", p, x, rest), more),
          lambda x, more: some("broadcast_to", (), x, *more), kinds="fiub"),
     Rule("broadcast_to of nothing", lambda x, p, rest: some("broadcast_to", p, x, rest), lambda x, root: same_shape(x, root), kinds="fiub"),
-    Rule("specify_shape of nothing", lambda x, p, rest: some("specify_shape", p, x, rest), lambda x, root: same_shape(x, root), kinds="fiub"),
+    Rule("specify_shape of nothing", lambda x, p, rest: some("specify_shape", p, x, rest), lambda x, root: same_shape(x, root),
+         kinds="fiub"),
     Rule("sum_to decided", lambda x, p, rest: some("sum_to", p, x, rest), lambda x, root: sum_decided(x, root), kinds="fiub"),
     Rule("cast of nothing", lambda x, p: some("cast", p, x), lambda x, root: cast_nothing(x, root), kinds="fiub"),
     Rule("cast of cast", lambda x, p, q: some("cast", q, some("cast", p, x)), lambda x, p, root: cast_twice(x, p, root), kinds="fiub"),
+    Rule("sum over no axis", lambda x, p: some("sum", p, x), lambda x: sum_nothing(x), reduces_nothing, kinds="fiub"),
     *(Rule(f"{name} over no axis", lambda x, p, name=name: some(name, p, x), lambda x: x, reduces_nothing, kinds="fiub")
       for name in REDUCTIONS),
     Rule("broadcast operands", None, bare, kinds="fiub"),

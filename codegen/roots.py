@@ -1,0 +1,124 @@
+"""Roots: which values have to exist as wholes, in memory or at least in their own right; everything else is inlined where it is read."""
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from codegen.inline import Index, Inliner, affine, is_array_constant
+from codegen.kernel import Builder, Expr
+from codegen.target import Target
+from exprgraph.graph import order
+from exprgraph.node import CONSTANT, INPUT, SHARED, Node, Out
+
+CHEAP = 3
+"""Results of at most this many operations are computed again by each reader rather than kept in memory."""
+LARGEST = 300
+"""Operations after which a value is kept in memory, so that no kernel grows without bound."""
+VIEWS = ("dimshuffle", "subtensor", "broadcast_to", "reshape")
+STRETCHING = ("concat", "place", "take", "take_along")
+"""Index maps that may read an element of their operands more than once, or for nothing."""
+
+
+class Roots(NamedTuple):
+    """The roots in order; what each node costs (operations inlined into it), whether it is heavy, and which arrays it reads."""
+    nodes: tuple[Node, ...]
+    cost: dict[Node, int]
+    heavy: set[Node]
+    arrays: dict[Node, frozenset[Node]]
+
+
+def find_roots(outputs: Sequence[Out], target: Target) -> Roots:
+    """Walk the graph once and decide for each node whether it is a root."""
+    nodes = order(outputs)
+    readers = _readers(nodes)
+    forced = {o.node for o in outputs} | _forced(nodes, target)
+    found = Roots((), {}, set(), {})
+    widest, roots = widest_value(target), dict[Node, None]()
+    for node in nodes:
+        if _in_memory(node):
+            found.cost[node] = 0
+            found.arrays[node] = frozenset((node,) if node.op in (INPUT, SHARED) or is_array_constant(node) else ())
+            continue
+        below = {i.node for i in node.inputs}
+        found.cost[node] = 1 + sum(found.cost[n] for n in below if n not in roots)
+        read = [frozenset((n,)) if n in roots else found.arrays[n] for n in below]
+        found.arrays[node] = read[0] if len(read) == 1 else frozenset().union(*read)
+        if "expensive" in node.op.flags or any(n in found.heavy for n in below if n not in roots):
+            found.heavy.add(node)
+        if node in forced or _is_root(node, found, readers[node]) or len(found.arrays[node]) > widest:
+            roots[node] = None
+    return found._replace(nodes=tuple(roots))
+
+
+def _readers(nodes: Sequence[Node]) -> dict[Node, list[Node]]:
+    found: dict[Node, dict[Node, None]] = {n: {} for n in nodes}
+    for node in nodes:
+        for i in node.inputs:
+            found[i.node][node] = None
+    return {n: list(r) for n, r in found.items()}
+
+
+def _in_memory(node: Node) -> bool:
+    return node.op.kind == "leaf" or (node.op.kind == "source" and node.op.name in ("size", "bcast_size"))
+
+
+def widest_value(target: Target) -> int:
+    """The arrays that one value may be computed from: a quarter of the argument bytes, the rest is for other values and for sizes."""
+    return max(4, min(64, target.argument_bytes // 32))
+
+
+def _is_root(node: Node, found: Roots, readers: Sequence[Node]) -> bool:
+    cost, heavy = found.cost[node], node in found.heavy
+    if node.op.kind in ("reduce", "contract", "scatter") or cost > LARGEST:
+        return True
+    if not heavy and cost <= CHEAP:
+        return False
+    return (len(readers) > 1 and node.outs[0].ndim > 0) or any(_stretches(r, node) for r in readers)
+
+
+def _stretches(reader: Node, node: Node) -> bool:
+    """Whether a reader asks for elements of the node more often than there are: then they are computed once and kept."""
+    if reader.op.name in STRETCHING:
+        return True
+    if reader.op.kind != "elementwise" and reader.op.name != "broadcast_to":
+        return False
+    wide, own = reader.outs[0].shape, node.outs[0].shape
+    return len([d for d in wide if d.const != 1]) != len([d for d in own if d.const != 1]) or any(
+        a.const != 1 and a != b for a, b in zip(reversed(wide), reversed(own)))
+
+
+def _forced(nodes: Sequence[Node], target: Target) -> set[Node]:
+    """The operands of opaque steps that are neither read through views nor cheap enough to be computed by the step itself."""
+    found: set[Node] = set()
+    for node in nodes:
+        if node.op.kind == "contract":
+            for i in node.inputs:
+                base = view_base(i, target)
+                found |= {base if base is not None else i.node}
+        elif node.op.kind == "scatter":
+            found |= {i.node for i in node.inputs if i.ndim}
+    return {n for n in found if not _in_memory(n)}
+
+
+def view_base(out: Out, target: Target) -> Node | None:
+    """What a chain of views looks at, where a product can read the chain in place: strided if NumPy is to read it.  None if it cannot."""
+    base = out.node
+    while base.op.kind == "view" and base.op.name in VIEWS:
+        base = base.inputs[0].node
+    if base.op.kind == "view" or (base.op is CONSTANT and not is_array_constant(base)) or _in_memory(base) != (base.op.kind == "leaf"):
+        return None
+    return base if not target.host_products or all(affine(e, v) is not None for e, v in _strides(out, base)) else None
+
+
+def _strides(out: Out, base: Node) -> Iterator[tuple[Expr, Index]]:
+    b = Builder()
+    index = tuple(b.var(f"i{k}") for k in range(out.ndim))
+    seen: list[Index] = []
+
+    def memory(node: Node, at: Index) -> Expr | None:
+        if node is base:
+            seen.append(at)
+            return b.var("base", out.dtype)
+        return None
+    Inliner(b, memory).value(out, index)
+    return ((e, index) for e in seen[-1])

@@ -20,6 +20,8 @@ from exprgraph.atoms import Value as Value
 PROOF_CALLS = 6  # Dims that hold more Calls are not searched for proofs of their sign: the search grows exponentially
 KEPT_OPERANDS = 64  # a sum of thousands of inputs broadcasts each size against all before it: the latest sets are remembered
 _OPERANDS: dict[str, set[str]] = {}
+KEPT_PROOFS = 16384  # kept by text, because Dims hold on to the leaves that they speak of and these to the values of shared variables
+_PROOFS: dict[tuple[str, int], bool] = {}
 
 Atom = Size | Stride | Value | Call
 Monomial = tuple[Atom, ...]
@@ -62,7 +64,10 @@ class Dim:
         return self.text if self.const is None else str(self.const)
 
     def __add__(self, other: Dim | int) -> Dim:
-        return _normal([*self.terms, *as_dim(other).terms])
+        right = as_dim(other)
+        if not self.terms or not right.terms:
+            return self if self.terms else right
+        return _normal([*self.terms, *right.terms])
 
     def __neg__(self) -> Dim:
         return Dim(tuple((m, -c) for m, c in self.terms))
@@ -74,8 +79,11 @@ class Dim:
         return as_dim(other) - self
 
     def __mul__(self, other: Dim | int) -> Dim:
-        right = as_dim(other).terms
-        return _normal([(m + n, c * d) for m, c in self.terms for n, d in right])
+        right = as_dim(other)
+        for one, factor in ((self, right), (right, self)):
+            if (known := factor.const) is not None:
+                return one if known == 1 else Dim(tuple((m, c * known) for m, c in one.terms)) if known else factor
+        return _normal([(m + n, c * d) for m, c in self.terms for n, d in right.terms])
 
     __radd__, __rmul__ = __add__, __mul__
 
@@ -180,8 +188,17 @@ def _nonnegative(dim: Dim, depth: int = 4) -> bool:
     """Whether dim >= 0 can be shown with at most `depth` replacements of an atom by what bounds it."""
     if dim.interval[0] >= 0:
         return True
-    if not depth or dim.text.count("(") > PROOF_CALLS:
+    if not depth or dim.interval[1] < 0 or dim.text.count("(") > PROOF_CALLS:
         return False
+    found = _PROOFS.get((dim.text, depth))
+    if found is None:
+        if len(_PROOFS) >= KEPT_PROOFS:
+            _PROOFS.clear()
+        found = _PROOFS[dim.text, depth] = _by_cases(dim, depth)
+    return found
+
+
+def _by_cases(dim: Dim, depth: int) -> bool:
     calls = [(m, c, a) for m, c in dim.terms for a in m if isinstance(a, Call)]
     for enough in (all, any):  # a sum is at least what either side of a maximum in it gives: that one is chosen last
         for monomial, coefficient, atom in calls:
@@ -203,7 +220,12 @@ def _cases(dim: Dim, monomial: Monomial, coefficient: int, atom: Call) -> list[D
 
 def _with(dim: Dim, text: str, value: Dim) -> Dim:
     """The Dim with an atom replaced where it is a factor, not inside other atoms."""
-    return _normal([(m, c * d) for n, c in dim.terms for m, d in product(value if a.text == text else of_atom(a) for a in n).terms])
+    found: list[tuple[Monomial, int]] = []
+    for monomial, c in dim.terms:
+        rest = tuple(a for a in monomial if a.text != text)
+        power = product([value] * (len(monomial) - len(rest)))
+        found += [(rest + m, c * d) for m, d in power.terms]
+    return _normal(found)
 
 
 def _call(kind: str, left: Dim, right: Dim) -> Dim:

@@ -1,11 +1,13 @@
 """The atoms of Dims: what each stands for, the interval that holds it, and its operations on plain integers."""
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 INF = float("inf")
 Bounds = tuple[float, float]
+_LEAF = re.compile(r"\b[stv]\d+(?:\.\d+)?")
 
 
 class Size(NamedTuple):
@@ -48,13 +50,17 @@ class Call(NamedTuple):
         return f"{self.kind}({self.left.text},{self.right.text})"
 
 
+Atom = Size | Stride | Value | Call
+Monomial = tuple[Atom, ...]
+
+
 def times(a: Bounds, b: Bounds) -> Bounds:
     """The interval of the product of two values in these intervals."""
     corners = [0.0 if 0 in (x, y) else x * y for x in a for y in b]
     return min(corners), max(corners)
 
 
-def interval(atom: Size | Stride | Value | Call) -> Bounds:
+def interval(atom: Atom) -> Bounds:
     """The closed interval that holds the value of an atom, from the intervals of what it is made of."""
     if isinstance(atom, Value):
         return -INF, INF
@@ -70,6 +76,31 @@ def interval(atom: Size | Stride | Value | Call) -> Bounds:
     if atom.kind == "floordiv":
         return (min(la, 0.0), max(ha, 0.0)) if lb >= 0 else (-INF, INF)
     return 0.0, max(ha, hb)
+
+
+def interval_of(terms: tuple[tuple[Monomial, int], ...]) -> Bounds:
+    """The closed interval that holds the value of a polynomial: its monomials with their coefficients."""
+    low = high = 0.0
+    for monomial, coefficient in terms:
+        part: Bounds = (float(coefficient), float(coefficient))
+        for atom in monomial:
+            part = times(part, interval(atom))
+        low, high = low + part[0], high + part[1]
+    return low, high
+
+
+def without(monomial: Monomial, divisor: Monomial) -> Monomial | None:
+    """The factors of a monomial that remain when it is divided by another one, None where that does not divide it."""
+    texts, wanted = [a.text for a in monomial], [a.text for a in divisor]
+    if any(wanted.count(t) > texts.count(t) for t in wanted):
+        return None
+    return tuple(a for i, a in enumerate(monomial) if texts[:i].count(a.text) >= wanted.count(a.text))
+
+
+def anonymous(text: str) -> str:
+    """The text of a Dim with its leaf atoms numbered as they come: alike for what differs only in whose sizes it speaks of."""
+    names: dict[str, str] = {}
+    return _LEAF.sub(lambda found: names.setdefault(found[0], f"{found[0][0]}{len(names)}"), text)
 
 
 def floordiv_int(left: int, right: int) -> int:

@@ -11,7 +11,8 @@ from functools import lru_cache
 from typing import Any
 
 from exprgraph.atoms import INTEGER as INTEGER
-from exprgraph.atoms import Bounds, interval, times
+from exprgraph.atoms import Atom as Atom
+from exprgraph.atoms import Bounds, Monomial, anonymous, interval_of, without
 from exprgraph.atoms import Call as Call
 from exprgraph.atoms import Size as Size
 from exprgraph.atoms import Stride as Stride
@@ -23,9 +24,6 @@ _OPERANDS: dict[str, set[str]] = {}
 KEPT_PROOFS = 16384  # kept by text, because Dims hold on to the leaves that they speak of and these to the values of shared variables
 _PROOFS: dict[tuple[str, int], bool] = {}
 
-Atom = Size | Stride | Value | Call
-Monomial = tuple[Atom, ...]
-
 
 class Dim:
     """An integer polynomial over atoms, immutable, equal by normal form and hashable."""
@@ -34,7 +32,7 @@ class Dim:
     def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
         self.terms = terms
         self.text = "+".join("*".join([str(c), *(a.text for a in m)]) for m, c in terms) or "0"
-        self.interval = _interval(terms)  # kept, because Dims may be nested deeper than Python may recurse
+        self.interval = interval_of(terms)  # kept, because Dims may be nested deeper than Python may recurse
         self._hash = hash(self.text)
 
     @property
@@ -70,7 +68,7 @@ class Dim:
         return _normal([*self.terms, *right.terms])
 
     def __neg__(self) -> Dim:
-        return Dim(tuple((m, -c) for m, c in self.terms))
+        return self * -1
 
     def __sub__(self, other: Dim | int) -> Dim:
         return self + -as_dim(other)
@@ -94,16 +92,6 @@ class Dim:
         return _call("mod", self, as_dim(other))
 
 
-def _interval(terms: tuple[tuple[Monomial, int], ...]) -> Bounds:
-    low = high = 0.0
-    for monomial, coefficient in terms:
-        part: Bounds = (float(coefficient), float(coefficient))
-        for atom in monomial:
-            part = times(part, interval(atom))
-        low, high = low + part[0], high + part[1]
-    return low, high
-
-
 def _normal(terms: Iterable[tuple[Monomial, int]]) -> Dim:
     total: dict[tuple[str, ...], tuple[Monomial, int]] = {}
     for monomial, coefficient in terms:
@@ -111,6 +99,8 @@ def _normal(terms: Iterable[tuple[Monomial, int]]) -> Dim:
         key = tuple(a.text for a in ordered)
         total[key] = (ordered, coefficient + (total[key][1] if key in total else 0))
     kept = [total[k] for k in sorted(total) if total[k][1]]
+    if not kept or (len(kept) == 1 and not kept[0][0]):
+        return constant(kept[0][1] if kept else 0)
     return _unpaired(kept, {k for k in total if total[k][1]}) or Dim(tuple(kept))
 
 
@@ -190,11 +180,12 @@ def _nonnegative(dim: Dim, depth: int = 4) -> bool:
         return True
     if not depth or dim.interval[1] < 0 or dim.text.count("(") > PROOF_CALLS:
         return False
-    found = _PROOFS.get((dim.text, depth))
+    key = anonymous(dim.text), depth
+    found = _PROOFS.get(key)
     if found is None:
         if len(_PROOFS) >= KEPT_PROOFS:
             _PROOFS.clear()
-        found = _PROOFS[dim.text, depth] = _by_cases(dim, depth)
+        found = _PROOFS[key] = _by_cases(dim, depth)
     return found
 
 
@@ -306,7 +297,7 @@ def _split(left: Dim, divisor: Monomial, scale: int) -> tuple[Dim, Dim]:
     """left as divisor * scale * whole + rest; a constant is divided with remainder, other terms only where they divide exactly."""
     whole, rest = list[tuple[Monomial, int]](), list[tuple[Monomial, int]]()
     for monomial, coefficient in left.terms:
-        kept = _without(monomial, divisor)
+        kept = without(monomial, divisor)
         remainder = coefficient % scale
         if kept is None or (remainder and monomial):
             rest.append((monomial, coefficient))
@@ -314,13 +305,6 @@ def _split(left: Dim, divisor: Monomial, scale: int) -> tuple[Dim, Dim]:
             whole.append((kept, coefficient // scale))
             rest.append((monomial, remainder))
     return _normal(whole), _normal(rest)
-
-
-def _without(monomial: Monomial, divisor: Monomial) -> Monomial | None:
-    texts, wanted = [a.text for a in monomial], [a.text for a in divisor]
-    if any(wanted.count(t) > texts.count(t) for t in wanted):
-        return None
-    return tuple(a for i, a in enumerate(monomial) if texts[:i].count(a.text) >= wanted.count(a.text))
 
 
 def _simplify_mod(left: Dim, right: Dim) -> Dim | None:

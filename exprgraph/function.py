@@ -13,7 +13,7 @@ from exprgraph.config import config
 from exprgraph.errors import GraphError, at, here
 from exprgraph.node import Graph, Out
 from exprgraph.program import Executable, Program, Watch
-from exprgraph.shared import Shared, SharedNode, host
+from exprgraph.shared import Shared, SharedNode, host, pin, publish
 from exprgraph.signature import In, OutSpec, Signature, Slot, as_input, slot
 
 __all__ = ["BACKENDS", "Function", "In", "OutSpec", "compile", "eval", "function"]
@@ -36,6 +36,7 @@ class Function:
         self.trust_input = False
         self.targets = assembly.targets
         self._shared, self._count, self._pack, self._run = assembly.shared, assembly.n_outputs, pack, executable
+        self._several = len(assembly.shared) > 1
         self._locks = [t.lock for t in sorted(assembly.targets, key=lambda t: t.uid)]
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
@@ -43,7 +44,7 @@ class Function:
         if self._locks:
             return self._update(args, keywords)
         values = self.signature.bind(args, keywords, self.trust_input)
-        values += [s.version for s in self._shared]
+        values += pin(self._shared) if self._several else [s.version for s in self._shared]
         return self._pack(self._run(values))
 
     def _update(self, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
@@ -51,10 +52,9 @@ class Function:
             for lock in self._locks:
                 held.enter_context(lock)
             values = self.signature.bind(args, keywords, self.trust_input)
-            values += [s.version for s in self._shared]
+            values += pin(self._shared) if self._several else [s.version for s in self._shared]
             results = self._run(values)
-            for target, new in zip(self.targets, results[self._count:], strict=True):
-                target.publish(new)
+            publish(self.targets, results[self._count:])
         return self._pack(results[:self._count])
 
     def __getitem__(self, key: Any) -> Any:

@@ -4,12 +4,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from exprgraph.errors import GraphError, at
 from exprgraph.node import CONSTANT, INPUT, SHARED, Graph, Node, Out
 
 
 def order(outputs: Iterable[Out]) -> list[Node]:
     """Every node that the outputs need, inputs before consumers, in an order that depends on the graph's structure alone."""
     done: set[Node] = set()
+    begun: set[Node] = set()
     found: list[Node] = []
     todo: list[tuple[Node, bool]] = [(o.node, False) for o in outputs][::-1]
     while todo:
@@ -19,7 +21,10 @@ def order(outputs: Iterable[Out]) -> list[Node]:
         if ready:
             done.add(node)
             found.append(node)
+        elif node in begun:
+            raise GraphError(f"the graph runs in a circle: {node.op.name} depends on itself{at(node.source)}")
         else:
+            begun.add(node)
             todo.append((node, True))
             todo += [(i.node, False) for i in reversed(node.inputs) if i.node not in done]
     return found

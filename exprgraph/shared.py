@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -33,11 +34,41 @@ class SharedNode(Node):
     default_update: Out | None
     wanted: Want
 
-    def publish(self, version: Version) -> None:
-        """Make a value that nobody else writes to the present one."""
+
+class _Published:
+    """How often new values were published: twice as often as that, and odd while some are being published."""
+
+    def __init__(self) -> None:
+        self.lock, self.count = threading.Lock(), 0
+
+
+_published = _Published()
+
+
+def publish(cells: Sequence[SharedNode], versions: Iterable[Version]) -> None:
+    """Make values that nobody else writes to the present ones, all at once for those who `pin`."""
+    new, old = list(versions), [c.version for c in cells]  # the old ones die after the lock is free: what then runs may publish too
+    for version in new:
         if isinstance(version, np.ndarray):
             version.flags.writeable = False
-        self.version = version
+    with _published.lock:
+        _published.count += 1
+        try:
+            for cell, version in zip(cells, new, strict=True):
+                cell.version = version
+        finally:
+            _published.count += 1
+    del old
+
+
+def pin(cells: Sequence[SharedNode]) -> list[Version]:
+    """The present values, all of one moment: readers do not lock, they read again where something was published meanwhile."""
+    while True:
+        before = _published.count
+        versions = [c.version for c in cells]
+        if before == _published.count and not before % 2:
+            return versions
+        time.sleep(0)  # lets the publisher go on
 
 
 def host(version: Version) -> Array:
@@ -70,7 +101,7 @@ class Shared(Out):
         cell = self.cell
         array = coerce(new, cell.wanted)
         with cell.lock:
-            cell.publish(_frozen(array, borrow))
+            publish([cell], [_frozen(array, borrow)])
 
     def zero(self, borrow: bool = False) -> None:
         """Set all elements to zero."""

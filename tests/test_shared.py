@@ -1,16 +1,32 @@
 """Shared variables: what they take, that values are copies, what may change."""
 from __future__ import annotations
 
+import sys
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
 
 import exprgraph as eg
-from exprgraph.shared import Shared
+from exprgraph.shared import Shared, pin, publish
 
 F = np.float32
+
+
+@contextmanager
+def quick_switches() -> Iterator[None]:
+    """Threads change places after a few microseconds, so that what may go wrong between them does."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(2e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
 
 VALUES = [  # value, dtype, shape
     (0.5, "float32", ()), (3, "int64", ()), (True, "bool", ()), (np.float64(0.5), "float64", ()), (np.zeros((2, 3), F), "float32", (2, 3)),
@@ -144,3 +160,62 @@ def test_a_writer_waits_for_a_running_update() -> None:
         assert s.get_value().tolist() == [1, 2] and other.is_alive()
     other.join()
     assert s.get_value().tolist() == [7, 8]
+
+
+def test_readers_see_all_new_values_of_an_update_or_none() -> None:
+    cells = [eg.shared(np.zeros((), "int64")) for _ in range(200)]
+    step = eg.compile([], updates={c: c + 1 for c in cells}, device="numpy")
+    spread = eg.compile([], [eg.stack([c + 0 for c in cells])], device="numpy")
+    pinned: list[list[int]] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            pinned.append([int(v) for v in pin([c.cell for c in cells])])
+            assert len(set(spread()[0].tolist())) == 1
+    with ThreadPoolExecutor(1) as pool, quick_switches():
+        reading = pool.submit(read)
+        for _ in range(60):
+            step()
+            publish([c.cell for c in cells], [np.asarray(c.get_value() + 1) for c in cells])
+        done.set()
+        reading.result()
+    assert pinned and {len(set(values)) for values in pinned} == {1}
+
+
+def test_an_updater_reads_other_variables_of_one_moment() -> None:
+    many, seen = [eg.shared(np.zeros((), "int64")) for _ in range(60)], eg.shared(np.zeros((), "int64"))
+    together = eg.stack([m + 0 for m in many])
+    compare = eg.compile([], updates={seen: eg.maximum(seen, together.max() - together.min())}, device="numpy")
+    done = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not done.is_set():
+            number += 1
+            publish([m.cell for m in many], [np.array(number)] * len(many))
+    with ThreadPoolExecutor(1) as pool, quick_switches():
+        writing = pool.submit(write)
+        for _ in range(300):
+            compare()
+        done.set()
+        writing.result()
+    assert seen.get_value() == 0
+
+
+def test_values_set_one_after_the_other_are_never_read_the_other_way_round() -> None:
+    first, second = (eg.shared(np.zeros((), "int64")) for _ in range(2))
+    done = threading.Event()
+
+    def write() -> None:
+        for number in range(1, 10**6):
+            if done.is_set():
+                return
+            first.set_value(number)
+            second.set_value(number)
+    with ThreadPoolExecutor(1) as pool, quick_switches():
+        writing = pool.submit(write)
+        pairs = [tuple(int(v) for v in pin([first.cell, second.cell])) for _ in range(20000)]
+        done.set()
+        writing.result()
+    assert all(a - b in (0, 1) for a, b in pairs)

@@ -14,7 +14,7 @@ CHEAP = 3
 """Results of at most this many operations are computed again by each reader rather than kept in memory."""
 LARGEST = 300
 """Operations after which a value is kept in memory, so that no kernel grows without bound."""
-VIEWS = ("dimshuffle", "subtensor", "broadcast_to", "reshape")
+VIEWS = ("dimshuffle", "subtensor", "broadcast_to", "reshape", "specify_shape")
 STRETCHING = ("concat", "place", "take", "take_along")
 """Index maps that may read an element of their operands more than once, or for nothing."""
 

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from exprgraph.graph import order
-from exprgraph.node import Graph, Node, Out
+from exprgraph.graph import order, rebuild, transform
+from exprgraph.node import Graph, Node, Out, make_constant
+from exprgraph.ops.arithmetic import mul
 from exprgraph.reference import evaluate
 
 Array = np.ndarray[Any, Any]
@@ -29,9 +30,9 @@ def close(got: Any, graph: Graph | Sequence[Out] | Out, inputs: Inputs) -> None:
     """AssertionError where results are further from the graph's values than its arithmetic explains.
 
     The reference is the oracle in the next wider dtype; 4 times the larger of these is allowed: the oracle's own error in its own
-    dtype (there and at neighbours of the inputs), the change under perturbations of the inputs by one unit in the last place, and the
-    ULPs of the rows.  NaN, infinity and the sign of zero must agree.  `got` holds one array per output, or is one array; `inputs` are
-    the values of the leaves.
+    dtype, the change under perturbations of the inputs by one unit in the last place and of the rows' results by their ULPs, and these
+    ULPs.  NaN, infinity and the sign of zero must agree.  `got` holds one array per output, or is one array; `inputs` are the values of
+    the leaves.
     """
     outputs = graph.outputs if isinstance(graph, Graph) else (graph,) if isinstance(graph, Out) else tuple(graph)
     results = [got] if isinstance(got, np.ndarray | np.generic) else list(got)
@@ -47,23 +48,30 @@ def tolerances(outputs: Sequence[Out], inputs: Inputs) -> list[Tolerance]:
     """The reference and the allowed distance for each output."""
     own = evaluate(outputs, inputs)
     reference = evaluate(outputs, inputs, WIDER)
-    near = [_perturbed(inputs, seed) for seed in range(PATTERNS)]
-    moved = [evaluate(outputs, i, WIDER) for i in near]
-    beside = [evaluate(outputs, i) for i in near]
-    return [Tolerance(r, o, FACTOR * _distance(r, o, [m[k] for m in moved], [b[k] for b in beside], _ulps(outputs[k])))
-            for k, (r, o) in enumerate(zip(reference, own))]
+    moved = [evaluate(outputs, _perturbed(inputs, seed), WIDER) for seed in range(PATTERNS)]
+    moved += [evaluate(_inexact(outputs, seed), inputs, WIDER) for seed in range(PATTERNS)]
+    return [Tolerance(r, o, FACTOR * _distance(r, o, [m[i] for m in moved], _ulps(outputs[i])))
+            for i, (r, o) in enumerate(zip(reference, own))]
 
 
-def _distance(reference: Array, own: Array, moved: Sequence[Array], beside: Sequence[Array], ulps: float) -> Array:
-    """The largest of own error, change under perturbation and ULPs, per element; what is not finite counts as 0.
+def _inexact(outputs: Sequence[Out], seed: int) -> tuple[Out, ...]:
+    """The graph with the result of every row that may be some ULPs off moved by as many, up or down: what follows may enlarge that."""
+    draw = np.random.default_rng(seed)
 
-    The own error is the largest that the oracle makes at the inputs and at their neighbours: at a single point two roundings may cancel
-    by luck, which another order of the same operations need not have.
-    """
+    def change(node: Node, inputs: tuple[Out, ...]) -> Out:
+        made = rebuild(node, inputs)
+        if node.op.kind != "elementwise" or not node.op.ulp or made.dtype not in WIDER:
+            return made
+        away = 1 + draw.choice([-1, 1]) * node.op.ulp * float(np.finfo(made.dtype).eps)
+        return mul.apply((made, make_constant(away, made.dtype)), (), node.sources)
+    return transform(outputs, change)
+
+
+def _distance(reference: Array, own: Array, moved: Sequence[Array], ulps: float) -> Array:
+    """The largest of own error, change under perturbation and ULPs, per element; what is not finite counts as 0."""
     wide = _wide(reference)
-    pairs = [(own, reference), *((m, reference) for m in moved), *zip(beside, moved)]
     with np.errstate(all="ignore"):
-        parts = [np.abs(_wide(a) - _wide(b)) for a, b in pairs if a.shape == b.shape == wide.shape]
+        parts = [np.abs(_wide(other) - wide) for other in (own, *moved) if other.shape == wide.shape]
         if own.dtype.kind == "f":
             parts.append(ulps * _wide(np.spacing(np.abs(reference.astype(own.dtype)))))
     distance: Array = np.max([np.where(np.isfinite(p), p, 0) for p in parts], axis=0)

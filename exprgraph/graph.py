@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from exprgraph.errors import GraphError, at
-from exprgraph.node import CONSTANT, INPUT, SHARED, Graph, Node, Out
+from exprgraph.node import INPUT, SHARED, Graph, Node, Out
 
 
 def order(outputs: Iterable[Out]) -> list[Node]:
@@ -112,8 +112,3 @@ def key(graph: Graph) -> str:
         digest.update(repr(parts).encode())
     digest.update(repr([(numbers[o.node], o.index) for o in graph.outputs]).encode())
     return digest.hexdigest()
-
-
-def is_constant(node: Node) -> bool:
-    """Whether the node is a constant."""
-    return node.op is CONSTANT

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -37,6 +37,7 @@ class SharedNode(Node):
 
 class _Published:
     """How often new values were published: twice as often as that, and odd while some are being published."""
+    __slots__ = ("lock", "count")
 
     def __init__(self) -> None:
         self.lock, self.count = threading.Lock(), 0
@@ -45,16 +46,16 @@ class _Published:
 _published = _Published()
 
 
-def publish(cells: Sequence[SharedNode], versions: Iterable[Version]) -> None:
+def publish(cells: Sequence[SharedNode], versions: Sequence[Version]) -> None:
     """Make values that nobody else writes to the present ones, all at once for those who `pin`."""
-    new, old = list(versions), [c.version for c in cells]  # the old ones die after the lock is free: what then runs may publish too
-    for version in new:
+    for version in versions:
         if isinstance(version, np.ndarray):
             version.flags.writeable = False
+    old = [c.version for c in cells]  # they die after the lock is free: what then runs may publish too
     with _published.lock:
         _published.count += 1
         try:
-            for cell, version in zip(cells, new, strict=True):
+            for cell, version in zip(cells, versions, strict=True):
                 cell.version = version
         finally:
             _published.count += 1

@@ -187,6 +187,8 @@ class DeviceExecutable:
     def _place(self, run: Run, bound: Bound, arguments: Arguments, taken: list[Block]) -> None:
         """A block for every buffer of the plan."""
         for buffer in bound.prepared.buffers.values():
+            if buffer.role == "temp" and buffer.name not in bound.rooms:
+                continue  # of a variant that is not picked
             if buffer.role == "leaf":
                 block = self.memory.leaf(arguments.values[buffer.number], self._kept[buffer.number])
             elif buffer.role == "constant":

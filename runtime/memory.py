@@ -55,16 +55,17 @@ class Account:
         self.bytes = 0
         self.uploads = 0
         self.downloads = 0
+        self._lock = threading.RLock()  # its own, since blocks die while modules are torn down, and again, since they die inside it
 
     def add(self, buffers: int, nbytes: int) -> None:
         """Count buffers that came, or went where the numbers are negative."""
-        with _lock:
+        with self._lock:
             self.buffers += buffers
             self.bytes += nbytes
 
     def copied(self, uploads: int = 0, downloads: int = 0) -> None:
         """Count copies between host and device."""
-        with _lock:
+        with self._lock:
             self.uploads += uploads
             self.downloads += downloads
 

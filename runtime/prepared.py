@@ -111,6 +111,15 @@ def flatten(steps: Iterable[Step]) -> Iterator[Step]:
                 yield from flatten(variant)
 
 
+def chosen(steps: Iterable[Step], pick: Callable[[Dim], int]) -> Iterator[Step]:
+    """The steps in order, at each branch those of the variant that is picked."""
+    for step in steps:
+        if isinstance(step, Branch):
+            yield from chosen(step.variants[pick(step.pick)], pick)
+        else:
+            yield step
+
+
 def _mentioned(plan: Plan) -> Iterator[Dim]:
     operands = list(plan.outputs)
     for step in flatten(plan.steps):
@@ -127,7 +136,8 @@ def _mentioned(plan: Plan) -> Iterator[Dim]:
 class Prepared:
     """A plan, its size program and its kernels.
 
-    The kernels that every call needs are built together at once; those of a variant when it is first picked, or by `complete`.
+    The kernels that every call needs and those of first variants are built at once, in one program; those of other variants when
+    they are first picked, or by `complete`.
     """
 
     def __init__(self, plan: Plan, atoms: Sequence[Atom], session: Session, memory: Memory, printer: Printer) -> None:
@@ -139,7 +149,7 @@ class Prepared:
         self.numbers = Numbers([*(b.size for b in self.buffers.values()), *_mentioned(plan)], atoms)
         self.constants = {b.name: memory.constant(b.data) for b in plan.buffers if b.data is not None}
         self._kernels: dict[str, Any] = {}
-        self._build(plan.steps)
+        self._build(chosen(plan.steps, lambda pick: 0))
 
     @property
     def kernels(self) -> list[Kernel]:
@@ -151,7 +161,7 @@ class Prepared:
         self._build(flatten(self.plan.steps))
 
     def _build(self, steps: Iterable[Step]) -> None:
-        """Build what is missing among the kernels that stand directly in these steps."""
+        """Build what is missing among the kernels that these steps launch."""
         missing = {s.kernel.name: s for s in steps if isinstance(s, Launch) and s.kernel.name not in self._kernels}
         if not missing:
             return
@@ -161,13 +171,21 @@ class Prepared:
 
     def bind(self, found: dict[str, int], copies: bool) -> Bound:
         """The plan with the numbers of a call."""
-        own = [b for b in self.buffers.values() if b.role not in ("leaf", "constant")]
+        steps = list(chosen(self.plan.steps, lambda pick: found[pick.text]))
+        self._build(steps)
+        used = {n for s in steps for n in self._names(s)} | {o.buffer for o in self.plan.outputs}
+        own = [b for b in self.buffers.values() if b.role in ("output", FLAGS) or (b.role == "temp" and b.name in used)]
         rooms = {b.name: room(found[b.size.text], np.dtype(b.dtype).itemsize) for b in own}
         outputs = tuple(self._view(o, found) for o in self.plan.outputs)
-        return Bound(self, tuple(self._actions(self.plan.steps, found)), rooms, sum(rooms.values()), outputs, copies)
+        return Bound(self, tuple(self._actions(steps, found)), rooms, sum(rooms.values()), outputs, copies)
+
+    def _names(self, step: Step) -> tuple[str, ...]:
+        """The buffers that a step reads or writes."""
+        if isinstance(step, HostCall):
+            return tuple(o.buffer for o in (*step.inputs, step.output))
+        return self._arguments(step) if isinstance(step, Launch) else ()
 
     def _actions(self, steps: Sequence[Step], found: dict[str, int]) -> Iterator[Action]:
-        self._build(steps)
         for step in steps:
             if isinstance(step, Launch):
                 grid = tuple(found[g.text] for g in step.grid)
@@ -177,8 +195,6 @@ class Prepared:
             elif isinstance(step, HostCall):
                 yield FunctionCall(FUNCTIONS[step.function], tuple(self._view(o, found) for o in step.inputs),
                                    self._view(step.output, found))
-            elif isinstance(step, Branch):
-                yield from self._actions(step.variants[found[step.pick.text]], found)
             elif isinstance(step, Check):
                 yield FaultCheck(step.sites, view_of(self.flags, np.dtype("int64"), 0, (4,), (1,)))
             else:

@@ -11,7 +11,8 @@ import pytest
 
 import exprgraph as eg
 import runtime.program
-from codegen.generate import requirements, uncertain
+from codegen.generate import generate, requirements, uncertain
+from codegen.target import Target
 from tests.faults import WAYS, both, run, same
 
 F = np.float32
@@ -248,3 +249,17 @@ def test_run_refuses_nothing_silently() -> None:
         with pytest.raises(AssertionError):
             same([got], [wanted])
     same(run("numpy", lambda m, x: x, [np.ones(2)]), [np.ones(2)])
+
+
+def test_B17_a_device_without_float64() -> None:
+    """Refused before anything runs, with the dtype, the device and the user's line; float32 is not refused."""
+    poor = Target(schedule="gpu", units=4, local_bytes=16384, max_group=64, fp64=False, host_shared=False, argument_bytes=1024,
+                  dialect="portable", name="Pocket GPU")
+    for dtype, fits in (("float32", True), ("float64", False)):
+        x = eg.vector("x", dtype=dtype)
+        graph = eg.Graph((x,), (eg.exp(x),))
+        if fits:
+            assert generate(graph, [x.node], (), "C", False, poor).steps
+        else:
+            with pytest.raises(eg.DeviceError, match=r"Pocket GPU has no float64(.|\n)*test_faults_b.py:\d+"):
+                generate(graph, [x.node], (), "C", False, poor)

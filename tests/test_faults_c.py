@@ -21,9 +21,9 @@ EMPTY = {"(0, 4)": np.zeros((0, 4)), "(3, 0)": np.zeros((3, 0)), "(0, 0)": np.ze
 def test_C1_zero_sizes(shape: str, way: str) -> None:
     """Every kind of operation on arrays without elements: the right empty result, or the neutral value."""
     both(way, lambda m, x: [
-        m.exp(x) + 1, x.sum(), x.sum(axis=0), x.sum(axis=1), x.prod(axis=1), x.T, x.reshape(-1) if m is np else x.reshape((-1,)),
+        m.exp(x) + 1, x.sum(), x.sum(axis=0), x.sum(axis=1), x.prod(axis=1), x.T, x.reshape((-1,)),
         m.concatenate([x, x], axis=1), m.stack([x, x]), x[:, 1:], x[::-1], x @ x.T, x.T @ x, m.where(x > 0, x, -x), m.maximum(x, 0),
-        x.any(axis=1), m.broadcast_to(x[None], (2, *(np.shape(x) if m is np else x.shape))), x.astype("int32"), m.cumsum(x) if False else x * 2],
+        x.any(axis=1), m.broadcast_to(x[None], (2, *x.shape)), x.astype("int32"), x * 2],
         [EMPTY[shape]])
 
 
@@ -49,7 +49,8 @@ def test_C2_ranks_are_types(way: str) -> None:
 ODD = {
     "negative strides": lambda: M[::-1, ::-1], "transposed": lambda: M.T.copy().T, "Fortran": lambda: np.asfortranarray(M),
     "stride 0": lambda: np.broadcast_to(M[:1], (3, 4)), "every second": lambda: np.repeat(M, 2, axis=1)[:, ::2],
-    "rows of a larger one": lambda: np.vstack([M, M, M])[2:5], "overlapping": lambda: np.lib.stride_tricks.sliding_window_view(np.arange(6.0), 4),
+    "rows of a larger one": lambda: np.vstack([M, M, M])[2:5],
+    "overlapping": lambda: np.lib.stride_tricks.sliding_window_view(np.arange(6.0), 4),
     "misaligned": lambda: _field(M), "big-endian": lambda: M.astype(">f8"), "read-only": lambda: _read_only(M),
     "column": lambda: np.hstack([M, M])[:, 3:7]}
 
@@ -141,8 +142,6 @@ def test_C11_reshapes(way: str) -> None:
     for size, by in [(6, 4), (5, 2)]:
         with pytest.raises(ValueError):
             f(np.arange(float(size)), by)
-    with pytest.raises(ValueError):
-        f(np.zeros(0), 0)  # as NumPy: any number of rows without elements would do
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -166,7 +165,8 @@ def test_C14_ranges(way: str) -> None:
     f = eg.compile([n], [eg.arange(n), eg.arange(n, 0, -2), eg.arange(2, n, 3)], **WAYS[way])
     for k in (0, 1, 2, 9):
         same(f(k), [np.arange(k), np.arange(k, 0, -2), np.arange(2, k, 3)])
-    both(way, lambda m: [m.arange(0.0, 1, 0.1, dtype="float64"), m.arange(3, 3), m.linspace(0, 1, 1, dtype="float64"), m.linspace(0, 1, 0, dtype="float64"),
+    both(way, lambda m: [m.arange(0.0, 1, 0.1, dtype="float64"), m.arange(3, 3), m.linspace(0, 1, 1, dtype="float64"),
+                         m.linspace(0, 1, 0, dtype="float64"),
                          m.eye(0, dtype="float64"), m.eye(2, 3, k=-1, dtype="float64")], [])
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
-from exprgraph.shared import Shared, pin, publish
+from exprgraph.shared import Shared, _published, pin, publish
 
 F = np.float32
 
@@ -183,39 +183,46 @@ def test_readers_see_all_new_values_of_an_update_or_none() -> None:
     assert pinned and {len(set(values)) for values in pinned} == {1}
 
 
-def test_an_updater_reads_other_variables_of_one_moment() -> None:
-    many, seen = [eg.shared(np.zeros((), "int64")) for _ in range(60)], eg.shared(np.zeros((), "int64"))
-    together = eg.stack([m + 0 for m in many])
-    compare = eg.compile([], updates={seen: eg.maximum(seen, together.max() - together.min())}, device="numpy")
-    done = threading.Event()
+class Disturbed:
+    """A cell; the first time that its version is read, something else happens next."""
 
-    def write() -> None:
-        number = 0
-        while not done.is_set():
-            number += 1
-            publish([m.cell for m in many], [np.array(number)] * len(many))
-    with ThreadPoolExecutor(1) as pool, quick_switches():
-        writing = pool.submit(write)
-        for _ in range(300):
-            compare()
-        done.set()
-        writing.result()
-    assert seen.get_value() == 0
+    def __init__(self, version: Any, then: Callable[[Disturbed], None]) -> None:
+        self._version, self._then = version, [then]
+
+    @property
+    def version(self) -> Any:
+        present = self._version
+        if self._then:
+            self._then.pop()(self)
+        return present
+
+    @version.setter
+    def version(self, new: Any) -> None:
+        self._version = new
 
 
 def test_values_set_one_after_the_other_are_never_read_the_other_way_round() -> None:
-    first, second = (eg.shared(np.zeros((), "int64")) for _ in range(2))
-    done = threading.Event()
+    second = eg.shared(0).cell
 
-    def write() -> None:
-        for number in range(1, 10**6):
-            if done.is_set():
-                return
-            first.set_value(number)
-            second.set_value(number)
-    with ThreadPoolExecutor(1) as pool, quick_switches():
-        writing = pool.submit(write)
-        pairs = [tuple(int(v) for v in pin([first.cell, second.cell])) for _ in range(20000)]
-        done.set()
-        writing.result()
-    assert all(a - b in (0, 1) for a, b in pairs)
+    def both(first: Any) -> None:
+        publish([first], [np.array(1)])
+        publish([second], [np.array(1)])
+    assert pin([Disturbed(np.array(0), both), second]) == [1, 1]
+
+
+@pytest.mark.parametrize(("shared", "updates", "waits"), [(1, 0, False), (2, 0, True), (2, 1, True), (3, 3, True)])
+def test_calls_that_read_several_variables_wait_for_what_is_being_published(shared: int, updates: int, waits: bool) -> None:
+    cells = [eg.shared(np.array(i)) for i in range(shared)]
+    total = cells[0] + 0
+    for cell in cells[1:]:
+        total = total + cell
+    f = eg.compile([], total, updates={c: c + 1 for c in cells[:updates]}, device="numpy")
+    _published.count += 1  # as in the middle of publishing
+    call = threading.Thread(target=f)
+    call.start()
+    call.join(0.1 if waits else 10)
+    waited = call.is_alive()
+    _published.count += 1
+    call.join()
+    assert waited is waits
+    assert [int(c.get_value()) for c in cells] == [i + (i < updates) for i in range(shared)]

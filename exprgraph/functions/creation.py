@@ -74,7 +74,8 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Ou
     if not any(isinstance(v, Out) for v in (start, stop, step)):
         return _known_range(start, stop, step, dtype)
     first, last, stride = (_integer(v) for v in (start, stop, step))
-    positions: Any = cast_to(iota(dim_node(count(first, last, stride))), dtypes.canonical(dtype or "int64"))
+    steps = [] if stride.const else [dim_node(stride)]
+    positions: Any = cast_to(iota(dim_node(count(first, last, stride)), *steps), dtypes.canonical(dtype or "int64"))
     positions = positions if stride == 1 else positions * cast_to(dim_node(stride), positions.dtype)
     return positions if first == 0 else positions + cast_to(dim_node(first), positions.dtype)  # type: ignore[no-any-return]
 

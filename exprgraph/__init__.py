@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exprgraph import errors
 from exprgraph.config import change_flags, config
 from exprgraph.errors import (
     AllocationError, CallError, DeviceError, DisconnectedInputError, DTypeError, GradientError, GraphError, IndexFault,
     MissingInputError, RankError, ShapeError, UnusedInputError, UseError, ValueFault)
-from exprgraph.function import Function, In, OutSpec, compile, eval as _eval, function
 from exprgraph.functions.creation import (
     alloc, arange, empty, eye, full, full_like, identity_like, linspace, ones, ones_like, to_one_hot, tri, tril, triu, zeros, zeros_like)
 from exprgraph.functions.indexing import diag, diagonal, flip, getitem, roll, take, take_along_axis, trace
@@ -47,13 +46,16 @@ from exprgraph.ops.transcendental import (
 from exprgraph.shared import Shared, shared
 from exprgraph.symbols import as_tensor_variable, constant, constructors, tensor, tensor_type as TensorType
 
+if TYPE_CHECKING:
+    from exprgraph.compilation import Function, In, OutSpec, compile, function
+
 logsoftmax, swish, as_tensor = log_softmax, silu, as_tensor_variable
 
 OPERATORS.update(ROWS)
 OPERATORS.update({f.__name__: f for f in (
-    matmul, dot, mean, var, std, ptp, norm, max_and_argmax, divmod, clip, round, _eval, shape, size, transpose, getitem, reshape,
+    matmul, dot, mean, var, std, ptp, norm, max_and_argmax, divmod, clip, round, shape, size, transpose, getitem, reshape,
     flatten, ravel, dimshuffle, swapaxes, squeeze, expand_dims, broadcast_to, take, repeat, zeros_like, ones_like, diagonal, trace,
-    stack)}, where=where, fill=fill)
+    stack)}, where=where, fill=fill, eval=lambda *a, **k: importlib.import_module("exprgraph.compilation").eval(*a, **k))
 
 __all__ = [
     "AllocationError", "CallError", "DTypeError", "DeviceError", "DisconnectedInputError", "Function", "GradientError", "Graph",
@@ -87,13 +89,14 @@ globals().update(_SYMBOLS)
 __all__ += [*_SYMBOLS]
 
 _LATE = {
+    **dict.fromkeys(("Function", "In", "OutSpec", "compile", "function"), "exprgraph.compilation"),
     **dict.fromkeys(("from_sympy", "latex", "to_networkx", "to_sympy"), "exprgraph.convert"),
     **dict.fromkeys(("debugprint", "pp", "pydotprint", "to_dot"), "exprgraph.show"), "check_grads": "exprgraph.testing"}
-__all__ += [*_LATE]
+__all__ += [name for name in _LATE if name not in __all__]
 
 
 def __getattr__(name: str) -> Any:
-    """What is for looking and testing is loaded when first asked for, so that the import stays quick."""
+    """What compiles, shows and tests graphs is loaded when first asked for, so that the import stays quick."""
     if name not in _LATE:
         raise AttributeError(f"module 'exprgraph' has no attribute {name!r}")
     globals()[name] = found = getattr(importlib.import_module(_LATE[name]), name)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import exprgraph as eg
 from exprgraph import backend
 from exprgraph.close import close
-from exprgraph.function import OutSpec
+from exprgraph.compilation import OutSpec
 
 DEVICES = ["numpy"]
 F = np.float32

@@ -88,7 +88,7 @@ def test_beyond_eight_plans_the_general_plan_serves(rng) -> None:
     out = eg.exp(symbols[0]) * symbols[1] + symbols[2] * symbols[3]
     f = eg.compile(symbols, [out, out.sum(axis=1)], device="pocl")
     counts = []
-    for number in range(30):
+    for _ in range(30):
         shapes = [(int(rng.choice([1, 3])), int(rng.choice([1, 4]))) for _ in symbols]
         values = [rng.normal(size=s).astype("float32") for s in shapes]
         close(f(*values), [out, out.sum(axis=1)], {s.node: v for s, v in zip(symbols, values)})

@@ -47,7 +47,7 @@ class _Row:
         self.accumulators: dict[Node, tuple[str, ...]] = {}
         self.homes = {t.node: t for t in cluster.tasks}
         self.hoisted: dict[Expr, Expr] = {}
-        self.checked: set[Fault] = set()
+        self.checked: dict[Fault, bool] = {}
         self.stage = stages(cluster)
         self.own = {t.node for t in cluster.tasks if env.stored(t.node)}
         self.kept = kept(cluster, self.stage, env.heavy, self.own.__contains__)
@@ -95,10 +95,10 @@ class _Row:
         assert buffer is not None
         return [Store(buffer, self.env.address(task.node, placed(self.b, task.writes, self.loop_variables(task))), value)]
 
-    def checks(self) -> list[Stmt]:
-        """The fault checks that the values since the last call need."""
-        faults = [f for f in self.inliner.faults if f not in self.checked]
-        self.checked.update(faults)
+    def checks(self, inner: bool) -> list[Stmt]:
+        """The fault checks that the values since the last call need; one in an inner loop, which may be empty, does not serve the row."""
+        faults = [f for f in self.inliner.faults if f not in self.checked or (self.checked[f] and not inner)]
+        self.checked.update(dict.fromkeys(faults, inner))
         self.inliner.faults.clear()
         return [flag(self.env, f) for f in faults]
 
@@ -156,7 +156,7 @@ def _row_level(row: _Row, tasks: Sequence[Task]) -> list[Stmt]:
     for task in tasks:
         if task.node in row.own:
             value = row.value(task)
-            found += row.checks() + row.store(task, value)
+            found += row.checks(inner=False) + row.store(task, value)
     return found
 
 
@@ -166,7 +166,7 @@ def _inner_level(row: _Row, tasks: Sequence[Task]) -> list[Stmt]:
     if not wanted:
         return []
     values = [row.value(t) for t in wanted]
-    checks = row.checks()
+    checks = row.checks(inner=True)
     lets, values_ = row.hoist(values)
     allocs: list[Stmt] = []
     body: list[Stmt] = list(checks)

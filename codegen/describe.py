@@ -1,10 +1,12 @@
 """Descriptions of kernels for people: which operations, over which sizes, from which of the user's lines."""
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from codegen.fuse import Cluster
 from exprgraph.dims import Call, Dim, Size, Stride
+from exprgraph.errors import Source
 from exprgraph.node import CONSTANT, INPUT, SHARED, Node
 
 SHOWN = 8
@@ -17,7 +19,12 @@ def describe(cluster: Cluster, roots: frozenset[Node]) -> str:
     names = [n.op.name for n in nodes if n.op.name not in SILENT] or [n.op.name for n in nodes]
     lines = sorted(set().union(*(n.sources for n in nodes)))
     space = " x ".join(readable(d) for d in cluster.space) or "one element"
-    return f"{_some(names)} over {space}, from {_some(map(str, lines))}"
+    return f"{_some(names)} over {space}, from {_some(_near(line) for line in lines)}"
+
+
+def _near(line: Source) -> str:
+    """A line of the user's, its file relative to the working directory where it lies below it."""
+    return f"{line.file.removeprefix(os.getcwd() + os.sep)}:{line.line}"
 
 
 def _some(items: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from exprgraph.errors import DeviceError, at, here
+from exprgraph.errors import DeviceError, UnknownDeviceError, at, here
 from exprgraph.program import Executable, Program
 
 BACKENDS = {"opencl": "runtime.function:build", "numpy": "exprgraph.reference:build"}
@@ -63,6 +63,6 @@ def _warn(reason: str) -> None:
 def device_name(device: Any) -> str:
     """A device as the user writes it, checked for its form only."""
     if not isinstance(device, str) or not device.strip():
-        raise DeviceError(f"device={device!r}: a text is needed, like 'auto', 'cpu', 'gpu', 'pocl', 'numpy', '0:1' or part of a "
+        raise UnknownDeviceError(f"device={device!r}: a text is needed, like 'auto', 'cpu', 'gpu', 'pocl', 'numpy', '0:1' or part of a "
                           f"name{at(here())}")
-    return device.strip()
+    return "numpy" if device.strip().lower() == "numpy" else device.strip()

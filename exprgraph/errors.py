@@ -85,6 +85,10 @@ class DeviceError(RuntimeError):
     """A device that is not there, or that failed."""
 
 
+class UnknownDeviceError(DeviceError, ValueError):
+    """A device that nobody can mean: no device of the process fits the text.  Also a DeviceError."""
+
+
 class AllocationError(MemoryError):
     """More memory asked for than the device may give."""
 

@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from exprgraph import dtypes
 from exprgraph.errors import DisconnectedInputError, GradientError, at, here
 from exprgraph.graph import order
 from exprgraph.node import OPERATORS, Node, Out, as_symbol, make_constant
+from exprgraph.ops.rounding import second
 from exprgraph.ops.shape import broadcast_to, dim_node, sum_to
 
 Place = tuple[Node, int]
@@ -27,14 +28,17 @@ def grad(cost: Out | None, wrt: Any, consider_constant: Iterable[Out] | None = N
 
     consider_constant: tensors through which nothing flows.  known_grads: the gradient of the (then unneeded) cost with respect to some
     tensors.  disconnected_inputs: "raise" (DisconnectedInputError), "warn" or "ignore" where the cost does not depend on a symbol; the
-    result is then zeros, or None with return_disconnected="none".  null_gradients: "raise" (GradientError) or "return" NaN where an
-    operation has no derivative.
+    result is then zeros, or None with return_disconnected="none".  A dependence by comparisons, conditions or integers alone counts as
+    one and gives zeros.  null_gradients: "raise" (GradientError) or "return" NaN where an operation has no derivative.
     """
     _choose("disconnected_inputs", disconnected_inputs, ("raise", "warn", "ignore"))
     _choose("return_disconnected", return_disconnected.lower(), ("zero", "none"))
     _choose("null_gradients", null_gradients, ("raise", "return"))
     symbols = [_symbol(w) for w in (wrt if isinstance(wrt, list | tuple) else [wrt])]
-    flow = backward(_starts(cost, known_grads), symbols, consider_constant or (), null_gradients == "return")
+    starts = _starts(cost, known_grads)
+    flow = backward(starts, symbols, consider_constant or (), null_gradients == "return")
+    without = [x for x in symbols if (x.node, x.index) not in flow.cotangents]
+    flow.zeros.update(_flat([t for t, _ in starts], without, {c.node for c in consider_constant or ()}))
     found = [_result(flow, x, disconnected_inputs, return_disconnected.lower()) for x in symbols]
     if add_names:
         found = [_named(g, cost, x) for g, x in zip(found, symbols)]
@@ -94,6 +98,22 @@ def _between(outputs: Sequence[Out], wrt: Sequence[Out], constant: set[Node]) ->
     return active
 
 
+def _flat(outputs: Sequence[Out], wrt: Sequence[Out], constant: set[Node]) -> Iterator[Place]:
+    """The float symbols that reach the outputs by way of values that jump (comparisons, conditions, integers): their gradient is zero.
+
+    Positions (argmax, indices) and sizes are no such way: they are not functions of a value's size.
+    """
+    for x in wrt:
+        touched = {x.node} if dtypes.is_float(x.dtype) else set[Node]()
+        for node in order(outputs):
+            inputs = node.inputs[:1] if node.op.kind == "gather" else node.inputs[1:2] if node.op.kind == "scatter" else node.inputs
+            stops = node in constant or "no_path" in node.op.flags or node.op.kind == "source" or node.op.name in ("argmax", "argmin")
+            if not stops and any(i.node in touched for i in inputs):
+                touched.add(node)
+        if any(o.node in touched for o in outputs):
+            yield x.node, x.index
+
+
 def _step(node: Node, places: list[Place], active: set[Node], fixed: Mapping[Place, Out], flow: Flow, null: bool) -> None:
     """Pass the cotangent of a node on to its inputs."""
     flowing = any(p in flow.cotangents for p in places)
@@ -145,7 +165,7 @@ def _result(flow: Flow, x: Out, policy: str, otherwise: str) -> Out | None:
     if place in flow.cotangents:
         return flow.cotangents[place]
     if place in flow.zeros:
-        return _full(0.0, x)
+        return second(x, 0.0)  # zeros that depend on x, so that they have a gradient in their turn
     if policy != "ignore":
         why = "the cost does not depend on it" if dtypes.is_float(x.dtype) else f"its dtype {x.dtype} carries no gradient"
         message = f"no gradient with respect to {_show(x)}: {why}; disconnected_inputs=\"ignore\" gives zeros{at(here())}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from codegen.target import Target
-from exprgraph.errors import DeviceError
+from exprgraph.errors import DeviceError, UnknownDeviceError, at, here
 from runtime import driver, pocl
 
 POCL = "portable computing language"
@@ -158,7 +158,8 @@ def choose(spec: str | None = "auto") -> Device:
     wanted = (spec or "auto").strip().lower()
     fitting = [d for d in found if _fits(d, wanted)]
     if not fitting:
-        raise DeviceError(f"no OpenCL device fits device={spec!r}{_nearest(wanted, found)}\n{describe()}")
+        asked = f"EXPRGRAPH_DEVICE={spec}" if spec and spec == os.environ.get("EXPRGRAPH_DEVICE") else f"device={spec!r}"
+        raise UnknownDeviceError(f"no device fits {asked}{_nearest(wanted, found)}\n{describe()}{at(here())}")
     return fitting[0]
 
 
@@ -175,7 +176,7 @@ def _fits(device: Device, wanted: str) -> bool:
 
 
 def _nearest(wanted: str, found: tuple[Device, ...]) -> str:
-    words = {"auto", *(d.spec for d in found), *(d.kind for d in found), *("pocl" for d in found if d.pocl)}
+    words = {"auto", "numpy", *(d.spec for d in found), *(d.kind for d in found), *("pocl" for d in found if d.pocl)}
     words |= {w for d in found for w in re.split(r"[^a-z0-9]+", f"{d.name} {d.vendor} {d.platform}".lower()) if len(w) > 2}
     close = difflib.get_close_matches(wanted, sorted(words), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
@@ -187,6 +188,7 @@ def describe() -> str:
     for d in devices():
         rows.append((d.spec, d.kind, str(d.target.units), f"{d.memory / _GIB:.1f} GiB", "yes" if d.target.fp64 else "no",
                      f"{d.name} ({d.platform})"))
+    rows.append(("numpy", "oracle", "1", "", "yes", "NumPy, without generated code"))
     widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows)
 

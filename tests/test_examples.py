@@ -26,3 +26,14 @@ def test_example(name: str) -> None:
     assert ran.returncode == 0, ran.stderr
     for promise in PROMISED[name]:
         assert promise in ran.stdout, ran.stdout
+
+
+def test_the_first_screen_of_the_readme_is_what_it_prints(tmp_path) -> None:
+    """The program and the text under it, word for word."""
+    text = (ROOT / "README.md").read_text()
+    program, _, rest = text.partition("```python\n")[2].partition("```\n```\n")
+    printed = rest.partition("```\n")[0]
+    (tmp_path / "example.py").write_text(program)
+    ran = subprocess.run([sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, check=False,
+                         env=os.environ | {"PYTHONPATH": str(ROOT), "EXPRGRAPH_DEVICE": "pocl"}, timeout=300)
+    assert ran.stdout.strip() == printed.strip(), ran.stdout + ran.stderr

@@ -103,8 +103,24 @@ def test_bad_costs_I1(make, words) -> None:
     assert "test_grad.py" in str(caught.value)
 
 
-@pytest.mark.parametrize("cut", [lambda x: x > 0, lambda x: eg.cast(x, "int32"), lambda x: eg.argmax(x), lambda x: x.shape[0],
-                                 eg.disconnected_grad], ids=["comparison", "cast", "argmax", "shape", "disconnected_grad"])
+@pytest.mark.parametrize("jump", [lambda x: x > 0, lambda x: eg.cast(x, "int32"), lambda x: eg.where(x > 0, 1, 0), lambda x: eg.any(x > 0)],
+                         ids=["comparison", "cast", "condition", "any"])
+def test_a_dependence_by_jumps_alone_has_zero_gradient_I3(jump) -> None:
+    x, y = eg.vectors("x", "y")
+    g = eg.grad((y * eg.cast(jump(x), "float32")).sum(), x)
+    assert value(g, x=[1, 2], y=[3, 4]).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("name", ["relu", "abs", "sign", "ceil", "leaky_relu", "hard_sigmoid", "maximum"])
+def test_second_gradients_of_piecewise_linear_functions_are_zero(name: str) -> None:
+    x = eg.vector("x")
+    make = getattr(eg, name) if name != "maximum" else lambda v: eg.maximum(v, 0.5)
+    second = eg.grad(eg.grad(make(x).sum(), x).sum(), x)
+    assert value(second, x=[1, -2, 0.25]).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("cut", [lambda x: eg.argmax(x), lambda x: x.shape[0], eg.disconnected_grad],
+                         ids=["argmax", "shape", "disconnected_grad"])
 def test_disconnected_I3(cut) -> None:
     x, y = eg.vectors("x", "y")
     cost = (y * eg.cast(cut(x), "float32")).sum()

@@ -49,6 +49,7 @@ from exprgraph.symbols import as_tensor_variable, constant, constructors, tensor
 if TYPE_CHECKING:
     from exprgraph.compilation import Function, In, OutSpec, compile, function
 
+__version__ = "0.1.0"
 logsoftmax, swish, as_tensor = log_softmax, silu, as_tensor_variable
 
 OPERATORS.update(ROWS)

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from types import SimpleNamespace
 from typing import Any
 
 from exprgraph import backend
@@ -156,8 +155,6 @@ def function(inputs: Any, outputs: Any = None, mode: str | None = None, updates:
 def eval(expression: Out, given: Mapping[Out, Any] | None = None) -> Any:
     """The value of an expression where its symbols have the given values; the function is kept on the expression for the next time."""
     symbols = list(given or {})
-    if not hasattr(expression, "tag"):
-        expression.tag = SimpleNamespace()
     kept: dict[Any, Function] = expression.tag.__dict__.setdefault("functions", {})
     key = (tuple((s.node.uid, s.index) for s in symbols), config.device, config.optimizer, config.real_rules)
     if key not in kept:

@@ -4,6 +4,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
+from exprgraph import dtypes
 from exprgraph.errors import UseError, at, here
 from exprgraph.graph import order
 from exprgraph.labels import named, roots
@@ -101,11 +104,16 @@ def _check_size(expr: Out) -> None:
 def latex(expr: Any) -> str:
     """The expression as LaTeX for math mode, elementwise parts as sympy writes them.
 
-    Reductions are written with their axes below, products of matrices side by side, all other ops as functions.  UseError where the
-    text would have more than 5,000 terms.
+    expr: a symbol or what becomes one, a list of symbols, a graph or a compiled function; several outputs give a line each.  Reductions
+    are written with their axes below, products of matrices side by side, all other ops as functions.  UseError where the text of an
+    output would have more than 5,000 terms.
     """
+    plain = dtypes.is_weak(expr) or isinstance(expr, np.ndarray | np.generic)
+    return "\n".join(_line(o) for o in roots(as_symbol(expr) if plain else expr))
+
+
+def _line(out: Out) -> str:
     import sympy
-    out = as_symbol(expr)
     _check_size(out)
     writer = _Latex(sympy)
     nodes = order([out])

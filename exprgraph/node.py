@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from exprgraph import dtypes
+from exprgraph import dtypes, numpy_calls
 from exprgraph.dims import Dim, Size, constant, of_atom
 from exprgraph.errors import CallError, DTypeError, ShapeError, Source, UseError, ValueFault, at, here
 
@@ -40,6 +41,8 @@ class TensorType(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.dtype}({', '.join('?' if d.const is None else str(d.const) for d in self.shape)})"
+
+    __repr__ = __str__
 
 
 class Condition(NamedTuple):
@@ -175,12 +178,12 @@ class Out:
     """One output of a node: a symbolic tensor.
 
     Operators are elementwise as in NumPy, `==` too; identity is `is`, and the hash is that of identity, so that Outs are keys of
-    dicts.  An Out has no value: `if x:` raises.
+    dicts.  An Out has no value: `if x:` raises, and so does NumPy where it would make an array of it; NumPy's functions go to those
+    of exprgraph.
     """
-    __slots__ = ("node", "index", "type", "_name", "tag", "__weakref__")
-    tag: Any
+    __slots__ = ("node", "index", "type", "_name", "_tag", "__weakref__")
+    _tag: SimpleNamespace
     __array_priority__ = 1000
-    __array_ufunc__ = None
 
     def __init__(self, node: Node, index: int = 0, name: str | None = None) -> None:
         self.node, self.index, self._name = node, index, name
@@ -194,6 +197,13 @@ class Out:
     @name.setter
     def name(self, name: str | None) -> None:
         self._name = name
+
+    @property
+    def tag(self) -> SimpleNamespace:
+        """A place for whatever a user wants to keep beside this tensor."""
+        if not hasattr(self, "_tag"):
+            self._tag = SimpleNamespace()
+        return self._tag
 
     @property
     def dtype(self) -> str:
@@ -280,6 +290,15 @@ class Out:
         raise UseError(f"a symbol has no value while the graph is built: compile it and call the function{at(here())}")
 
     __int__ = __index__ = __complex__ = __float__
+
+    def __array__(self, *args: Any, **keywords: Any) -> Any:
+        raise numpy_calls.values(repr(self))
+
+    def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
+        return numpy_calls.ufunc(function, method, inputs, keywords)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Any:
+        return numpy_calls.function(function, args, keywords)
 
     def __repr__(self) -> str:
         return f"<{self.name or self.node.op.name}: {self.type}>"

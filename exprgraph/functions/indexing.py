@@ -67,8 +67,9 @@ def _expand(items: list[Item], x: Out) -> list[Dim | Out | slice | None]:
     if used > x.ndim:
         raise IndexFault(f"too many indices: {used} for a tensor of {x.ndim} axes{at(here())}")
     if sum(isinstance(i, Out) and i.ndim > 0 for i in items) > 1:
-        raise UseError("indexing by several integer arrays at once is not supported yet: use one after the other, or "
-                       f"take_along_axis{at(here())}")
+        raise UseError("indexing by several integer arrays at once is not supported yet: x[arange(n), y] is "
+                       "take_along_axis(x, y[:, None], axis=1)[:, 0], and categorical_crossentropy(p, y) where it is for that loss"
+                       f"{at(here())}")
     where = dots[0] if dots else len(items)
     full: list[Item] = [slice(None)] * (x.ndim - used)
     return [i for i in (*items[:where], *full, *items[where + 1:]) if not isinstance(i, EllipsisType)]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from exprgraph.labels import leaf_text, name_text, named, param_text, roots, shown
 from exprgraph.node import Node, Out
+from exprgraph.slice_text import bracketed, items, shuffled
 
 LIMIT = 400
 """Nodes in one text."""
@@ -59,7 +60,11 @@ def _axes(node: Node, parts: Sequence[Text]) -> str:
     return _call("dimshuffle", [parts[0].text, *("'x'" if p < 0 else str(p) for p in pattern)])
 
 
-POSTFIXES: dict[str, Callable[[Node, Sequence[Text]], str]] = {"size": _size, "dimshuffle": _axes}
+def _picked(node: Node, parts: Sequence[Text]) -> str:
+    return parts[0].within(ATOM) + bracketed([":"] * node.param("axis") + [parts[1].text])
+
+
+POSTFIXES: dict[str, Callable[[Node, Sequence[Text]], str]] = {"size": _size, "dimshuffle": _axes, "take": _picked}
 
 
 def _call(name: str, parts: Sequence[str]) -> str:
@@ -95,13 +100,21 @@ class _Writer:
     def __init__(self, nodes: Sequence[Node], outputs: Sequence[Out]) -> None:
         self.texts: dict[Node, Text] = {}
         self.lines: list[str] = []
-        self.readers = Counter(i.node for n in nodes for i in n.inputs)
-        self.readers.update(o.node for o in outputs)
+        self.slices = {n: found for n in nodes if n.op.name == "subtensor" and (found := items(n))}
+        self.readers = self.counted(nodes, outputs)
         self.outs = named(outputs, nodes)
         taken = {o.name for o in self.outs.values()}
         self.names = (name for k in count(1) if (name := f"t{k}") not in taken)
         for node in nodes:
             self.texts[node] = self.bound(node, self.written(node))
+
+    def counted(self, nodes: Sequence[Node], outputs: Sequence[Out]) -> Counter[Node]:
+        """How often each node is read by what is written: the bounds of slices are not."""
+        readers = Counter(o.node for o in outputs)
+        for node in reversed(nodes):
+            if node in readers:
+                readers.update(i.node for i in (node.inputs[:1] if node in self.slices else node.inputs))
+        return readers
 
     def operand(self, out: Out) -> Text:
         """The text of an input; "..." for what is left out."""
@@ -115,12 +128,21 @@ class _Writer:
         if node.op.kind == "leaf":
             text = leaf_text(self.outs[node])
             return Text(text, UNARY if text.startswith("-") else ATOM)
-        return _applied(node, [self.operand(i) for i in node.inputs])
+        return self.indexed(node) or _applied(node, [self.operand(i) for i in node.inputs])
+
+    def indexed(self, node: Node) -> Text | None:
+        """A subtensor, with the axes that a dimshuffle of it drops and inserts, as base[index]."""
+        part = node if node in self.slices else node.inputs[0].node if node.op.name == "dimshuffle" else None
+        if part not in self.slices:
+            return None
+        index = [i.kept for i in self.slices[part]] if part is node else shuffled(self.slices[part], node.param("pattern"))
+        return Text(self.operand(part.inputs[0]).within(ATOM) + bracketed(index), ATOM) if index else None
 
     def bound(self, node: Node, text: Text) -> Text:
         """The text, or where it is long and read more than once a name that stands for it."""
         if self.readers[node] < 2 or node.op.kind == "leaf" or len(text.text) <= SHARED_LENGTH:
             return text
+        self.slices.pop(node, None)
         own = self.outs[node].name
         name = name_text(own) if own else next(self.names)
         self.lines.append(f"{name} = {text.text}")

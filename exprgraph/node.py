@@ -42,7 +42,8 @@ class TensorType(NamedTuple):
     def __str__(self) -> str:
         return f"{self.dtype}({', '.join('?' if d.const is None else str(d.const) for d in self.shape)})"
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return str(self)
 
 
 class Condition(NamedTuple):

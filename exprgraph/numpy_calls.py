@@ -80,7 +80,8 @@ def function(called: Any, args: Sequence[Any], keywords: Mapping[str, Any]) -> A
         return args[0].ndim
     found = _found(name) if module == "numpy" or name in ELSEWHERE.get(module, ()) else None
     if found is None or name in OTHER:
-        raise _refused(name, OTHER[name]) if name in OTHER else _absent(name)
+        full = name if module == "numpy" else f"{module.removeprefix('numpy.')}.{name}"
+        raise _refused(name, OTHER[name]) if name in OTHER else _absent(full)
     by_place, by_name = _arguments(called, args, keywords)
     try:
         return found(*by_place, **by_name)

@@ -14,7 +14,7 @@ from exprgraph.errors import IndexFault, Source
 from exprgraph.node import INPUT, Node, leaf
 from runtime import program
 from runtime.executable import DeviceExecutable
-from tests.test_runtime import doubling, executable, leaf_buffer, output, size
+from tests.hand_plans import doubling, executable, leaf_buffer, output, size
 
 B = Builder()
 SCALES = count(1000)  # each function has kernels of its own, so that none was built before

@@ -1,11 +1,15 @@
 """How close a result must be: what `close` allows and what it refuses."""
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import exprgraph as eg
 from exprgraph.close import close
+
+F = np.float32
 
 
 def test_the_ulps_of_a_row_count_where_they_arise() -> None:
@@ -17,3 +21,41 @@ def test_the_ulps_of_a_row_count_where_they_arise() -> None:
     close([1 - near * near], slope, {x.node: values})
     with pytest.raises(AssertionError, match="elements differ"):
         close([1 - far * far], slope, {x.node: values})
+
+
+def test_close_accepts_what_arithmetic_explains_and_no_more() -> None:
+    x = eg.vector("x")
+    value = np.linspace(-2, 2, 101).astype(F)
+    y = eg.exp(x * x)
+    exact = np.exp(value.astype("float64") ** 2).astype(F)
+    close(exact, y, {x.node: value})
+    close(np.nextafter(exact, F(np.inf)), y, {x.node: value})
+    for wrong in (exact * F(1 + 3e-5), exact.astype("float64"), exact[1:], np.where(value == value[7], np.nan, exact).astype(F)):
+        with pytest.raises(AssertionError, match="differ|instead of"):
+            close(wrong, y, {x.node: value})
+
+
+SPECIAL = [([-0.0, 1], [-0.0, 1], True), ([-0.0, 1], [0.0, 1], False), ([np.nan, 1], [np.nan, 1], True), ([np.nan, 1], [1, 1], False),
+           ([np.inf, 1], [np.inf, 1], True), ([np.inf, 1], [-np.inf, 1], False), ([1, 1], [np.inf, 1], False), ([1, 1], [1, np.nan], False)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("value", "got", "fine"), SPECIAL)
+def test_close_wants_nan_infinity_and_the_sign_of_zero(dtype: str, value: Any, got: Any, fine: bool) -> None:
+    x = eg.vector("x", dtype=dtype)
+    values = {x.node: np.array(value, dtype)}
+    if fine:
+        close(np.array(got, dtype), x * 1, values)
+    else:
+        with pytest.raises(AssertionError):
+            close(np.array(got, dtype), x * 1, values)
+
+
+def test_close_knows_float64_and_exact_integers() -> None:
+    x, n = eg.vector("x", dtype="float64"), eg.vector("n", dtype="int64")
+    values = {x.node: np.array([0.1, 0.2]), n.node: np.array([2**62, 5])}
+    close([np.exp(np.array([0.1, 0.2])), np.array([2**62 + 1, 6])], [eg.exp(x), n + 1], values)
+    with pytest.raises(AssertionError):
+        close(np.exp(np.array([0.1, 0.2])) * (1 + 1e-14), eg.exp(x), values)
+    with pytest.raises(AssertionError):
+        close(np.array([2**62, 6]), n + 1, values)

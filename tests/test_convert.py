@@ -210,6 +210,15 @@ def test_latex(expr: Any, text: str | None) -> None:
     assert bare.count("{") == bare.count("}") and bare.count(r"\left") == bare.count(r"\right")
 
 
+def test_latex_of_several_outputs_and_of_functions() -> None:
+    v = eg.vector("v")
+    text = "2 v\ne^{v}"
+    f = eg.compile([v], [v * 2, eg.exp(v)], device="numpy", optimizer="none")
+    assert eg.latex([v * 2, eg.exp(v)]) == eg.latex(f) == eg.latex(f.graph) == text
+    with pytest.raises(TypeError, match=r"expected a symbol(.|\n)*test_convert\.py"):
+        eg.latex({"a": 3})
+
+
 def test_latex_is_bounded_G8() -> None:
     doubled = v
     for _ in range(60):

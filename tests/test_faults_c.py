@@ -142,6 +142,16 @@ def test_C11_reshapes(way: str) -> None:
     for size, by in [(6, 4), (5, 2)]:
         with pytest.raises(ValueError):
             f(np.arange(float(size)), by)
+    with pytest.raises(ValueError, match="-1 is undetermined beside sizes whose product is 0"):
+        f(np.zeros(0), 0)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_C11_minus_one_that_follows_from_the_sizes(way: str) -> None:
+    """A batch without rows keeps its shape: what is behind the first axis is known although nothing is there to be counted."""
+    x = eg.tensor3("x", dtype="float64")
+    f = eg.compile([x], x.reshape((x.shape[0], -1)), **WAYS[way])
+    assert f(np.zeros((0, 2, 3))).shape == (0, 6)
 
 
 @pytest.mark.parametrize("way", WAYS)

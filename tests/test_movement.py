@@ -1,58 +1,17 @@
-"""Shapes, indexing and creation against NumPy; every result's symbolic shape must be the shape that NumPy finds."""
-import random
+"""Shapes and creation against NumPy, and what is refused; every result's symbolic shape must be the shape that NumPy finds."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import exprgraph as eg
-from exprgraph import dims, graph
-from exprgraph.dims import Size, Value, as_dim, atoms, bounds, of_atom, program
 from exprgraph.errors import DTypeError, IndexFault, RankError, ShapeError, UseError
 from exprgraph.functions import creation as C
 from exprgraph.functions import indexing as I
 from exprgraph.functions import joining as J
 from exprgraph.functions import shaping as S
-from exprgraph.node import Graph, Out
-from exprgraph.ops import index as rows
-from exprgraph.ops.shape import bcast_size, dim_node, sum_to
-from exprgraph.reference import evaluate, sizes
-from exprgraph.types import dim_of
+from exprgraph.ops.shape import sum_to
+from tests.movement_cases import CUBE, X, check_adjoint, numbers, run, same, symbol
 
-
-def numbers(*shape, dtype="float64"):
-    return (np.arange(np.prod(shape, dtype=int)).reshape(shape) * 7 % 23 - 5).astype(dtype)
-
-
-def values_of(out, values):
-    """The arrays of the leaves, given by name."""
-    return {n: np.asarray(values[n.name], n.outs[0].dtype) for n in graph.leaves([out])}
-
-
-def run(out, **values):
-    """Evaluate, and check that the type tells the truth about dtype and sizes."""
-    given_values = values_of(out, values)
-    sizes(Graph(tuple(Out(n) for n in given_values), (out,))).check(given_values)
-    (got,) = evaluate([out], given_values)
-    leaves = atoms(out.type.shape)
-    known = [given_values[a.source].shape[a.axis] if isinstance(a, Size) else int(given_values[a.source]) for a in leaves]
-    assert program(out.type.shape, leaves)(known) == got.shape
-    assert got.dtype == out.dtype
-    return got
-
-
-def same(got, want):
-    assert got.shape == np.shape(want)
-    np.testing.assert_array_equal(got, want)
-
-
-def symbol(name, rank, dtype="float64"):
-    return eg.tensor(name, dtype, (None,) * rank)
-
-
-X = numbers(3, 4)
-CUBE = numbers(2, 3, 4)
 TABLE = [
     (lambda x: S.reshape(x, (4, 3)), lambda x: x.reshape(4, 3), X),
     (lambda x: S.reshape(x, 2, -1), lambda x: x.reshape(2, -1), X),
@@ -171,23 +130,6 @@ def test_functions(case):
         check_adjoint(out, open_sizes, value)
 
 
-def check_adjoint(out, x, value):
-    """These functions are linear: <g, f(e)> = <f*(g), e>, and the adjoint of the adjoint is the function again."""
-    if x.node not in graph.leaves([out]):
-        return
-    shape = evaluate([out], {x.node: value})[0].shape
-    g, e = symbol("g", len(shape)), np.random.default_rng(1).normal(size=value.shape)
-    weight = np.random.default_rng(2).normal(size=shape)
-    base = evaluate([out], {x.node: value * 0})[0]
-    back = eg.grad((out * g).sum(), x, disconnected_inputs="ignore")
-    got = run(back, x=value, g=weight)
-    assert got.shape == value.shape
-    np.testing.assert_allclose((got * e).sum(), ((evaluate([out], {x.node: e})[0] - base) * weight).sum(), rtol=1e-9, atol=1e-9)
-    if g.node in graph.leaves([back]):
-        again = eg.grad((back * symbol("e", value.ndim)).sum(), g)
-        np.testing.assert_allclose(run(again, x=value, g=weight, e=e), evaluate([out], {x.node: e})[0] - base, rtol=1e-9, atol=1e-9)
-
-
 MADE = [
     (lambda: C.arange(5), np.arange(5)),
     (lambda: C.arange(2, 9, 3), np.arange(2, 9, 3)),
@@ -221,102 +163,6 @@ def test_creation(case):
     same(run(made()), want)
 
 
-class Picker:
-    """`pick[...]` gives the index itself."""
-
-    def __getitem__(self, key):
-        return key
-
-
-pick = Picker()
-INDEX = [
-    pick[1], pick[-1], pick[..., 0], pick[0, ...], pick[:, 1:2], pick[None, 1, None], pick[1, 2], pick[:, :, -1], pick[()], pick[...],
-    pick[[1, 0, -1]], pick[:, [2, 0]], pick[:, [[2, 0], [1, -1]]], pick[..., [1]], pick[1, [0, 2]], pick[0, :, [1, 3, 2]],
-    pick[[0, 1], :, 2], pick[:, 1, [0, 3]], pick[:, [1, 0], 2], pick[1, None, [0, 2]], pick[[], 1], pick[:, []], pick[np.int8(1)],
-    pick[np.array(1)], pick[None],
-    pick[::-1, ::2, 1:-1], pick[5:, :, ::-2], pick[np.array([1, 0], "uint64")], pick[np.array([-1], "int8"), None],
-]
-
-
-@pytest.mark.parametrize("case", range(len(INDEX)))
-def test_index(case):
-    """C8, C10: integers, slices, Ellipsis, None and one integer array, placed as NumPy places them."""
-    key = INDEX[case]
-    x = symbol("x", 3)
-    same(run(x[key], x=CUBE), CUBE[key])
-    if x[key] is not x:
-        check_adjoint(x[key], x, CUBE)
-
-
-bound = st.none() | st.integers(-8, 8)
-
-
-@settings(max_examples=500, deadline=None)
-@given(bound, bound, st.none() | st.integers(-4, 4).filter(bool), st.integers(0, 7),
-       st.sets(st.sampled_from(["start", "stop", "step"])), st.booleans())
-def test_slices(start, stop, step, n, symbolic, known):
-    """C9: any slice means what Python means by it, its bounds and step known or not."""
-    values = {"start": start, "stop": stop, "step": step}
-    parts = [eg.lscalar(k) if k in symbolic and v is not None else v for k, v in values.items()]
-    x, value = eg.tensor("x", "float64", (n if known else None,)), numbers(n)
-    out = x[slice(*parts)]
-    same(run(out, x=value, **values), value[start:stop:step])
-    if out is not x:
-        back = run(eg.grad(out.sum(), x), x=value, **values)
-        marked = np.zeros(n)
-        marked[start:stop:step] = 1
-        same(back, marked)
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.integers(0, 5), st.integers(-6, 6), st.sampled_from(["lscalar", "bscalar"]))
-def test_symbolic_position(n, i, kind):
-    """C8: an integer of the graph as index; outside the axis it is an IndexFault, before or while anything is computed."""
-    x, index = symbol("x", 2), getattr(eg, kind)("i")
-    out, value = x[:, index], numbers(2, n)
-    if -n <= i < n:
-        same(run(out, x=value, i=i), value[:, i])
-    else:
-        with pytest.raises((ShapeError, IndexFault), match="axis 1"):
-            run(out, x=value, i=i)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(-4, 3), max_size=6), st.integers(0, 2))
-def test_gather_and_scatter(positions, axis):
-    """I9: equal positions accumulate; axes before and behind the gathered one keep their place."""
-    x, idx = symbol("x", 3), eg.lvector("i")
-    value, where = numbers(4, 4, 4), np.array(positions, "int64")
-    out = I.take(x, idx, axis)
-    same(run(out, x=value, i=where), value.take(where, axis))
-    counted = np.zeros((4, 4, 4))
-    np.add.at(np.moveaxis(counted, axis, 0), where, 1.0)
-    same(run(eg.grad(out.sum(), x), x=value, i=where), counted)
-    back = rows.scatter_add(idx, out, x.shape[axis], axis=axis)
-    assert back.type.shape == x.type.shape
-    weighted = eg.grad((back * back).sum(), x)
-    many = np.bincount(where % 4, minlength=4).reshape([-1 if i == axis else 1 for i in range(3)])
-    np.testing.assert_allclose(run(weighted, x=value, i=where), 2 * value * many**2)
-
-
-def test_data_dependent_scalar():
-    """A position that depends on values is looked up at run time; its gradient marks it."""
-    x = symbol("x", 2)
-    out = x[eg.argmax(x[:, 0])]
-    same(run(out, x=X), X[X[:, 0].argmax()])
-    marked = np.zeros_like(X)
-    marked[X[:, 0].argmax()] = 1
-    same(run(eg.grad(out.sum(), x), x=X), marked)
-
-
-def test_small_index_dtypes():
-    """C10: an int8 index reaches row -1 of 200; a uint64 index beyond int64 is out of bounds."""
-    x, idx, wide = symbol("x", 1), eg.tensor("i", "int8", (None,)), eg.tensor("w", "uint64", (None,))
-    same(run(I.take(x, idx, 0), x=numbers(200), i=[-1, 127, -128]), numbers(200)[[-1, 127, 72]])
-    with pytest.raises(IndexFault, match="out of bounds for axis 0 with size 3"):
-        run(I.take(x, wide, 0), x=numbers(3), w=np.array([2**64 - 1], "uint64"))
-
-
 ERRORS = [
     (lambda x: x[3:, 1, 2, 0], IndexFault, "too many indices: 4"),
     (lambda x: x[..., 0, ...], IndexFault, "one Ellipsis"),
@@ -328,7 +174,8 @@ ERRORS = [
     (lambda x: x[1.5:], DTypeError, "a slice bound must be an integer"),
     (lambda x: x[x > 0], UseError, "boolean mask"),
     (lambda x: x[True], UseError, "boolean mask"),
-    (lambda x: x[[0], [1]], UseError, "several integer arrays"),
+    (lambda x: x[[0], [1]], UseError, r"several .*x\[arange\(n\), y\] is take_along_axis\(x, y\[:, None\], axis=1\)\[:, 0\]"),
+    (lambda x: x[C.arange(3), [1, 0, 2]], UseError, r"categorical_crossentropy\(p, y\)"),
     (lambda x: x[eg.argmax(x):], ShapeError, "depends on the values"),
     (lambda x: x.reshape((5, 2)), ShapeError, r"x \(3, 4\) of 12 elements cannot be reshaped to \(5, 2\) of 10"),
     (lambda x: x.reshape((-1, -1)), ShapeError, "only one size can be -1"),
@@ -374,6 +221,7 @@ LATE = [
     (lambda x: x[4], "index 4 is out of bounds for axis 0 of x"),
     (lambda x: x[-5], "index -5 is out of bounds for axis 0 of x"),
     (lambda x: x.reshape((5, -1)), "of 12 elements cannot be reshaped"),
+    (lambda x: x.reshape((x.shape[0] - 3, -1)), "-1 is undetermined beside sizes whose product is 0"),
     (lambda x: S.squeeze(x, 1), "cannot be dropped: its length is 4"),
     (lambda x: S.specify_shape(x, (None, 5)), "axis 1 of x .* has 4 elements, not 5"),
     (lambda x: J.concatenate([x, x.T]), "have sizes 4 and 3"),
@@ -389,85 +237,3 @@ def test_late_errors(case):
     call, message = LATE[case]
     with pytest.raises((ShapeError, IndexFault), match=message):
         run(call(symbol("x", 2)), x=X)
-
-
-EQUAL = [
-    lambda x, i: (x[1:], x[:-1]), lambda x, i: (x[2:], x[1:-1]), lambda x, i: (x[:3], x[-3:]), lambda x, i: (x[::-1], x),
-    lambda x, i: (x[1:][1:], x[:-1][:-1]), lambda x, i: (x[::2][::2], x[::4]), lambda x, i: (x[-2::-1], x[1:]),
-    lambda x, i: (x[i:i + 4], x[i:i + 4] * 2), lambda x, i: (J.concatenate([x[:0], x]), x), lambda x, i: (x.reshape((-1, 1))[:, 0], x),
-    lambda x, i: (J.repeat(x, 2)[::2], x), lambda x, i: (I.roll(x, i), x), lambda x, i: (C.arange(x.shape[0]), x),
-]
-
-
-@pytest.mark.parametrize("case", range(len(EQUAL)))
-def test_provably_equal_sizes(case):
-    """Slices that are equally long have equal Dims: nothing has to be decided when the function is called."""
-    left, right = EQUAL[case](symbol("x", 1), eg.lscalar("i"))
-    assert left.type.shape == right.type.shape
-
-
-LEAVES = [Out(symbol("x", 2).node), eg.lscalar("i")]
-SIZES = [Size(LEAVES[0].node, 0), Size(LEAVES[0].node, 1), Value(LEAVES[1].node)]
-
-
-def random_dim(rng, depth):
-    """A Dim and the same thing computed with plain integers."""
-    if not depth or rng.random() < 0.2:
-        i, n = rng.randrange(3), rng.randint(-5, 5)
-        return (of_atom(SIZES[i]), lambda v: v[i]) if rng.random() < 0.6 else (as_dim(n), lambda v: n)
-    (x, f), (y, g) = random_dim(rng, depth - 1), random_dim(rng, depth - 1)
-    n = rng.choice([1, 2, 3, 4, -2])
-    return rng.choice([
-        lambda: (x + y, lambda v: f(v) + g(v)), lambda: (x - y, lambda v: f(v) - g(v)), lambda: (x * y, lambda v: f(v) * g(v)),
-        lambda: (x // n, lambda v: f(v) // n), lambda: (x % n, lambda v: f(v) % n),
-        lambda: (dims.minimum(x, y), lambda v: min(f(v), g(v))), lambda: (dims.maximum(x, y), lambda v: max(f(v), g(v)))])()
-
-
-@pytest.mark.parametrize("seed", range(300))
-def test_dims_mean_what_they_say(seed):
-    """The normal form and its bounds agree with plain integers, and a Dim survives the way to a node and back."""
-    rng = random.Random(seed)
-    dim, plain = random_dim(rng, rng.choice([1, 2, 3]))
-    low, high = bounds(dim)
-    node = dim_node(dim)
-    assert dim_of(node) == dim
-    for _ in range(6):
-        v = [rng.randint(0, 9), rng.randint(0, 9), rng.randint(-9, 9)]
-        want = plain(v)
-        assert program([dim], SIZES)(v) == (want,)
-        assert low <= want <= high
-    known = {n: np.zeros(v[:2]) if n.outs[0].ndim else np.asarray(v[2]) for n in graph.leaves([node])}
-    assert evaluate([node], known)[0] == want
-
-
-def test_asking_for_a_shape_computes_only_sizes():
-    """The shape of a result rests on the sizes of the inputs, not on the result."""
-    x, y = symbol("x", 2), symbol("y", 1)
-    out = J.concatenate([eg.exp(x) + y, x[1:]], 0)
-    needed = {n.op.name for s in out.shape for n in graph.order([s])}
-    assert needed <= {"input", "constant", "size", "bcast_size", "add", "mul", "maximum"}
-    assert dim_of(bcast_size(x.shape[0], y.shape[0])) == dims.bcast(x.type.shape[0], y.type.shape[0])
-    assert x.shape[0] is x.shape[0]
-
-
-def test_long_chains():
-    """B4: slices and concatenations one after the other, deeper than Python's stack."""
-    y = symbol("x", 1)
-    for _ in range(1000):
-        y = J.concatenate([y[1:], y[:1]])
-    same(run(y, x=numbers(7)), np.roll(numbers(7), -1000))
-
-
-def test_deep_sizes():
-    """B3: a size that comes of more broadcasts than Python may recurse."""
-    xs = eg.vectors(1200)
-    total = xs[0]
-    for x in xs[1:]:
-        total = total + x
-    (length,) = total.type.shape
-    leaves = atoms([length])
-    assert program([length], leaves)([1] * 700 + [5] + [1] * 499) == (5,)
-    facts = {leaf.text: as_dim(4) for leaf in leaves}
-    assert dims.substitute(length, facts) == 4
-    assert bounds(length)[0] == 0
-    assert dim_of(dim_node(length)) == length

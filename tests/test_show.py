@@ -36,11 +36,34 @@ INFIX = [
     (eg.cast(x, "float64"), "cast(x, dtype='float64')"), (x + 0.1, "x + 0.1"), (x + 1e30, "x + 1e+30"), (x * float("inf"), "x * inf"),
     (x + eg.vector(), "x + <float32(?)>"), (x + eg.constant(np.float32([1, 2.5])), "x + [1, 2.5]"),
     (x + eg.constant(np.zeros(9, "f")), "x + <constant float32(9)>"), (eg.constant(-0.0), "-0.0")]
+q, t = eg.tensor("q", "float32", (7,)), eg.tensor3("t")
+SLICES: dict[str, Any] = {
+    "m[1:3, ::2]": m[1:3, ::2], "m[0]": m[0], "m[:, -1]": m[:, -1], "m[::-1]": m[::-1], "m[-3:]": m[-3:], "x[:-1]": x[:-1],
+    "m[1:, None]": m[1:, None], "m[None, 2]": m[None, 2], "m[2:10:3, 1]": m[2:10:3, 1], "x[5:2:-1]": x[5:2:-1],
+    "m[1:][:2]": m[1:][:2], "q[2:5]": q[2:5], "q[4:0:-2]": q[4:0:-2], "m[0, 1]": m[0, 1], "(m + 1)[0]": (m + 1)[0],
+    "t[0, :, 1]": t[0, :, 1], "t[:, :, -2]": t[..., -2], "m[1:3].T": m[1:3].T, "x[-5:-2]": x[-5:-2], "x[:-3:2]": x[:-3:2],
+    "x[:0]": x[0:0], "t[:, ::-1]": eg.flip(t, 1), "x[1:] - x[:-1]": x[1:] - x[:-1], "m[i]": m[i], "m[:, i]": m[:, i],
+    "m[[0, 1]]": m[[0, 1]], "sum(x[i])": x[i].sum()}
 
 
 @pytest.mark.parametrize(("expr", "text"), INFIX, ids=[t for _, t in INFIX])
 def test_infix(expr: Any, text: str) -> None:
     assert eg.pp(expr) == text
+
+
+@pytest.mark.parametrize("text", SLICES)
+def test_infix_of_indices(text: str) -> None:
+    """What is printed is what was written, and means the same when read."""
+    assert eg.pp(SLICES[text]) == text
+    assert eg.pp(eval(text, {"x": x, "m": m, "i": i, "q": q, "t": t, "sum": eg.sum})) == text
+
+
+def test_infix_of_indices_that_are_no_slices_of_constants() -> None:
+    n = eg.lscalar("n")
+    for expr in (x[n:], x[n], m.diagonal()):
+        assert "subtensor(" in eg.pp(expr)
+    long = (eg.exp(m) + eg.exp(m.T))[1:, 2:30]
+    assert eg.pp(long[0] * long) == "t1 = (exp(m) + exp(m.T))[1:, 2:30]\nt1[0] * t1"
 
 
 UNARY, BINARY = ("neg", "exp", "sqrt", "abs"), ("add", "sub", "mul", "true_div", "int_div", "mod", "pow", "maximum", "arctan2")

@@ -49,7 +49,8 @@ def size(x: Any) -> Out:
 def reshape(x: Any, *newshape: Any, ndim: int | None = None, shape: Any = None) -> Out:
     """The elements in row-major order under a new shape: integers or integer scalars, one of which may be -1.
 
-    Given one by one or as one sequence.  ndim is accepted and not needed.  ShapeError where the numbers of elements differ.
+    Given one by one or as one sequence.  ndim is accepted and not needed.  ShapeError where the numbers of elements differ, and for -1
+    beside a size of 0, except where it follows from the sizes alone: x.reshape((x.shape[0], -1)) takes a batch without rows.
     """
     out = as_symbol(x)
     first = shape if shape is not None else newshape[0] if newshape else ()

@@ -149,8 +149,12 @@ dimshuffle = Op("dimshuffle", "view", _permute, _accept_pattern, _pattern_type, 
 
 
 def _reshape_needs(inputs: tuple[Out, ...]) -> list[Condition]:
+    """The product of the sizes must agree; a size that a division found, -1 for the user, needs a divisor."""
     x, shape = inputs[0], size_dims(inputs[1:])
-    return _not_negative(shape, "reshape") + needed(
+    quotients = [d.atom for d in shape if isinstance(d.atom, Call) and d.atom.kind == "floordiv"]
+    return _not_negative(shape, "reshape") + [
+        c for q in quotients for c in needed("le", constant(1), q.right, f"reshape of {describe(x)} to {show_shape(shape)}: -1 is "
+                                             "undetermined beside sizes whose product is {right}")] + needed(
         "eq", product(x.type.shape), product(shape),
         f"{describe(x)} of {{left}} elements cannot be reshaped to {show_shape(shape)} of {{right}}")
 

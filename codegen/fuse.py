@@ -220,7 +220,8 @@ class _Fusion:
         positions, loops = cluster.positions(own), cluster.positions(task)
         if positions is None or loops is None or cluster.cost + own.cost > LARGEST_CLUSTER or (node, index) not in self.reads(task, loops):
             return
-        if index == self._written(own, cluster):
+        arrays = len(cluster.loads | self.arrays[node] | self.arrays[task.node]) + len(cluster.stores) + 2
+        if index == self._written(own, cluster) and arrays <= 2 * widest_value(self.target):
             home.tasks.clear()
             cluster.tasks.append(own)
             cluster.cost += own.cost

@@ -103,15 +103,18 @@ def _flat(outputs: Sequence[Out], wrt: Sequence[Out], constant: set[Node]) -> It
 
     Positions (argmax, indices) and sizes are no such way: they are not functions of a value's size.
     """
-    for x in wrt:
-        touched = {x.node} if dtypes.is_float(x.dtype) else set[Node]()
-        for node in order(outputs):
+    reached: set[Node] = set()
+    todo = [o.node for o in outputs] if wrt else []
+    while todo:
+        node = todo.pop()
+        if node in reached:
+            continue
+        reached.add(node)
+        stops = node in constant or "no_path" in node.op.flags or node.op.kind == "source" or node.op.name in ("argmax", "argmin")
+        if not stops:
             inputs = node.inputs[:1] if node.op.kind == "gather" else node.inputs[1:2] if node.op.kind == "scatter" else node.inputs
-            stops = node in constant or "no_path" in node.op.flags or node.op.kind == "source" or node.op.name in ("argmax", "argmin")
-            if not stops and any(i.node in touched for i in inputs):
-                touched.add(node)
-        if any(o.node in touched for o in outputs):
-            yield x.node, x.index
+            todo += [i.node for i in inputs]
+    yield from ((x.node, x.index) for x in wrt if x.node in reached and dtypes.is_float(x.dtype))
 
 
 def _step(node: Node, places: list[Place], active: set[Node], fixed: Mapping[Place, Out], flow: Flow, null: bool) -> None:

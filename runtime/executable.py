@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from codegen.plan import Plan, Requirement
 from codegen.target import Target
 from exprgraph import dims
 from exprgraph.dims import Dim, Value
-from exprgraph.errors import AllocationError, DeviceError, at
+from exprgraph.errors import AllocationError, DeviceError, ShapeError, ValueFault, at
 from exprgraph.node import SHARED
 from exprgraph.program import Program
 from runtime import report
@@ -25,6 +26,8 @@ from runtime.prepared import Bound, Numbers, Prepared, Run
 from runtime.program import Printer
 
 PLANS, REMEMBERED = 8, 256
+REHEARSED = 1 << 20
+"""The most elements that a rehearsal may touch."""
 NARROW = 2**30  # 32-bit loops and chunks may run past the end of what they cover, by less than its own length
 Key = tuple[tuple[str, ...] | None, str, bool]
 
@@ -89,6 +92,25 @@ class DeviceExecutable:
             else:
                 self._bounds.move_to_end(key)
             return self._run(bound, arguments.compact() if bound.copies else arguments)
+
+    def rehearse(self) -> None:
+        """Run the default plan once on zeros of the least sizes: drivers for CPUs generate machine code at the first launch only, so
+        errors show and time is spent here.  Left to the first call where the least sizes do not fit the graph or are large."""
+        if self.device.kind != "cpu":
+            return
+        shapes = [tuple(1 if d.const is None else d.const for d in n.outs[0].shape) for n in self.program.leaves]
+        if sum(math.prod(s) for s in shapes) > REHEARSED:
+            return
+        arguments = self.leaves.read([np.zeros(s, t) for s, t in zip(shapes, self.leaves.dtypes)])
+        vector = self.leaves.vector(arguments)
+        evaluate = self._evaluate(vector)
+        with contextlib.suppress(ShapeError, IndexError, ValueFault, MemoryError):
+            self._require(evaluate)
+            if tuple(self.generator.decide(self.pairs, evaluate)) == self._equal:
+                prepared = self._plan((self._equal, self._compact, False))
+                found = prepared.numbers(vector)
+                if max(found.values(), default=0) <= REHEARSED:
+                    self._run(prepared.bind(found, False), arguments)
 
     def source(self) -> str:
         """The text of every kernel built so far, with what it computes and the user's lines."""

@@ -16,4 +16,6 @@ def build(program: Program) -> DeviceExecutable:
     device = choose(program.options.get("device"))
     forced = program.options.get("schedule") or config.schedule
     target = device.target if forced == "auto" else device.target._replace(schedule=forced)
-    return DeviceExecutable(program, device, target, GENERATOR)
+    made = DeviceExecutable(program, device, target, GENERATOR)
+    made.rehearse()
+    return made

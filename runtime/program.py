@@ -10,13 +10,12 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from codegen.kernel import Kernel, dims_of, geometry
+from codegen.kernel import Kernel
 from exprgraph.errors import DeviceError
 from runtime.device import Session
 from runtime.driver import cl, failure
 
 KEPT = 2048
-_SPARE = 4096
 
 
 class Printer(Protocol):
@@ -61,32 +60,14 @@ def build(session: Session, kernels: Sequence[Kernel], printer: Printer) -> list
         missing = {k.name: k for key, k in zip(keys, named) if key not in _cache.built}
         if missing:
             program = _compile(session, printer.program_source(list(missing.values()), dialect), [k.name for k in kernels])
-            for name, kernel in missing.items():
+            for name in missing:
                 _cache.built[session.device.spec, dialect, name] = Built(program, name)
-                _rehearse(session, kernel, _cache.built[session.device.spec, dialect, name])
         found = [_cache.built[key] for key in keys]
         for key in keys:
             _cache.built.move_to_end(key)
         while len(_cache.built) > KEPT:
             _cache.built.popitem(last=False)
     return found
-
-
-def _rehearse(session: Session, kernel: Kernel, built: Built) -> None:
-    """Launch a kernel once where all sizes are 0, so that no loop runs: drivers for CPUs generate machine code at the first launch only."""
-    if session.device.kind != "cpu":
-        return
-    dims, (_, local) = dims_of(kernel.body), geometry(kernel.body)
-    spare = [np.zeros(_SPARE // 8) for _ in range(len(kernel.params) + kernel.flags)]
-    flags = cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR
-    buffers = [cl.Buffer(session.context, flags, hostbuf=s) for s in spare]
-    made = ready(built, len(buffers), len(dims), kernel.wide)
-    made.set_args(*buffers, *[0] * len(dims))
-    try:
-        cl.enqueue_nd_range_kernel(session.queue, made, local, local)
-        session.queue.finish()  # the buffers must live until it is done
-    except failure as error:
-        raise DeviceError(f"{session.device.name} ({session.device.platform}) could not generate code for a kernel\n{error}") from error
 
 
 def _canonical(kernel: Kernel, printer: Printer, dialect: str) -> Kernel:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import exprgraph as eg
 
-DEVICES = ["numpy"]
+DEVICES = ["numpy", "pocl"]
 F = np.float32
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import exprgraph as eg
 
-DEVICES = ["numpy"]
+DEVICES = ["numpy", "pocl"]
 F = np.float32
 HERE = r"test_errors\.py:\d+"
 

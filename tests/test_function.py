@@ -16,7 +16,7 @@ import exprgraph as eg
 from exprgraph import backend
 from exprgraph.compilation import OutSpec
 
-DEVICES = ["numpy"]
+DEVICES = ["numpy", "pocl"]
 F = np.float32
 
 

@@ -6,6 +6,7 @@ import random
 import shutil
 import tempfile
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -57,3 +58,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
 def rng(request: pytest.FixtureRequest) -> np.random.Generator:
     """Random numbers that follow from the seed of the run and the name of the test."""
     return np.random.default_rng([int(os.environ[SEED]), zlib.crc32(request.node.nodeid.encode())])
+
+
+@pytest.fixture(params=["numpy", "pocl"])
+def device(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The backend that `compile` uses while a test runs, once each."""
+    import exprgraph as eg  # not before the driver's variables are set
+    with eg.change_flags(device=request.param):
+        yield request.param

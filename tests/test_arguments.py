@@ -11,14 +11,8 @@ from hypothesis import strategies as st
 
 import exprgraph as eg
 
-DEVICES = ["numpy", "pocl"]
+pytestmark = pytest.mark.usefixtures("device")  # every test runs on each backend
 F = np.float32
-
-
-@pytest.fixture(params=DEVICES, autouse=True)
-def device(request: pytest.FixtureRequest) -> Any:
-    with eg.change_flags(device=request.param):
-        yield request.param
 
 
 def test_trust_input_skips_checks() -> None:

@@ -10,15 +10,9 @@ import pytest
 
 import exprgraph as eg
 
-DEVICES = ["numpy", "pocl"]
+pytestmark = pytest.mark.usefixtures("device")  # every test runs on each backend
 F = np.float32
 HERE = r"test_errors\.py:\d+"
-
-
-@pytest.fixture(params=DEVICES, autouse=True)
-def device(request: pytest.FixtureRequest) -> Any:
-    with eg.change_flags(device=request.param):
-        yield request.param
 
 
 x, y, m, n = eg.vector("x"), eg.vector("y"), eg.matrix("m"), eg.iscalar("n")

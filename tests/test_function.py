@@ -16,14 +16,8 @@ import exprgraph as eg
 from exprgraph import backend
 from exprgraph.compilation import OutSpec
 
-DEVICES = ["numpy", "pocl"]
+pytestmark = pytest.mark.usefixtures("device")  # every test runs on each backend
 F = np.float32
-
-
-@pytest.fixture(params=DEVICES, autouse=True)
-def device(request: pytest.FixtureRequest) -> Any:
-    with eg.change_flags(device=request.param):
-        yield request.param
 
 
 def one() -> tuple[Any, Any]:

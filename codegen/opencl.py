@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from codegen import mathlib
 from codegen.combine import COMBINES
+from codegen.dialect import Dialect, dialect_of
 from codegen.expressions import Expressions, Names
 from codegen.kernel import (
     Accumulate,
@@ -33,7 +34,6 @@ from codegen.kernel import (
 from codegen.order import writes_of
 from codegen.spelling import C_TYPES, memory_type
 
-DIALECTS = ("portable", "pocl")
 WORK_ITEM = {"grid": "get_global_id", "group": "get_group_id", "local": "get_local_id"}
 ATOMIC_INT = {"sum": "add", "min": "min", "max": "max"}
 
@@ -56,9 +56,14 @@ Plain = Assign | Cas | Alloc | Let | Store | Barrier | If | Flag | Loop
 class Printer(Expressions):
     """The statements of one kernel."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, inside: bool = False) -> None:
         super().__init__(kernel)
-        self.builder = Builder()
+        self.builder, self.inside = Builder(), inside
+
+    def work_item(self, stmt: Loop) -> str:
+        """The declaration of the variable of a loop over work-items; a function inside a kernel is told its ids."""
+        found = f"eg_id{stmt.axis}" if self.inside else f"{WORK_ITEM[stmt.kind]}({stmt.axis})"
+        return f"const {self.index} {stmt.var} = {found};"
 
     def expand(self, stmt: Stmt) -> Plain:
         """Accumulate and Atomic in terms of loads, stores and their combine."""
@@ -77,7 +82,7 @@ class Printer(Expressions):
         uses = self.count([r for s in plain for r in roots_of(s)])
         for number, stmt in enumerate(plain):
             if isinstance(stmt, Loop) and stmt.kind in WORK_ITEM and number + 1 == len(plain):
-                self.emit(f"const {self.index} {stmt.var} = {WORK_ITEM[stmt.kind]}({stmt.axis});")
+                self.emit(self.work_item(stmt))
                 return self.block(stmt.body, names)
             self.statement(stmt, names, uses)
         return None
@@ -168,7 +173,7 @@ class Printer(Expressions):
         """A loop; what its body changes is unknown from its first iteration on."""
         if stmt.kind in WORK_ITEM:
             self.emit("{")
-            self.emit(f"    const {self.index} {stmt.var} = {WORK_ITEM[stmt.kind]}({stmt.axis});")
+            self.emit("    " + self.work_item(stmt))
         elif stmt.kind in ("serial", "vector", "unroll"):
             start, = self.texts((stmt.start,), names, uses)
             stop, step = self.texts((stmt.stop, stmt.step), names, uses, named=True)
@@ -229,31 +234,61 @@ def _parameter(param: Param) -> str:
     return f"__global {'const ' * (param.access == 'r')}{memory_type(param.dtype)} *restrict {param.name}"
 
 
+def _arguments(kernel: Kernel, printer: Printer) -> dict[str, str]:
+    """The declarations of a kernel's arguments by name."""
+    found = {p.name: _parameter(p) for p in kernel.params}
+    found |= {"flags": "__global long *flags"} if kernel.flags else {}
+    return found | {name: f"const {printer.index} {name}" for name in printer.dims.values()}
+
+
 def kernel_source(kernel: Kernel, dialect: str = "portable", comments: bool = False) -> str:
     """The kernel as OpenCL C without prelude; with comments it says what its arguments are."""
-    if dialect not in DIALECTS:
-        raise ValueError(f"unknown dialect {dialect!r}; known are {', '.join(DIALECTS)}")
+    dialect_of(dialect)
     printer = Printer(kernel)
     for alloc in printer.allocs.values():
         if alloc.space == "local":
             printer.emit(f"__local {memory_type(alloc.dtype, printer.index)} {alloc.name}[{alloc.size}];")
     printer.block(kernel.body, {})
-    arguments = [_parameter(p) for p in kernel.params] + ["__global long *flags"] * kernel.flags
-    arguments += [f"const {printer.index} {name}" for name in printer.dims.values()]
     notes = [f"// {p.name}: {p.dtype}[{p.size}], {p.access}" for p in kernel.params] + [f"// {n} = {t}" for t, n in printer.dims.items()]
     sizes = (*geometry(kernel.body)[1], 1, 1)[:3]
     fixed = f"__attribute__((reqd_work_group_size{sizes}))\n" if max(sizes) > 1 else ""
-    head = f"{fixed}__kernel void {kernel.name}({', '.join(arguments)}) {{"
+    head = f"{fixed}__kernel void {kernel.name}({', '.join(_arguments(kernel, printer).values())}) {{"
     return "\n".join([*(notes if comments else []), head, *printer.lines, "}", ""])
+
+
+def _alone(kernel: Kernel) -> bool:
+    """Whether the work-items of a kernel have nothing to do with each other, so that all of it can be a function."""
+    return not any(isinstance(s, Barrier) or (isinstance(s, Loop) and s.kind in ("group", "local")) for s in walk(kernel.body))
+
+
+def _function_source(kernel: Kernel) -> str:
+    """The kernel as a call of a function of its own, which may use instructions that the rest of the program must not."""
+    printer = Printer(kernel, inside=True)
+    printer.block(kernel.body, {})
+    arguments, axes = _arguments(kernel, printer), range(len(geometry(kernel.body)[1]))
+    ids = [f"const {printer.index} eg_id{k}" for k in axes]
+    head = f"EG_BODY void {kernel.name}_body({', '.join([*arguments.values(), *ids])}) {{"
+    call = f"{kernel.name}_body({', '.join([*arguments, *(f'get_global_id({k})' for k in axes)])});"
+    return "\n".join([head, *printer.lines, "}", f"__kernel void {kernel.name}({', '.join(arguments.values())}) {{ {call} }}", ""])
 
 
 def program_source(kernels: Sequence[Kernel], dialect: str = "portable", comments: bool = False) -> str:
     """One program that holds the kernels, which have different names, with everything that they need in front."""
     if len({k.name for k in kernels}) != len(kernels):
         raise ValueError("two kernels of one name in a program: " + ", ".join(k.name for k in kernels))
-    text = "\n".join(kernel_source(k, dialect, comments) for k in kernels)
-    body = mathlib.prelude(text, dialect) + text
+    spoken = dialect_of(dialect)
+    if spoken.features and not all(map(_alone, kernels)):
+        spoken = spoken._replace(features="")  # a kernel that is no such function could not inline what those call
+    text = "\n".join(_function_source(k) if spoken.features else kernel_source(k, dialect, comments) for k in kernels)
+    body = mathlib.prelude(text, spoken.builtins) + text
     lines = ["#pragma OPENCL FP_CONTRACT OFF"]
     lines += ["#pragma OPENCL EXTENSION cl_khr_fp64 : enable"] * ("double" in body)
     lines += ["#pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable"] * ("atom_cmpxchg" in body)
-    return "\n".join(lines) + "\n" + body
+    return "\n".join([*lines, *_qualifiers(spoken), body])
+
+
+def _qualifiers(spoken: Dialect) -> list[str]:
+    """What stands before helper functions and before the functions that are kernels' bodies."""
+    wanted = f' __attribute__((target("{spoken.features}")))' if spoken.features else ""
+    body = [f"#define EG_BODY static __attribute__((noinline)){wanted}"] if wanted else []
+    return [f"#define EG_INLINE static inline{wanted}", *body]

@@ -45,12 +45,11 @@ def _ours() -> Callable[[Any, Arrays], Prepared]:
 
 def _numexpr() -> Callable[[Any, Arrays], Prepared]:
     import numexpr
-    from numexpr.necompiler import float_
     numexpr.set_num_threads(os.cpu_count() or 1)
 
     def prepare(function: Any, arrays: Arrays) -> Prepared:
         names, text = function
-        call = numexpr.NumExpr(text, signature=[(name.strip(), float_) for name in names.split(",")])
+        call = numexpr.NumExpr(text, signature=[(name.strip(), float) for name in names.split(",")])
         return call, tuple(arrays)
     return prepare
 
@@ -115,7 +114,7 @@ def _pytensor() -> Callable[[Any, Arrays], Prepared]:
     import pytensor.tensor as pt
 
     def prepare(function: Any, arrays: Arrays) -> Prepared:
-        symbols = [pt.tensor(f"x{i}", dtype=a.dtype.name, shape=(None,) * a.ndim) for i, a in enumerate(arrays)]
+        symbols = [pt.tensor(f"x{i}", dtype=a.dtype.name, shape=tuple(1 if n == 1 else None for n in a.shape)) for i, a in enumerate(arrays)]
         outputs = function(*symbols)
         call = pytensor.function(symbols, list(outputs) if isinstance(outputs, tuple) else outputs)
         call.trust_input = True

@@ -38,8 +38,20 @@ def run(rows: Iterable[Row], workers: Sequence[Worker], plan: Plan) -> list[Foun
     return found
 
 
+def prepare_only(rows: Iterable[Row], workers: Sequence[Worker], plan: Plan) -> list[Found]:
+    """Compile and check the rows without timing them; this fills the compilers' caches."""
+    return [prepared(row, workers, plan) for row in rows]
+
+
 def run_row(row: Row, workers: Sequence[Worker], plan: Plan) -> Found:
     """Prepare and time one row in all engines."""
+    record = prepared(row, workers, plan)
+    time_rounds([w for w in workers if record["engines"][w.engine]["status"] == "ok"], record["engines"], plan)
+    return record
+
+
+def prepared(row: Row, workers: Sequence[Worker], plan: Plan) -> Found:
+    """The record of a row once every engine has compiled it and its result was checked."""
     arrays = arrays_of(row, plan.seed)
     record: Found = {"group": row.group, "row": row.label, "title": row.workload.title, "size": row.size, "kind": row.workload.kind,
                      "elements": elements_of(arrays)}
@@ -48,7 +60,6 @@ def run_row(row: Row, workers: Sequence[Worker], plan: Plan) -> Found:
         del arrays
         record["engines"] = {w.engine: w.ask(do="prepare", group=row.group, row=row.label, seed=plan.seed, wanted=wanted)
                              for w in workers}
-    time_rounds([w for w in workers if record["engines"][w.engine]["status"] == "ok"], record["engines"], plan)
     return record
 
 

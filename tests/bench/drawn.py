@@ -96,7 +96,7 @@ class Expression(NamedTuple):
 def draw(rng: random.Random) -> Expression:
     """An expression that uses each of its operands."""
     operands = ("x", *(name for name in "yrc" if rng.random() < 0.5))
-    parts = ["{%s}" % name for name in (*operands, *rng.choices(operands, k=rng.randint(1, 3)))]
+    parts = [f"{{{name}}}" for name in (*operands, *rng.choices(operands, k=rng.randint(1, 3)))]
     rng.shuffle(parts)
     while len(parts) > 1:
         left, right = (_maybe_unary(rng, parts.pop()) for _ in "ab")

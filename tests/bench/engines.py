@@ -112,9 +112,12 @@ def _torch(compiling: bool) -> Callable[[Any, Arrays], Prepared]:
 def _pytensor() -> Callable[[Any, Arrays], Prepared]:
     import pytensor
     import pytensor.tensor as pt
+    pytensor.config.floatX = "float32"
 
     def prepare(function: Any, arrays: Arrays) -> Prepared:
-        symbols = [pt.tensor(f"x{i}", dtype=a.dtype.name, shape=tuple(1 if n == 1 else None for n in a.shape)) for i, a in enumerate(arrays)]
+        # lengths of 1 are told: PyTensor broadcasts only what it knows to be of length 1
+        shapes = [tuple(1 if n == 1 else None for n in a.shape) for a in arrays]
+        symbols = [pt.tensor(f"x{i}", dtype=a.dtype.name, shape=s) for i, (a, s) in enumerate(zip(arrays, shapes, strict=True))]
         outputs = function(*symbols)
         call = pytensor.function(symbols, list(outputs) if isinstance(outputs, tuple) else outputs)
         call.trust_input = True

@@ -3,18 +3,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.bench import drawn, named
+from tests.bench import drawn, named, own
 from tests.bench.engines import function_of
 from tests.bench.row import Row, rows_of
 
-GROUPS = ("named", "random")
+GROUPS = ("named", "own", "random")
 
 
 def rows_in(group: str, seed: int) -> list[Row]:
     """The rows of a set; the seed draws those of "random"."""
     if group == "random":
         return rows_of(group, drawn.workloads(seed))
-    return rows_of(group, {"named": named.WORKLOADS}[group])
+    return rows_of(group, {"named": named.WORKLOADS, "own": own.WORKLOADS}[group])
 
 
 def row_called(group: str, label: str, seed: int) -> Row:

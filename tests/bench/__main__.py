@@ -13,8 +13,8 @@ from tests.bench import bandwidth, chart, drawn, report
 from tests.bench.engines import OURS, PEERS, installed
 from tests.bench.machine import machine
 from tests.bench.pool import Worker, environment
-from tests.bench.row import Row
 from tests.bench.rounds import Plan, prepare_only, run
+from tests.bench.row import Row
 from tests.bench.rows import GROUPS, rows_in
 
 

@@ -65,8 +65,9 @@ def geometric_mean(numbers: Iterable[float]) -> float:
 
 
 def engines_in(records: Sequence[Found]) -> list[str]:
-    """The engines that at least one row was timed with, ours first."""
-    return [name for name in (OURS, *PEERS) if any("dropped" in r["engines"].get(name, {}) for r in records)]
+    """The engines that have a time or a wrong result in at least one row, ours first."""
+    known = {name for r in records for name, e in r["engines"].items() if "dropped" in e or e["status"] == "wrong"}
+    return [name for name in (OURS, *PEERS) if name in known]
 
 
 def figure(number: float | None) -> str:

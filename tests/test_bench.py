@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
-from tests.bench import chart, drawn, report
-from tests.bench.engines import ENGINES, PEERS, arrays_out
+from tests.bench import chart, drawn, report, rounds
+from tests.bench.engines import ENGINES, PEERS, arrays_out, installed
 from tests.bench.pool import Worker, environment
 from tests.bench.row import KINDS, Row, arrays_of, compact, fault, reference
 from tests.bench.rows import GROUPS, function_for, rows_in
@@ -103,7 +103,8 @@ def test_targets(kind: str, elements: float, ours_us: float, best_us: float, met
 
 
 def record(row: str = "a/1", **times: tuple[float, float]) -> dict[str, Any]:
-    engines = {name: {"status": "ok", "compile_s": 0.5, "dropped": {"median": d}, "kept": {"median": k}} for name, (d, k) in times.items()}
+    engines = {name: {"status": "ok", "compile_s": 0.5, "dropped": {"median": d, "min": d}, "kept": {"median": k, "min": k}}
+               for name, (d, k) in times.items()}
     return {"group": "named", "row": row, "title": "a < b", "size": [1], "kind": "other", "elements": 1e6, "engines": engines}
 
 
@@ -112,6 +113,22 @@ def test_best_peer_is_chosen_for_each_mode() -> None:
     first, second = (report.verdict(found, mode) for mode in ("dropped", "kept"))
     assert first is not None and (first.peer, first.ratio) == ("jax", 2)
     assert second is not None and (second.peer, second.ratio) == ("numpy", 1.5)
+
+
+def test_a_disturbed_batch_is_repeated_and_the_quiet_one_kept() -> None:
+    answers = [{"median": 900.0, "min": 10.0}, {"median": 12.0, "min": 11.0}, {"median": 30.0, "min": 11.0}, {"median": 31.0, "min": 11.0},
+               {"median": 32.0, "min": 9.0}]
+    asked: list[dict[str, Any]] = []
+
+    class Quiet(Worker):
+        def ask(self, **request: Any) -> dict[str, Any]:
+            asked.append(request)
+            return answers[len(asked) - 1]
+
+    modes: dict[str, list[dict[str, Any]]] = {"dropped": [], "kept": []}
+    rounds.take_turn(Quiet("numpy", {}), {}, modes, 0.0, 0)
+    assert modes == {"dropped": [{"median": 12.0, "min": 10.0}], "kept": [{"median": 30.0, "min": 9.0}]}
+    assert [request["keep"] for request in asked] == [False] * 2 + [True] * 3
 
 
 def test_report_and_chart_hold_every_row() -> None:
@@ -158,6 +175,27 @@ def test_what_an_engine_cannot_say_is_skipped() -> None:
     bench.name = "numexpr"
     answer = bench.answer({"do": "prepare", "group": "named", "row": "product/64", "seed": SEED, "wanted": []})
     assert answer["status"] == "skipped"
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("peer", [name for name in PEERS if name != "torch-compile"])
+def test_peer_agrees_with_numpy(peer: str) -> None:
+    if not installed(peer):
+        pytest.skip(f"{peer} is not installed")
+    prepare = ENGINES[peer].open()
+    for row in TINY.values():
+        arrays, function = arrays_of(row, 1), function_for(peer, row, SEED)
+        if function is not None:
+            call, args = prepare(function, arrays)
+            wrong = fault(row, arrays_out(call(*args)), reference(function_for("numpy", row, SEED), arrays))
+            assert wrong is None, f"{row.label}: {wrong}"
+
+
+def test_untimed_rows_are_gathered_by_reason() -> None:
+    rows = [record("a/1", exprgraph=(1, 1)), record("b/1", exprgraph=(1, 1))]
+    for r in rows:
+        r["engines"]["numexpr"] = {"status": "skipped", "why": "no way"}
+    assert report.untimed(rows) == ["numexpr skipped (no way): a/1, b/1"]
 
 
 def test_peers_are_the_seven() -> None:

@@ -6,8 +6,9 @@ How it measures.  Every engine lives in a process of its own and is stopped (SIG
 threads can spin beside another engine.  All may use every core.  The inputs of a row follow from the seed; each engine's result
 is compared with NumPy's in float64 before it is timed.  Then rounds: in each, every engine runs one batch of calls with
 the last result dropped at once, `f(x)`, and one with it kept until the next is there, `r = f(x)`; the order rotates.  A
-batch gives the median and the minimum time of a call, the rounds the median of the medians.  An engine that was more than
-three times as slow as the fastest in the first round is left out of the later ones.
+batch gives the median and the minimum time of a call, the rounds the median of the medians.  A batch whose
+typical call took more than twice as long as the engine's shortest is repeated, at most twice.  A peer that was more than three times
+as slow as the fastest in the first round is left out of the later ones.
 
 What is compared.  Everything is float32.  Each engine takes its own arrays (made before the timing; torch and JAX get tensors)
 and gives a result that is ready.  Peers are written in their own best style:

@@ -22,6 +22,7 @@ from tests.bench.rows import function_for, row_called
 
 GROUP = 2e-5  # calls shorter than this many seconds are timed several at a time, so that reading the clock does not count
 LEAST = 3
+SETTLE = 0.01
 clock = time.perf_counter
 
 
@@ -44,6 +45,14 @@ def kept(call: Callable[..., Any], args: tuple[Any, ...], calls: int, last: list
     spent = clock() - start
     last[0] = result
     return spent
+
+
+def settle(once: Callable[[], float]) -> None:
+    """Call until the threads, which may wake on one core after a stop, have spread: untimed, a hundredth of a second at least."""
+    end = clock() + SETTLE
+    once()
+    while clock() < end:
+        once()
 
 
 class Bench:
@@ -95,7 +104,7 @@ class Bench:
         def once() -> float:
             return (kept(self.call, self.args, calls, last) if keep else dropped(self.call, self.args, calls)) / calls
         gc.disable()
-        once()
+        settle(once)
         times = [once() for _ in range(groups)]
         gc.enable()
         return {"median": 1e6 * statistics.median(times), "min": 1e6 * min(times)}

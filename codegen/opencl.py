@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from codegen import mathlib
-from codegen.combine import COMBINES
+from codegen.combine import COMBINES, serial_prefix
 from codegen.expressions import Expressions, Names
 from codegen.kernel import (
     Accumulate,
@@ -24,6 +24,7 @@ from codegen.kernel import (
     Let,
     Loop,
     Param,
+    Prefix,
     Stmt,
     Store,
     exprs_of,
@@ -31,6 +32,7 @@ from codegen.kernel import (
     walk,
 )
 from codegen.order import writes_of
+from codegen.running import ALIGNED, in_registers
 from codegen.spelling import C_TYPES, memory_type
 
 DIALECTS = ("portable", "pocl")
@@ -50,7 +52,7 @@ class Cas(NamedTuple):
     fresh: Expr
 
 
-Plain = Assign | Cas | Alloc | Let | Store | Barrier | If | Flag | Loop
+Plain = Assign | Cas | Alloc | Let | Store | Barrier | If | Prefix | Flag | Loop
 
 
 class Printer(Expressions):
@@ -59,6 +61,7 @@ class Printer(Expressions):
     def __init__(self, kernel: Kernel) -> None:
         super().__init__(kernel)
         self.builder = Builder()
+        self.vectors = {s.array for s in walk(kernel.body) if isinstance(s, Prefix) and in_registers(s)}
 
     def expand(self, stmt: Stmt) -> Plain:
         """Accumulate and Atomic in terms of loads, stores and their combine."""
@@ -69,6 +72,8 @@ class Printer(Expressions):
         if isinstance(stmt, Atomic):
             variable = self.builder.var(self.unique("was"), stmt.value.dtype)
             return Cas(stmt, variable, COMBINES[stmt.combine].merge(self.builder, (variable,), (stmt.value,))[0])
+        if isinstance(stmt, Prefix) and stmt.array not in self.vectors:
+            return serial_prefix(self.builder, stmt, self.unique("at"))
         return stmt
 
     def block(self, body: Sequence[Stmt], outer: Names) -> None:
@@ -109,6 +114,9 @@ class Printer(Expressions):
             self.emit("}")
         elif isinstance(stmt, Cas):
             self.emit_atomic(stmt, names, uses)
+        elif isinstance(stmt, Prefix):
+            self.emit(f"{in_registers(stmt)}({stmt.array});")
+            self.forget(names, {stmt.array})
         else:
             self.emit_loop(stmt, names, uses)
 
@@ -137,7 +145,7 @@ class Printer(Expressions):
         if stmt.size == 1:
             self.emit(f"{self.c_type(stmt.dtype)} {stmt.name}{' = ' * bool(start)}{start};")
             return
-        self.emit(f"{memory} {stmt.name}[{stmt.size}];")
+        self.emit(f"{memory} {stmt.name}[{stmt.size}]{ALIGNED * (stmt.name in self.vectors)};")
         if start:
             at = self.unique("at")
             self.emit(f"for (int {at} = 0; {at} < {stmt.size}; ++{at}) {stmt.name}[{at}] = {start};")

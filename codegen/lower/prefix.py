@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from codegen.kernel import INDEX, Accumulate, Alloc, Kernel, Let, Loop, Param, Stmt, Store
 from codegen.lower.prefix_forms import GROUPS_PER_UNIT, Part, Scan, by_group, by_lane, by_row, in_lanes, nest, serial, whole
+from codegen.running import TILE
 from codegen.schedule import cpu, schedule
 from codegen.schedule.common import clamp
 from codegen.target import Target
@@ -20,7 +21,7 @@ PARTS_PER_UNIT = {"cpu": 6, "gpu": GROUPS_PER_UNIT}
 
 def prefix_scan(name: str, params: tuple[Param, ...], scan: Scan, target: Target) -> Kernel:
     """The scheduled kernel of an inclusive scan."""
-    if target.schedule == "gpu" and not in_lanes(scan):
+    if target.schedule == "gpu" and not in_lanes(scan) and not scan.ordered:
         return Kernel(name, params, by_group(scan, target, whole(scan)))
     if target.schedule == "gpu":
         rows = tuple(scan.builder.var(f"row{i}") for i in range(len(scan.outer)))
@@ -40,8 +41,7 @@ def split_scan(name: str, scan: Scan, target: Target) -> tuple[Kernel, Kernel]:
     The last part of each row is not folded: nothing follows it.
     """
     count = parts(scan, target)
-    tile = 64
-    each = ceildiv(ceildiv(scan.n, tile), count) * tile
+    each = ceildiv(ceildiv(scan.n, TILE), count) * TILE
     scratch = Param("folds", scan.dtype, "w", product(scan.outer) * (count - 1))
     first = _folds(name, scan, target, Part(count, each, scratch.name), scratch)
     second = (by_group if target.schedule == "gpu" else by_row)(scan, target, Part(count, each, scratch.name))
@@ -69,6 +69,6 @@ def _folds(name: str, scan: Scan, target: Target, part: Part, scratch: Param) ->
 def variants(name: str, scan: Scan, target: Target) -> tuple[Dim | None, list[tuple[Kernel, ...]]]:
     """Which variant suits the sizes (None if there is but one), and the kernels of each."""
     one = (prefix_scan(name, (), scan, target),)
-    if in_lanes(scan) or scan.n.const == 1:
+    if in_lanes(scan) or scan.ordered or scan.n.const == 1:
         return None, [one]
     return minimum(parts(scan, target) - 1, 1), [one, split_scan(name, scan, target)]

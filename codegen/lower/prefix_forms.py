@@ -35,6 +35,11 @@ class Scan(NamedTuple):
     dtype: str
     lanes: bool = False
 
+    @property
+    def ordered(self) -> bool:
+        """Whether results have to be combined one after another: products of floats, where 0 times a part that overflows is not 0."""
+        return self.combine == "prod" and self.dtype.startswith("float")
+
     def merge(self, left: Expr, right: Expr) -> Expr:
         """The combination of two running results, left before right."""
         return COMBINES[self.combine].merge(self.builder, (left,), (right,))[0]
@@ -138,6 +143,8 @@ def _tiles(scan: Scan, rows: Sequence[Expr], part: Part) -> tuple[Stmt, ...]:
     """Whole tiles are scanned in registers and then combined with the carry; what is left of the row goes in order."""
     b, zero, one, size = scan.builder, scan.builder.index(0), scan.builder.index(1), scan.builder.index(TILE)
     before, start, stop = _begin(scan, part)
+    if scan.ordered:
+        return (*before, Loop("serial", "position", start, stop, one, scan.step(rows, b.var("position"))))
     full = b.add(start, b.mul(b.div(b.sub(stop, start), size), size))
     lane, at, value = b.var("lane"), b.add(b.var("base"), b.var("lane")), b.var("running", scan.dtype)
     fill = Loop("vector", "lane", zero, size, one, (Store("tile", lane, scan.load(*rows, at)),))

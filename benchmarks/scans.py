@@ -89,7 +89,8 @@ def main() -> None:
         value = np.random.default_rng(0).random(shape, "float32")
         found = microseconds(dict(ready(axis, value)), value)
         best = min(t for name, t in found.items() if name != "exprgraph")
-        print(f"{title:22s}", "  ".join(f"{name} {t:.1f}" for name, t in found.items()), f" ratio {best / found['exprgraph']:.2f}", flush=True)
+        line = "  ".join(f"{name} {t:.1f}" for name, t in found.items())
+        print(f"{title:22s} {line}  ratio {best / found['exprgraph']:.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from codegen.kernel import Builder, Kernel, Stmt, dims_of, geometry
 from codegen.lower.mapreduce import Lowering, map_reduce
 from codegen.lower.prefix import variants as scan_variants
 from codegen.lower.product import contraction_kernel, host_product
-from codegen.lower.scatter import atomic_possible, scatter_atomic, scatter_owned, scatter_zeros
 from codegen.lower.scan import scan_of
+from codegen.lower.scatter import atomic_possible, scatter_atomic, scatter_owned, scatter_zeros
 from codegen.memory import Memory
 from codegen.opencl import kernel_source
 from codegen.plan import Branch, Check, Commit, Launch, Operand, Plan, Requirement, Step

@@ -23,7 +23,7 @@ class Vector(NamedTuple):
 VECTORS = {"f32": Vector("float", "float", 8), "f64": Vector("double", "double", 4), "i32": Vector("uint", "int", 8),
            "u32": Vector("uint", "uint", 8), "i64": Vector("ulong", "long", 4), "u64": Vector("ulong", "ulong", 4)}
 SHORT = {"float32": "f32", "float64": "f64", "int32": "i32", "uint32": "u32", "int64": "i64", "uint64": "u64"}
-COMBINES = {"prefixsum": "a + b", "prefixprod": "a * b", "prefixmax": "(a >= b)%s ? a : b", "prefixmin": "(a <= b)%s ? a : b"}
+COMBINES = {"prefixsum": "a + b", "prefixprod": "a * b", "prefixmax": "((a >= b)%s) ? a : b", "prefixmin": "((a <= b)%s) ? a : b"}
 """The combination of vectors a before b, by family; %s makes a NaN survive."""
 MOVED = {(8, 1): "v.s012, v.s3456", (8, 2): "v.s012, v.s345", (8, 4): "v.s0123", (4, 1): "v.s012", (4, 2): "v.s01"}
 """The lanes of a vector, of some length, that remain when it moves by some lanes."""

@@ -6,16 +6,19 @@ the innermost, its elements are scanned side by side.  How a row is cut depends 
 """
 from __future__ import annotations
 
-from codegen.kernel import INDEX, Accumulate, Alloc, Kernel, Let, Loop, Param, Stmt, Store
-from codegen.lower.prefix_forms import GROUPS_PER_UNIT, Part, Scan, by_group, by_lane, by_row, in_lanes, nest, serial, whole
+from codegen.inline import linear
+from codegen.kernel import INDEX, Accumulate, Alloc, Kernel, Let, Loop, Param, Store
+from codegen.lower.prefix_forms import GROUPS_PER_UNIT, Part, Scan, by_group, by_lane, by_row, fold_parts, in_lanes, nest, serial, whole
 from codegen.running import TILE
-from codegen.schedule import cpu, schedule
+from codegen.schedule import schedule
 from codegen.schedule.common import clamp
 from codegen.target import Target
 from exprgraph.dims import Dim, ceildiv, maximum, minimum, product
 
-PER_PART = {"cpu": 65536, "gpu": 16384}
-"""Elements from which on a row is worth a part more."""
+PER_PART = {"cpu": 131072, "gpu": 16384}
+"""Elements of a part."""
+LEAST = {"cpu": 3 * 131072, "gpu": 32768}
+"""Elements of a row from which on two kernels are quicker than one work-item or work-group."""
 PARTS_PER_UNIT = {"cpu": 6, "gpu": GROUPS_PER_UNIT}
 
 
@@ -30,7 +33,8 @@ def prefix_scan(name: str, params: tuple[Param, ...], scan: Scan, target: Target
 
 
 def parts(scan: Scan, target: Target) -> Dim:
-    """Into how many parts `split_scan` cuts each row: more than 1 where rows are long and fewer than the device has room for."""
+    """Into how many parts `split_scan` cuts each row: more than 1 where rows are longer than a part and fewer than the device has room
+    for."""
     room = ceildiv(target.units * PARTS_PER_UNIT[target.schedule], maximum(product(scan.outer), 1))
     return clamp(ceildiv(scan.n, PER_PART[target.schedule]), room)
 
@@ -49,21 +53,19 @@ def split_scan(name: str, scan: Scan, target: Target) -> tuple[Kernel, Kernel]:
 
 
 def _folds(name: str, scan: Scan, target: Target, part: Part, scratch: Param) -> Kernel:
-    b, zero, one = scan.builder, scan.builder.index(0), scan.builder.index(1)
+    """The kernel that folds all parts but the last of each row."""
+    if target.schedule == "cpu":
+        return Kernel(name, (scratch,), fold_parts(scan, target, part))
+    b, zero, one, number = scan.builder, scan.builder.index(0), scan.builder.index(1), scan.builder.var("part")
     rows = tuple(b.var(f"row{i}") for i in range(len(scan.outer)))
-    row, number = b.index(0), b.var("part")
-    for var, extent in zip(rows, scan.outer):
-        row = b.add(b.mul(row, b.index(extent)), var)
+    place = b.add(b.mul(linear(b, rows, scan.outer), b.index(part.number - 1)), number)
     start = b.mul(number, b.index(part.each))
     length = b.op("maximum", INDEX, b.least(b.index(part.each), b.sub(b.index(scan.n), start)), zero)
-    value = scan.load(*rows, b.add(start, b.var("offset")))
-    fold: tuple[Stmt, ...] = (
-        Let("length", length), Alloc("fold", scan.dtype, 1, "private", scan.identity()),
-        Loop("reduce", "offset", zero, b.var("length"), one, (Accumulate(("fold",), zero, scan.combine, (value,)),)),
-        Store(scratch.name, b.add(b.mul(row, b.index(part.count - 1)), number), scan.read("fold", zero)))
-    body = nest(scan, rows, fold)
-    kernel = Kernel(name, (scratch,), (Loop("parallel", "part", zero, b.index(part.count - 1), one, body),))
-    return cpu.schedule(kernel, target, product(scan.outer) * (part.count - 1)) if target.schedule == "cpu" else schedule(kernel, target)
+    add = Accumulate(("fold",), zero, scan.combine, (scan.load(*rows, b.add(start, b.var("offset"))),))
+    fold = (Let("length", length), Alloc("fold", scan.dtype, 1, "private", scan.identity()),
+            Loop("reduce", "offset", zero, b.var("length"), one, (add,)), Store(scratch.name, place, scan.read("fold", zero)))
+    body = Loop("parallel", "part", zero, b.index(part.number - 1), one, nest(scan, rows, fold))
+    return schedule(Kernel(name, (scratch,), (body,)), target)
 
 
 def variants(name: str, scan: Scan, target: Target) -> tuple[Dim | None, list[tuple[Kernel, ...]]]:
@@ -71,4 +73,4 @@ def variants(name: str, scan: Scan, target: Target) -> tuple[Dim | None, list[tu
     one = (prefix_scan(name, (), scan, target),)
     if in_lanes(scan) or scan.ordered or scan.n.const == 1:
         return None, [one]
-    return minimum(parts(scan, target) - 1, 1), [one, split_scan(name, scan, target)]
+    return minimum(minimum(parts(scan, target) - 1, scan.n // LEAST[target.schedule]), 1), [one, split_scan(name, scan, target)]

@@ -15,6 +15,8 @@ from exprgraph.dims import Dim, ceildiv, constant, maximum, minimum, product
 
 LARGEST = 256
 GROUPS_PER_UNIT = 16
+BLOCK = 64
+"""Tiles that are folded before their result is joined to that of earlier ones, so that long sums stay accurate."""
 GRAIN = 32768
 PER_UNIT = 6
 PANEL = 256
@@ -64,7 +66,7 @@ class Scan(NamedTuple):
 
 class Part(NamedTuple):
     """How rows are cut: into how many parts, of how many elements, and where the folds of all but the last part of each row are."""
-    count: Dim
+    number: Dim
     each: Dim
     folds: str
 
@@ -100,21 +102,27 @@ def _begin(scan: Scan, part: Part) -> tuple[tuple[Stmt, ...], Expr, Expr]:
     carry = Alloc("carry", scan.dtype, 1, "private", scan.identity())
     if not part.folds:
         return (carry,), zero, b.index(scan.n)
-    start, left = b.var("first"), b.sub(b.index(scan.n), b.var("first"))
-    length = b.op("maximum", INDEX, b.least(b.index(part.each), left), zero)
-    at = b.add(b.mul(b.var("row"), b.index(part.count - 1)), b.var("before"))
+    bounds, start, stop = _bounds(scan, part)
+    at = b.add(b.mul(b.var("row"), b.index(part.number - 1)), b.var("before"))
     joined = Store("carry", zero, scan.merge(scan.read("carry", zero), scan.read(part.folds, at)))
     before = Loop("serial", "before", zero, b.var("part"), one, (joined,))
+    return (*bounds, carry, before), start, stop
+
+
+def _bounds(scan: Scan, part: Part) -> tuple[tuple[Stmt, ...], Expr, Expr]:
+    """The first position of part `part` of a row, and the one behind its last."""
+    b, start = scan.builder, scan.builder.var("first")
+    length = b.op("maximum", INDEX, b.least(b.index(part.each), b.sub(b.index(scan.n), start)), b.index(0))
     lets = (Let("first", b.mul(b.var("part"), b.index(part.each))), Let("last", b.add(start, length)))
-    return (*lets, carry, before), start, b.var("last")
+    return lets, start, b.var("last")
 
 
 def _row_indices(scan: Scan, part: Part) -> tuple[tuple[Expr, ...], tuple[Stmt, ...]]:
     """The indices of `task`, which counts the parts of all rows, and the statements that name them."""
     b, lets, linear = scan.builder, list[Stmt](), scan.builder.var("task")
     if part.folds:
-        lets.append(Let("part", b.mod(linear, b.index(part.count))))
-    lets.append(Let("row", b.div(linear, b.index(part.count))))
+        lets.append(Let("part", b.mod(linear, b.index(part.number))))
+    lets.append(Let("row", b.div(linear, b.index(part.number))))
     linear = b.var("row")
     for i in range(len(scan.outer) - 1, -1, -1):
         extent = b.index(scan.outer[i])
@@ -125,7 +133,7 @@ def _row_indices(scan: Scan, part: Part) -> tuple[tuple[Expr, ...], tuple[Stmt, 
 
 def by_row(scan: Scan, target: Target, part: Part) -> tuple[Stmt, ...]:
     """A CPU's form: each work-item takes contiguous rows, or parts of rows, and scans them in tiles."""
-    tasks = product(scan.outer) * part.count
+    tasks = product(scan.outer) * part.number
     wanted = tasks if part.folds else minimum(tasks, ceildiv(product(scan.outer) * scan.n, GRAIN))
     rows, lets = _row_indices(scan, part)
     return _chunked(scan, tasks, clamp(wanted, target.units * PER_UNIT), (*lets, *_tiles(scan, rows, part)))
@@ -157,6 +165,37 @@ def _tiles(scan: Scan, rows: Sequence[Expr], part: Part) -> tuple[Stmt, ...]:
             Loop("serial", "position", full, stop, one, scan.step(rows, b.var("position"))))
 
 
+def fold_parts(scan: Scan, target: Target, part: Part) -> tuple[Stmt, ...]:
+    """A CPU's form of the first of two kernels: each work-item folds parts of rows, the last part of each row left out.
+
+    The elements of a tile go to as many accumulators, in blocks.
+    """
+    b, zero, one, size = scan.builder, scan.builder.index(0), scan.builder.index(1), scan.builder.index(TILE)
+    folded = part._replace(number=part.number - 1)
+    rows, lets = _row_indices(scan, folded)
+    before, start, stop = _bounds(scan, folded)
+    full = b.add(start, b.mul(b.div(b.sub(stop, start), size), size))
+    lane, base, block = b.var("lane"), b.var("base"), b.index(TILE * BLOCK)
+
+    def lanes(into: str, value: Expr, count: int = TILE) -> Loop:
+        return Loop("vector", "lane", zero, b.index(count), one, (Store(into, lane, scan.merge(scan.read(into, lane), value)),))
+    tiles = Loop("serial", "base", b.var("block"), b.least(b.add(b.var("block"), block), full), size,
+                 (lanes("fold", scan.load(*rows, b.add(base, lane))),))
+    inner = (Alloc("fold", scan.dtype, TILE, "private", scan.identity()), tiles, lanes("total", scan.read("fold", lane)))
+    rest = Store("total", zero, scan.merge(scan.read("total", zero), scan.load(*rows, b.var("position"))))
+    joins = [lanes("total", scan.read("total", b.add(lane, b.index(w))), w) for w in _halves(TILE)]
+    at = b.add(b.mul(b.var("row"), b.index(folded.number)), b.var("part"))
+    total = Alloc("total", scan.dtype, TILE, "private", scan.identity())
+    body = (*lets, *before, total, Loop("serial", "block", start, full, block, inner),
+            Loop("serial", "position", full, stop, one, (rest,)), *joins, Store(part.folds, at, scan.read("total", zero)))
+    tasks = product(scan.outer) * folded.number
+    return _chunked(scan, tasks, clamp(tasks, target.units * PER_UNIT), body)
+
+
+def _halves(size: int) -> list[int]:
+    return [size >> k for k in range(1, size.bit_length())]
+
+
 def by_lane(scan: Scan, target: Target) -> tuple[Stmt, ...]:
     """A CPU's form where rows are neighbours: each work-item takes panels of them and scans all rows of a panel together."""
     b, zero, one = scan.builder, scan.builder.index(0), scan.builder.index(1)
@@ -185,7 +224,7 @@ def by_group(scan: Scan, target: Target, part: Part) -> tuple[Stmt, ...]:
     """A GPU's form, a row or part to a work-group: blocks of one element per item are scanned in local memory, from the carry."""
     b, size = scan.builder, _group_size(scan, target)
     zero, one, item = b.index(0), b.index(1), b.var("item")
-    tasks = product(scan.outer) * part.count
+    tasks = product(scan.outer) * part.number
     groups = maximum(minimum(tasks, target.units * GROUPS_PER_UNIT), 1)
     rows, lets = _row_indices(scan, part)
     before, start, stop = _begin(scan, part)

@@ -22,19 +22,21 @@ def scan_of(cluster: Cluster, env: Lowering) -> Scan:
     along = place[0] if place else len(task.space)
     length: Dim = task.space[along] if place else constant(1)
     outer = [d for k, d in enumerate(task.space) if k != along]
-    read = Inliner(b, env.load)
 
     def loops(index: Sequence[Expr]) -> tuple[Expr, ...]:
         return (*index[:along], index[-1], *index[along:-1]) if place else tuple(index[:-1])
 
-    def load(*index: Expr) -> Expr:
+    def operand(index: Sequence[Expr]) -> tuple[Expr, tuple[Stmt, ...]]:
         (out, at), = operands(task, b, loops(index))
-        return read.value(out, at)
+        read = Inliner(b, env.load)
+        return read.value(out, at), tuple(flag(env, f) for f in read.faults)
+
+    def load(*index: Expr) -> Expr:
+        return operand(index)[0]
 
     def store(value: Expr, *index: Expr) -> tuple[Stmt, ...]:
-        kept = _kept(cluster, env, node, value, loops(index))
-        faults = (*(flag(env, f) for f in read.faults),)
-        return (*faults, *kept)
+        """Every element is stored once, and there its operand is checked: it may be read more than once."""
+        return (*operand(index)[1], *_kept(cluster, env, node, value, loops(index)))
     return Scan(b, outer, length, load, store, COMBINE[node.op.name], node.outs[0].dtype, along < len(task.space) - 1)
 
 

@@ -9,7 +9,9 @@ from codegen.describe import describe
 from codegen.fuse import Cluster, Fused, fuse
 from codegen.kernel import Builder, Kernel, Stmt, dims_of, geometry
 from codegen.lower.mapreduce import Lowering, map_reduce
+from codegen.lower.prefix import variants as scan_variants
 from codegen.lower.product import contraction_kernel, host_product
+from codegen.lower.scan import scan_of
 from codegen.lower.scatter import atomic_possible, scatter_atomic, scatter_owned, scatter_zeros
 from codegen.memory import Memory
 from codegen.opencl import kernel_source
@@ -17,6 +19,7 @@ from codegen.plan import Branch, Check, Commit, Launch, Operand, Plan, Requireme
 from codegen.roots import find_roots
 from codegen.rows import template_of
 from codegen.schedule import parts, schedule, split
+from codegen.schedule.common import used
 from codegen.schedule.stream import streamed, streams
 from codegen.target import Target
 from exprgraph import passes
@@ -140,7 +143,19 @@ class _Generator:
             return [self._launch(cluster, kernel._replace(params=params, wide=self.wide), buffers)]
         if cluster.kind == "scatter":
             return self._scatter(cluster, node)
+        if cluster.kind == "scan":
+            return self._scan(cluster)
         return self._variants(cluster, map_reduce(cluster, self.env))
+
+    def _scan(self, cluster: Cluster) -> list[Step]:
+        pick, found = scan_variants("k", scan_of(cluster, self.env), self.target)
+        params, buffers = self.memory.take()
+        names = dict(zip((p.name for p in params), buffers))
+        for p in (p for kernels in found for k in kernels for p in k.params if p.name not in names):
+            names[p.name] = self.memory.temporary(p)
+        steps = [tuple(self._launch(cluster, k._replace(params=(own := (*used(params, k.body), *k.params)), wide=self.wide),
+                                    tuple(names[p.name] for p in own)) for k in kernels) for kernels in found]
+        return list(steps[0]) if pick is None else [Branch(pick, tuple(steps))]
 
     def _scatter(self, cluster: Cluster, node: Node) -> list[Step]:
         if self.target.schedule == "cpu" or config.deterministic or not atomic_possible(node):

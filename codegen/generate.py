@@ -1,7 +1,6 @@
 """Generation on one screen: graph -> (resolve, rules) -> clusters -> trees -> schedules -> the steps of a plan."""
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,11 +11,12 @@ from codegen.lower.mapreduce import Lowering, map_reduce
 from codegen.lower.product import contraction_kernel, host_product
 from codegen.lower.scatter import atomic_possible, scatter_atomic, scatter_owned, scatter_zeros
 from codegen.memory import Memory
-from codegen.opencl import kernel_source
+from codegen.naming import named
 from codegen.plan import Branch, Check, Commit, Launch, Operand, Plan, Requirement, Step
 from codegen.roots import find_roots
 from codegen.rows import template_of
 from codegen.schedule import parts, schedule, split
+from codegen.schedule.estimate import picoseconds
 from codegen.target import Target
 from exprgraph import passes
 from exprgraph.config import config
@@ -136,7 +136,7 @@ class _Generator:
         if cluster.kind == "contract":
             kernel = contraction_kernel(cluster, self.env, self.target)
             params, buffers = self.memory.take()
-            return [self._launch(cluster, kernel._replace(params=params, wide=self.wide), buffers)]
+            return [self._launch(cluster, kernel._replace(params=params, wide=self.wide), buffers, picoseconds(kernel.body))]
         if cluster.kind == "scatter":
             return self._scatter(cluster, node)
         return self._variants(cluster, map_reduce(cluster, self.env))
@@ -151,22 +151,22 @@ class _Generator:
         """The kernel as it is, and, for reductions, in two passes where few rows are long."""
         params, buffers = self.memory.take()
         kernel = Kernel("k", params, body, self.wide)
-        whole = self._launch(cluster, schedule(kernel, self.target), buffers)
+        work = picoseconds(body)
+        whole = self._launch(cluster, schedule(kernel, self.target), buffers, work)
         both = split(kernel, self.target) if cluster.inner else None
         if both is None:
             return [whole]
         names = dict(zip((p.name for p in params), buffers))
         for part in both:
             names |= {p.name: self.memory.temporary(p) for p in part.params if p.name not in names}
-        passes: tuple[Step, ...] = tuple(self._launch(cluster, k, tuple(names[p.name] for p in k.params)) for k in both)
+        passes: tuple[Step, ...] = tuple(self._launch(cluster, k, tuple(names[p.name] for p in k.params), w)
+                                         for k, w in zip(both, (work, picoseconds(both[1].body))))
         return [Branch(minimum(parts(kernel, self.target) - 1, 1), ((whole,), passes))]
 
-    def _launch(self, cluster: Cluster, kernel: Kernel, buffers: tuple[str, ...]) -> Launch:
+    def _launch(self, cluster: Cluster, kernel: Kernel, buffers: tuple[str, ...], work: Dim) -> Launch:
         """The launch of a scheduled kernel, named by its text, so that equal kernels are one."""
-        text = kernel_source(kernel, self.target.dialect)
-        named = kernel._replace(name=f"k_{hashlib.sha256(text.encode()).hexdigest()[:10]}")
-        work, local = geometry(kernel.body)
-        self.notes.append(f"{named.name}: {describe(cluster, self.roots)}")
-        grid: tuple[Dim, ...] = tuple(g.value if isinstance(g.value, Dim) else constant(g.value) for g in work)
-        return Launch(named, buffers, dims_of(kernel.body), grid, local)
-
+        kernel = named(kernel, self.target.dialect)
+        items, local = geometry(kernel.body)
+        self.notes.append(f"{kernel.name}: {describe(cluster, self.roots)}")
+        grid: tuple[Dim, ...] = tuple(g.value if isinstance(g.value, Dim) else constant(g.value) for g in items)
+        return Launch(kernel, buffers, dims_of(kernel.body), grid, local, work)

@@ -35,6 +35,9 @@ class Executable(Protocol):
     def __call__(self, values: Sequence[Any]) -> list[Any]:
         """Run on NumPy arrays or Residents (right dtype and rank); outputs to the user are fresh NumPy arrays."""
 
+    def quick(self, *values: Any) -> list[Any] | None:
+        """The outputs where the values are like those of the last call, else None; a backend may be without it."""
+
     def source(self) -> str:
         """The text of every kernel built so far, with the user's lines."""
 

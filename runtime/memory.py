@@ -138,10 +138,10 @@ class SharedMemory:
         """Whether a resident value can be used where it is."""
         return False
 
-    def leaf(self, value: Array, keep: bool) -> Block:
-        """An argument or the version of a shared variable, which no kernel may write to."""
+    def leaf(self, value: Array, keep: bool, written: bool = False) -> Block:
+        """An argument or the version of a shared variable, which no kernel may write to unless it is said to be `written`."""
         host = flat(value)
-        return Block(cl.Buffer(self.session.context, self.frozen, hostbuf=host), host, 0)
+        return Block(cl.Buffer(self.session.context, self.plain if written else self.frozen, hostbuf=host), host, 0)
 
     def constant(self, value: Array) -> Block:
         """A constant of a plan."""

@@ -115,7 +115,8 @@ def faulted(sites: Sequence[Any], flags: Array) -> Exception:
 
 @lru_cache(maxsize=512)
 def _compiled(text: str) -> Callable[[Sequence[Any]], Any]:
-    space: dict[str, Any] = {"ndarray": np.ndarray, "array": np.array, "empty": np.empty, "page": pages.array, "flat": flat, "SVM": getattr(cl, "SVM", None),
+    space: dict[str, Any] = {"ndarray": np.ndarray, "array": np.array, "empty": np.empty, "page": pages.array, "flat": flat,
+             "SVM": getattr(cl, "SVM", None),
              "Buffer": getattr(cl, "Buffer", None), "enqueue": getattr(cl, "enqueue_nd_range_kernel", None), "faulted": faulted,
              "FORKED": FORKED, "check_process": check_process}
     exec(text, space)  # the source is made of our own names and numbers only

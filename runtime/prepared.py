@@ -44,7 +44,8 @@ NEAR = 100_000_000
 class Bound(NamedTuple):
     """A plan with the numbers of one call.
 
-    quick: the function of `runtime.direct`, where the device shares NumPy's memory.  actions: what to run, in order.  rooms: the bytes of each buffer that is no leaf and no constant; wanted: their sum.  outputs: a
+    quick: the function of `runtime.direct`, where the device shares NumPy's memory.  actions: what to run, in order.  rooms: the
+    bytes of each buffer that is no leaf and no constant; wanted: their sum.  outputs: a
     view for each.  copies: whether strided arguments are copied first.
     """
     prepared: Prepared

@@ -8,6 +8,7 @@ import numpy as np
 
 from codegen.kernel import Kernel
 from codegen.plan import Branch, Buffer, Check, Commit, HostCall, Launch, Operand, Plan, Step
+from codegen.schedule.stream import is_streamed
 from exprgraph import dims
 from exprgraph.dims import Atom, Dim
 from runtime import program
@@ -108,6 +109,7 @@ class Prepared:
         self.constants = {b.name: memory.constant(b.data) for b in plan.buffers if b.data is not None}
         self.zeros = np.zeros(4, np.int64)
         self._kernels: dict[tuple[int, bool], Any] = {}
+        self._streamed = {id(s) for s in flatten(plan.steps) if isinstance(s, Launch) and is_streamed(s.kernel)}
         self._build((s, self._certain(s) is not False) for s in chosen(plan.steps, lambda pick: 0))
 
     @property
@@ -166,7 +168,8 @@ class Prepared:
             if leaf.name is not None and 0 in leaf.shape:
                 blocks[leaf.name] = self.memory.leaf(np.empty(0, leaf.dtype), False)
         wanted = space + sum(bound.rooms[n] for n in counts)
-        case = Case(tuple(full), bound.actions, bound.outputs, counts, temps, offsets, space, blocks, self.zeros, wanted, kept)
+        aligned = frozenset(n for s in bound.steps if id(s) in self._streamed for n in self._names(s))
+        case = Case(tuple(full), bound.actions, bound.outputs, counts, aligned, temps, offsets, space, blocks, self.zeros, wanted, kept)
         return bound._replace(wanted=wanted, quick=write(case, state))
 
     def _names(self, step: Step) -> tuple[str, ...]:

@@ -27,12 +27,14 @@ class Case(NamedTuple):
     """A plan with the numbers of one call.
 
     leaves: the arguments.  actions: what to run.  results: (name, view) for each output; rooms: bytes of the intermediates.  counts:
-    elements of each output buffer.  kept: from which output on results are new versions of shared variables.
+    elements of each output buffer; aligned: buffers that must begin with a cache line.  kept: from which output on
+    results are new versions of shared variables.
     """
     leaves: tuple[Leaf, ...]
     actions: tuple[Action, ...]
     results: tuple[View, ...]
     counts: dict[str, tuple[int, np.dtype[Any]]]
+    aligned: frozenset[str]
     rooms: dict[str, int]
     offsets: dict[str, int]
     space: int
@@ -143,7 +145,7 @@ class _Text:
             count, dtype = self.case.counts[name]
             shape = self.compact[name].shape if name in self.compact else (count,)
             nbytes = count * dtype.itemsize
-            make = "empty" if nbytes < pages.SMALLEST else "page"
+            make = "page" if nbytes >= pages.SMALLEST or name in self.case.aligned else "empty"
             size = "" if make == "empty" else f", {w.const(nbytes)}"
             w.emit(3, f"{variable} = {make}({w.const(shape)}, {w.const(dtype)}{size})")
             if name in used:

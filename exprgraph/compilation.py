@@ -44,23 +44,31 @@ class Function:
         """Compute the outputs; updates are published together after everything has succeeded."""
         if self._locks:
             return self._update(args, keywords)
-        if self._lean and not keywords and len(args) == self._arity:
-            found = self._run.quick(*args, *(pin(self._shared) if self._several else [s.version for s in self._shared]))
-            if found is not None:
-                return self._pack(found)
-        return self._pack(self._general(args, keywords))
+        return self._pack(self._results(args, keywords))
 
     def _update(self, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
-        with ExitStack() as held:
-            for lock in self._locks:
-                held.enter_context(lock)
-            results = None
-            if self._lean and not keywords and len(args) == self._arity:
-                results = self._run.quick(*args, *(pin(self._shared) if self._several else [s.version for s in self._shared]))
-            if results is None:
-                results = self._general(args, keywords)
-            publish(self.targets, results[self._count:])
+        if len(self._locks) == 1:
+            with self._locks[0]:
+                results = self._results(args, keywords)
+                publish(self.targets, results[self._count:])
+        else:
+            with ExitStack() as held:
+                for lock in self._locks:
+                    held.enter_context(lock)
+                results = self._results(args, keywords)
+                publish(self.targets, results[self._count:])
         return self._pack(results[:self._count])
+
+    def _results(self, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> list[Any]:
+        """The outputs, where the executable knows calls like this one by the short way."""
+        if not self._lean or keywords or len(args) != self._arity:
+            return self._general(args, keywords)
+        if self._shared:
+            args = (*args, *(pin(self._shared) if self._several else (self._shared[0].version,)))
+        found: list[Any] | None = self._run.quick(*args, checked=True) if self.trust_input else self._run.quick(*args)
+        if found is None:
+            found = self._run.again(args, self.trust_input)
+        return self._general(args[:self._arity], {}) if found is None else found
 
     def _general(self, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> list[Any]:
         """The outputs by the way on which every argument is looked at."""

@@ -74,6 +74,17 @@ class State:
         start = setting.offsets[name]
         return _host(self.workspace)[start:start + setting.rooms[name]]
 
+    def frozen(self, array: Array) -> Any:
+        """What a kernel is given for a read-only array: a pointer where it is all of a writeable one, else a buffer."""
+        base = array.base
+        if type(base) is np.ndarray and base.nbytes == array.nbytes and base.flags.c_contiguous and base.flags.writeable:
+            return cl.SVM(base)
+        return cl.Buffer(self.session.context, self.memory.frozen, hostbuf=array)
+
+    def translated(self, error: BaseException) -> BaseException:
+        """The error to raise after a fault where nothing was launched."""
+        return translated(error, self.session)
+
     def trim(self) -> None:
         """Give a large workspace back."""
         self.setting = self.workspace = None
@@ -100,6 +111,7 @@ def translated(error: BaseException, session: Session) -> BaseException:
             return AllocationError(f"{name} gave no more memory: {error}")
         return DeviceError(f"{name} failed: {error}")
     if type(error) is MemoryError:
+        pages.POOL.clear()
         return AllocationError(f"memory for a result is not to be had: {error}")
     return error
 
@@ -116,8 +128,7 @@ def faulted(sites: Sequence[Any], flags: Array) -> Exception:
 @lru_cache(maxsize=512)
 def _compiled(text: str) -> Callable[[Sequence[Any]], Any]:
     space: dict[str, Any] = {"ndarray": np.ndarray, "array": np.array, "empty": np.empty, "page": pages.array, "flat": flat,
-             "SVM": getattr(cl, "SVM", None),
-             "Buffer": getattr(cl, "Buffer", None), "enqueue": getattr(cl, "enqueue_nd_range_kernel", None), "faulted": faulted,
+             "SVM": getattr(cl, "SVM", None), "enqueue": getattr(cl, "enqueue_nd_range_kernel", None), "faulted": faulted,
              "FORKED": FORKED, "check_process": check_process}
     exec(text, space)  # the source is made of our own names and numbers only
     made: Callable[[Sequence[Any]], Any] = space["make"]
@@ -144,5 +155,5 @@ class Writer:
         """The compiled function."""
         names = "".join(f"c{k}, " for k in range(len(self.constants)))
         head = ["def make(constants):", f" ({names}) = constants" if names else " pass",
-                f" def quick({''.join(a + ', ' for a in arguments)}*, trusted=False):"]
+                f" def quick({''.join(a + ', ' for a in arguments)}*, checked=False, trusted=False):"]
         return _compiled("\n".join([*head, *self.lines, " return quick"]))(self.constants)

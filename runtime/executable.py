@@ -29,6 +29,8 @@ from runtime.program import Printer
 from runtime.written import Leaf
 
 PLANS, REMEMBERED = 8, 256
+RECENT = 16
+"""Of so many of the latest sizes the functions are found by the shapes of the arguments alone."""
 REHEARSED = 1 << 20
 """The most elements that a rehearsal may touch."""
 NARROW = 2**30  # 32-bit loops and chunks may run past the end of what they cover, by less than its own length
@@ -63,6 +65,7 @@ class DeviceExecutable:
         self.near = next((session(d) for d in devices() if d.spec == device.sibling), None) if shared else None
         self.state = State(self.session, self.near, self.memory) if isinstance(self.memory, SharedMemory) else None
         self.quick: Callable[..., list[Any] | None] = _none
+        self._recent: OrderedDict[Any, Callable[..., list[Any] | None]] = OrderedDict()
         self.plans: dict[Key, Prepared] = {}
         self._kept = tuple(n.op is SHARED for n in program.leaves)
         self._bounds: OrderedDict[Any, Bound] = OrderedDict()
@@ -99,6 +102,19 @@ class DeviceExecutable:
             else:
                 self._bounds.move_to_end(key)
             return self._run(bound, arguments.compact() if bound.copies else arguments)
+
+    def again(self, values: Sequence[Any], checked: bool) -> list[Any] | None:
+        """The outputs where the shapes are among the latest and the values are like those of then: without this class's lock."""
+        try:
+            found = self._recent.get(_shapes(values))
+        except (AttributeError, TypeError):  # what has no shape is looked at by `read`
+            return None
+        if found is None or found is self.quick:
+            return None
+        done = found(*values, checked=checked)
+        if done is not None:
+            self.quick = found
+        return done
 
     def rehearse(self) -> None:
         """Run the default plan once on zeros of the least sizes: drivers for CPUs generate machine code at the first launch only, so
@@ -157,6 +173,7 @@ class DeviceExecutable:
         if not read <= set(self._valued):
             self._valued = tuple(sorted(read.union(self._valued)))
             self._bounds.clear()
+            self._recent.clear()
             self.quick = _none
 
     def _evaluate(self, vector: Sequence[int]) -> Callable[[Dim], int]:
@@ -205,11 +222,11 @@ class DeviceExecutable:
         largest = max([*bound.rooms.values(), *(v.nbytes for v in arguments.values if isinstance(v, np.ndarray))], default=0)
         check_budget(self.memory, bound.wanted, largest)
         if bound.quick is not None and self.state is not None:
-            self.quick = bound.quick
             done: list[Any] = bound.quick(*arguments.values, trusted=True)
             if self.state.workspace is not None and self.state.workspace.nbytes > KEPT:
                 self.state.trim()
-                self.quick = _none
+            else:
+                self._remember(bound.quick, arguments)
             return done
         run, taken = Run(self.session, self.memory, {}), list[Block]()
         try:
@@ -223,6 +240,12 @@ class DeviceExecutable:
             raise translated(error, self.session) from None
         finally:
             self.pool.give(taken)
+
+    def _remember(self, quick: Callable[..., list[Any] | None], arguments: Arguments) -> None:
+        """The function that ran is the first to be asked by the next call, and among those that are asked by shapes."""
+        self.quick = self._recent[_shapes(arguments.values)] = quick
+        if len(self._recent) > RECENT:
+            self._recent.popitem(last=False)
 
     def _drain(self) -> None:
         """After a fault in the middle of a call: no kernel may still use the blocks that are given back."""
@@ -263,3 +286,7 @@ class DeviceExecutable:
 
 def _none(*values: Any) -> None:
     """No call has been met yet that a next one could be like."""
+
+
+def _shapes(values: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple([v.shape for v in values])

@@ -5,18 +5,22 @@ array itself would fire while views of it live.  The owner dies with the last vi
 """
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from exprgraph.errors import AllocationError
 
 Array = np.ndarray[Any, Any]
+Made = TypeVar("Made")
 SMALLEST = 1 << 20
 """Bytes from which a recycled page is cheaper than fresh memory, which the C library recycles too when it is small."""
 LIMIT = 1 << 30
+"""The most bytes of idle pages; an eighth of the machine's memory where that is less."""
 LINE, PAGE = 64, 4096
 
 
@@ -43,12 +47,16 @@ class Pool:
             if free:
                 self.bytes -= size
                 return free.pop()
+        return self.obtain(lambda: _new(size), nbytes)
+
+    def obtain(self, make: Callable[[], Made], nbytes: int) -> Made:
+        """What `make` allocates, where need be after idle pages were given back; AllocationError where that is not enough."""
         try:
-            return _new(size)
+            return make()
         except MemoryError:
             self.clear()
         try:
-            return _new(size)
+            return make()
         except MemoryError as error:
             raise AllocationError(f"{nbytes:,} bytes for a result or an intermediate are not to be had") from error
 
@@ -97,7 +105,14 @@ class Owner:
         self.pool.give(self.page)
 
 
-POOL = Pool()
+def _limit() -> int:
+    try:
+        return min(LIMIT, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 8)
+    except (AttributeError, OSError, ValueError):  # not on every system
+        return LIMIT // 4
+
+
+POOL = Pool(_limit())
 
 
 def array(shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int) -> Array:

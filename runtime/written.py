@@ -68,17 +68,20 @@ class _Text:
         self._checks()
         state, setting = w.const(self.state), len(w.constants)
         w.constants.append(None)
-        w.emit(2, f"{w.const(self.state.lock.acquire)}()")
+        alone = bool(case.offsets) or not all(isinstance(a, FunctionCall) for a in case.actions)
+        if alone:  # else nothing is used that calls share
+            w.emit(2, f"{w.const(self.state.lock.acquire)}()")
         w.emit(2, "try:")
-        w.emit(3, f"if {state}.setting is not c{setting}: {w.const(self.state.install)}(c{setting})")
+        w.emit(3, f"if {state}.setting is not c{setting}: {w.const(self.state.install)}(c{setting})" if alone else "pass")
         self._pointers()
         for action in case.actions:
             self._action(action)
         self._wait()
         w.emit(2, "except BaseException as error:")
-        w.emit(3, f"raise {w.const(self.state.fail)}(error)")
-        w.emit(2, "finally:")
-        w.emit(3, f"{w.const(self.state.lock.release)}()")
+        w.emit(3, f"raise {w.const(self.state.fail if alone else self.state.translated)}(error)")
+        if alone:
+            w.emit(2, "finally:")
+            w.emit(3, f"{w.const(self.state.lock.release)}()")
         self._results()
         launches = tuple(Fixed(a.kernel, tuple(None if b in self.leaf and b not in case.blocks or b in self.outputs else b
                                                for b in a.buffers), a.scalars)
@@ -100,19 +103,20 @@ class _Text:
         w.emit(2, "if not trusted:")
         w.emit(3, "if FORKED: check_process()")
         account = w.const(self.state.memory.account)
-        w.emit(3, f"if {account}.bytes > {w.const(self.state.session.device.memory - self.case.wanted)}: return None")
+        left = w.const(self.state.session.device.memory - self.case.wanted)
+        w.emit(3, f"if {account}.bytes + {w.const(pages.POOL)}.bytes > {left}: return None")
         for i, leaf in enumerate(self.case.leaves):
             dtype = w.const(leaf.dtype)
-            wrong = f"v{i}.dtype is not {dtype} or v{i}.shape != {w.const(leaf.shape)}"
+            wrong = f"v{i}.shape != {w.const(leaf.shape)} or not checked and v{i}.dtype is not {dtype}"
             if not leaf.shape:
                 self._scalar(i, leaf, dtype, wrong)
             else:
                 w.emit(3, f"if type(v{i}) is not ndarray or {wrong}: return None")
             if leaf.strides is None:
                 w.emit(3, f"f = v{i}.flags")
-                w.emit(3, "if not f.c_contiguous or not f.aligned: return None")
+                w.emit(3, "if not f.c_contiguous or not (checked or f.aligned): return None")
             else:
-                w.emit(3, f"if v{i}.strides != {w.const(leaf.strides)} or not v{i}.flags.aligned: return None")
+                w.emit(3, f"if v{i}.strides != {w.const(leaf.strides)} or not (checked or v{i}.flags.aligned): return None")
             if leaf.value is not None:
                 w.emit(3, f"if v{i}.item() != {w.const(leaf.value)}: return None")
 
@@ -130,8 +134,7 @@ class _Text:
 
     def _pointers(self) -> None:
         used = {b for a in self.case.actions if isinstance(a, KernelCall) for b in a.buffers}
-        w, context = self.w, self.w.const(self.state.session.context)
-        frozen = w.const(self.state.memory.frozen)
+        w, frozen = self.w, self.w.const(self.state.frozen)
         hosts = {v.buffer for a in self.case.actions if isinstance(a, FunctionCall) for v in a.inputs}
         hosts |= {v.buffer for v in self.case.results}
         for name, i in self.leaf.items():
@@ -140,7 +143,7 @@ class _Text:
                 w.emit(3, f"h{i} = flat(v{i})")
             if name in used and name not in self.case.blocks:
                 source = f"v{i}" if leaf.strides is None else f"h{i}"
-                w.emit(3, f"p{i} = SVM({source}) if {source}.flags.writeable else Buffer({context}, {frozen}, hostbuf={source})")
+                w.emit(3, f"p{i} = SVM({source}) if {source}.flags.writeable else {frozen}({source})")
         for name, variable in self.outputs.items():
             count, dtype = self.case.counts[name]
             shape = self.compact[name].shape if name in self.compact else (count,)
@@ -212,8 +215,11 @@ class _Text:
             fresh = view.buffer in self.outputs and view.buffer not in seen
             seen.add(view.buffer)
             text = self._view(view)
-            w.emit(2, f"r{k} = {text if fresh else f'array({text}, order={chr(34)}C{chr(34)}, copy=True)'}")
-            if k >= self.case.kept:
+            text = text if fresh else f"array({text}, order='C', copy=True)"
+            if k < self.case.kept:
+                w.emit(2, f"r{k} = {text}")
+            else:  # a view, so that what is below it stays writeable: the driver takes no pointer to a read-only array
+                w.emit(2, f"r{k} = {text}.view()")
                 w.emit(2, f"r{k}.flags.writeable = False")
             names.append(f"r{k}")
         w.emit(2, f"return [{', '.join(names)}]")

@@ -219,7 +219,7 @@ class DeviceExecutable:
                 raise condition.error(condition.message.format(left=left, right=right) + at(source))
 
     def _run(self, bound: Bound, arguments: Arguments) -> list[Any]:
-        largest = max([*bound.rooms.values(), *(v.nbytes for v in arguments.values if isinstance(v, np.ndarray))], default=0)
+        largest = max([*bound.rooms.values(), *(span(v) * v.itemsize for v in arguments.values if isinstance(v, np.ndarray))], default=0)
         check_budget(self.memory, bound.wanted, largest)
         if bound.quick is not None and self.state is not None:
             done: list[Any] = bound.quick(*arguments.values, trusted=True)

@@ -85,11 +85,11 @@ def launches() -> list[tuple[str, Callable[[], Any]]]:
     """Nothing but set_arg, enqueue and finish of an empty kernel, on each OpenCL device."""
     found = []
     for platform in cl.get_platforms():
-        for device in platform.get_devices():
-            context = cl.Context([device])
+        for handle in platform.get_devices():
+            context = cl.Context([handle])
             queue = cl.CommandQueue(context)
             kernel = cl.Program(context, "kernel void k(int n) {}").build().k
-            found.append((f"bare launch on {device.name[:20]}", _launch(queue, kernel)))
+            found.append((f"bare launch on {handle.name[:20]}", _launch(queue, kernel)))
     return found
 
 

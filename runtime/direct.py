@@ -7,6 +7,7 @@ those it was made for.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -20,6 +21,7 @@ from runtime.device import FORKED, Session, check_process
 from runtime.driver import cl, failure
 from runtime.memory import Array, Block, SharedMemory, View, flat
 
+_Byte = ctypes.c_char * 1
 KEPT = 1 << 28
 """The most bytes of workspace that a function keeps between calls."""
 
@@ -75,11 +77,11 @@ class State:
         return _host(self.workspace)[start:start + setting.rooms[name]]
 
     def frozen(self, array: Array) -> Any:
-        """What a kernel is given for a read-only array: a pointer where it is all of a writeable one, else a buffer."""
+        """What a kernel that only reads is given for a read-only array, which the driver takes no pointer to: one to the same place."""
         base = array.base
         if type(base) is np.ndarray and base.nbytes == array.nbytes and base.flags.c_contiguous and base.flags.writeable:
             return cl.SVM(base)
-        return cl.Buffer(self.session.context, self.memory.frozen, hostbuf=array)
+        return cl.SVM(_Byte.from_address(array.__array_interface__["data"][0]))
 
     def translated(self, error: BaseException) -> BaseException:
         """The error to raise after a fault where nothing was launched."""

@@ -51,7 +51,8 @@ def seconds(program: str) -> tuple[float, float, float]:
     """Compile, compile and first call, and the loss, in a fresh process with caches of its own, which are empty."""
     with tempfile.TemporaryDirectory() as caches:
         settings = {**os.environ, "POCL_CACHE_DIR": f"{caches}/pocl", "XDG_CACHE_HOME": f"{caches}/xdg",
-                    "NUMBA_CACHE_DIR": f"{caches}/numba", "PYOPENCL_NO_CACHE": "1", "PYTENSOR_FLAGS": f"base_compiledir={caches}/pytensor", "PYTHONPATH": str(ROOT)}
+                    "NUMBA_CACHE_DIR": f"{caches}/numba", "PYOPENCL_NO_CACHE": "1",
+                    "PYTENSOR_FLAGS": f"base_compiledir={caches}/pytensor", "PYTHONPATH": str(ROOT)}
         os.mkdir(f"{caches}/pocl")
         ran = subprocess.run([sys.executable, "-c", program], env=settings, cwd=caches, capture_output=True, text=True, check=False)
     if ran.returncode:

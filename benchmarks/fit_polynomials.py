@@ -1,4 +1,4 @@
-"""Fits the polynomials of codegen/mathlib_exp.py and of functions to come: minimax in the relative error of the function, by Remez' exchange in 60 digits with mpmath.
+"""Fits the polynomials of codegen/elementary.py: minimax in the relative error of the function, by Remez' exchange in 60 digits with mpmath.
 
 `python benchmarks/fit_polynomials.py > codegen/coefficients.py` writes the table again; `... NAME` prints one fit and its error.
 The coefficients are rounded to the dtype one after the other, lowest power first, and the others fitted again after each.
@@ -57,8 +57,10 @@ FITS = {
     "asin": reduced(mp.asin, lambda r: r, 3, mpf(0.5), 4, 11, "(asin(x) - x) / x**3 in x*x"),
     "erf": reduced(mp.erf, lambda r: r, 1, mpf(1), 6, 13, "erf(x) / x - 1 in x*x"),
     "erftail": Fit(lambda x: mp.log(mp.erfc(x), 2), lambda x: mp.erfc(x) / mp.erf(x), mpf(1), mpf(4), 7, 0, "log2(erfc(x)), 1 <= x <= 4"),
-    "erfc": Fit(lambda t: scaled_erfc(from_unit(t)), lambda t: 1 / scaled_erfc(from_unit(t)), mpf(-0.7895), mpf(0.757), 0, 22,
+    "erfc": Fit(lambda t: scaled_erfc(from_unit(t)), lambda t: 1 / scaled_erfc(from_unit(t)), mpf(-0.7895), mpf(0.757), 0, 26,
                 "(1 + 2x) exp(x*x) erfc(x) in (x - 3.75) / (x + 3.75), 0.44 <= x <= 27"),
+    "erfcshort": Fit(lambda t: scaled_erfc(from_unit(t)), lambda t: 1 / scaled_erfc(from_unit(t)), mpf(-1), mpf("0.525"), 0, 11,
+                     "the same for 0 <= x <= 12 and float32"),
     "powlog": Fit(lambda z: 2 * mp.atanh(mp.sqrt(z)) / mp.sqrt(z) / mp.log(2), lambda z: 1 / mpf("2.885"), mpf(10) ** -16, mpf("0.02944"),
                   0, 4, "2 atanh(s) / s / log(2) in s*s, for powers of float32"),
     "powexp": Fit(lambda r: (mpf(2) ** r - 1) / r, lambda r: r / mpf(2) ** r, mpf(-0.5), mpf(0.5), 0, 5, "(2**r - 1) / r, for float32"),

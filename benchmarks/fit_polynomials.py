@@ -1,4 +1,4 @@
-"""Fits the polynomials of codegen/elementary.py: minimax in the relative error of the function, by Remez' exchange in 60 digits with mpmath.
+"""Fits the polynomials of codegen/elementary.py: minimax in the relative error, by Remez' exchange in 60 digits with mpmath.
 
 `python benchmarks/fit_polynomials.py > codegen/coefficients.py` writes the table again; `... NAME` prints one fit and its error.
 The coefficients are rounded to the dtype one after the other, lowest power first, and the others fitted again after each.
@@ -61,6 +61,8 @@ FITS = {
                 "(1 + 2x) exp(x*x) erfc(x) in (x - 3.75) / (x + 3.75), 0.44 <= x <= 27"),
     "erfcshort": Fit(lambda t: scaled_erfc(from_unit(t)), lambda t: 1 / scaled_erfc(from_unit(t)), mpf(-1), mpf("0.525"), 0, 11,
                      "the same for 0 <= x <= 12 and float32"),
+    "powatanh": Fit(lambda z: (mp.atanh(mp.sqrt(z)) / mp.sqrt(z) - 1 - z / 3) / z ** 2, lambda z: z ** 2, mpf(10) ** -16, mpf("0.02944"),
+                    0, 7, "(atanh(s) / s - 1 - z / 3) / z**2, z = s*s, for powers of float64"),
     "powlog": Fit(lambda z: 2 * mp.atanh(mp.sqrt(z)) / mp.sqrt(z) / mp.log(2), lambda z: 1 / mpf("2.885"), mpf(10) ** -16, mpf("0.02944"),
                   0, 4, "2 atanh(s) / s / log(2) in s*s, for powers of float32"),
     "powexp": Fit(lambda r: (mpf(2) ** r - 1) / r, lambda r: r / mpf(2) ** r, mpf(-0.5), mpf(0.5), 0, 5, "(2**r - 1) / r, for float32"),
@@ -149,7 +151,7 @@ def table() -> str:
                 found, error = fitted(name, bits)
                 lines.append(f"    # {fit.says}: relative error {mp.nstr(error, 2)}")
                 words = [f'"{text(c, bits == 24)}"' for c in found]
-                rows = [", ".join(words[i:i + 5]) for i in range(0, len(words), 5)]
+                rows = [", ".join(words[i:i + 4]) for i in range(0, len(words), 4)]
                 lines.append(f'    "{name}_{dtype}": (' + (",\n" + " " * 8).join(rows) + "),")
     return "\n".join([*lines, "}"])
 

@@ -29,7 +29,8 @@ EXPONENTIALS: dict[str, str | dict[str, str]] = {
              "$T y = 2 * EG_FMA$S(s, e, s - 0.5f); return EG_FABS$S(x) < $TINY ? x : y;",
     "sinh": "$T a = EG_FABS$S(x), z = a > $HIGH + 0.6f ? $HIGH + 0.6f : a; " + _REDUCE +
             "$T e = EG_FMA$S(r * r, POLY(exp, r), r), s = as_$T((as_$U(t) - as_$U(($T)$MAGIC) + ($B - 2)) << $M); "
-            "$T q = EG_FMA$S(s, e, s - 0.25f); $T y = q < 0x1p60f ? 2 * q + 2 * q / (4 * q + 1) : 2 * q; return a < $TINY ? x : EG_COPYSIGN$S(y, x);",
+            "$T q = EG_FMA$S(s, e, s - 0.25f); $T y = q < 0x1p60f ? 2 * q + 2 * q / (4 * q + 1) : 2 * q; "
+            "return a < $TINY ? x : EG_COPYSIGN$S(y, x);",
     "cosh": "$T a = EG_FABS$S(x), z = a > $HIGH + 0.6f ? $HIGH + 0.6f : a; " + _REDUCE +
             "$T e = 1 + EG_FMA$S(r * r, POLY(exp, r), r), s = as_$T((as_$U(t) - as_$U(($T)$MAGIC) + ($B - 2)) << $M); "
             "$T q = s * e; return 2 * q + 0.125f / q;",

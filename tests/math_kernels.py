@@ -43,7 +43,8 @@ def loop(name: str, dtype: str, inline: str) -> str:
     short, c, given = SHORT[dtype], mathlib.TYPES[SHORT[dtype]].c, range(arity(name))
     pointers = "".join(f"__global const {c} *restrict x{i}, " for i in given)
     call = f"eg_{name}_{short}({', '.join(f'x{i}[i]' for i in given)})"
-    return (f"{inline} void {name}_{short}_body({pointers}__global {c} *restrict out, int n) {{ for (int i = 0; i < n; i++) out[i] = {call}; }}\n"
+    return (f"{inline} void {name}_{short}_body({pointers}__global {c} *restrict out, int n) "
+            f"{{ for (int i = 0; i < n; i++) out[i] = {call}; }}\n"
             f"__kernel void {name}_{short}({pointers}__global {c} *restrict out, int n) "
             f"{{ {name}_{short}_body({''.join(f'x{i}, ' for i in given)}out, n); }}\n")
 

@@ -8,11 +8,14 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from codegen import mathlib
 from codegen.combine import COMBINES
 from codegen.dialect import Dialect, dialect_of
 from codegen.expressions import Expressions, Names
 from codegen.kernel import (
+    STREAM_BYTES,
     Accumulate,
     Alloc,
     Atomic,
@@ -29,6 +32,7 @@ from codegen.kernel import (
     Store,
     exprs_of,
     geometry,
+    stream_copy,
     walk,
 )
 from codegen.order import writes_of
@@ -56,14 +60,21 @@ Plain = Assign | Cas | Alloc | Let | Store | Barrier | If | Flag | Loop
 class Printer(Expressions):
     """The statements of one kernel."""
 
-    def __init__(self, kernel: Kernel, inside: bool = False) -> None:
+    def __init__(self, kernel: Kernel, clang: bool, inside: bool = False) -> None:
         super().__init__(kernel)
-        self.builder, self.inside = Builder(), inside
+        self.builder, self.clang, self.inside = Builder(), clang, inside
+        self.streamed = _streamed(kernel)
 
     def work_item(self, stmt: Loop) -> str:
         """The declaration of the variable of a loop over work-items; a function inside a kernel is told its ids."""
         found = f"eg_id{stmt.axis}" if self.inside else f"{WORK_ITEM[stmt.kind]}({stmt.axis})"
         return f"const {self.index} {stmt.var} = {found};"
+
+    def whole(self) -> None:
+        """All statements; streamed results are visible to whoever waits for the kernel."""
+        self.block(self.kernel.body, {})
+        if self.streamed and self.clang:
+            self.emit("__sync_synchronize();")
 
     def expand(self, stmt: Stmt) -> Plain:
         """Accumulate and Atomic in terms of loads, stores and their combine."""
@@ -142,7 +153,8 @@ class Printer(Expressions):
         if stmt.size == 1:
             self.emit(f"{self.c_type(stmt.dtype)} {stmt.name}{' = ' * bool(start)}{start};")
             return
-        self.emit(f"{memory} {stmt.name}[{stmt.size}];")
+        aligned = " __attribute__((aligned(32)))" * (self.clang and stmt.name in self.streamed)
+        self.emit(f"{memory} {stmt.name}[{stmt.size}]{aligned};")
         if start:
             at = self.unique("at")
             self.emit(f"for (int {at} = 0; {at} < {stmt.size}; ++{at}) {stmt.name}[{at}] = {start};")
@@ -174,7 +186,9 @@ class Printer(Expressions):
         if stmt.kind in WORK_ITEM:
             self.emit("{")
             self.emit("    " + self.work_item(stmt))
-        elif stmt.kind in ("serial", "vector", "unroll"):
+        elif stmt.kind == "stream" and self.clang:
+            return self.emit_stream(stmt, names, uses)
+        elif stmt.kind in ("serial", "vector", "unroll", "stream"):
             start, = self.texts((stmt.start,), names, uses)
             stop, step = self.texts((stmt.stop, stmt.step), names, uses, named=True)
             if stmt.kind == "unroll":
@@ -186,6 +200,17 @@ class Printer(Expressions):
         self.leave(stmt.body, names)
         self.indented(stmt.body, names)
         self.emit("}")
+
+    def emit_stream(self, stmt: Loop, names: Names, uses: Counter[Expr]) -> None:
+        """A copy that goes past the caches, in vectors."""
+        copy = stream_copy(stmt)
+        stop, at = self.texts((stmt.stop, copy.at), names, uses)
+        kind = memory_type(copy.value.dtype, self.index)
+        each = STREAM_BYTES // np.dtype(copy.value.dtype).itemsize
+        self.emit(f"for ({self.index} {stmt.var} = 0; {stmt.var} < {stop}; {stmt.var} += {each})")
+        self.emit(f"    __builtin_nontemporal_store(*(const {kind}{each} *)({copy.value.value} + {stmt.var}), "
+                  f"(__global {kind}{each} *)({copy.buffer} + {at}));")
+        self.forget(names, {copy.buffer})
 
     def emit_atomic(self, cas: Cas, names: Names, uses: Counter[Expr]) -> None:
         """The builtin where there is one, else compare-and-swap on the bits."""
@@ -223,6 +248,11 @@ class Printer(Expressions):
         self.emit(f"}} while ({found} != {seen});")
 
 
+def _streamed(kernel: Kernel) -> set[str]:
+    """The private arrays that stream loops copy."""
+    return {stream_copy(s).value.value for s in walk(kernel.body) if isinstance(s, Loop) and s.kind == "stream"}
+
+
 def roots_of(stmt: Plain) -> tuple[Expr, ...]:
     """The expressions that a statement evaluates in its own block."""
     if isinstance(stmt, Assign):
@@ -243,12 +273,11 @@ def _arguments(kernel: Kernel, printer: Printer) -> dict[str, str]:
 
 def kernel_source(kernel: Kernel, dialect: str = "portable", comments: bool = False) -> str:
     """The kernel as OpenCL C without prelude; with comments it says what its arguments are."""
-    dialect_of(dialect)
-    printer = Printer(kernel)
+    printer = Printer(kernel, dialect_of(dialect).builtins == "pocl")
     for alloc in printer.allocs.values():
         if alloc.space == "local":
             printer.emit(f"__local {memory_type(alloc.dtype, printer.index)} {alloc.name}[{alloc.size}];")
-    printer.block(kernel.body, {})
+    printer.whole()
     notes = [f"// {p.name}: {p.dtype}[{p.size}], {p.access}" for p in kernel.params] + [f"// {n} = {t}" for t, n in printer.dims.items()]
     sizes = (*geometry(kernel.body)[1], 1, 1)[:3]
     fixed = f"__attribute__((reqd_work_group_size{sizes}))\n" if max(sizes) > 1 else ""
@@ -263,8 +292,8 @@ def _alone(kernel: Kernel) -> bool:
 
 def _function_source(kernel: Kernel) -> str:
     """The kernel as a call of a function of its own, which may use instructions that the rest of the program must not."""
-    printer = Printer(kernel, inside=True)
-    printer.block(kernel.body, {})
+    printer = Printer(kernel, True, inside=True)
+    printer.whole()
     arguments, axes = _arguments(kernel, printer), range(len(geometry(kernel.body)[1]))
     ids = [f"const {printer.index} eg_id{k}" for k in axes]
     head = f"EG_BODY void {kernel.name}_body({', '.join([*arguments.values(), *ids])}) {{"

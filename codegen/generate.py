@@ -154,8 +154,9 @@ class _Generator:
         names = dict(zip((p.name for p in params), buffers))
         for p in (p for kernels in found for k in kernels for p in k.params if p.name not in names):
             names[p.name] = self.memory.temporary(p)
+        work = product(cluster.space) * PREFIX
         steps = [tuple(self._launch(cluster, k._replace(params=(own := (*used(params, k.body), *k.params)), wide=self.wide),
-                                    tuple(names[p.name] for p in own), product(cluster.space) * PREFIX) for k in kernels) for kernels in found]
+                                    tuple(names[p.name] for p in own), work) for k in kernels) for kernels in found]
         return list(steps[0]) if pick is None else [Branch(pick, tuple(steps))]
 
     def _scatter(self, cluster: Cluster, node: Node) -> list[Step]:

@@ -345,10 +345,10 @@ def program_source(kernels: Sequence[Kernel], dialect: str = "portable", comment
     lines = ["#pragma OPENCL FP_CONTRACT OFF"]
     lines += ["#pragma OPENCL EXTENSION cl_khr_fp64 : enable"] * ("double" in body)
     lines += ["#pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable"] * ("atom_cmpxchg" in body)
-    return "\n".join([*lines, *_qualifiers(spoken), body])
+    return "\n".join([*lines, *qualifiers(spoken), body])
 
 
-def _qualifiers(spoken: Dialect) -> list[str]:
+def qualifiers(spoken: Dialect) -> list[str]:
     """What stands before helper functions and before the functions that are kernels' bodies."""
     wanted = f' __attribute__((target("{spoken.features}")))' if spoken.features else ""
     body = [f"#define EG_BODY static __attribute__((noinline)){wanted}"] if wanted else []

@@ -183,6 +183,14 @@ class If(NamedTuple):
     orelse: tuple[Stmt, ...] = ()
 
 
+class Prefix(NamedTuple):
+    """`array[i] = merge(array[i - 1], array[i])` for i = 1 .. size - 1: a private array becomes its inclusive scan."""
+    array: str
+    dtype: str
+    size: int
+    combine: str
+
+
 class Flag(NamedTuple):
     """Where `condition` holds, keep this fault if it is the first: the number of its site, an index and a size."""
     condition: Expr
@@ -195,9 +203,9 @@ class Loop(NamedTuple):
     """`for var in range(start, stop, step)`.
 
     kind "parallel" or "reduce" before scheduling; after it "grid" (var is the global id on `axis`, stop the number of work-items,
-    start 0, step 1), "group" (var is the group id), "local" (var is the local id, stop a literal), "serial", "vector" (unit stride, no
-    dependence between iterations), "unroll" (literal trip count) or "stream": its one statement copies a private array of literal length,
-    from its start, to memory at an aligned place that is not read again soon.
+    start 0, step 1), "group" (var is the group id), "local" (var is the local id, stop a literal), "serial", "vector" (unit stride,
+    no dependence between iterations but Accumulates, which may happen in any order), "unroll" (literal trip count) or "stream": its
+    one statement copies a private array of literal length, from its start, to memory at an aligned place that is not read again soon.
     """
     kind: str
     var: str
@@ -208,7 +216,7 @@ class Loop(NamedTuple):
     axis: int = 0
 
 
-Stmt = Alloc | Let | Store | Accumulate | Atomic | Barrier | If | Flag | Loop
+Stmt = Alloc | Let | Store | Accumulate | Atomic | Barrier | If | Prefix | Flag | Loop
 
 
 class Param(NamedTuple):

@@ -12,6 +12,7 @@ from functools import lru_cache
 from string import Template
 from typing import NamedTuple
 
+from codegen import running
 from codegen.elementary import BODIES, PARAMETERS, body
 
 _NAME = re.compile(r"\b(?:eg_[a-z0-9]+(?:_(?:[iu](?:8|16|32|64)|f32|f64|b))+|EG_(?!INLINE\b|BODY\b)[A-Z0-9]+f?)\b")
@@ -142,6 +143,8 @@ def definition(name: str, dialect: str) -> str:
     types = [TYPES[d] for d in dtypes]
     if family == "cast" and len(types) == 2:
         return _cast(*types)
+    if family in running.COMBINES and len(types) == 1 and types[0].short in running.VECTORS:
+        return running.definition(family, types[0].short)
     if family in BODIES and len(types) == 1 and types[0].kind == "f":
         return _own(family, types[0], dialect)
     if family not in FAMILIES or len(types) != 1 or not {types[0].kind, "*"} & set(FAMILIES[family][1]):

@@ -6,7 +6,7 @@ import hashlib
 from codegen.kernel import Kernel
 from codegen.opencl import kernel_source
 
-DIGITS = 24
+DIGITS = 12
 
 
 def named(kernel: Kernel, dialect: str) -> Kernel:

@@ -114,8 +114,9 @@ class Prepared:
 
     @property
     def kernels(self) -> list[Kernel]:
-        """The kernels of all variants, each once."""
-        return list({s.kernel.name: s.kernel for s in flatten(self.plan.steps) if isinstance(s, Launch)}.values())
+        """The kernels that have been built, each once, in the order of the plan."""
+        steps = [s for s in flatten(self.plan.steps) if isinstance(s, Launch)]
+        return list({s.kernel.name: s.kernel for s in steps if {(id(s), True), (id(s), False)} & self._kernels.keys()}.values())
 
     def complete(self) -> None:
         """Build the kernels of all variants, on each device that sizes may send them to."""

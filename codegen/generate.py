@@ -136,7 +136,9 @@ class _Generator:
         if cluster.kind == "contract":
             kernel = contraction_kernel(cluster, self.env, self.target)
             params, buffers = self.memory.take()
-            return [self._launch(cluster, kernel._replace(params=params, wide=self.wide), buffers)]
+            scratch = tuple(self.memory.temporary(p) for p in kernel.params)
+            whole = kernel._replace(params=(*params, *kernel.params), wide=self.wide)
+            return [self._launch(cluster, whole, (*buffers, *scratch))]
         if cluster.kind == "scatter":
             return self._scatter(cluster, node)
         return self._variants(cluster, map_reduce(cluster, self.env))

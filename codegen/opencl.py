@@ -23,6 +23,7 @@ from codegen.kernel import (
     Kernel,
     Let,
     Loop,
+    Outer,
     Param,
     Stmt,
     Store,
@@ -31,6 +32,7 @@ from codegen.kernel import (
     walk,
 )
 from codegen.order import writes_of
+from codegen.outer import outer_lines
 from codegen.spelling import C_TYPES, memory_type
 
 DIALECTS = ("portable", "pocl")
@@ -50,15 +52,15 @@ class Cas(NamedTuple):
     fresh: Expr
 
 
-Plain = Assign | Cas | Alloc | Let | Store | Barrier | If | Flag | Loop
+Plain = Assign | Cas | Alloc | Let | Store | Barrier | If | Flag | Outer | Loop
 
 
 class Printer(Expressions):
     """The statements of one kernel."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, dialect: str = "portable") -> None:
         super().__init__(kernel)
-        self.builder = Builder()
+        self.builder, self.dialect = Builder(), dialect
 
     def expand(self, stmt: Stmt) -> Plain:
         """Accumulate and Atomic in terms of loads, stores and their combine."""
@@ -109,6 +111,8 @@ class Printer(Expressions):
             self.emit("}")
         elif isinstance(stmt, Cas):
             self.emit_atomic(stmt, names, uses)
+        elif isinstance(stmt, Outer):
+            self.emit_outer(stmt, names, uses)
         else:
             self.emit_loop(stmt, names, uses)
 
@@ -182,6 +186,13 @@ class Printer(Expressions):
         self.indented(stmt.body, names)
         self.emit("}")
 
+    def emit_outer(self, stmt: Outer, names: Names, uses: Counter[Expr]) -> None:
+        """Sums in vector registers."""
+        texts = self.texts(exprs_of(stmt), names, uses, named=True)
+        for line in outer_lines(stmt, texts, self.index, self.dialect):
+            self.emit(line)
+        self.forget(names, {stmt.sums})
+
     def emit_atomic(self, cas: Cas, names: Names, uses: Counter[Expr]) -> None:
         """The builtin where there is one, else compare-and-swap on the bits."""
         stmt, dtype = cas.stmt, cas.stmt.value.dtype
@@ -233,7 +244,7 @@ def kernel_source(kernel: Kernel, dialect: str = "portable", comments: bool = Fa
     """The kernel as OpenCL C without prelude; with comments it says what its arguments are."""
     if dialect not in DIALECTS:
         raise ValueError(f"unknown dialect {dialect!r}; known are {', '.join(DIALECTS)}")
-    printer = Printer(kernel)
+    printer = Printer(kernel, dialect)
     for alloc in printer.allocs.values():
         if alloc.space == "local":
             printer.emit(f"__local {memory_type(alloc.dtype, printer.index)} {alloc.name}[{alloc.size}];")

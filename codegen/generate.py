@@ -17,6 +17,7 @@ from codegen.plan import Branch, Check, Commit, Launch, Operand, Plan, Requireme
 from codegen.roots import find_roots
 from codegen.rows import template_of
 from codegen.schedule import parts, schedule, split
+from codegen.schedule.stream import streamed, streams
 from codegen.target import Target
 from exprgraph import passes
 from exprgraph.config import config
@@ -153,15 +154,23 @@ class _Generator:
         """The kernel as it is, and, for reductions, in two passes where few rows are long."""
         params, buffers = self.memory.take()
         kernel = Kernel("k", params, body, self.wide)
-        whole = self._launch(cluster, schedule(kernel, self.target), buffers)
+        scheduled = schedule(kernel, self.target)
+        whole = self._launch(cluster, scheduled, buffers)
         both = split(kernel, self.target) if cluster.inner else None
         if both is None:
-            return [whole]
+            return self._streamed(cluster, whole, scheduled)
         names = dict(zip((p.name for p in params), buffers))
         for part in both:
             names |= {p.name: self.memory.temporary(p) for p in part.params if p.name not in names}
         passes: tuple[Step, ...] = tuple(self._launch(cluster, k, tuple(names[p.name] for p in k.params)) for k in both)
         return [Branch(minimum(parts(kernel, self.target) - 1, 1), ((whole,), passes))]
+
+    def _streamed(self, cluster: Cluster, whole: Launch, scheduled: Kernel) -> list[Step]:
+        """The launch as it is, and where its results are large, past the caches of a CPU."""
+        past = streamed(scheduled, self.target) if self.target.schedule == "cpu" else None
+        if past is None:
+            return [whole]
+        return [Branch(minimum(streams(scheduled), 1), ((whole,), (self._launch(cluster, past, whole.buffers),)))]
 
     def _launch(self, cluster: Cluster, kernel: Kernel, buffers: tuple[str, ...]) -> Launch:
         """The launch of a scheduled kernel, named by its text, so that equal kernels are one."""

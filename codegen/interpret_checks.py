@@ -31,6 +31,10 @@ class IndexOverflow(KernelFault):
     """An index computation beyond the range of the kernel's index type."""
 
 
+class Misaligned(KernelFault):
+    """A stream loop that begins at a place which is not aligned."""
+
+
 class Seen(NamedTuple):
     """The last accesses of one kind: their group, barrier epoch, work-item (-1: several), and whether earlier groups came too."""
     group: int
@@ -83,6 +87,10 @@ class Guard:
     def overflow(self, value: int) -> None:
         """An index did not fit."""
         raise IndexOverflow(f"kernel {self.kernel}: the index {value} does not fit its type")
+
+    def misaligned(self, buffer: str, at: int) -> None:
+        """A stream began between vectors."""
+        raise Misaligned(f"kernel {self.kernel}: a stream begins at {buffer}[{at}], which is not aligned")
 
     def division(self, left: int, right: int) -> None:
         """Index division is for operands that are not negative, by something that is not zero."""

@@ -5,10 +5,13 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from codegen.combine import COMBINES
 from codegen.interpret_checks import ATOMIC
 from codegen.interpret_values import Values
 from codegen.kernel import (
+    STREAM_BYTES,
     Accumulate,
     Alloc,
     Atomic,
@@ -23,6 +26,7 @@ from codegen.kernel import (
     Outer,
     Stmt,
     Store,
+    stream_copy,
     walk,
 )
 from codegen.order import postorder
@@ -163,11 +167,16 @@ class Writer(Values):
             name = self.declare(stmt.var, inside)
             self.emit(f"{name} = {'place' if stmt.kind == 'local' else 'group'}[{stmt.axis}]")
             return self.block(stmt.body, pure, inside)
-        if stmt.kind not in ("serial", "vector", "unroll"):
+        if stmt.kind not in ("serial", "vector", "unroll", "stream"):
             raise ValueError(f"kernel {self.kernel.name}: a {stmt.kind!r} loop is unscheduled and cannot run")
         start, stop, step = self.values((stmt.start, stmt.stop, stmt.step), pure, visible)
         if step != "(1)":
             self.emit(f"if {step} <= 0 or {stop} > {self.limit} - {step}: G.overflow({stop} + {step})")
         name = self.declare(stmt.var, inside)
+        if stmt.kind == "stream":
+            copy = stream_copy(stmt)
+            self.emit(f"{name} = 0")
+            place, = self.values((copy.at,), dict(pure), set(inside))
+            self.emit(f"if {place} % {STREAM_BYTES // np.dtype(copy.value.dtype).itemsize}: G.misaligned({copy.buffer!r}, {place})")
         self.emit(f"for {name} in range({start}, {stop}, {step}):")
         return self.nested(stmt.body, pure, inside)

@@ -17,6 +17,8 @@ from exprgraph.dims import Dim, constant
 from exprgraph.node import Op
 
 INDEX = "index"
+STREAM_BYTES = 32
+"""The alignment of what a stream loop writes, and the bytes that it writes at a time."""
 
 
 class Expr:
@@ -222,7 +224,8 @@ class Loop(NamedTuple):
 
     kind "parallel" or "reduce" before scheduling; after it "grid" (var is the global id on `axis`, stop the number of work-items,
     start 0, step 1), "group" (var is the group id), "local" (var is the local id, stop a literal), "serial", "vector" (unit stride, no
-    dependence between iterations) or "unroll" (literal trip count).
+    dependence between iterations), "unroll" (literal trip count) or "stream": its one statement copies a private array of literal length,
+    from its start, to memory at an aligned place that is not read again soon.
     """
     kind: str
     var: str
@@ -280,6 +283,16 @@ def exprs_of(stmt: Stmt) -> tuple[Expr, ...]:
     if isinstance(stmt, Outer):
         return (stmt.steps, *stmt.rows, stmt.a_next, stmt.b_at)
     return tuple(e for e in stmt if isinstance(e, Expr))
+
+
+def stream_copy(loop: Loop) -> Store:
+    """The statement of a "stream" loop; ValueError where it is not a copy of a private array from its start."""
+    copy = loop.body[0]
+    if len(loop.body) == 1 and isinstance(copy, Store) and copy.value.kind == "load":
+        at = copy.value.args[0]
+        if at.kind == "var" and at.value == loop.var:
+            return copy
+    raise ValueError(f"the stream loop over {loop.var} is not a copy of a private array from its start")
 
 
 def dims_of(body: tuple[Stmt, ...]) -> tuple[Dim, ...]:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from string import Template
 from typing import NamedTuple
 
-_NAME = re.compile(r"\b(?:eg_[a-z0-9]+(?:_(?:[iu](?:8|16|32|64)|f32|f64|b))+|EG_[A-Z0-9]+f?)\b")
+_NAME = re.compile(r"\b(?:eg_[a-z0-9]+(?:_(?:[iu](?:8|16|32|64)|f32|f64|b))+|EG_(?!INLINE\b|BODY\b)[A-Z0-9]+f?)\b")
 
 
 class CType(NamedTuple):
@@ -104,7 +104,7 @@ def _cast(source: CType, target: CType) -> str:
     else:
         way = "toulong" if target.short == "u64" else "tolong" if target.short in ("i64", "u32") else "toint"
         value = f"({target.c})eg_{way}_{source.short}(x)"
-    return f"static inline {target.c} eg_cast_{source.short}_{target.short}({source.c} x) {{ return {value}; }}\n"
+    return f"EG_INLINE {target.c} eg_cast_{source.short}_{target.short}({source.c} x) {{ return {value}; }}\n"
 
 
 def _macro(name: str, dialect: str) -> str:

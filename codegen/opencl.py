@@ -8,10 +8,14 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from codegen import mathlib
 from codegen.combine import COMBINES
+from codegen.dialect import Dialect, dialect_of
 from codegen.expressions import Expressions, Names
 from codegen.kernel import (
+    STREAM_BYTES,
     Accumulate,
     Alloc,
     Atomic,
@@ -29,13 +33,13 @@ from codegen.kernel import (
     Store,
     exprs_of,
     geometry,
+    stream_copy,
     walk,
 )
 from codegen.order import writes_of
 from codegen.outer import outer_lines
 from codegen.spelling import C_TYPES, memory_type
 
-DIALECTS = ("portable", "pocl")
 WORK_ITEM = {"grid": "get_global_id", "group": "get_group_id", "local": "get_local_id"}
 ATOMIC_INT = {"sum": "add", "min": "min", "max": "max"}
 
@@ -58,9 +62,21 @@ Plain = Assign | Cas | Alloc | Let | Store | Barrier | If | Flag | Outer | Loop
 class Printer(Expressions):
     """The statements of one kernel."""
 
-    def __init__(self, kernel: Kernel, dialect: str = "portable") -> None:
+    def __init__(self, kernel: Kernel, clang: bool, inside: bool = False) -> None:
         super().__init__(kernel)
-        self.builder, self.dialect = Builder(), dialect
+        self.builder, self.clang, self.inside = Builder(), clang, inside
+        self.streamed = _streamed(kernel)
+
+    def work_item(self, stmt: Loop) -> str:
+        """The declaration of the variable of a loop over work-items; a function inside a kernel is told its ids."""
+        found = f"eg_id{stmt.axis}" if self.inside else f"{WORK_ITEM[stmt.kind]}({stmt.axis})"
+        return f"const {self.index} {stmt.var} = {found};"
+
+    def whole(self) -> None:
+        """All statements; streamed results are visible to whoever waits for the kernel."""
+        self.block(self.kernel.body, {})
+        if self.streamed and self.clang:
+            self.emit("__sync_synchronize();")
 
     def expand(self, stmt: Stmt) -> Plain:
         """Accumulate and Atomic in terms of loads, stores and their combine."""
@@ -79,7 +95,7 @@ class Printer(Expressions):
         uses = self.count([r for s in plain for r in roots_of(s)])
         for number, stmt in enumerate(plain):
             if isinstance(stmt, Loop) and stmt.kind in WORK_ITEM and number + 1 == len(plain):
-                self.emit(f"const {self.index} {stmt.var} = {WORK_ITEM[stmt.kind]}({stmt.axis});")
+                self.emit(self.work_item(stmt))
                 return self.block(stmt.body, names)
             self.statement(stmt, names, uses)
         return None
@@ -141,7 +157,8 @@ class Printer(Expressions):
         if stmt.size == 1:
             self.emit(f"{self.c_type(stmt.dtype)} {stmt.name}{' = ' * bool(start)}{start};")
             return
-        self.emit(f"{memory} {stmt.name}[{stmt.size}];")
+        aligned = " __attribute__((aligned(32)))" * (self.clang and stmt.name in self.streamed)
+        self.emit(f"{memory} {stmt.name}[{stmt.size}]{aligned};")
         if start:
             at = self.unique("at")
             self.emit(f"for (int {at} = 0; {at} < {stmt.size}; ++{at}) {stmt.name}[{at}] = {start};")
@@ -172,8 +189,10 @@ class Printer(Expressions):
         """A loop; what its body changes is unknown from its first iteration on."""
         if stmt.kind in WORK_ITEM:
             self.emit("{")
-            self.emit(f"    const {self.index} {stmt.var} = {WORK_ITEM[stmt.kind]}({stmt.axis});")
-        elif stmt.kind in ("serial", "vector", "unroll"):
+            self.emit("    " + self.work_item(stmt))
+        elif stmt.kind == "stream" and self.clang:
+            return self.emit_stream(stmt, names, uses)
+        elif stmt.kind in ("serial", "vector", "unroll", "stream"):
             start, = self.texts((stmt.start,), names, uses)
             stop, step = self.texts((stmt.stop, stmt.step), names, uses, named=True)
             if stmt.kind == "unroll":
@@ -189,9 +208,20 @@ class Printer(Expressions):
     def emit_outer(self, stmt: Outer, names: Names, uses: Counter[Expr]) -> None:
         """Sums in vector registers."""
         texts = self.texts(exprs_of(stmt), names, uses, named=True)
-        for line in outer_lines(stmt, texts, self.index, self.dialect):
+        for line in outer_lines(stmt, texts, self.clang):
             self.emit(line)
         self.forget(names, {stmt.sums})
+
+    def emit_stream(self, stmt: Loop, names: Names, uses: Counter[Expr]) -> None:
+        """A copy that goes past the caches, in vectors."""
+        copy = stream_copy(stmt)
+        stop, at = self.texts((stmt.stop, copy.at), names, uses)
+        kind = memory_type(copy.value.dtype, self.index)
+        each = STREAM_BYTES // np.dtype(copy.value.dtype).itemsize
+        self.emit(f"for ({self.index} {stmt.var} = 0; {stmt.var} < {stop}; {stmt.var} += {each})")
+        self.emit(f"    __builtin_nontemporal_store(*(const {kind}{each} *)({copy.value.value} + {stmt.var}), "
+                  f"(__global {kind}{each} *)({copy.buffer} + {at}));")
+        self.forget(names, {copy.buffer})
 
     def emit_atomic(self, cas: Cas, names: Names, uses: Counter[Expr]) -> None:
         """The builtin where there is one, else compare-and-swap on the bits."""
@@ -229,6 +259,11 @@ class Printer(Expressions):
         self.emit(f"}} while ({found} != {seen});")
 
 
+def _streamed(kernel: Kernel) -> set[str]:
+    """The private arrays that stream loops copy."""
+    return {stream_copy(s).value.value for s in walk(kernel.body) if isinstance(s, Loop) and s.kind == "stream"}
+
+
 def roots_of(stmt: Plain) -> tuple[Expr, ...]:
     """The expressions that a statement evaluates in its own block."""
     if isinstance(stmt, Assign):
@@ -240,31 +275,60 @@ def _parameter(param: Param) -> str:
     return f"__global {'const ' * (param.access == 'r')}{memory_type(param.dtype)} *restrict {param.name}"
 
 
+def _arguments(kernel: Kernel, printer: Printer) -> dict[str, str]:
+    """The declarations of a kernel's arguments by name."""
+    found = {p.name: _parameter(p) for p in kernel.params}
+    found |= {"flags": "__global long *flags"} if kernel.flags else {}
+    return found | {name: f"const {printer.index} {name}" for name in printer.dims.values()}
+
+
 def kernel_source(kernel: Kernel, dialect: str = "portable", comments: bool = False) -> str:
     """The kernel as OpenCL C without prelude; with comments it says what its arguments are."""
-    if dialect not in DIALECTS:
-        raise ValueError(f"unknown dialect {dialect!r}; known are {', '.join(DIALECTS)}")
-    printer = Printer(kernel, dialect)
+    printer = Printer(kernel, dialect_of(dialect).builtins == "pocl")
     for alloc in printer.allocs.values():
         if alloc.space == "local":
             printer.emit(f"__local {memory_type(alloc.dtype, printer.index)} {alloc.name}[{alloc.size}];")
-    printer.block(kernel.body, {})
-    arguments = [_parameter(p) for p in kernel.params] + ["__global long *flags"] * kernel.flags
-    arguments += [f"const {printer.index} {name}" for name in printer.dims.values()]
+    printer.whole()
     notes = [f"// {p.name}: {p.dtype}[{p.size}], {p.access}" for p in kernel.params] + [f"// {n} = {t}" for t, n in printer.dims.items()]
     sizes = (*geometry(kernel.body)[1], 1, 1)[:3]
     fixed = f"__attribute__((reqd_work_group_size{sizes}))\n" if max(sizes) > 1 else ""
-    head = f"{fixed}__kernel void {kernel.name}({', '.join(arguments)}) {{"
+    head = f"{fixed}__kernel void {kernel.name}({', '.join(_arguments(kernel, printer).values())}) {{"
     return "\n".join([*(notes if comments else []), head, *printer.lines, "}", ""])
+
+
+def _alone(kernel: Kernel) -> bool:
+    """Whether the work-items of a kernel have nothing to do with each other, so that all of it can be a function."""
+    return not any(isinstance(s, Barrier) or (isinstance(s, Loop) and s.kind in ("group", "local")) for s in walk(kernel.body))
+
+
+def _function_source(kernel: Kernel) -> str:
+    """The kernel as a call of a function of its own, which may use instructions that the rest of the program must not."""
+    printer = Printer(kernel, True, inside=True)
+    printer.whole()
+    arguments, axes = _arguments(kernel, printer), range(len(geometry(kernel.body)[1]))
+    ids = [f"const {printer.index} eg_id{k}" for k in axes]
+    head = f"EG_BODY void {kernel.name}_body({', '.join([*arguments.values(), *ids])}) {{"
+    call = f"{kernel.name}_body({', '.join([*arguments, *(f'get_global_id({k})' for k in axes)])});"
+    return "\n".join([head, *printer.lines, "}", f"__kernel void {kernel.name}({', '.join(arguments.values())}) {{ {call} }}", ""])
 
 
 def program_source(kernels: Sequence[Kernel], dialect: str = "portable", comments: bool = False) -> str:
     """One program that holds the kernels, which have different names, with everything that they need in front."""
     if len({k.name for k in kernels}) != len(kernels):
         raise ValueError("two kernels of one name in a program: " + ", ".join(k.name for k in kernels))
-    text = "\n".join(kernel_source(k, dialect, comments) for k in kernels)
-    body = mathlib.prelude(text, dialect) + text
+    spoken = dialect_of(dialect)
+    if spoken.features and not all(map(_alone, kernels)):
+        spoken = spoken._replace(features="")  # a kernel that is no such function could not inline what those call
+    text = "\n".join(_function_source(k) if spoken.features else kernel_source(k, dialect, comments) for k in kernels)
+    body = mathlib.prelude(text, spoken.builtins) + text
     lines = ["#pragma OPENCL FP_CONTRACT OFF"]
     lines += ["#pragma OPENCL EXTENSION cl_khr_fp64 : enable"] * ("double" in body)
     lines += ["#pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable"] * ("atom_cmpxchg" in body)
-    return "\n".join(lines) + "\n" + body
+    return "\n".join([*lines, *_qualifiers(spoken), body])
+
+
+def _qualifiers(spoken: Dialect) -> list[str]:
+    """What stands before helper functions and before the functions that are kernels' bodies."""
+    wanted = f' __attribute__((target("{spoken.features}")))' if spoken.features else ""
+    body = [f"#define EG_BODY static __attribute__((noinline)){wanted}"] if wanted else []
+    return [f"#define EG_INLINE static inline{wanted}", *body]

@@ -18,17 +18,17 @@ def vector_width(dtype: str) -> int:
     return min(WIDEST, REGISTER // int(np.dtype(dtype).itemsize))
 
 
-def outer_lines(stmt: Outer, texts: Sequence[str], index: str, dialect: str) -> list[str]:
+def outer_lines(stmt: Outer, texts: Sequence[str], clang: bool) -> list[str]:
     """The lines; `texts` are those of `exprs_of(stmt)`.
 
-    Integers are unsigned here, since signed ones must not overflow in C.  In the dialect of PoCL vectors are read through pointers, for
-    which its builtins would be calls.
+    Integers are unsigned here, since signed ones must not overflow in C.  With clang vectors are read through pointers, since
+    the builtins of PoCL for it would be calls.
     """
     steps, *rows, a_next, b_at = texts
     scalar, width = C_TYPES[stmt.dtype], vector_width(stmt.dtype)
     scalar = "u" + scalar if stmt.dtype.startswith("int") else scalar
     parts = range(stmt.lanes // width)
-    memory = _memory(scalar, width, int(np.dtype(stmt.dtype).itemsize), dialect)
+    memory = _memory(scalar, width, int(np.dtype(stmt.dtype).itemsize), clang)
     sums = [(f"s{r}_{p}", f"{stmt.sums} + {r * stmt.lanes + p * width}") for r in range(len(rows)) for p in parts]
     lines = ["{", "    #pragma OPENCL FP_CONTRACT ON", *memory.types]
     lines += [f"    vec {name} = {memory.read('const ', place)};" for name, place in sums]
@@ -45,15 +45,15 @@ def outer_lines(stmt: Outer, texts: Sequence[str], index: str, dialect: str) -> 
 class _memory:
     """How vectors are read and written."""
 
-    def __init__(self, scalar: str, width: int, size: int, dialect: str) -> None:
-        self.scalar, self.width, self.pocl = scalar, width, dialect == "pocl"
-        self.types = [f"    typedef {scalar} vec __attribute__((ext_vector_type({width}), aligned({size})));" if self.pocl else
+    def __init__(self, scalar: str, width: int, size: int, clang: bool) -> None:
+        self.scalar, self.width, self.clang = scalar, width, clang
+        self.types = [f"    typedef {scalar} vec __attribute__((ext_vector_type({width}), aligned({size})));" if self.clang else
                       f"    typedef {scalar}{width} vec;"]
 
     def read(self, space: str, place: str) -> str:
         """The vector at a place."""
-        return f"*({space}vec *)({place})" if self.pocl else f"vload{self.width}(0, ({space}{self.scalar} *)({place}))"
+        return f"*({space}vec *)({place})" if self.clang else f"vload{self.width}(0, ({space}{self.scalar} *)({place}))"
 
     def write(self, place: str, value: str) -> str:
         """Put a vector to a place of private memory."""
-        return f"*(vec *)({place}) = {value}" if self.pocl else f"vstore{self.width}({value}, 0, ({self.scalar} *)({place}))"
+        return f"*(vec *)({place}) = {value}" if self.clang else f"vstore{self.width}({value}, 0, ({self.scalar} *)({place}))"

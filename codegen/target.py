@@ -9,7 +9,7 @@ class Target(NamedTuple):
 
     schedule: "cpu" or "gpu".  units: compute units.  local_bytes: local memory of a work-group.  max_group: work-items in a
     group.  fp64: whether doubles exist.  host_shared: whether kernels work on the memory of NumPy arrays.  argument_bytes: room for
-    kernel arguments.  dialect: "pocl" (clang builtins) or "portable" (OpenCL builtins).  name: for messages.
+    kernel arguments.  dialect: a name of `codegen.dialect.DIALECTS`.  name: for messages.
     """
     schedule: str = "cpu"
     units: int = 2

@@ -13,6 +13,8 @@ import platform
 import struct
 from typing import Any
 
+from codegen.dialect import dialect_of
+
 _LEVELS = (
     ("x86-64-v3", frozenset(["avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"])),
     ("x86-64-v2", frozenset(["cx16", "lahf_lm", "popcnt", "sse4_1", "sse4_2", "ssse3"])),
@@ -41,12 +43,23 @@ def name_unknown_cpu(handles: tuple[Any, ...]) -> None:
 
 def level() -> str:
     """The highest x86-64 level up to 3 whose instructions this CPU has."""
+    flags = instructions()
+    return next(name for name, needs in _LEVELS if needs <= flags)
+
+
+def instructions() -> set[str]:
+    """The instruction sets of this CPU as Linux names them; none where that is not known."""
     try:
         with open("/proc/cpuinfo") as file:
-            flags = next((set(line.split()) for line in file if line.startswith("flags")), set())
+            return next((set(line.split()) for line in file if line.startswith("flags")), set())
     except OSError:
-        flags = set()
-    return next(name for name, needs in _LEVELS if needs <= flags)
+        return set()
+
+
+def dialect() -> str:
+    """The dialect for PoCL on this CPU: without the instructions for AVX-512, code that has them would be an illegal instruction."""
+    wanted = dialect_of("pocl_avx512").features.split(",")
+    return "pocl_avx512" if platform.machine() == "x86_64" and instructions().issuperset(wanted) else "pocl"
 
 
 def _name(name: str) -> Any:

@@ -15,13 +15,15 @@ from codegen.kernel import Accumulate, Alloc, Atomic, Builder, If, Kernel, Let, 
 from codegen.opencl import kernel_source, program_source
 from codegen.spelling import literal
 from exprgraph.dtypes import ALL, FLOATS
+from runtime import pocl
 from tests.hand_trees import TREES, F, M, N, grid_map, loop, scatter, sizes
 from tests.pocl_runner import run_pocl
 
+LOCAL_DIALECTS = ("pocl", "portable") if pocl.dialect() == "pocl" else ("pocl_avx512", "pocl", "portable")
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.mark.parametrize("name, dialect, device", [(name, ("pocl", "portable")[k % 2], ("pthread", "basic")[k // 2 % 2])
+@pytest.mark.parametrize("name, dialect, device", [(name, LOCAL_DIALECTS[k % len(LOCAL_DIALECTS)], ("pthread", "basic")[k // 2 % 2])
                                                    for k, name in enumerate(TREES)])
 def test_values_on_pocl(name, dialect, device):
     for n in (0, 1, 70, 1000):

@@ -115,7 +115,8 @@ def results(dtype: str, dialect: str) -> dict[Case, np.ndarray]:
         body.append(f"    case{number}({', '.join(places)}, {own[0].size});\n")
     text = "".join(kernel(i, c) for i, c in enumerate(cases))
     text += "__kernel void cases(__global const uchar *in, __global uchar *out) {\n" + "".join(body) + "}\n"
-    raw = run("#pragma OPENCL FP_CONTRACT OFF\n" + mathlib.prelude(text, dialect) + text, np.concatenate(memory), int(offsets[-1]))
+    head = "#pragma OPENCL FP_CONTRACT OFF\n#define EG_INLINE static inline\n"
+    raw = run(head + mathlib.prelude(text, dialect) + text, np.concatenate(memory), int(offsets[-1]))
     return {c: raw[o:o + m.nbytes].view(m.dtype) for c, m, o in zip(cases, made, offsets)}
 
 

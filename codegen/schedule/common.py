@@ -135,6 +135,19 @@ def below(expr: Expr) -> list[Expr]:
     return list(done)
 
 
+def rebuilt(expr: Expr, change: Callable[[Expr, tuple[Expr, ...]], Expr]) -> Expr:
+    """The expression built anew from its leaves on by `change(old, new operands)`."""
+    new: dict[int, Expr] = {}
+    for e in below(expr):
+        new[id(e)] = change(e, tuple(new[id(a)] for a in e.args))
+    return new[id(expr)]
+
+
+def again(b: Builder, expr: Expr, args: tuple[Expr, ...]) -> Expr:
+    """The expression over other operands; itself where they are its own."""
+    return expr if args == expr.args else b.make(expr.kind, expr.dtype, args, expr.value)
+
+
 def names_in(*exprs: Expr) -> set[str]:
     """The variables, arrays and buffers that expressions mention."""
     return {e.value for expr in exprs for e in below(expr) if e.kind in ("var", "load")}

@@ -7,6 +7,7 @@ from codegen.kernel import Expr, Kernel, Loop, Stmt
 from codegen.schedule.common import Context, clamp, context, cost, has_loop, linear_loop, peel, points
 from codegen.schedule.panel import PANEL, columnwise, panel_body
 from codegen.schedule.reduction import sequential
+from codegen.schedule.tile import tiled, tiling
 from codegen.target import Target
 from exprgraph.dims import Dim, ceildiv
 
@@ -30,6 +31,10 @@ def schedule(kernel: Kernel, target: Target, wanted: Dim | None = None) -> Kerne
         return kernel._replace(body=_panels(ctx, outer, inner, total))
     if has_loop(inner, "reduce", "parallel"):
         return kernel._replace(body=chunked(ctx, "serial", outer, body, total, 0))
+    tiles = tiling(outer, inner)
+    if tiles is not None:
+        loops, body = tiled(ctx, outer, inner, tiles)
+        return kernel._replace(body=chunked(ctx, "serial", loops, body, clamp(points(loops), total), 0))
     *rows, last = outer
     across = clamp(points(rows), total) if rows else clamp(total, 1)
     columns = clamp(total // across, ceildiv(points((last,)), 64)) if rows else total

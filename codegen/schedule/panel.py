@@ -5,11 +5,11 @@ loop keeps many independent lanes in step.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from codegen.kernel import Accumulate, Alloc, Expr, If, Let, Loop, Stmt, Store, exprs_of, walk
-from codegen.schedule.common import Context, below, extent, has_loop, mentioned, names_in, unit_step
+from codegen.schedule.common import Context, again, below, extent, has_loop, mentioned, names_in, rebuilt, unit_step
 
 PANEL = 256
 FEWEST = 8
@@ -37,16 +37,8 @@ class Lanes(NamedTuple):
         def change(e: Expr, args: tuple[Expr, ...]) -> Expr:
             if e.kind in ("var", "load") and e.value in self.arrays:
                 return self.ctx.b.load(self.arrays[e.value], e.dtype, self.lane)
-            return e if args == e.args else self.ctx.b.make(e.kind, e.dtype, args, e.value)
+            return again(self.ctx.b, e, args)
         return rebuilt(expr, change)
-
-
-def rebuilt(expr: Expr, change: Callable[[Expr, tuple[Expr, ...]], Expr]) -> Expr:
-    """The expression built anew from its leaves on by `change(old, new operands)`."""
-    new: dict[int, Expr] = {}
-    for e in below(expr):
-        new[id(e)] = change(e, tuple(new[id(a)] for a in e.args))
-    return new[id(expr)]
 
 
 def columnwise(last: Loop, body: tuple[Stmt, ...]) -> bool:

@@ -1,0 +1,25 @@
+"""Dialects of OpenCL C: which builtins a compiler turns into instructions, and which instructions of the CPU it has to be told of."""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Dialect(NamedTuple):
+    """builtins: the macro table of `codegen.mathlib`, "pocl" (clang's builtins) or "portable" (OpenCL's).  features: instruction sets
+    that a compiler of the clang family uses in functions which ask for them; "" for those that it uses anyway."""
+    builtins: str
+    features: str
+
+
+DIALECTS = {
+    "portable": Dialect("portable", ""),
+    "pocl": Dialect("pocl", ""),
+    # PoCL compiles for AVX2 at most; clang itself knows more, and takes it function by function.
+    "pocl_avx512": Dialect("pocl", "avx512f,avx512vl,avx512bw,avx512dq")}
+
+
+def dialect_of(name: str) -> Dialect:
+    """The dialect of a name; ValueError where there is none."""
+    if name not in DIALECTS:
+        raise ValueError(f"unknown dialect {name!r}; known are {', '.join(DIALECTS)}")
+    return DIALECTS[name]

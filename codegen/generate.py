@@ -18,7 +18,8 @@ from codegen.roots import find_roots
 from codegen.rows import template_of
 from codegen.schedule import parts, schedule, split
 from codegen.schedule.stream import streamed, streams
-from codegen.target import Target
+from codegen.target import Target, has_blas
+from codegen.vector_products import sums_for_products
 from exprgraph import passes
 from exprgraph.config import config
 from exprgraph.dims import Dim, constant, maximum, minimum
@@ -58,7 +59,8 @@ def generate(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | N
     resolved = passes.run_plan(Graph(tuple(Out(n) for n in leaves), graph.outputs), known, dict(options or {}))
     check_doubles(resolved, target)
     check_rows(resolved)
-    outputs = own_outputs(resolved.outputs)
+    layout = {i.node.uid: known for i, known in zip(resolved.inputs, layouts)}
+    outputs = own_outputs(sums_for_products(resolved.outputs, layout, target))
     return _Generator(resolved, outputs, layouts, wide, target).plan()
 
 
@@ -132,7 +134,7 @@ class _Generator:
 
     def _steps(self, cluster: Cluster) -> list[Step]:
         node = cluster.tasks[0].node
-        if cluster.kind == "contract" and self.target.host_products:
+        if cluster.kind == "contract" and self.target.host_products and has_blas(node.outs[0].dtype):
             return [host_product(node, self.env, self.memory)]
         if cluster.kind == "contract":
             kernel = contraction_kernel(cluster, self.env, self.target)

@@ -41,12 +41,15 @@ from codegen.outer import outer_lines
 from codegen.spelling import C_TYPES, memory_type
 
 WORK_ITEM = {"grid": "get_global_id", "group": "get_group_id", "local": "get_local_id"}
+REORDERED = {"sum", "prod"}
+OPERATORS = {"add": "+", "mul": "*"}
 ATOMIC_INT = {"sum": "add", "min": "min", "max": "max"}
 
 
 class Assign(NamedTuple):
-    """Stores that happen at once: what an Accumulate expands to."""
+    """Stores that happen at once: what an Accumulate expands to; free: the operand of one of floats that may happen in any order."""
     stores: tuple[Store, ...]
+    free: Expr | None = None
 
 
 class Cas(NamedTuple):
@@ -66,6 +69,7 @@ class Printer(Expressions):
         super().__init__(kernel)
         self.builder, self.clang, self.inside = Builder(), clang, inside
         self.streamed = _streamed(kernel)
+        self.across = False  # inside a vector loop
 
     def work_item(self, stmt: Loop) -> str:
         """The declaration of the variable of a loop over work-items; a function inside a kernel is told its ids."""
@@ -83,11 +87,17 @@ class Printer(Expressions):
         if isinstance(stmt, Accumulate):
             old = tuple(self.builder.load(t, v.dtype, stmt.at) for t, v in zip(stmt.targets, stmt.values))
             merged = COMBINES[stmt.combine].merge(self.builder, old, stmt.values)
-            return Assign(tuple(Store(t, stmt.at, m) for t, m in zip(stmt.targets, merged)))
+            return Assign(tuple(Store(t, stmt.at, m) for t, m in zip(stmt.targets, merged)), self.free(stmt))
         if isinstance(stmt, Atomic):
             variable = self.builder.var(self.unique("was"), stmt.value.dtype)
             return Cas(stmt, variable, COMBINES[stmt.combine].merge(self.builder, (variable,), (stmt.value,))[0])
         return stmt
+
+    def free(self, stmt: Accumulate) -> Expr | None:
+        """The operand of a sum or product of floats in a vector loop, which the compiler needs leave to reorder; None for others."""
+        alloc, value = self.allocs.get(stmt.targets[0]), stmt.values[0]
+        one = alloc is not None and alloc.size == 1 and alloc.space == "private"
+        return value if one and self.clang and self.across and stmt.combine in REORDERED and value.dtype.startswith("float") else None
 
     def block(self, body: Sequence[Stmt], outer: Names) -> None:
         """Statements in braces that stand already; `outer` holds the names that are known where they begin."""
@@ -140,11 +150,22 @@ class Printer(Expressions):
 
     def emit_assign(self, stmt: Assign, names: Names, uses: Counter[Expr]) -> None:
         """One or several stores at one place; several see the old values all."""
+        if stmt.free is not None:
+            return self.emit_free(stmt.stores[0], stmt.free, names, uses)
         at, *_ = self.texts((stmt.stores[0].at,), names, uses)
         values = self.texts([s.value for s in stmt.stores], names, uses, named=len(stmt.stores) > 1)
         for store, value in zip(stmt.stores, values):
             self.emit(f"{self.place(store.buffer, at)} = {value};")
         self.forget(names, {s.buffer for s in stmt.stores})
+
+    def emit_free(self, stmt: Store, operand: Expr, names: Names, uses: Counter[Expr]) -> None:
+        """An accumulation in any order; the leave to reorder is for it alone, so its operand is computed before."""
+        value, = self.texts((operand,), names, uses, named=True)
+        self.emit("{")
+        self.emit("    #pragma clang fp reassociate(on)")
+        self.emit(f"    {stmt.buffer} = {stmt.buffer} {OPERATORS[stmt.value.value]} {value};")
+        self.emit("}")
+        self.forget(names, {stmt.buffer})
 
     def emit_alloc(self, stmt: Alloc, names: Names, uses: Counter[Expr]) -> None:
         """A private array or scalar; local arrays stand at the top of the kernel already."""
@@ -157,7 +178,8 @@ class Printer(Expressions):
         if stmt.size == 1:
             self.emit(f"{self.c_type(stmt.dtype)} {stmt.name}{' = ' * bool(start)}{start};")
             return
-        aligned = " __attribute__((aligned(32)))" * (self.clang and stmt.name in self.streamed)
+        # Vectors that lie across cache lines are read back slowly right after they were written.
+        aligned = " __attribute__((aligned(64)))" * (self.clang and stmt.size > 8)
         self.emit(f"{memory} {stmt.name}[{stmt.size}]{aligned};")
         if start:
             at = self.unique("at")
@@ -202,7 +224,9 @@ class Printer(Expressions):
         else:
             raise ValueError(f"kernel {self.kernel.name}: a {stmt.kind!r} loop is unscheduled and cannot be printed")
         self.leave(stmt.body, names)
+        before, self.across = self.across, stmt.kind == "vector"
         self.indented(stmt.body, names)
+        self.across = before
         self.emit("}")
 
     def emit_outer(self, stmt: Outer, names: Names, uses: Counter[Expr]) -> None:

@@ -9,6 +9,9 @@ from codegen.kernel import Accumulate, Alloc, Expr, If, Let, Loop, Stmt, Store, 
 from codegen.schedule.common import Context, has_loop, known, rebuild
 
 BLOCK = 16
+FREE = 256
+"""Iterations of a vector loop that adds up floats, after which the sum goes to the compensated one; a compiler that does not make
+vectors of them adds them one after the other, and longer chains lose digits."""
 
 
 class Stage(NamedTuple):
@@ -80,14 +83,27 @@ def blocked(ctx: Context, loop: Loop, stage: Stage) -> tuple[Stmt, ...]:
     """An innermost reduce loop: blocks of 16 iterations a lane, each block reduced for itself and then joined to the accumulators."""
     if not accumulates(loop.body):
         return (loop._replace(kind="serial"),)
-    if stage.lanes > 1 and loop.start.kind == "lit" and loop.start.value == 0 and loop.step.kind == "lit" and loop.step.value == 1:
+    plain = loop.start.kind == "lit" and loop.start.value == 0 and loop.step.kind == "lit" and loop.step.value == 1
+    if stage.lanes > 1 and plain and not _any_order(loop):
         return _lanes(ctx, loop, stage)
+    kind, block = ("vector", FREE) if stage.lanes > 1 and plain else ("serial", 2 * BLOCK)
     if not any(t in stage.corrections for a in accumulates(loop.body) for t in a.targets):
-        return (loop._replace(kind="serial"),)
-    b, stride = ctx.b, ctx.b.mul(loop.step, ctx.b.index(2 * BLOCK))
+        return (loop._replace(kind=kind),)
+    b, stride = ctx.b, ctx.b.mul(loop.step, ctx.b.index(block))
     at = ctx.names.fresh("block")
     end = b.least(b.add(b.var(at), stride), loop.stop)
-    return (Loop("serial", at, loop.start, loop.stop, stride, partial(ctx, loop._replace(start=b.var(at), stop=end), stage)),)
+    part = partial(ctx, loop._replace(start=b.var(at), stop=end), stage, kind)
+    known_short = known(loop.stop)
+    if plain and known_short is not None and known_short.const is not None and known_short.const <= block:
+        return partial(ctx, loop, stage, kind)
+    return (Loop("serial", at, loop.start, loop.stop, stride, part),)
+
+
+def _any_order(loop: Loop) -> bool:
+    """Whether a compiler may be told to accumulate in any order: sums and products, and what integers are put together by."""
+    def free(stmt: Accumulate) -> bool:
+        return len(stmt.targets) == 1 and (stmt.combine in ("sum", "prod") or not stmt.values[0].dtype.startswith("float"))
+    return all(map(free, accumulates(loop.body)))
 
 
 def accumulates(body: tuple[Stmt, ...]) -> list[Accumulate]:
@@ -95,12 +111,12 @@ def accumulates(body: tuple[Stmt, ...]) -> list[Accumulate]:
     return [s for s in walk(body) if isinstance(s, Accumulate)]
 
 
-def partial(ctx: Context, loop: Loop, stage: Stage) -> tuple[Stmt, ...]:
-    """The loop, run serially into accumulators of its own, which are then joined to the outer ones."""
+def partial(ctx: Context, loop: Loop, stage: Stage, kind: str = "serial") -> tuple[Stmt, ...]:
+    """The loop, run into accumulators of its own, which are then joined to the outer ones."""
     zero = ctx.b.index(0)
     allocs, renamed = private_copies(ctx, loop.body, 1)
     body = redirect(loop.body, renamed, zero)
-    return (*allocs, loop._replace(kind="serial", body=body), *_join_all(ctx, loop.body, renamed, stage))
+    return (*allocs, loop._replace(kind=kind, body=body), *_join_all(ctx, loop.body, renamed, stage))
 
 
 def _lanes(ctx: Context, loop: Loop, stage: Stage) -> tuple[Stmt, ...]:

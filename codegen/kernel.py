@@ -223,9 +223,9 @@ class Loop(NamedTuple):
     """`for var in range(start, stop, step)`.
 
     kind "parallel" or "reduce" before scheduling; after it "grid" (var is the global id on `axis`, stop the number of work-items,
-    start 0, step 1), "group" (var is the group id), "local" (var is the local id, stop a literal), "serial", "vector" (unit stride, no
-    dependence between iterations but Accumulates, which may happen in any order), "unroll" (literal trip count) or "stream": its one statement copies a private array of literal length,
-    from its start, to memory at an aligned place that is not read again soon.
+    start 0, step 1), "group" (var is the group id), "local" (var is the local id, stop a literal), "serial", "vector" (unit stride,
+    no dependence between iterations but Accumulates, which may happen in any order), "unroll" (literal trip count) or "stream": its
+    one statement copies a private array of literal length, from its start, to memory at an aligned place that is not read again soon.
     """
     kind: str
     var: str

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from codegen.kernel import Builder, Expr
+from codegen.kernel import Builder, Expr, Loop, Prefix, Store
 
 Exprs = tuple[Expr, ...]
 
@@ -49,3 +49,10 @@ COMBINES: dict[str, Combine] = {
     "max": _simple("maximum", lowest), "min": _simple("minimum", highest),
     "any": _simple("or_", lambda t: False), "all": _simple("and_", lambda t: True),
     "argmax": _arg("gt", lowest), "argmin": _arg("lt", highest)}
+
+
+def serial_prefix(b: Builder, stmt: Prefix, var: str) -> Loop:
+    """The meaning of a Prefix, as a loop over `var`."""
+    at, one = b.var(var), b.index(1)
+    both = COMBINES[stmt.combine].merge(b, (b.load(stmt.array, stmt.dtype, b.sub(at, one)),), (b.load(stmt.array, stmt.dtype, at),))
+    return Loop("serial", var, one, b.index(stmt.size), one, (Store(stmt.array, at, both[0]),))

@@ -27,7 +27,7 @@ Place = tuple[int, ...]
 
 
 class Task(NamedTuple):
-    """One root: what is computed (node), how (kind "map", "reduce", "contract" or "scatter"), over which space.
+    """One root: what is computed (node), how (kind "map", "reduce", "scan", "contract" or "scatter"), over which space.
 
     space: the sizes of the loops.  inner: positions in space that a reduction sums away.  reads: places of the operand's axes
     (of the node's own for a map).  writes: places of the node's own axes.
@@ -112,7 +112,7 @@ def make_task(node: Node, cost: int = 1) -> Task:
     shape = node.outs[0].shape
     if node.op.kind != "reduce":
         places, space = _places(shape)
-        kind = node.op.kind if node.op.kind in ("contract", "scatter") else "map"
+        kind = node.op.kind if node.op.kind in ("scan", "contract", "scatter") else "map"
         return Task(node, kind, space, (), places, places, cost)
     axes = node.param("axis")
     reads, space = _places(node.inputs[0].type.shape)
@@ -275,7 +275,7 @@ class _Fusion:
                 inside = True
                 if index != self._written(self.task[node], cluster):
                     return False
-        return (inside or cluster.kind != "contract") and self._stays_parallel(task, cluster, inside)
+        return (inside or cluster.kind not in ("contract", "scan")) and self._stays_parallel(task, cluster, inside)
 
     def _stays_parallel(self, task: Task, cluster: Cluster, inside: bool) -> bool:
         """A reduction over everything is split over work-items, which leaves no place for a second pass in the same kernel."""
@@ -293,6 +293,8 @@ class _Fusion:
     def _kinds_fit(self, task: Task, cluster: Cluster) -> bool:
         if cluster.kind == "contract":
             return task.kind == "map" and not self.target.host_products
+        if cluster.kind == "scan":
+            return task.kind == "map" and task.space == cluster.space
         return cluster.kind != "scatter" and task.kind in ("map", "reduce")
 
     def _written(self, task: Task, cluster: Cluster) -> Index:
@@ -302,9 +304,9 @@ class _Fusion:
 
 
 def operands(task: Task, b: Builder, loops: Sequence[Expr]) -> list[tuple[Out, Index]]:
-    """What a task reads, each with its index: the node itself for a map, the operand for a reduction, nothing for opaque tasks."""
+    """What a task reads, each with its index: the node itself for a map, the operand for a reduction or scan, nothing for opaque tasks."""
     if task.kind == "map":
         return [(Out(task.node), placed(b, task.reads, loops))]
-    if task.kind == "reduce":
+    if task.kind in ("reduce", "scan"):
         return [(task.node.inputs[0], placed(b, task.reads, loops))]
     return [(i, tuple(b.var(f"a{k}_{n}") for k in range(i.ndim))) for n, i in enumerate(task.node.inputs) if i.ndim]

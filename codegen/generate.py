@@ -1,7 +1,6 @@
 """Generation on one screen: graph -> (resolve, rules) -> clusters -> trees -> schedules -> the steps of a plan."""
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,20 +8,24 @@ from codegen.describe import describe
 from codegen.fuse import Cluster, Fused, fuse
 from codegen.kernel import Builder, Kernel, Stmt, dims_of, geometry
 from codegen.lower.mapreduce import Lowering, map_reduce
+from codegen.lower.prefix import variants as scan_variants
 from codegen.lower.product import contraction_kernel, host_product
+from codegen.lower.scan import scan_of
 from codegen.lower.scatter import atomic_possible, scatter_atomic, scatter_owned, scatter_zeros
 from codegen.memory import Memory
-from codegen.opencl import kernel_source
+from codegen.naming import named
 from codegen.plan import Branch, Check, Commit, Launch, Operand, Plan, Requirement, Step
 from codegen.roots import find_roots
 from codegen.rows import template_of
 from codegen.schedule import parts, schedule, split
+from codegen.schedule.common import used
+from codegen.schedule.estimate import PREFIX, PRODUCT, picoseconds
 from codegen.schedule.stream import streamed, streams
 from codegen.target import Target, has_blas
 from codegen.vector_products import sums_for_products
 from exprgraph import passes
 from exprgraph.config import config
-from exprgraph.dims import Dim, constant, maximum, minimum
+from exprgraph.dims import Dim, constant, maximum, minimum, product
 from exprgraph.errors import DeviceError, GraphError, at
 from exprgraph.graph import order
 from exprgraph.node import CONSTANT, INPUT, SHARED, Graph, Node, Out
@@ -141,10 +144,24 @@ class _Generator:
             params, buffers = self.memory.take()
             scratch = tuple(self.memory.temporary(p) for p in kernel.params)
             whole = kernel._replace(params=(*params, *kernel.params), wide=self.wide)
-            return [self._launch(cluster, whole, (*buffers, *scratch))]
+            work = product((*node.outs[0].shape, node.inputs[0].type.shape[-1])) * PRODUCT
+            return [self._launch(cluster, whole, (*buffers, *scratch), work)]
         if cluster.kind == "scatter":
             return self._scatter(cluster, node)
+        if cluster.kind == "scan":
+            return self._scan(cluster)
         return self._variants(cluster, map_reduce(cluster, self.env))
+
+    def _scan(self, cluster: Cluster) -> list[Step]:
+        pick, found = scan_variants("k", scan_of(cluster, self.env), self.target)
+        params, buffers = self.memory.take()
+        names = dict(zip((p.name for p in params), buffers))
+        for p in (p for kernels in found for k in kernels for p in k.params if p.name not in names):
+            names[p.name] = self.memory.temporary(p)
+        work = product(cluster.space) * PREFIX
+        steps = [tuple(self._launch(cluster, k._replace(params=(own := (*used(params, k.body), *k.params)), wide=self.wide),
+                                    tuple(names[p.name] for p in own), work) for k in kernels) for kernels in found]
+        return list(steps[0]) if pick is None else [Branch(pick, tuple(steps))]
 
     def _scatter(self, cluster: Cluster, node: Node) -> list[Step]:
         if self.target.schedule == "cpu" or config.deterministic or not atomic_possible(node):
@@ -156,15 +173,17 @@ class _Generator:
         """The kernel as it is, and, for reductions, in two passes where few rows are long."""
         params, buffers = self.memory.take()
         kernel = Kernel("k", params, body, self.wide)
+        work = picoseconds(body)
         scheduled = schedule(kernel, self.target)
-        whole = self._launch(cluster, scheduled, buffers)
+        whole = self._launch(cluster, scheduled, buffers, work)
         both = split(kernel, self.target) if cluster.inner else None
         if both is None:
             return self._streamed(cluster, whole, scheduled)
         names = dict(zip((p.name for p in params), buffers))
         for part in both:
             names |= {p.name: self.memory.temporary(p) for p in part.params if p.name not in names}
-        passes: tuple[Step, ...] = tuple(self._launch(cluster, k, tuple(names[p.name] for p in k.params)) for k in both)
+        passes: tuple[Step, ...] = tuple(self._launch(cluster, k, tuple(names[p.name] for p in k.params), w)
+                                         for k, w in zip(both, (work, picoseconds(both[1].body))))
         return [Branch(minimum(parts(kernel, self.target) - 1, 1), ((whole,), passes))]
 
     def _streamed(self, cluster: Cluster, whole: Launch, scheduled: Kernel) -> list[Step]:
@@ -172,14 +191,12 @@ class _Generator:
         past = streamed(scheduled, self.target) if self.target.schedule == "cpu" else None
         if past is None:
             return [whole]
-        return [Branch(minimum(streams(scheduled), 1), ((whole,), (self._launch(cluster, past, whole.buffers),)))]
+        return [Branch(minimum(streams(scheduled), 1), ((whole,), (self._launch(cluster, past, whole.buffers, whole.work),)))]
 
-    def _launch(self, cluster: Cluster, kernel: Kernel, buffers: tuple[str, ...]) -> Launch:
+    def _launch(self, cluster: Cluster, kernel: Kernel, buffers: tuple[str, ...], work: Dim) -> Launch:
         """The launch of a scheduled kernel, named by its text, so that equal kernels are one."""
-        text = kernel_source(kernel, self.target.dialect)
-        named = kernel._replace(name=f"k_{hashlib.sha256(text.encode()).hexdigest()[:10]}")
-        work, local = geometry(kernel.body)
-        self.notes.append(f"{named.name}: {describe(cluster, self.roots)}")
-        grid: tuple[Dim, ...] = tuple(g.value if isinstance(g.value, Dim) else constant(g.value) for g in work)
-        return Launch(named, buffers, dims_of(kernel.body), grid, local)
-
+        kernel = named(kernel, self.target.dialect)
+        items, local = geometry(kernel.body)
+        self.notes.append(f"{kernel.name}: {describe(cluster, self.roots)}")
+        grid: tuple[Dim, ...] = tuple(g.value if isinstance(g.value, Dim) else constant(g.value) for g in items)
+        return Launch(kernel, buffers, dims_of(kernel.body), grid, local, work)

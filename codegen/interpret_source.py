@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from codegen.combine import COMBINES
+from codegen.combine import COMBINES, serial_prefix
 from codegen.interpret_checks import ATOMIC
 from codegen.interpret_values import Values
 from codegen.kernel import (
@@ -24,6 +24,7 @@ from codegen.kernel import (
     Let,
     Loop,
     Outer,
+    Prefix,
     Stmt,
     Store,
     stream_copy,
@@ -116,6 +117,8 @@ class Writer(Values):
             self.accumulate(stmt, pure, visible)
         elif isinstance(stmt, Atomic):
             self.atomic(stmt, pure, visible)
+        elif isinstance(stmt, Prefix):
+            self.loop(serial_prefix(self.builder, stmt, f"at_{stmt.array}"), pure, visible)
         elif isinstance(stmt, Alloc):
             self.alloc(stmt, pure, visible)
         elif isinstance(stmt, Barrier):

@@ -183,6 +183,14 @@ class If(NamedTuple):
     orelse: tuple[Stmt, ...] = ()
 
 
+class Prefix(NamedTuple):
+    """`array[i] = merge(array[i - 1], array[i])` for i = 1 .. size - 1: a private array becomes its inclusive scan."""
+    array: str
+    dtype: str
+    size: int
+    combine: str
+
+
 class Flag(NamedTuple):
     """Where `condition` holds, keep this fault if it is the first: the number of its site, an index and a size."""
     condition: Expr
@@ -236,7 +244,7 @@ class Loop(NamedTuple):
     axis: int = 0
 
 
-Stmt = Alloc | Let | Store | Accumulate | Atomic | Barrier | If | Flag | Outer | Loop
+Stmt = Alloc | Let | Store | Accumulate | Atomic | Barrier | If | Prefix | Flag | Outer | Loop
 
 
 class Param(NamedTuple):

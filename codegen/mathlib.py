@@ -12,6 +12,9 @@ from functools import lru_cache
 from string import Template
 from typing import NamedTuple
 
+from codegen import running
+from codegen.elementary import BODIES, PARAMETERS, body
+
 _NAME = re.compile(r"\b(?:eg_[a-z0-9]+(?:_(?:[iu](?:8|16|32|64)|f32|f64|b))+|EG_(?!INLINE\b|BODY\b)[A-Z0-9]+f?)\b")
 
 
@@ -76,11 +79,11 @@ FAMILIES: dict[str, tuple[str, dict[str, str]]] = {
     "pow": ("$T x, $T e", {
         "u": f"$U r = 1, p = x, n = e; {_POWER}",
         "i": f"if (e < 0) return x == 1 ? 1 : x == -1 ? (e & 1 ? -1 : 1) : 0; $U r = 1, p = ($U)x, n = ($U)e; {_POWER}"}),
-    "sigmoid": ("$T x", {"f": "$T e = EG_EXP$S(-EG_FABS$S(x)); return (x >= 0 ? 1 : e) / (1 + e);"}),
-    "softplus": ("$T x", {"f": "return (x > 0 ? x : 0) + EG_LOG1P$S(EG_EXP$S(-EG_FABS$S(x)));"}),
+    "sigmoid": ("$T x", {"f": "$T e = eg_exp_$N(-EG_FABS$S(x)); return (x >= 0 ? 1 : e) / (1 + e);"}),
+    "softplus": ("$T x", {"f": "return (x > 0 ? x : 0) + eg_log1p_$N(eg_exp_$N(-EG_FABS$S(x)));"}),
     "logaddexp": ("$T a, $T b", {
-        "f": "$T d = a - b; $T big = d > 0 ? a : b; $T more = EG_LOG1P$S(EG_EXP$S(-EG_FABS$S(d))); "
-             "return big + (a == b ? EG_LOG$S(($T)2) : more);"}),
+        "f": "$T d = a - b; $T big = d > 0 ? a : b; $T more = eg_log1p_$N(eg_exp_$N(-EG_FABS$S(d))); "
+             "return big + (a == b ? eg_log_$N(($T)2) : more);"}),
     # Truncation as x86 processors do it: the lowest integer where the value is NaN or does not fit.
     "toint": ("$T x", {"f": "return x >= -0x1p31f && x < 0x1p31f ? (int)x : -0x7fffffff - 1;"}),
     "tolong": ("$T x", {"f": "return x >= -0x1p63f && x < 0x1p63f ? (long)x : -0x7fffffffffffffffL - 1;"}),
@@ -89,11 +92,20 @@ FAMILIES: dict[str, tuple[str, dict[str, str]]] = {
 _RESULTS = {"isnan": "int", "isinf": "int", "isfinite": "int", "toint": "int", "tolong": "long", "toulong": "ulong"}
 
 
+def _own(family: str, dtype: CType, dialect: str) -> str:
+    """An elementary function: our own where that is what vectorises, else OpenCL's."""
+    own = body(family, dtype.short) if dialect == "pocl" else None
+    names = PARAMETERS.get(family, "x")
+    builtin = f"return {family}({', '.join(names)});"
+    parameters = ", ".join(f"{dtype.c} {name}" for name in names)
+    return f"EG_INLINE {dtype.c} eg_{family}_{dtype.short}({parameters}) {{ {own or builtin} }}\n"
+
+
 def _family(family: str, dtype: CType) -> str:
     parameters, bodies = FAMILIES[family]
     body = bodies[dtype.kind] if dtype.kind in bodies else bodies["*"]
     result = _RESULTS.get(family, dtype.c)
-    return Template(f"static inline {result} eg_{family}_$N({parameters}) {{ {body} }}\n").substitute(dtype.words)
+    return Template(f"EG_INLINE {result} eg_{family}_$N({parameters}) {{ {body} }}\n").substitute(dtype.words)
 
 
 def _cast(source: CType, target: CType) -> str:
@@ -113,6 +125,8 @@ def _macro(name: str, dialect: str) -> str:
         meaning = _NUMBERS[name]
     elif stem in _CLANG:
         meaning = f"__builtin_{_CLANG[stem]}{'f' * single}" if dialect == "pocl" else _CLANG[stem]
+    elif stem in _OPENCL and _OPENCL[stem] in BODIES:
+        meaning = f"eg_{_OPENCL[stem]}_{'f32' if single else 'f64'}"
     elif stem in _OPENCL:
         meaning = _OPENCL[stem]
     else:
@@ -129,6 +143,10 @@ def definition(name: str, dialect: str) -> str:
     types = [TYPES[d] for d in dtypes]
     if family == "cast" and len(types) == 2:
         return _cast(*types)
+    if family in running.COMBINES and len(types) == 1 and types[0].short in running.VECTORS:
+        return running.definition(family, types[0].short)
+    if family in BODIES and len(types) == 1 and types[0].kind == "f":
+        return _own(family, types[0], dialect)
     if family not in FAMILIES or len(types) != 1 or not {types[0].kind, "*"} & set(FAMILIES[family][1]):
         raise ValueError(f"no function {name}: mathlib knows cast, {', '.join(FAMILIES)}")
     return _family(family, types[0])

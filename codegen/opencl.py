@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from codegen import mathlib
-from codegen.combine import COMBINES
+from codegen.combine import COMBINES, serial_prefix
 from codegen.dialect import Dialect, dialect_of
 from codegen.expressions import Expressions, Names
 from codegen.kernel import (
@@ -29,6 +29,7 @@ from codegen.kernel import (
     Loop,
     Outer,
     Param,
+    Prefix,
     Stmt,
     Store,
     exprs_of,
@@ -38,6 +39,7 @@ from codegen.kernel import (
 )
 from codegen.order import writes_of
 from codegen.outer import outer_lines
+from codegen.running import in_registers
 from codegen.spelling import C_TYPES, memory_type
 
 WORK_ITEM = {"grid": "get_global_id", "group": "get_group_id", "local": "get_local_id"}
@@ -59,7 +61,7 @@ class Cas(NamedTuple):
     fresh: Expr
 
 
-Plain = Assign | Cas | Alloc | Let | Store | Barrier | If | Flag | Outer | Loop
+Plain = Assign | Cas | Alloc | Let | Store | Barrier | If | Prefix | Flag | Outer | Loop
 
 
 class Printer(Expressions):
@@ -69,6 +71,7 @@ class Printer(Expressions):
         super().__init__(kernel)
         self.builder, self.clang, self.inside = Builder(), clang, inside
         self.streamed = _streamed(kernel)
+        self.vectors = {s.array for s in walk(kernel.body) if isinstance(s, Prefix) and in_registers(s)}
         self.across = False  # inside a vector loop
 
     def work_item(self, stmt: Loop) -> str:
@@ -91,6 +94,8 @@ class Printer(Expressions):
         if isinstance(stmt, Atomic):
             variable = self.builder.var(self.unique("was"), stmt.value.dtype)
             return Cas(stmt, variable, COMBINES[stmt.combine].merge(self.builder, (variable,), (stmt.value,))[0])
+        if isinstance(stmt, Prefix) and stmt.array not in self.vectors:
+            return serial_prefix(self.builder, stmt, self.unique("at"))
         return stmt
 
     def free(self, stmt: Accumulate) -> Expr | None:
@@ -139,6 +144,9 @@ class Printer(Expressions):
             self.emit_atomic(stmt, names, uses)
         elif isinstance(stmt, Outer):
             self.emit_outer(stmt, names, uses)
+        elif isinstance(stmt, Prefix):
+            self.emit(f"{in_registers(stmt)}({stmt.array});")
+            self.forget(names, {stmt.array})
         else:
             self.emit_loop(stmt, names, uses)
 
@@ -179,7 +187,7 @@ class Printer(Expressions):
             self.emit(f"{self.c_type(stmt.dtype)} {stmt.name}{' = ' * bool(start)}{start};")
             return
         # Vectors that lie across cache lines are read back slowly right after they were written.
-        aligned = " __attribute__((aligned(64)))" * (self.clang and stmt.size > 8)
+        aligned = " __attribute__((aligned(64)))" * ((self.clang and stmt.size > 8) or stmt.name in self.vectors)
         self.emit(f"{memory} {stmt.name}[{stmt.size}]{aligned};")
         if start:
             at = self.unique("at")
@@ -348,10 +356,10 @@ def program_source(kernels: Sequence[Kernel], dialect: str = "portable", comment
     lines = ["#pragma OPENCL FP_CONTRACT OFF"]
     lines += ["#pragma OPENCL EXTENSION cl_khr_fp64 : enable"] * ("double" in body)
     lines += ["#pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable"] * ("atom_cmpxchg" in body)
-    return "\n".join([*lines, *_qualifiers(spoken), body])
+    return "\n".join([*lines, *qualifiers(spoken), body])
 
 
-def _qualifiers(spoken: Dialect) -> list[str]:
+def qualifiers(spoken: Dialect) -> list[str]:
     """What stands before helper functions and before the functions that are kernels' bodies."""
     wanted = f' __attribute__((target("{spoken.features}")))' if spoken.features else ""
     body = [f"#define EG_BODY static __attribute__((noinline)){wanted}"] if wanted else []

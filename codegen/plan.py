@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from codegen.kernel import Kernel
-from exprgraph.dims import Dim
+from exprgraph.dims import Dim, constant
 from exprgraph.errors import IndexFault, Source
 from exprgraph.node import Condition
 
@@ -34,12 +34,16 @@ class Operand(NamedTuple):
 
 
 class Launch(NamedTuple):
-    """Run a kernel: its buffers in the order of `kernel.params` (then the flags, if it has any), then `dims`; `grid` work-items."""
+    """Run a kernel: its buffers in the order of `kernel.params` (then the flags, if it has any), then `dims`; `grid` work-items.
+
+    work: an estimate of the picoseconds that one core needs.
+    """
     kernel: Kernel
     buffers: tuple[str, ...]
     dims: tuple[Dim, ...]
     grid: tuple[Dim, ...]
     local: tuple[int, ...]
+    work: Dim = constant(0)
 
 
 class HostCall(NamedTuple):

@@ -12,7 +12,7 @@ from exprgraph.errors import (
     MissingInputError, RankError, ShapeError, UnusedInputError, UseError, ValueFault)
 from exprgraph.functions.creation import (
     alloc, arange, empty, eye, full, full_like, identity_like, linspace, ones, ones_like, to_one_hot, tri, tril, triu, zeros, zeros_like)
-from exprgraph.functions.indexing import diag, diagonal, flip, getitem, roll, take, take_along_axis, trace
+from exprgraph.functions.indexing import diag, diagonal, diff, flip, getitem, roll, take, take_along_axis, trace
 from exprgraph.functions.joining import (
     concat, concatenate, horizontal_stack, hstack, join, repeat, split, stack, tile, vertical_stack, vstack)
 from exprgraph.functions.linear import batched_dot, batched_tensordot, dot, matmul, matrix_dot, outer, tensordot, vdot
@@ -39,6 +39,7 @@ from exprgraph.ops.compare import eq, ge, gt, isfinite, isinf, isnan, le, lt, ma
 from exprgraph.ops.markers import disconnected_grad, zero_grad
 from exprgraph.ops.reduce import all_ as all, any_ as any, argmax, argmin, max_ as max, min_ as min, prod, sum_ as sum
 from exprgraph.ops.rounding import cast, ceil, floor, identity, round_half_away_from_zero, round_half_to_even, second, trunc
+from exprgraph.ops.scan import cummax, cummin, cumprod, cumsum
 from exprgraph.ops.table import ROWS
 from exprgraph.ops.transcendental import (
     arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, cos, cosh, erf, erfc, exp, exp2, expm1, hypot, log, log1p, log2, log10,
@@ -68,7 +69,8 @@ __all__ = [
     "batched_dot", "batched_tensordot", "binary_crossentropy", "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_not",
     "bitwise_or", "bitwise_right_shift", "bitwise_xor", "broadcast_arrays", "broadcast_to", "cast", "categorical_crossentropy", "ceil",
     "ceil_intdiv", "change_flags", "clip", "compile", "concat", "concatenate", "config", "constant", "cos", "cosh", "cov",
-    "cross_entropy_with_logits", "deg2rad", "degrees", "diag", "diagonal", "dimshuffle", "disconnected_grad", "divide", "divmod", "dot",
+    "cross_entropy_with_logits", "cummax", "cummin", "cumprod", "cumsum",
+    "deg2rad", "degrees", "diag", "diagonal", "diff", "dimshuffle", "disconnected_grad", "divide", "divmod", "dot",
     "elu", "empty", "eq", "equal", "erf", "erfc", "errors", "exp", "exp2", "expand_dims", "expit", "expm1", "eye", "fill", "flatten",
     "flip", "floor", "floor_div", "floor_divide", "full", "full_like", "function", "ge", "gelu", "getitem", "grad", "greater",
     "greater_equal", "gt", "hard_sigmoid", "horizontal_stack", "hstack", "hypot", "identity", "identity_like", "int_div", "inv",

@@ -16,7 +16,7 @@ Inputs = Mapping[Node, Array]
 WIDER = {"float32": "float64", "float64": "longdouble"}
 FACTOR = 4.0
 PATTERNS = 3
-UNORDERED = ("reduce", "contract", "scatter")
+UNORDERED = ("reduce", "contract", "scatter", "scan")
 
 
 class Tolerance(NamedTuple):

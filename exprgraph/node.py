@@ -83,11 +83,11 @@ def no_refusal(inputs: tuple[Out, ...], **params: Any) -> list[Refusal]:
 class Op:
     """One row: everything that is known about one operation.  The row is the function that users call.
 
-    name: unique.  kind: "leaf", "elementwise", "reduce", "view" (an index map), "source" (values from indices), "gather", "scatter" or
-    "contract"; it chooses the lowering.  numpy: the meaning, on arrays of the input dtypes.  accept: turns the caller's
-    arguments into Outs of the dtypes that the op takes.  infer: the output types.  grad(g, y, *inputs, **params): one cotangent
-    per input, None where there is none.  c: the C spelling over {0}, {1}, ..., by dtype kind "f", "i", "u", "b" or "*".  domain: the
-    interval from which tests draw each float argument.  ulp: the error allowed over the oracle's, in units in the last place.
+    name: unique.  kind: "leaf", "elementwise", "reduce", "scan" (running reductions), "view" (an index map), "source" (values from
+    indices), "gather", "scatter" or "contract"; it chooses the lowering.  numpy: the meaning, on arrays of the input dtypes.  accept:
+    turns the caller's arguments into Outs of the dtypes that the op takes.  infer: the output types.  grad(g, y, *inputs, **params): one
+    cotangent per input, None where there is none.  c: the C spelling over {0}, {1}, ..., by dtype kind "f", "i", "u", "b" or "*".
+    domain: the interval from which tests draw each float argument.  ulp: the error allowed over the oracle's, in units in the last place.
     flags: "commutative", "expensive" (not to be recomputed), "smooth" (tests check finite differences), ...  requires: the Conditions on
     sizes.  refuses: for elementwise ops, the operands that are faults when a call brings them.
     """
@@ -257,6 +257,7 @@ class Out:
     __divmod__, __rdivmod__ = _method("divmod"), _reflected("divmod")
     __getitem__ = _method("getitem")
 
+    cumsum, cumprod, cummax, cummin = _method("cumsum"), _method("cumprod"), _method("cummax"), _method("cummin")
     sum, prod, mean, var, std = _method("sum"), _method("prod"), _method("mean"), _method("var"), _method("std")
     max, min, argmax, argmin, ptp = _method("max"), _method("min"), _method("argmax"), _method("argmin"), _method("ptp")
     any, all, norm, trace = _method("any"), _method("all"), _method("norm"), _method("trace")

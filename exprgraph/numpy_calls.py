@@ -12,6 +12,8 @@ ALIASES = {"amax": "max", "amin": "min", "around": "round", "a_min": "min", "a_m
 """Names of functions and parameters that differ."""
 ELSEWHERE = {"numpy.linalg": ("norm",)}
 """What is taken from NumPy's modules beside `numpy` itself: inv, for one, means something else there."""
+RUNNING = {"add": "cumsum", "multiply": "cumprod", "maximum": "cummax", "minimum": "cummin"}
+"""What `np.maximum.accumulate` and the like are called here."""
 OTHER = {"split": "write exprgraph.split with the lengths of the parts, or slices"}
 """Functions of the same name and another meaning."""
 
@@ -43,6 +45,8 @@ def ufunc(function: Any, method: str, inputs: Sequence[Any], keywords: Mapping[s
     found = _found(name)
     if found is None:
         raise _absent(name)
+    if method == "accumulate" and name in RUNNING:
+        return _accumulate(RUNNING[name], *inputs, **keywords)
     own = f"exprgraph.{getattr(found, '__name__', name)}"
     if method != "__call__":
         raise _refused(f"{name}.{method}", f"write {own}, or a reduction such as exprgraph.sum, prod, max or all")
@@ -51,6 +55,17 @@ def ufunc(function: Any, method: str, inputs: Sequence[Any], keywords: Mapping[s
     if keywords:
         raise _refused(f"{name} with {', '.join(keywords)}", f"write {own}, and cast or where around it")
     return found(*inputs)
+
+
+def _accumulate(name: str, x: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
+    """A prefix scan; NumPy's `accumulate` goes along the first axis where none is named."""
+    if out is not None:
+        raise _refused(f"{name} with out=", f"a symbol cannot be written to an array; write y = exprgraph.{name}(...)")
+    found = _found(name)
+    assert found is not None
+    if name in ("cumsum", "cumprod"):
+        return found(x, axis=axis, dtype=dtype)
+    return found(x if dtype is None else x.astype(dtype), axis=axis)
 
 
 def _arguments(function: Any, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:

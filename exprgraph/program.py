@@ -35,6 +35,15 @@ class Executable(Protocol):
     def __call__(self, values: Sequence[Any]) -> list[Any]:
         """Run on NumPy arrays or Residents (right dtype and rank); outputs to the user are fresh NumPy arrays."""
 
+    def quick(self, *values: Any, checked: bool = False) -> list[Any] | None:
+        """The outputs where the values are like those of the last call, else None; a backend may be without it.
+
+        checked: dtypes and alignment are right.
+        """
+
+    def again(self, values: Sequence[Any], checked: bool) -> list[Any] | None:
+        """The outputs where the values are like those of some of the last calls, else None; where there is `quick`."""
+
     def source(self) -> str:
         """The text of every kernel built so far, with the user's lines."""
 

@@ -49,7 +49,7 @@ _published = _Published()
 def publish(cells: Sequence[SharedNode], versions: Sequence[Version]) -> None:
     """Make values that nobody else writes to the present ones, all at once for those who `pin`."""
     for version in versions:
-        if isinstance(version, np.ndarray):
+        if isinstance(version, np.ndarray) and version.flags.writeable:
             version.flags.writeable = False
     old = [c.version for c in cells]  # they die after the lock is free: what then runs may publish too
     with _published.lock:
@@ -126,7 +126,7 @@ class Shared(Out):
 
 
 def _frozen(array: Array, borrow: bool) -> Array:
-    kept = array.view() if borrow else np.array(array, order="C")
+    kept = (array if borrow else np.array(array, order="C")).view()  # what owns the memory stays writeable, as drivers want it
     kept.flags.writeable = False
     return kept
 

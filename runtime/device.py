@@ -69,6 +69,10 @@ class _Found:
 
 
 _found = _Found()
+FORKED: list[bool] = []
+"""Not empty in a process that was forked: there `check_process` has to be asked."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: FORKED.append(True))
 
 
 def check_process() -> None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from exprgraph.errors import AllocationError
+from runtime import pages
 from runtime.device import Session
 from runtime.driver import cl, failure
 
@@ -100,10 +101,7 @@ def room(count: int, itemsize: int) -> int:
 
 def aligned(nbytes: int) -> Array:
     """Fresh host memory as uint8, aligned to a cache line; AllocationError where there is none."""
-    try:
-        raw = np.empty(nbytes + LINE, np.uint8)
-    except MemoryError as error:
-        raise AllocationError(f"{nbytes:,} bytes for a result or an intermediate are not to be had") from error
+    raw = pages.POOL.obtain(lambda: np.empty(nbytes + LINE, np.uint8), nbytes)
     start = -raw.__array_interface__["data"][0] % LINE
     return raw[start:start + nbytes]
 
@@ -138,10 +136,10 @@ class SharedMemory:
         """Whether a resident value can be used where it is."""
         return False
 
-    def leaf(self, value: Array, keep: bool) -> Block:
-        """An argument or the version of a shared variable, which no kernel may write to."""
+    def leaf(self, value: Array, keep: bool, written: bool = False) -> Block:
+        """An argument or the version of a shared variable, which no kernel may write to unless it is said to be `written`."""
         host = flat(value)
-        return Block(cl.Buffer(self.session.context, self.frozen, hostbuf=host), host, 0)
+        return Block(cl.Buffer(self.session.context, self.plain if written else self.frozen, hostbuf=host), host, 0)
 
     def constant(self, value: Array) -> Block:
         """A constant of a plan."""
@@ -254,10 +252,15 @@ def memory_of(session: Session) -> Memory:
 
 
 def check_budget(memory: Memory, wanted: int, largest: int) -> None:
-    """AllocationError where a call wants more bytes than the device has left, or one buffer more than it gives."""
+    """AllocationError where a call wants more bytes than the device has left, or one buffer more than it gives.
+
+    Idle pages count as in use on a device that shares NumPy's memory, and go before a call is refused.
+    """
     device = memory.session.device
     if largest > device.max_alloc:
         raise AllocationError(f"a buffer of {largest:,} bytes is more than {device.name} gives one buffer: {device.max_alloc:,} bytes")
+    if memory.strided and memory.account.bytes + pages.POOL.bytes + wanted > device.memory:
+        pages.POOL.clear()
     if memory.account.bytes + wanted > device.memory:
         raise AllocationError(f"this call needs {wanted:,} bytes beside the {memory.account.bytes:,} in use; {device.name} has "
                               f"{device.memory:,}")

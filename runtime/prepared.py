@@ -7,15 +7,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from codegen.kernel import Kernel
-from codegen.plan import Branch, Buffer, Check, Commit, HostCall, Launch, Operand, Plan, Site, Step
+from codegen.plan import Branch, Buffer, Check, Commit, HostCall, Launch, Operand, Plan, Step
+from codegen.schedule.stream import is_streamed
 from exprgraph import dims
 from exprgraph.dims import Atom, Dim
-from exprgraph.errors import at
 from runtime import program
+from runtime.actions import Action, FaultCheck, FunctionCall, KernelCall
 from runtime.device import Session
-from runtime.driver import cl
-from runtime.memory import Array, Block, Memory, View, room, view_of
+from runtime.direct import State
+from runtime.memory import Memory, SharedMemory, View, room, view_of
 from runtime.program import Printer
+from runtime.workspace import layout
+from runtime.written import Case, Leaf, write
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {"matmul": np.matmul}
 FLAGS = "flags"
@@ -35,63 +38,15 @@ class Numbers:
         return dict(zip(self.texts, self._run(vector)))
 
 
-class Run(NamedTuple):
-    """One call under way: the memory and the block of each buffer."""
-    session: Session
-    memory: Memory
-    blocks: dict[str, Block]
-
-
-class KernelCall(NamedTuple):
-    """A launch with its numbers."""
-    kernel: Any
-    buffers: tuple[str, ...]
-    scalars: tuple[int, ...]
-    grid: tuple[int, ...]
-    local: tuple[int, ...]
-
-    def run(self, run: Run) -> None:
-        """Put it into the queue."""
-        self.kernel.set_args(*[run.blocks[b].buffer for b in self.buffers], *self.scalars)
-        cl.enqueue_nd_range_kernel(run.session.queue, self.kernel, self.grid, self.local)
-
-
-class FunctionCall(NamedTuple):
-    """A NumPy function on views of host memory."""
-    function: Callable[..., Any]
-    inputs: tuple[View, ...]
-    output: View
-
-    def run(self, run: Run) -> None:
-        """Wait for what is in the queue, then call."""
-        run.session.queue.finish()
-        self.function(*[self._on(run, v) for v in self.inputs], out=self._on(run, self.output))
-
-    def _on(self, run: Run, view: View) -> Array:
-        return run.memory.read(run.blocks[view.buffer], view)
-
-
-class FaultCheck(NamedTuple):
-    """The end of a plan whose kernels can find faults."""
-    sites: tuple[Site, ...]
-    flags: View
-
-    def run(self, run: Run) -> None:
-        """Wait; the error of its site where a kernel has found a fault."""
-        run.session.queue.finish()
-        site, index, size, _ = run.memory.read(run.blocks[self.flags.buffer], self.flags).tolist()
-        if site:
-            found = self.sites[site - 1]
-            raise found.error(found.message.format(index=index, size=size) + at(found.source))
-
-
-Action = KernelCall | FunctionCall | FaultCheck
+NEAR = 100_000_000
+"""Picoseconds below which a launch runs in the calling thread, where a device can do that: waking threads takes some 40 us."""
 
 
 class Bound(NamedTuple):
     """A plan with the numbers of one call.
 
-    actions: what to run, in order.  rooms: the bytes of each buffer that is no leaf and no constant; wanted: their sum.  outputs: a
+    quick: the function of `runtime.direct`, where the device shares NumPy's memory.  actions: what to run, in order.  rooms: the
+    bytes of each buffer that is no leaf and no constant; wanted: their sum.  outputs: a
     view for each.  copies: whether strided arguments are copied first.
     """
     prepared: Prepared
@@ -100,6 +55,8 @@ class Bound(NamedTuple):
     wanted: int
     outputs: tuple[View, ...]
     copies: bool
+    steps: tuple[Step, ...] = ()
+    quick: Any = None
 
 
 def flatten(steps: Iterable[Step]) -> Iterator[Step]:
@@ -124,7 +81,7 @@ def _mentioned(plan: Plan) -> Iterator[Dim]:
     operands = list(plan.outputs)
     for step in flatten(plan.steps):
         if isinstance(step, Launch):
-            yield from (*step.dims, *step.grid)
+            yield from (*step.dims, *step.grid, step.work)
         elif isinstance(step, HostCall):
             operands += [*step.inputs, step.output]
         elif isinstance(step, Branch):
@@ -140,7 +97,9 @@ class Prepared:
     they are first picked, or by `complete`.
     """
 
-    def __init__(self, plan: Plan, atoms: Sequence[Atom], session: Session, memory: Memory, printer: Printer) -> None:
+    def __init__(self, plan: Plan, atoms: Sequence[Atom], session: Session, memory: Memory, printer: Printer,
+                 near: Session | None = None) -> None:
+        self.near, self.memory = near, memory
         self.plan, self.session, self.printer = plan, session, printer
         self.buffers = {b.name: b for b in plan.buffers}
         self.flags = next((b.name for b in plan.buffers if b.role == FLAGS), FLAGS)
@@ -148,36 +107,71 @@ class Prepared:
             self.buffers.setdefault(self.flags, Buffer(self.flags, FLAGS, 0, "int64", dims.constant(4)))
         self.numbers = Numbers([*(b.size for b in self.buffers.values()), *_mentioned(plan)], atoms)
         self.constants = {b.name: memory.constant(b.data) for b in plan.buffers if b.data is not None}
-        self._kernels: dict[str, Any] = {}
-        self._build(chosen(plan.steps, lambda pick: 0))
+        self.zeros = np.zeros(4, np.int64)
+        self._kernels: dict[tuple[int, bool], Any] = {}
+        self._streamed = {id(s) for s in flatten(plan.steps) if isinstance(s, Launch) and is_streamed(s.kernel)}
+        self._build((s, self._certain(s) is not False) for s in chosen(plan.steps, lambda pick: 0))
 
     @property
     def kernels(self) -> list[Kernel]:
-        """The kernels of all variants, each once."""
-        return list({s.kernel.name: s.kernel for s in flatten(self.plan.steps) if isinstance(s, Launch)}.values())
+        """The kernels that have been built, each once, in the order of the plan."""
+        steps = [s for s in flatten(self.plan.steps) if isinstance(s, Launch)]
+        return list({s.kernel.name: s.kernel for s in steps if {(id(s), True), (id(s), False)} & self._kernels.keys()}.values())
 
     def complete(self) -> None:
-        """Build the kernels of all variants."""
-        self._build(flatten(self.plan.steps))
+        """Build the kernels of all variants, on each device that sizes may send them to."""
+        for near in (True, False):
+            self._build((s, near) for s in flatten(self.plan.steps) if self._certain(s) in (None, near))
 
-    def _build(self, steps: Iterable[Step]) -> None:
-        """Build what is missing among the kernels that these steps launch."""
-        missing = {s.kernel.name: s for s in steps if isinstance(s, Launch) and s.kernel.name not in self._kernels}
-        if not missing:
-            return
-        for launch, made in zip(missing.values(), program.build(self.session, [s.kernel for s in missing.values()], self.printer)):
-            kernel = launch.kernel
-            self._kernels[kernel.name] = program.ready(made, len(kernel.params) + kernel.flags, len(launch.dims), kernel.wide)
+    def _certain(self, step: Step) -> bool | None:
+        """Whether a launch is near, or not, at all sizes; None where that depends on them."""
+        if not isinstance(step, Launch) or self.near is None:
+            return False
+        low, high = dims.bounds(step.work)
+        return True if high < NEAR else False if low >= NEAR else None
+
+    def _build(self, steps: Iterable[tuple[Step, bool]]) -> None:
+        """Build what is missing among the kernels that these steps launch, together for each device."""
+        wanted = [(s, near) for s, near in steps if isinstance(s, Launch) and (id(s), near) not in self._kernels]
+        for near in (True, False):
+            missing = list({id(s): s for s, n in wanted if n is near}.values())
+            if not missing:
+                continue
+            session = self.near if near and self.near is not None else self.session
+            unique = {s.kernel.name: s.kernel for s in missing}
+            made = dict(zip(unique, program.build(session, list(unique.values()), self.printer)))
+            for launch in missing:
+                kernel = launch.kernel
+                self._kernels[id(launch), near] = program.ready(made[kernel.name], len(kernel.params) + kernel.flags, len(launch.dims),
+                                                                kernel.wide)
 
     def bind(self, found: dict[str, int], copies: bool) -> Bound:
         """The plan with the numbers of a call."""
         steps = list(chosen(self.plan.steps, lambda pick: found[pick.text]))
-        self._build(steps)
+        near = [self.near is not None and isinstance(s, Launch) and found[s.work.text] < NEAR for s in steps]
+        self._build(zip(steps, near))
         used = {n for s in steps for n in self._names(s)} | {o.buffer for o in self.plan.outputs}
         own = [b for b in self.buffers.values() if b.role in ("output", FLAGS) or (b.role == "temp" and b.name in used)]
         rooms = {b.name: room(found[b.size.text], np.dtype(b.dtype).itemsize) for b in own}
         outputs = tuple(self._view(o, found) for o in self.plan.outputs)
-        return Bound(self, tuple(self._actions(steps, found)), rooms, sum(rooms.values()), outputs, copies)
+        return Bound(self, tuple(self._actions(steps, near, found)), rooms, sum(rooms.values()), outputs, copies, tuple(steps))
+
+    def quicken(self, bound: Bound, found: dict[str, int], leaves: Sequence[Leaf], state: State, kept: int) -> Bound:
+        """The bound plan with a function written for it."""
+        assert isinstance(self.memory, SharedMemory)
+        temps = {n: r for n, r in bound.rooms.items() if self.buffers[n].role == "temp"}
+        offsets, space = layout([*map(self._names, bound.steps), tuple(o.buffer for o in self.plan.outputs)], temps)
+        counts = {n: (found[b.size.text], np.dtype(b.dtype)) for n, b in self.buffers.items() if b.role == "output"}
+        blocks = {**self.constants, self.flags: self.memory.leaf(self.zeros, False, written=True)}
+        known = {b.number: b.name for b in self.buffers.values() if b.role == "leaf"}
+        full = [leaf._replace(name=known.get(i)) for i, leaf in enumerate(leaves)]
+        for leaf in full:
+            if leaf.name is not None and 0 in leaf.shape:
+                blocks[leaf.name] = self.memory.leaf(np.empty(0, leaf.dtype), False)
+        wanted = space + sum(bound.rooms[n] for n in counts)
+        aligned = frozenset(n for s in bound.steps if id(s) in self._streamed for n in self._names(s))
+        case = Case(tuple(full), bound.actions, bound.outputs, counts, aligned, temps, offsets, space, blocks, self.zeros, wanted, kept)
+        return bound._replace(wanted=wanted, quick=write(case, state))
 
     def _names(self, step: Step) -> tuple[str, ...]:
         """The buffers that a step reads or writes."""
@@ -185,13 +179,13 @@ class Prepared:
             return tuple(o.buffer for o in (*step.inputs, step.output))
         return self._arguments(step) if isinstance(step, Launch) else ()
 
-    def _actions(self, steps: Sequence[Step], found: dict[str, int]) -> Iterator[Action]:
-        for step in steps:
+    def _actions(self, steps: Sequence[Step], near: Sequence[bool], found: dict[str, int]) -> Iterator[Action]:
+        for step, close in zip(steps, near):
             if isinstance(step, Launch):
                 grid = tuple(found[g.text] for g in step.grid)
                 if all(n > 0 for n in grid):
-                    yield KernelCall(self._kernels[step.kernel.name], self._arguments(step), tuple(found[d.text] for d in step.dims),
-                                     grid, step.local)
+                    yield KernelCall(self._kernels[id(step), close], self._arguments(step), tuple(found[d.text] for d in step.dims),
+                                     grid, step.local, close)
             elif isinstance(step, HostCall):
                 yield FunctionCall(FUNCTIONS[step.function], tuple(self._view(o, found) for o in step.inputs),
                                    self._view(step.output, found))

@@ -1,7 +1,6 @@
 """Programs: build generated kernels, each text once per device and process, and make them ready to launch."""
 from __future__ import annotations
 
-import hashlib
 import threading
 import warnings
 from collections import OrderedDict
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from codegen.kernel import Kernel
+from codegen.naming import named
 from exprgraph.errors import DeviceError
 from runtime.device import Session
 from runtime.driver import cl, failure
@@ -54,10 +54,10 @@ def built() -> int:
 def build(session: Session, kernels: Sequence[Kernel], printer: Printer) -> list[Built]:
     """The kernels, built together in one program except for those whose text this process has built before; DeviceError."""
     dialect = session.device.target.dialect
-    named = [_canonical(k, printer, dialect) for k in kernels]
+    own = [named(k, dialect) for k in kernels]
     with _cache.lock:
-        keys = [(session.device.spec, dialect, k.name) for k in named]
-        missing = {k.name: k for key, k in zip(keys, named) if key not in _cache.built}
+        keys = [(session.device.spec, dialect, k.name) for k in own]
+        missing = {k.name: k for key, k in zip(keys, own) if key not in _cache.built}
         if missing:
             program = _compile(session, printer.program_source(list(missing.values()), dialect), [k.name for k in kernels])
             for name in missing:
@@ -68,12 +68,6 @@ def build(session: Session, kernels: Sequence[Kernel], printer: Printer) -> list
         while len(_cache.built) > KEPT:
             _cache.built.popitem(last=False)
     return found
-
-
-def _canonical(kernel: Kernel, printer: Printer, dialect: str) -> Kernel:
-    """The kernel under a name that is made of its own text, so that equal kernels have equal names."""
-    text = printer.kernel_source(kernel._replace(name="k"), dialect)
-    return kernel._replace(name="k_" + hashlib.sha256(text.encode()).hexdigest()[:24])
 
 
 def _compile(session: Session, text: str, names: Sequence[str]) -> Any:

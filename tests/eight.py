@@ -9,7 +9,8 @@ import numpy as np
 from codegen.interpret import values_of
 from codegen.kernel import Accumulate, Alloc, Atomic, Builder, Expr, Flag, Kernel, Let, Loop, Param, Stmt, Store
 from codegen.lower.contraction import Contraction, contraction
-from codegen.lower.prefix import Scan, prefix_scan
+from codegen.lower.prefix import prefix_scan
+from codegen.lower.prefix_forms import Scan
 from codegen.schedule import schedule
 from codegen.target import Target
 from exprgraph.dims import Dim

@@ -115,6 +115,12 @@ def rows(pool: Pool) -> Out | None:
     return None if x is None or 0 in pool.shape(x) else _named(pool, ROWS)(x, axis=pool.number(0, x.ndim - 1))
 
 
+def running(pool: Pool) -> Out | None:
+    """A prefix scan along an axis, or of all elements."""
+    x = pool.number_like(_has_axes)
+    return None if x is None else pool.one_of(eg.cumsum, eg.cummax, eg.cummin)(x, axis=pool.one_of(None, *range(x.ndim)))
+
+
 def arg(pool: Pool) -> Out | None:
     """The position of an extremum; of values that nothing has rounded, since ties decide."""
     x = pool.pick(lambda x: x.ndim > 0 and x.dtype != "bool" and (_whole(x) or x.node.op.kind == "leaf") and 0 not in pool.shape(x))
@@ -264,5 +270,5 @@ def extra(pool: Pool) -> Out | None:
     return pool.leaf(pool.one_of(pool.dtype, pool.dtype, "int32", "bool", "float64"), [pool.one_of(n, n, 1) for n in shape])
 
 
-STEPS = [unary, unary, unary, binary, binary, binary, reduce, reduce, rows, move, move, move, take, along, labels, arg, integer, compare,
-         choose, cast, outer, product, extra]
+STEPS = [unary, unary, unary, binary, binary, binary, reduce, reduce, rows, running, move, move, move, take, along, labels, arg, integer,
+         compare, choose, cast, outer, product, extra]

@@ -71,7 +71,10 @@ def test_argmax_takes_the_first_nan_else_the_first_maximum_a17(target, runner, p
     check("argmax", target, runner, 12, 10, lambda m: m["x"].__setitem__(list(places), value) if places else m["x"].fill(-np.inf))
 
 
-def test_running_sums_on_a_cpu_are_numpys_bit_for_bit():
+def test_running_sums_on_a_cpu_are_at_least_as_accurate_as_one_after_another():
     memory = EIGHT["cumsum"].arrays(np.random.default_rng(3), 3, 5000)
+    memory["x"][:] = 0.1
     run_pocl(_kernels["cumsum", "cpu"], memory, environment(3, 5000))
-    np.testing.assert_array_equal(memory["y"].reshape(3, 5000), np.cumsum(memory["x"].reshape(3, 5000), 1))
+    rows = memory["x"].reshape(3, 5000)
+    exact, serial = np.cumsum(rows, 1, dtype="float64"), np.cumsum(rows, 1)
+    assert np.abs(memory["y"].reshape(3, 5000) - exact).max() <= np.abs(serial - exact).max()

@@ -129,8 +129,9 @@ def test_D9_failed_backend_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     n = eg.shared(0, "n")
     f = eg.compile([], n, updates={n: n + 1})
 
-    def broken(values: Any) -> Any:
+    def broken(*values: Any) -> Any:
         raise MemoryError("no more")
+    broken.quick = broken  # type: ignore[attr-defined]
     with monkeypatch.context() as patch:
         patch.setattr(f, "_run", broken)
         with pytest.raises(MemoryError):

@@ -73,9 +73,12 @@ def agree(got: np.ndarray, wanted: np.ndarray, exact: np.ndarray, ulp: float) ->
 
 
 def oracle(row: Op, symbols: list[Out], values: list[np.ndarray], out: Out) -> tuple[np.ndarray, np.ndarray]:
-    """The row's NumPy meaning, and the same computed in the next wider dtype."""
+    """The row's NumPy meaning, and the same computed in the next wider dtype; integers that become float32 have been rounded then."""
     leaves = {s.node: v for s, v in zip(symbols, values)}
     own, = evaluate([out], leaves)
+    if own.dtype == "float32" and values[0].dtype.kind in "iu":
+        floats = [eg.tensor(s.name, "float64", (None,)) for s in symbols]
+        out, leaves = row(*floats), {s.node: v.astype("float32").astype("float64") for s, v in zip(floats, values)}
     wide, = evaluate([out], leaves, {"float32": "float64"})
     return own, wide
 

@@ -13,7 +13,7 @@ from codegen.plan import Check, Commit, Plan, Requirement, Site
 from exprgraph.dims import Value, of_atom
 from exprgraph.errors import AllocationError, DeviceError, IndexFault
 from exprgraph.node import INPUT, Condition, leaf
-from runtime import device, memory
+from runtime import device, memory, pages
 from tests.hand_plans import LINE, ROOT, B, along, doubling, executable, launch, leaf_buffer, output, product_plan, separate, size, twice
 
 
@@ -101,28 +101,40 @@ def test_d14_many_calls_leave_nothing_behind(where):
     assert (account.buffers, account.bytes) == before
 
 
-def test_d3_a_failed_allocation_frees_everything_and_the_next_call_works(monkeypatch):
+@pytest.mark.parametrize(("where", "name"), [(memory, "aligned"), (pages, "_new")])
+def test_d3_a_failed_allocation_frees_everything_and_the_next_call_works(monkeypatch, where, name):
     f = product_plan()
-    x, z = np.ones((50, 4), "f4"), np.ones((4, 300), "f4")
+    x, z = np.ones((700, 4), "f4"), np.ones((4, 600), "f4")
     f([x, z])
-    for nth in range(2):
-        f.pool.free.clear()
-        gc.collect()
-        before, calls, real = f.memory.account.bytes, [], memory.aligned
+    f.state.trim()
+    pages.POOL.clear()
+    gc.collect()
+    before, real = f.memory.account.bytes, getattr(where, name)
 
-        def failing(nbytes, calls=calls, real=real, nth=nth):
-            calls.append(nbytes)
-            if len(calls) == nth + 1:
-                raise AllocationError("injected")
-            return real(nbytes)
-        monkeypatch.setattr(memory, "aligned", failing)
-        with pytest.raises(AllocationError, match="injected"):
-            f([x, z])
-        monkeypatch.setattr(memory, "aligned", real)
-        f.pool.free.clear()
-        gc.collect()
-        assert f.memory.account.bytes == before
-        assert f([x, z])[0][0, 0] == 8
+    def failing(nbytes):
+        raise AllocationError("injected")
+    monkeypatch.setattr(where, name, failing)
+    with pytest.raises(AllocationError, match="injected|not to be had"):
+        f([x, z])
+    monkeypatch.setattr(where, name, real)
+    f.state.trim()
+    gc.collect()
+    assert f.memory.account.bytes == before
+    assert f([x, z])[0][0, 0] == 8
+
+
+def test_pages_of_large_results_are_used_again_when_the_last_view_is_gone():
+    f = twice()
+    x = np.ones((600, 700), "f4")
+    pages.POOL.clear()
+    first, = f([x])
+    place, view = first.__array_interface__["data"][0], first[5:, 3]
+    del first
+    second, = f([x])
+    assert second.__array_interface__["data"][0] != place and (view == 2).all()
+    del view
+    third, = f([x * 2])
+    assert third.__array_interface__["data"][0] == place and (third == 4).all() and (second == 2).all()
 
 
 @pytest.mark.parametrize("limits, words", [

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from codegen.kernel import Accumulate, Alloc, Builder, Expr, If, Kernel, Let, Loop, Param, Stmt, Store, walk
 from codegen.lower.contraction import Contraction, contraction
-from codegen.lower.prefix import Scan, prefix_scan
+from codegen.lower.prefix import prefix_scan
+from codegen.lower.prefix_forms import Scan
 from codegen.schedule import schedule
 from codegen.target import Target
 from exprgraph.dims import constant

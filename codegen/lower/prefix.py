@@ -1,118 +1,76 @@
-"""Prefix scans: running sums, products, maxima, ... along one axis, as scheduled trees for both kinds of device."""
+"""Prefix scans: running sums, products, maxima, ... along one axis, as scheduled trees for both kinds of device.
+
+Where the scanned axis is the innermost, rows go to work-items (on a GPU to work-groups); few long rows are cut into parts in two kernels:
+the first folds each part into scratch memory, the second scans each part from what those before it fold to.  Where another axis is
+the innermost, its elements are scanned side by side.  How a row is cut depends on the sizes only.
+"""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
-
-import numpy as np
-
-from codegen.combine import COMBINES
-from codegen.kernel import INDEX, Alloc, Barrier, Builder, Expr, If, Kernel, Let, Loop, Param, Stmt, Store
+from codegen.inline import linear
+from codegen.kernel import INDEX, Accumulate, Alloc, Kernel, Let, Loop, Param, Store
+from codegen.lower.prefix_forms import GROUPS_PER_UNIT, Part, Scan, by_group, by_lane, by_row, fold_parts, in_lanes, nest, serial, whole
+from codegen.running import TILE
 from codegen.schedule import schedule
+from codegen.schedule.common import clamp
 from codegen.target import Target
-from exprgraph.dims import Dim, maximum, minimum, product
+from exprgraph.dims import Dim, ceildiv, maximum, minimum, product
 
-LARGEST = 256
-GROUPS_PER_UNIT = 16
-
-
-class Scan(NamedTuple):
-    """A scan along an axis of length `n` for each point of the extents `outer`.
-
-    load(*outer indices, position) is the value at a position, store(value, *outer indices, position) keeps a running result;
-    combine is the name of a combine of width 1.
-    """
-    builder: Builder
-    outer: Sequence[Dim]
-    n: Dim
-    load: Callable[..., Expr]
-    store: Callable[..., tuple[Stmt, ...]]
-    combine: str
-    dtype: str
-
-    def merge(self, left: Expr, right: Expr) -> Expr:
-        """The combination of two running results, left before right."""
-        return COMBINES[self.combine].merge(self.builder, (left,), (right,))[0]
-
-    def identity(self) -> Expr:
-        """The running result of no values."""
-        return COMBINES[self.combine].identity(self.builder, (self.dtype,))[0]
-
-    def read(self, array: str, at: Expr) -> Expr:
-        """An element of an array of the scan's dtype."""
-        return self.builder.load(array, self.dtype, at)
+PER_PART = {"cpu": 131072, "gpu": 16384}
+"""Elements of a part."""
+LEAST = {"cpu": 3 * 131072, "gpu": 32768}
+"""Elements of a row from which on two kernels are quicker than one work-item or work-group."""
+PARTS_PER_UNIT = {"cpu": 6, "gpu": GROUPS_PER_UNIT}
 
 
-def prefix_scan(name: str, params: Sequence[Param], scan: Scan, target: Target) -> Kernel:
-    """The scheduled kernel of an inclusive scan; each row is scanned in order, so on a CPU floats come out as NumPy's."""
+def prefix_scan(name: str, params: tuple[Param, ...], scan: Scan, target: Target) -> Kernel:
+    """The scheduled kernel of an inclusive scan."""
+    if target.schedule == "gpu" and not in_lanes(scan) and not scan.ordered:
+        return Kernel(name, params, by_group(scan, target, whole(scan)))
     if target.schedule == "gpu":
-        return Kernel(name, tuple(params), _by_group(scan, target))
-    rows = tuple(scan.builder.var(f"row{i}") for i in range(len(scan.outer)))
-    return schedule(Kernel(name, tuple(params), _nest(scan, rows, _serial(scan, rows))), target)
+        rows = tuple(scan.builder.var(f"row{i}") for i in range(len(scan.outer)))
+        return schedule(Kernel(name, params, nest(scan, rows, serial(scan, rows))), target)
+    return Kernel(name, params, by_lane(scan, target) if in_lanes(scan) else by_row(scan, target, whole(scan)))
 
 
-def _nest(scan: Scan, rows: Sequence[Expr], body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
-    b = scan.builder
-    for var, extent in zip(rows[::-1], list(scan.outer)[::-1]):
-        body = (Loop("parallel", var.value, b.index(0), b.index(extent), b.index(1), body),)
-    return body
+def parts(scan: Scan, target: Target) -> Dim:
+    """Into how many parts `split_scan` cuts each row: more than 1 where rows are longer than a part and fewer than the device has room
+    for."""
+    room = ceildiv(target.units * PARTS_PER_UNIT[target.schedule], maximum(product(scan.outer), 1))
+    return clamp(ceildiv(scan.n, PER_PART[target.schedule]), room)
 
 
-def _serial(scan: Scan, rows: Sequence[Expr]) -> tuple[Stmt, ...]:
-    b, zero = scan.builder, scan.builder.index(0)
-    at, value = b.var("position"), b.var("running", scan.dtype)
-    step = (Let("running", scan.merge(scan.read("carry", zero), scan.load(*rows, at))), Store("carry", zero, value),
-            *scan.store(value, *rows, at))
-    loop = Loop("serial", "position", zero, b.index(scan.n), b.index(1), step)
-    return (Alloc("carry", scan.dtype, 1, "private", scan.identity()), loop)
+def split_scan(name: str, scan: Scan, target: Target) -> tuple[Kernel, Kernel]:
+    """Two scheduled kernels that scan rows of at least two parts; scratch memory for the folds is a param of both.
+
+    The last part of each row is not folded: nothing follows it.
+    """
+    count = parts(scan, target)
+    each = ceildiv(ceildiv(scan.n, TILE), count) * TILE
+    scratch = Param("folds", scan.dtype, "w", product(scan.outer) * (count - 1))
+    first = _folds(name, scan, target, Part(count, each, scratch.name), scratch)
+    second = (by_group if target.schedule == "gpu" else by_row)(scan, target, Part(count, each, scratch.name))
+    return first, Kernel(name, (scratch._replace(access="r"),), second)
 
 
-def _group_size(scan: Scan, target: Target) -> int:
-    room = min(LARGEST, target.max_group, target.local_bytes // int(np.dtype(scan.dtype).itemsize))
-    return 1 << (max(room, 1).bit_length() - 1)
+def _folds(name: str, scan: Scan, target: Target, part: Part, scratch: Param) -> Kernel:
+    """The kernel that folds all parts but the last of each row."""
+    if target.schedule == "cpu":
+        return Kernel(name, (scratch,), fold_parts(scan, target, part))
+    b, zero, one, number = scan.builder, scan.builder.index(0), scan.builder.index(1), scan.builder.var("part")
+    rows = tuple(b.var(f"row{i}") for i in range(len(scan.outer)))
+    place = b.add(b.mul(linear(b, rows, scan.outer), b.index(part.number - 1)), number)
+    start = b.mul(number, b.index(part.each))
+    length = b.op("maximum", INDEX, b.least(b.index(part.each), b.sub(b.index(scan.n), start)), zero)
+    add = Accumulate(("fold",), zero, scan.combine, (scan.load(*rows, b.add(start, b.var("offset"))),))
+    fold = (Let("length", length), Alloc("fold", scan.dtype, 1, "private", scan.identity()),
+            Loop("reduce", "offset", zero, b.var("length"), one, (add,)), Store(scratch.name, place, scan.read("fold", zero)))
+    body = Loop("parallel", "part", zero, b.index(part.number - 1), one, nest(scan, rows, fold))
+    return schedule(Kernel(name, (scratch,), (body,)), target)
 
 
-def _by_group(scan: Scan, target: Target) -> tuple[Stmt, ...]:
-    """A row per work-group: blocks of one element per item are scanned in local memory and start from the carry of those before."""
-    b, size = scan.builder, _group_size(scan, target)
-    zero, one, item, start = b.index(0), b.index(1), b.var("item"), b.var("start")
-    rows = product(scan.outer)
-    groups = maximum(minimum(rows, target.units * GROUPS_PER_UNIT), 1)
-    names, lets = _row_indices(scan)
-    blocks = Loop("serial", "start", zero, b.index(scan.n), b.index(size), _block(scan, names, item, b.add(start, item), size))
-    row = (*lets, Alloc("carry", scan.dtype, 1, "private", scan.identity()), blocks)
-    loop = Loop("serial", "row", b.var("group"), b.index(rows), b.index(groups), row)
-    local = Loop("local", "item", zero, b.index(size), one, (loop,))
-    return (Loop("group", "group", zero, b.index(groups), one, (Alloc("tile", scan.dtype, size, "local"), local)),)
-
-
-def _row_indices(scan: Scan) -> tuple[tuple[Expr, ...], tuple[Stmt, ...]]:
-    b, linear, lets = scan.builder, scan.builder.var("row"), list[Stmt]()
-    for i in range(len(scan.outer) - 1, -1, -1):
-        extent = b.index(scan.outer[i])
-        lets.append(Let(f"row{i}", linear if i == 0 else b.mod(linear, extent)))
-        linear = b.div(linear, extent)
-    return tuple(b.var(f"row{i}", INDEX) for i in range(len(scan.outer))), tuple(lets)
-
-
-def _block(scan: Scan, rows: Sequence[Expr], item: Expr, at: Expr, size: int) -> tuple[Stmt, ...]:
-    b, zero, position = scan.builder, scan.builder.index(0), scan.builder.var("position")
-    inside = b.less(position, b.index(scan.n))
-    fetch = If(inside, (Store("tile", item, scan.load(*rows, position)),), (Store("tile", item, scan.identity()),))
-    carry, mine = scan.read("carry", zero), b.var("running", scan.dtype)
-    keep = (Let("running", scan.merge(carry, scan.read("tile", item))), *scan.store(mine, *rows, position))
-    last = scan.merge(carry, scan.read("tile", b.index(size - 1)))
-    return (Let("position", at), fetch, Barrier(), Alloc("sum", scan.dtype, 1, "private"), *_sweeps(scan, item, size), If(inside, keep),
-            Store("carry", zero, last), Barrier())
-
-
-def _sweeps(scan: Scan, item: Expr, size: int) -> tuple[Stmt, ...]:
-    """After the sweep over distance d each element covers 2d elements up to itself."""
-    b, zero, out, distance = scan.builder, scan.builder.index(0), list[Stmt](), 1
-    while distance < size:
-        far = b.op("ge", "bool", item, b.index(distance))
-        both = scan.merge(scan.read("tile", b.sub(item, b.index(distance))), scan.read("tile", item))
-        out += [Store("sum", zero, scan.read("tile", item)), If(far, (Store("sum", zero, both),)), Barrier(),
-                Store("tile", item, scan.read("sum", zero)), Barrier()]
-        distance *= 2
-    return tuple(out)
+def variants(name: str, scan: Scan, target: Target) -> tuple[Dim | None, list[tuple[Kernel, ...]]]:
+    """Which variant suits the sizes (None if there is but one), and the kernels of each."""
+    one = (prefix_scan(name, (), scan, target),)
+    if in_lanes(scan) or scan.ordered or scan.n.const == 1:
+        return None, [one]
+    return minimum(minimum(parts(scan, target) - 1, scan.n // LEAST[target.schedule]), 1), [one, split_scan(name, scan, target)]

@@ -136,11 +136,12 @@ def _blocks(ctx: Context, loop: Loop, rows: Expr, stage: Stage) -> tuple[Stmt, .
     allocs, renamed = private_copies(ctx, loop.body, stage.lanes)
     place = Let(loop.var, b.add(b.mul(b.var(row), b.index(stage.lanes)), b.var(lane)))
     across = Loop("vector", lane, b.index(0), b.index(stage.lanes), one, (place, *redirect(loop.body, renamed, b.var(lane))))
-    end = b.least(b.add(b.var(block), b.index(BLOCK)), rows)
-    down = Loop("serial", row, b.var(block), end, one, (across,))
+    exact = not any(t in stage.corrections for a in accumulates(loop.body) for t in a.targets)  # then a chain may be of any length
+    end = rows if exact else b.least(b.add(b.var(block), b.index(BLOCK)), rows)
+    down = Loop("serial", row, b.index(0) if exact else b.var(block), end, one, (across,))
     halves = tuple(_halve(ctx, a, renamed, stage.lanes >> i) for i in range(1, stage.lanes.bit_length()) for a in accumulates(loop.body))
     body = (*allocs, down, *halves, *_join_all(ctx, loop.body, renamed, stage))
-    return (Loop("serial", block, b.index(0), rows, b.index(BLOCK), body),)
+    return body if exact else (Loop("serial", block, b.index(0), rows, b.index(BLOCK), body),)
 
 
 def _halve(ctx: Context, stmt: Accumulate, renamed: Mapping[str, str], half: int) -> Stmt:

@@ -34,7 +34,13 @@ def streamed(kernel: Kernel, target: Target) -> Kernel | None:
     ctx = context(kernel, target)
     globals_ = {p.name for p in kernel.params}
     body = _body(ctx, kernel.body, globals_)
-    return kernel._replace(body=body) if any(isinstance(s, Loop) and s.kind == "stream" for s in walk(body)) else None
+    made = kernel._replace(body=body)
+    return made if is_streamed(made) else None
+
+
+def is_streamed(kernel: Kernel) -> bool:
+    """Whether a kernel has stream loops: what it writes must begin at a multiple of STREAM_BYTES."""
+    return any(isinstance(s, Loop) and s.kind == "stream" for s in walk(kernel.body))
 
 
 def _body(ctx: Context, body: tuple[Stmt, ...], memory: set[str]) -> tuple[Stmt, ...]:

@@ -18,7 +18,7 @@ from exprgraph.ops import index as rows
 from exprgraph.ops.shape import dim_node, dimshuffle, reshape, shape_of
 from exprgraph.types import dim_of, normal_axes, normal_axis, size_dim
 
-__all__ = ["diag", "diagonal", "flip", "getitem", "roll", "take", "take_along_axis", "trace"]
+__all__ = ["diag", "diagonal", "diff", "flip", "getitem", "roll", "take", "take_along_axis", "trace"]
 Item = Dim | Out | slice | EllipsisType | None
 
 
@@ -168,6 +168,19 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Out:
     left = size - size_dim(as_symbol(shift)) % size
     parts = [Section(left, constant(1), size - left), Section(constant(0), constant(1), left)]
     return rows.concat(*[_cut(out, {axis: p}) for p in parts], axis=axis)
+
+
+def diff(a: Any, n: int = 1, axis: Any = -1) -> Out:
+    """The differences of neighbours along an axis, taken n times; of bools whether they differ."""
+    out: Any = as_symbol(a)
+    before = (slice(None),) * normal_axis(axis, out.ndim)
+    if n < 0:
+        raise ShapeError(f"diff: n must be at least 0, not {n}{at(here())}")
+    for _ in range(n):
+        late, soon = getitem(out, (*before, slice(1, None))), getitem(out, (*before, slice(None, -1)))
+        out = OPERATORS["neq" if out.dtype == "bool" else "sub"](late, soon)
+    made: Out = out
+    return made
 
 
 def diagonal(a: Any, offset: int = 0, axis1: Any = 0, axis2: Any = 1) -> Out:

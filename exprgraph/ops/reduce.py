@@ -87,13 +87,14 @@ def _prod_grad(g: Out, y: Out, x: Any, axis: Axes, keepdims: bool) -> tuple[Out 
     factors, zeros = switch(zero, 1, x), switch(zero, x, 0)
     n, s1, s2 = total(zero), total(zeros), total(zeros * zeros)
     rest, rest2 = s1 - zeros, s2 - zeros * zeros
-    at_zero = _choose(n, {3: (rest * rest - rest2) / 2, 2: rest, 1: 1})
-    elsewhere = _choose(n, {2: (s1 * s1 - s2) / 2, 1: s1, 0: 1})
+    at_zero = choose(n, {3: (rest * rest - rest2) / 2, 2: rest, 1: 1})
+    elsewhere = choose(n, {2: (s1 * s1 - s2) / 2, 1: s1, 0: 1})
     others = prod(factors, axis=axis, keepdims=True) / factors
     return (spread(g, x.ndim, axis, keepdims) * others * switch(zero, at_zero, elsewhere),)
 
 
-def _choose(n: Any, cases: dict[int, Any]) -> Any:
+def choose(n: Any, cases: dict[int, Any]) -> Any:
+    """The case that belongs to the number n, 0 where there is none."""
     found: Any = 0
     for number, value in cases.items():
         found = switch(eq(n, number), value, found)

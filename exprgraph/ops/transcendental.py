@@ -29,8 +29,8 @@ def _float(name: str, numpy: Callable[..., Any], c: str, grad: Grad, ulp: float,
 
 
 def _one(name: str, numpy: Callable[..., Any], grad: Grad, ulp: float, doc: str, domain: Interval = ANY, builtin: str = "") -> Op:
-    """A function of one argument that is an OpenCL builtin."""
-    return _float(name, numpy, f"EG_{(builtin or name).upper()}{{S}}({{0}})", grad, ulp, doc, (domain,))
+    """A function of one argument that OpenCL has too, by the name of `builtin` where that differs."""
+    return _float(name, numpy, f"eg_{builtin or name}_{{N}}({{0}})", grad, ulp, doc, (domain,))
 
 
 def _by_element(function: Callable[[float], float]) -> Callable[[Any], Any]:
@@ -139,10 +139,10 @@ sigmoid = _float("sigmoid", _sigmoid, "eg_sigmoid_{N}({0})", lambda g, y, x: (g 
 softplus = _float("softplus", _softplus, "eg_softplus_{N}({0})", lambda g, y, x: (g * sigmoid(x),), 6.0, "log(1 + exp(x)), for every x.")
 logaddexp = _float("logaddexp", np.logaddexp, "eg_logaddexp_{N}({0}, {1})", _logaddexp_grad, 6.0, "log(exp(a) + exp(b)), stable.",
                    ((0.1, 3.0), (0.1, 3.0)), "commutative")
-arctan2 = _float("arctan2", np.arctan2, "EG_ATAN2{S}({0}, {1})", _arctan2_grad, 6.0, "The angle of the point (b, a).", (POSITIVE, ANY))
-hypot = _float("hypot", np.hypot, "EG_HYPOT{S}({0}, {1})", _hypot_grad, 4.0, "sqrt(a*a + b*b) without overflow.", (POSITIVE, ANY),
+arctan2 = _float("arctan2", np.arctan2, "eg_atan2_{N}({0}, {1})", _arctan2_grad, 6.0, "The angle of the point (b, a).", (POSITIVE, ANY))
+hypot = _float("hypot", np.hypot, "eg_hypot_{N}({0}, {1})", _hypot_grad, 4.0, "sqrt(a*a + b*b) without overflow.", (POSITIVE, ANY),
                "commutative")
-power = row("pow", _power, {"f": "EG_POW{S}({0}, {1})", "*": "eg_pow_{N}({0}, {1})"}, _pow_grad, arity=2, accept=_pow_accept,
+power = row("pow", _power, "eg_pow_{N}({0}, {1})", _pow_grad, arity=2, accept=_pow_accept,
             domain=(POSITIVE, (-2.0, 2.0)), ulp=16.0, flags="expensive smooth", refuses=_negative_powers,
             doc="a to the power b; integers wrap.  A negative integer power of integers is a ValueError.")
 

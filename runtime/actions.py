@@ -1,0 +1,65 @@
+"""Actions: the steps of a plan with the numbers of one call."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from codegen.plan import Site
+from exprgraph.errors import at
+from runtime.device import Session
+from runtime.driver import cl
+from runtime.memory import Array, Block, Memory, View
+
+
+class Run(NamedTuple):
+    """One call under way: the memory and the block of each buffer."""
+    session: Session
+    memory: Memory
+    blocks: dict[str, Block]
+
+
+class KernelCall(NamedTuple):
+    """A launch with its numbers; near: on the device that runs in the calling thread."""
+    kernel: Any
+    buffers: tuple[str, ...]
+    scalars: tuple[int, ...]
+    grid: tuple[int, ...]
+    local: tuple[int, ...]
+    near: bool = False
+
+    def run(self, run: Run) -> None:
+        """Put it into the queue."""
+        self.kernel.set_args(*[run.blocks[b].buffer for b in self.buffers], *self.scalars)
+        cl.enqueue_nd_range_kernel(run.session.queue, self.kernel, self.grid, self.local)
+
+
+class FunctionCall(NamedTuple):
+    """A NumPy function on views of host memory."""
+    function: Callable[..., Any]
+    inputs: tuple[View, ...]
+    output: View
+
+    def run(self, run: Run) -> None:
+        """Wait for what is in the queue, then call."""
+        run.session.queue.finish()
+        self.function(*[self._on(run, v) for v in self.inputs], out=self._on(run, self.output))
+
+    def _on(self, run: Run, view: View) -> Array:
+        return run.memory.read(run.blocks[view.buffer], view)
+
+
+class FaultCheck(NamedTuple):
+    """The end of a plan whose kernels can find faults."""
+    sites: tuple[Site, ...]
+    flags: View
+
+    def run(self, run: Run) -> None:
+        """Wait; the error of its site where a kernel has found a fault."""
+        run.session.queue.finish()
+        site, index, size, _ = run.memory.read(run.blocks[self.flags.buffer], self.flags).tolist()
+        if site:
+            found = self.sites[site - 1]
+            raise found.error(found.message.format(index=index, size=size) + at(found.source))
+
+
+Action = KernelCall | FunctionCall | FaultCheck

@@ -1,0 +1,161 @@
+"""Calls on memory that NumPy shares with the device: for each plan and set of sizes one Python function, written for just that case.
+
+Its text depends on the form of the plan only, so that it is compiled once; what differs between sizes (shapes, grids, kernels) is bound to
+it as constants.  It looks at its arguments, sets pointers, launches, and returns fresh arrays, or None where the arguments are not like
+those it was made for.
+"""
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import threading
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from exprgraph.errors import AllocationError, DeviceError, at
+from runtime import pages
+from runtime.device import FORKED, Session, check_process
+from runtime.driver import cl, failure
+from runtime.memory import Array, Block, SharedMemory, View, flat
+
+_Byte = ctypes.c_char * 1
+KEPT = 1 << 28
+"""The most bytes of workspace that a function keeps between calls."""
+
+
+class Fixed(NamedTuple):
+    """What the kernel of a launch is given when a call uses other sizes than the one before: None where each call sets a pointer."""
+    kernel: Any
+    names: tuple[str | None, ...]
+    scalars: tuple[int, ...]
+
+
+class Setting(NamedTuple):
+    """What one set of sizes needs before its function may run.
+
+    space: bytes of workspace.  offsets: where in it each intermediate lies, and rooms its bytes.  views: intermediates that host calls
+    use, by their name in `found`.
+    """
+    space: int
+    offsets: dict[str, int]
+    rooms: dict[str, int]
+    blocks: dict[str, Block]
+    launches: tuple[Fixed, ...]
+    views: tuple[View, ...]
+    found: list[Array]
+
+
+class State:
+    """What the calls of one executable share: the lock, the queues, the workspace, and the sizes that the kernels are set to."""
+
+    def __init__(self, session: Session, near: Session | None, memory: SharedMemory) -> None:
+        self.session, self.near, self.memory = session, near, memory
+        self.lock = threading.RLock()
+        self.setting: Setting | None = None
+        self.workspace: Block | None = None
+
+    def install(self, setting: Setting) -> None:
+        """Set the kernels to these sizes."""
+        self.setting = None
+        if setting.space and (self.workspace is None or self.workspace.nbytes < setting.space):
+            self.workspace = None
+            self.workspace = self.memory.fresh(setting.space)
+        made = {name: cl.SVM(self._part(setting, name)) for name in setting.offsets}
+        pointers = {**made, **{name: block.buffer for name, block in setting.blocks.items()}}
+        for fixed in setting.launches:
+            fixed.kernel.set_args(*[None if n is None else pointers[n] for n in fixed.names], *fixed.scalars)
+        setting.found[:] = [v.on(self._part(setting, v.buffer) if v.buffer in setting.offsets else _host(setting.blocks[v.buffer]))
+                            for v in setting.views]
+        self.setting = setting
+
+    def _part(self, setting: Setting, name: str) -> Array:
+        assert self.workspace is not None
+        start = setting.offsets[name]
+        return _host(self.workspace)[start:start + setting.rooms[name]]
+
+    def frozen(self, array: Array) -> Any:
+        """What a kernel that only reads is given for a read-only array, which the driver takes no pointer to: one to the same place."""
+        base = array.base
+        if type(base) is np.ndarray and base.nbytes == array.nbytes and base.flags.c_contiguous and base.flags.writeable:
+            return cl.SVM(base)
+        return cl.SVM(_Byte.from_address(array.__array_interface__["data"][0]))
+
+    def translated(self, error: BaseException) -> BaseException:
+        """The error to raise after a fault where nothing was launched."""
+        return translated(error, self.session)
+
+    def trim(self) -> None:
+        """Give a large workspace back."""
+        self.setting = self.workspace = None
+
+    def fail(self, error: BaseException) -> BaseException:
+        """After a fault in the middle of a call: no kernel may still run when its memory goes; the error to raise."""
+        for queue in {self.session.queue, self.near.queue if self.near else self.session.queue}:
+            with contextlib.suppress(failure):
+                queue.finish()
+        self.trim()
+        return translated(error, self.session)
+
+
+def _host(block: Block) -> Array:
+    assert block.host is not None
+    return block.host
+
+
+def translated(error: BaseException, session: Session) -> BaseException:
+    """A fault of the driver as one of ours; any other as it is."""
+    name = session.device.name
+    if isinstance(error, failure) and not isinstance(error, DeviceError):
+        if isinstance(error, cl.MemoryError) or "ALLOCATION_FAILURE" in str(error) or "OUT_OF_RESOURCES" in str(error):
+            return AllocationError(f"{name} gave no more memory: {error}")
+        return DeviceError(f"{name} failed: {error}")
+    if type(error) is MemoryError:
+        pages.POOL.clear()
+        return AllocationError(f"memory for a result is not to be had: {error}")
+    return error
+
+
+def faulted(sites: Sequence[Any], flags: Array) -> Exception:
+    """The error of the site that the flags name; they are zeroed for the next call."""
+    site, index, size, _ = flags.tolist()
+    flags.fill(0)
+    found = sites[site - 1]
+    error: Exception = found.error(found.message.format(index=index, size=size) + at(found.source))
+    return error
+
+
+@lru_cache(maxsize=512)
+def _compiled(text: str) -> Callable[[Sequence[Any]], Any]:
+    space: dict[str, Any] = {"ndarray": np.ndarray, "array": np.array, "empty": np.empty, "page": pages.array, "flat": flat,
+             "SVM": getattr(cl, "SVM", None), "enqueue": getattr(cl, "enqueue_nd_range_kernel", None), "faulted": faulted,
+             "FORKED": FORKED, "check_process": check_process}
+    exec(text, space)  # the source is made of our own names and numbers only
+    made: Callable[[Sequence[Any]], Any] = space["make"]
+    return made
+
+
+class Writer:
+    """The text of one function and the constants that it is bound to."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.constants: list[Any] = []
+
+    def const(self, value: Any) -> str:
+        """The name of a constant."""
+        self.constants.append(value)
+        return f"c{len(self.constants) - 1}"
+
+    def emit(self, depth: int, line: str) -> None:
+        """Add a line."""
+        self.lines.append(" " * depth + line)
+
+    def function(self, arguments: Sequence[str]) -> Any:
+        """The compiled function."""
+        names = "".join(f"c{k}, " for k in range(len(self.constants)))
+        head = ["def make(constants):", f" ({names}) = constants" if names else " pass",
+                f" def quick({''.join(a + ', ' for a in arguments)}*, checked=False, trusted=False):"]
+        return _compiled("\n".join([*head, *self.lines, " return quick"]))(self.constants)

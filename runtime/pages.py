@@ -1,0 +1,121 @@
+"""Pages: memory for large results that is used again when nobody holds the result any more, so that it is mapped by the system once.
+
+A page belongs to an owner that is not an array: NumPy lets views of an array refer to what that array refers to, so a finaliser on the
+array itself would fire while views of it live.  The owner dies with the last view, and its page goes back to a bounded pool.
+"""
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from exprgraph.errors import AllocationError
+
+Array = np.ndarray[Any, Any]
+Made = TypeVar("Made")
+SMALLEST = 1 << 20
+"""Bytes from which a recycled page is cheaper than fresh memory, which the C library recycles too when it is small."""
+LIMIT = 1 << 30
+"""The most bytes of idle pages; an eighth of the machine's memory where that is less."""
+LINE, PAGE = 64, 4096
+
+
+class Page(NamedTuple):
+    """Memory with the address at which its usable bytes begin."""
+    memory: Array
+    address: int
+    nbytes: int
+
+
+class Pool:
+    """Pages that nobody uses, the most recent ones up to a number of bytes; shared by all functions and threads."""
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self.limit, self.bytes = limit, 0
+        self._free: OrderedDict[int, list[Page]] = OrderedDict()
+        self._lock = threading.RLock()  # again, since an owner may die while its thread is in here
+
+    def take(self, nbytes: int) -> Page:
+        """A page of at least so many bytes; AllocationError where there is no memory."""
+        size = rounded(nbytes)
+        with self._lock:
+            free = self._free.get(size)
+            if free:
+                self.bytes -= size
+                return free.pop()
+        return self.obtain(lambda: _new(size), nbytes)
+
+    def obtain(self, make: Callable[[], Made], nbytes: int) -> Made:
+        """What `make` allocates, where need be after idle pages were given back; AllocationError where that is not enough."""
+        try:
+            return make()
+        except MemoryError:
+            self.clear()
+        try:
+            return make()
+        except MemoryError as error:
+            raise AllocationError(f"{nbytes:,} bytes for a result or an intermediate are not to be had") from error
+
+    def give(self, page: Page) -> None:
+        """Take a page back; the ones of the size that was not asked for longest go where there are too many bytes."""
+        with self._lock:
+            self._free.setdefault(page.nbytes, []).append(page)
+            self._free.move_to_end(page.nbytes)
+            self.bytes += page.nbytes
+            while self.bytes > self.limit and self._free:
+                size, free = next(iter(self._free.items()))
+                if free:
+                    free.pop(0)
+                    self.bytes -= size
+                else:
+                    self._free.pop(size, None)
+
+    def clear(self) -> None:
+        """Give all free pages back to the system."""
+        with self._lock:
+            self._free.clear()
+            self.bytes = 0
+
+
+def rounded(nbytes: int) -> int:
+    """The size of the page for so many bytes: at most an eighth more, so that results of nearly one size share pages."""
+    step = max(PAGE, 1 << max(nbytes.bit_length() - 4, 0))
+    return -(-nbytes // step) * step
+
+
+def _new(size: int) -> Page:
+    alignment = PAGE if size >= SMALLEST else LINE
+    memory = np.empty(size + alignment, np.uint8)
+    start = memory.__array_interface__["data"][0]
+    return Page(memory, start + -start % alignment, size)
+
+
+class Owner:
+    """What keeps a page from being used again while an array on it lives."""
+    __slots__ = ("__array_interface__", "page", "pool", "__weakref__")
+
+    def __init__(self, pool: Pool, page: Page, interface: dict[str, Any]) -> None:
+        self.pool, self.page, self.__array_interface__ = pool, page, interface
+
+    def __del__(self) -> None:
+        self.pool.give(self.page)
+
+
+def _limit() -> int:
+    try:
+        return min(LIMIT, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 8)
+    except (AttributeError, OSError, ValueError):  # not on every system
+        return LIMIT // 4
+
+
+POOL = Pool(_limit())
+
+
+def array(shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int) -> Array:
+    """An array without a value on a page of the pool."""
+    page = POOL.take(nbytes)
+    return np.asarray(Owner(POOL, page, {"data": (page.address, False), "typestr": dtype.str, "shape": shape, "version": 3}))

@@ -1,4 +1,4 @@
-"""Products of a matrix and a vector as sums of products: those are maps and reductions, which fuse."""
+"""Products of a matrix and a vector that no BLAS does, as sums of products: those are maps and reductions, which fuse."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -17,23 +17,23 @@ from exprgraph.ops.shape import dim_node, dimshuffle, specify_shape
 
 
 def sums_for_products(outputs: Sequence[Out], layout: dict[int, str], target: Target) -> tuple[Out, ...]:
-    """The outputs, where products are left to NumPy with those that a reduction is faster at written as sums.
+    """The outputs, where products are left to NumPy, with products of a vector and a matrix that NumPy has no BLAS for as sums.
 
-    These are products with a vector of a matrix whose rows lie in order: both read memory once, and a reduction fuses with what is around
-    it and uses all units.  A matrix read by columns is left to BLAS where there is one.  layout: that of each leaf by uid.
+    Both read memory once, and a reduction fuses with what is around it and uses all units.  Those of floats stay with BLAS: a reduction
+    is faster on large matrices whose rows lie in order, and slower on small ones and on columns.  layout: that of each leaf by uid.
     """
     def change(node: Node, inputs: tuple[Out, ...]) -> Out:
         if node.op.name == "matmul":
             vectors = [k for k in (0, 1) if inputs[k].type.shape[k - 2].const == 1]
-            if len(vectors) == 1 and _in_order(inputs[1 - vectors[0]], 1 - vectors[0], layout):
+            if len(vectors) == 1 and not has_blas(inputs[0].dtype) and _in_order(inputs[1 - vectors[0]], 1 - vectors[0], layout):
                 return _sum(inputs, vectors[0])
         return rebuild(node, inputs)
     return transform(outputs, change) if target.host_products else tuple(outputs)
 
 
 def _in_order(matrix: Out, side: int, layout: dict[int, str]) -> bool:
-    """Whether elements that follow each other along the axis that is summed lie side by side in memory; without BLAS the other axis
-    will do too.  side: 0 for the left factor, 1 for the right."""
+    """Whether elements that follow each other along one of the axes lie side by side in memory.  side: 0 for the left factor, 1 for the
+    right."""
     base = matrix.node
     while base.op.kind == "view" and base.op.name in VIEWS:
         base = base.inputs[0].node
@@ -41,7 +41,7 @@ def _in_order(matrix: Out, side: int, layout: dict[int, str]) -> bool:
         return False
     place = _read_at(matrix, base)
     kept, summed = f"i{matrix.ndim - 2 + side}", f"i{matrix.ndim - 1 - side}"
-    return any(_steps_on(place, near, far) for near, far in ((summed, kept), (kept, summed))[:1 if has_blas(matrix.dtype) else 2])
+    return any(_steps_on(place, near, far) for near, far in ((summed, kept), (kept, summed)))
 
 
 def _steps_on(place: Index, near: str, far: str) -> bool:

@@ -21,7 +21,8 @@ from codegen.schedule import parts, schedule, split
 from codegen.schedule.common import used
 from codegen.schedule.estimate import PREFIX, PRODUCT, picoseconds
 from codegen.schedule.stream import streamed, streams
-from codegen.target import Target
+from codegen.target import Target, has_blas
+from codegen.vector_products import sums_for_products
 from exprgraph import passes
 from exprgraph.config import config
 from exprgraph.dims import Dim, constant, maximum, minimum, product
@@ -61,7 +62,8 @@ def generate(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | N
     resolved = passes.run_plan(Graph(tuple(Out(n) for n in leaves), graph.outputs), known, dict(options or {}))
     check_doubles(resolved, target)
     check_rows(resolved)
-    outputs = own_outputs(resolved.outputs)
+    layout = {i.node.uid: known for i, known in zip(resolved.inputs, layouts)}
+    outputs = own_outputs(sums_for_products(resolved.outputs, layout, target))
     return _Generator(resolved, outputs, layouts, wide, target).plan()
 
 
@@ -135,13 +137,15 @@ class _Generator:
 
     def _steps(self, cluster: Cluster) -> list[Step]:
         node = cluster.tasks[0].node
-        if cluster.kind == "contract" and self.target.host_products:
+        if cluster.kind == "contract" and self.target.host_products and has_blas(node.outs[0].dtype):
             return [host_product(node, self.env, self.memory)]
         if cluster.kind == "contract":
             kernel = contraction_kernel(cluster, self.env, self.target)
             params, buffers = self.memory.take()
+            scratch = tuple(self.memory.temporary(p) for p in kernel.params)
+            whole = kernel._replace(params=(*params, *kernel.params), wide=self.wide)
             work = product((*node.outs[0].shape, node.inputs[0].type.shape[-1])) * PRODUCT
-            return [self._launch(cluster, kernel._replace(params=params, wide=self.wide), buffers, work)]
+            return [self._launch(cluster, whole, (*buffers, *scratch), work)]
         if cluster.kind == "scatter":
             return self._scatter(cluster, node)
         if cluster.kind == "scan":

@@ -23,6 +23,7 @@ from codegen.kernel import (
     Kernel,
     Let,
     Loop,
+    Outer,
     Prefix,
     Stmt,
     Store,
@@ -134,7 +135,7 @@ class Writer(Values):
             condition, at, size = self.values((stmt.condition, stmt.at, stmt.size), pure, visible)
             self.emit(f"if {condition} and not flags[0]: flags[:3] = {stmt.site + 1}, int({at}), int({size})")
         else:
-            self.loop(stmt, pure, visible)
+            self.loop(stmt.expanded(self.builder) if isinstance(stmt, Outer) else stmt, pure, visible)
 
     def accumulate(self, stmt: Accumulate, pure: dict[Expr, str], visible: set[str]) -> None:
         """Merge values into targets, all from the old ones."""

@@ -199,6 +199,34 @@ class Flag(NamedTuple):
     size: Expr
 
 
+class Outer(NamedTuple):
+    """A sum of outer products: `sums[r * lanes + c] += a[rows[r] + k * a_next] * b[b_at + k * lanes + c]` for k below `steps`, r below
+    the number of `rows`, c below `lanes`.
+
+    `sums` is a private array that vector registers hold meanwhile; floats may round once per product and sum.
+    """
+    sums: str
+    dtype: str
+    lanes: int
+    steps: Expr
+    a: str
+    rows: tuple[Expr, ...]
+    a_next: Expr
+    b: str
+    b_at: Expr
+
+    def expanded(self, b: Builder) -> Loop:
+        """The same as plain statements."""
+        k, c = b.var("outer_k"), b.var("outer_c")
+        lanes, right = b.index(self.lanes), b.load(self.b, self.dtype, b.add(b.add(self.b_at, b.mul(k, b.index(self.lanes))), c))
+        body: list[Stmt] = []
+        for r, row in enumerate(self.rows):
+            left = b.load(self.a, self.dtype, b.add(row, b.mul(k, self.a_next)))
+            body.append(Accumulate((self.sums,), b.add(b.index(r * self.lanes), c), "sum", (b.op("mul", self.dtype, left, right),)))
+        inner = Loop("vector", "outer_c", b.index(0), lanes, b.index(1), tuple(body))
+        return Loop("serial", "outer_k", b.index(0), self.steps, b.index(1), (inner,))
+
+
 class Loop(NamedTuple):
     """`for var in range(start, stop, step)`.
 
@@ -216,7 +244,7 @@ class Loop(NamedTuple):
     axis: int = 0
 
 
-Stmt = Alloc | Let | Store | Accumulate | Atomic | Barrier | If | Prefix | Flag | Loop
+Stmt = Alloc | Let | Store | Accumulate | Atomic | Barrier | If | Prefix | Flag | Outer | Loop
 
 
 class Param(NamedTuple):
@@ -260,6 +288,8 @@ def exprs_of(stmt: Stmt) -> tuple[Expr, ...]:
         return (stmt.at, *stmt.values)
     if isinstance(stmt, Loop):
         return (stmt.start, stmt.stop, stmt.step)
+    if isinstance(stmt, Outer):
+        return (stmt.steps, *stmt.rows, stmt.a_next, stmt.b_at)
     return tuple(e for e in stmt if isinstance(e, Expr))
 
 

@@ -27,6 +27,7 @@ from codegen.kernel import (
     Kernel,
     Let,
     Loop,
+    Outer,
     Param,
     Prefix,
     Stmt,
@@ -37,6 +38,7 @@ from codegen.kernel import (
     walk,
 )
 from codegen.order import writes_of
+from codegen.outer import outer_lines
 from codegen.running import in_registers
 from codegen.spelling import C_TYPES, memory_type
 
@@ -59,7 +61,7 @@ class Cas(NamedTuple):
     fresh: Expr
 
 
-Plain = Assign | Cas | Alloc | Let | Store | Barrier | If | Prefix | Flag | Loop
+Plain = Assign | Cas | Alloc | Let | Store | Barrier | If | Prefix | Flag | Outer | Loop
 
 
 class Printer(Expressions):
@@ -140,6 +142,8 @@ class Printer(Expressions):
             self.emit("}")
         elif isinstance(stmt, Cas):
             self.emit_atomic(stmt, names, uses)
+        elif isinstance(stmt, Outer):
+            self.emit_outer(stmt, names, uses)
         elif isinstance(stmt, Prefix):
             self.emit(f"{in_registers(stmt)}({stmt.array});")
             self.forget(names, {stmt.array})
@@ -232,6 +236,13 @@ class Printer(Expressions):
         self.indented(stmt.body, names)
         self.across = before
         self.emit("}")
+
+    def emit_outer(self, stmt: Outer, names: Names, uses: Counter[Expr]) -> None:
+        """Sums in vector registers."""
+        texts = self.texts(exprs_of(stmt), names, uses, named=True)
+        for line in outer_lines(stmt, texts, self.clang):
+            self.emit(line)
+        self.forget(names, {stmt.sums})
 
     def emit_stream(self, stmt: Loop, names: Names, uses: Counter[Expr]) -> None:
         """A copy that goes past the caches, in vectors."""

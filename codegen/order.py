@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
-from codegen.kernel import Accumulate, Atomic, Expr, Prefix, Stmt, Store, walk
+from codegen.kernel import Accumulate, Atomic, Expr, Outer, Prefix, Stmt, Store, walk
 
 
 def postorder(roots: Iterable[Expr], stop: Container[Expr] = ()) -> list[Expr]:
@@ -24,6 +24,8 @@ def writes_of(body: Iterable[Stmt]) -> set[str]:
     """The buffers and arrays that statements may change."""
     changed: set[str] = set()
     for stmt in walk(tuple(body)):
+        if isinstance(stmt, Outer):
+            changed.add(stmt.sums)
         changed.update(stmt.targets if isinstance(stmt, Accumulate) else (stmt.buffer,) if isinstance(stmt, Store | Atomic) else
                        (stmt.array,) if isinstance(stmt, Prefix) else ())
     return changed

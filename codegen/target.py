@@ -4,6 +4,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
+def has_blas(dtype: str) -> bool:
+    """Whether NumPy multiplies matrices of this dtype by BLAS, not element by element."""
+    return dtype in ("float32", "float64")
+
+
 class Target(NamedTuple):
     """What a device offers.
 

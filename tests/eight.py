@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from codegen.interpret import values_of
 from codegen.kernel import Accumulate, Alloc, Atomic, Builder, Expr, Flag, Kernel, Let, Loop, Param, Stmt, Store
 from codegen.lower.contraction import Contraction, contraction
 from codegen.lower.prefix import prefix_scan
@@ -31,6 +32,14 @@ class Case(NamedTuple):
     expect: Callable[[dict[str, np.ndarray[Any, Any]], int, int], dict[str, np.ndarray[Any, Any]]]
     rtol: float = 0.0
     empty: bool = True
+
+
+def with_scratch(kernel: Kernel, memory: dict[str, np.ndarray[Any, Any]], env: dict[str, int]) -> dict[str, np.ndarray[Any, Any]]:
+    """The memory, with what a kernel wants for itself."""
+    sizes = values_of([p.size for p in kernel.params], env)
+    for param, size in zip(kernel.params, sizes):
+        memory.setdefault(param.name, np.zeros(size, param.dtype))
+    return memory
 
 
 def environment(n: int, d: int) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from codegen.kernel import Accumulate, Alloc, Atomic, Builder, Expr, Flag, If, Kernel, Let, Loop, Param, Stmt, Store, exprs_of, walk
+from codegen.kernel import Accumulate, Alloc, Atomic, Builder, Expr, Flag, If, Kernel, Let, Loop, Outer, Param, Stmt, Store, exprs_of, walk
 from codegen.target import Target
 from exprgraph.dims import Dim, constant, maximum, minimum, product
 
@@ -186,7 +186,7 @@ def mentioned(body: tuple[Stmt, ...], kinds: tuple[str, ...]) -> set[str]:
 
 def loaded(body: tuple[Stmt, ...]) -> set[str]:
     """The buffers and arrays that a tree reads."""
-    return mentioned(body, ("load",))
+    return mentioned(body, ("load",)).union(*((s.a, s.b) for s in walk(body) if isinstance(s, Outer)))
 
 
 def stored(body: tuple[Stmt, ...]) -> set[str]:
@@ -197,6 +197,8 @@ def stored(body: tuple[Stmt, ...]) -> set[str]:
             names.add(stmt.buffer)
         elif isinstance(stmt, Accumulate):
             names.update(stmt.targets)
+        elif isinstance(stmt, Outer):
+            names.add(stmt.sums)
     return names
 
 

@@ -1,0 +1,143 @@
+"""Products under both schedules: what is left to NumPy, what becomes a sum, and the kernels that pack or tile."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import exprgraph as eg
+from codegen.generate import generate
+from codegen.plan import HostCall, Launch, Plan
+from exprgraph.node import Graph
+from tests.plan_runner import CPU, GPU, interpret
+
+DTYPES = ("float32", "float64", "int32", "int64")
+SIZES = ((0, 3), (3, 0), (1, 1), (33, 70))
+PRODUCTS = {
+    "X @ w": (lambda X, w: X @ w, 1),
+    "X.T @ d": (lambda X, d: X.T @ d, 0),
+    "d @ X": (lambda X, d: d @ X, 0),
+    "w @ X.T": (lambda X, w: w @ X.T, 1),
+    "sliced": (lambda X, w: X[::2, 1:] @ w[1:], 1),
+    "backwards": (lambda X, w: X[:, ::-1] @ w, 1),
+    "computed": (lambda X, w: (X * 2) @ w, 1)}
+TARGETS = {"own": CPU._replace(host_shared=False), "shared": CPU, "gpu": GPU}
+
+
+def values(shape: tuple[int, ...], dtype: str, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng([seed, *shape])
+    return rng.integers(-9, 9, shape).astype(dtype) if dtype.startswith("int") else rng.standard_normal(shape).astype(dtype)
+
+
+def close(found: np.ndarray, wanted: np.ndarray) -> None:
+    assert found.dtype == wanted.dtype and found.shape == wanted.shape
+    if wanted.dtype.kind == "i":
+        np.testing.assert_array_equal(found, wanted)
+    else:
+        eps = np.finfo(wanted.dtype).eps
+        np.testing.assert_allclose(found, wanted, rtol=200 * eps, atol=400 * eps)
+
+
+def steps(ins: list[eg.Symbol], out: eg.Symbol, layouts: tuple[str, ...] = ()) -> list[type]:
+    """The kinds of the steps of the plan in shared memory."""
+    leaves = [i.node for i in ins]
+    plan: Plan = generate(Graph(tuple(ins), (out,)), leaves, None, layouts or ("C",) * len(ins), False, CPU)
+    return [type(s) for s in plan.steps]
+
+
+@pytest.mark.parametrize("schedule", ["cpu", "gpu"])
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_product_with_a_vector(name: str, dtype: str, schedule: str) -> None:
+    """The same as NumPy's for every shape, a transposed argument included."""
+    make, axis = PRODUCTS[name]
+    X, v = eg.matrix("X", dtype), eg.vector("v", dtype)
+    own = eg.compile([X, v], make(X, v), schedule=schedule)
+    oracle = eg.compile([X, v], make(X, v), device="numpy")
+    for shape in SIZES:
+        if shape[axis] == 0 and name == "sliced":
+            continue
+        a, b = values(shape, dtype), values((shape[axis],), dtype, 1)
+        for matrix in (a, np.asfortranarray(a)) if schedule == "cpu" else (a,):
+            close(own(matrix, b), oracle(matrix, b))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_product_with_a_vector_interpreted(name: str, dtype: str, target: str) -> None:
+    """No access out of bounds, no race, under facts about the sizes and without."""
+    make, axis = PRODUCTS[name]
+    X, v = eg.matrix("X", dtype), eg.vector("v", dtype)
+    a, b = values((5, 9), dtype), values(((5, 9)[axis],), dtype, 1)
+    wanted = eg.compile([X, v], make(X, v), device="numpy")(a, b)
+    for general in (False, True) if target == "shared" else (True,):
+        found, = interpret(Graph((X, v), (make(X, v),)), [X.node, v.node], [a, b], TARGETS[target], general)
+        close(found, wanted)
+
+
+@pytest.mark.parametrize("schedule", ["cpu", "gpu"])
+@pytest.mark.parametrize("dtype", ["float64", "int32"])
+@pytest.mark.parametrize("left, right", [((2, 3, 4), (4, 1)), ((2, 3, 4), (2, 4, 1)), ((2, 1, 4), (4, 5)), ((3, 4), (2, 4, 1)),
+                                         ((2, 1, 3, 4), (5, 4, 1)), ((2, 3, 0), (0, 1))])
+def test_batches_with_vectors(left: tuple[int, ...], right: tuple[int, ...], dtype: str, schedule: str) -> None:
+    """Batches broadcast on either side."""
+    a, b = (eg.tensor(dtype=dtype, shape=tuple(1 if n == 1 else None for n in s)) for s in (left, right))
+    x, y = values(left, dtype), values(right, dtype, 1)
+    close(eg.compile([a, b], a @ b, schedule=schedule)(x, y), x @ y)
+
+
+def test_wrong_length_is_an_error_where_the_product_became_a_sum() -> None:
+    """A vector of one element does not broadcast."""
+    X, w = eg.matrix("X", "int32"), eg.vector("w", "int32")
+    f = eg.compile([X, w], X @ w)
+    for n in (1, 4):
+        with pytest.raises(eg.ShapeError, match="matmul"):
+            f(np.ones((2, 3), "int32"), np.ones(n, "int32"))
+
+
+def test_what_is_left_to_numpy() -> None:
+    """Products of floats; those of integers become sums with a vector, else kernels."""
+    X, Y, w = eg.matrix("X"), eg.matrix("Y"), eg.vector("w")
+    I, J, v = eg.matrix("I", "int32"), eg.matrix("J", "int32"), eg.vector("v", "int32")
+    assert HostCall in steps([X, Y], X @ Y) and HostCall in steps([X, w], X.T @ w)
+    assert HostCall in steps([X, w], X @ w) and HostCall in steps([X, w], w @ X.T) and HostCall not in steps([I, v], v @ I.T)
+    assert HostCall not in steps([I, J], I @ J) and HostCall not in steps([I, v], I.T @ v) and Launch in steps([I, J], I @ J)
+
+
+@pytest.mark.parametrize("schedule", ["cpu", "gpu"])
+@pytest.mark.parametrize("n", [0, 1, 37])
+def test_logistic_step(n: int, schedule: str) -> None:
+    """Loss, gradient and new weights of a step of logistic regression."""
+    def make(**how: str) -> tuple[eg.Function, eg.Shared]:
+        X, y = eg.matrix("X"), eg.vector("y")
+        w = eg.shared(values((19,), "float32", 3), name="w")
+        cost = eg.binary_crossentropy(eg.sigmoid(X @ w), y).sum() + 0.01 * (w**2).sum()
+        return eg.compile([X, y], cost, updates={w: w - 0.1 * eg.grad(cost, w)}, **how), w
+    (own, mine), (oracle, theirs) = make(schedule=schedule), make(device="numpy")
+    X, y = values((n, 19), "float32"), (values((n,), "float32", 1) > 0).astype("float32")
+    for _ in range(3):
+        np.testing.assert_allclose(own(X, y), oracle(X, y), rtol=2e-5)
+        np.testing.assert_allclose(mine.get_value(), theirs.get_value(), rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("m, n, k", [(1, 1, 1), (6, 16, 3), (7, 17, 5), (13, 33, 0), (0, 5, 3), (5, 0, 3), (7, 17, 530)])
+def test_packed_kernel(m: int, n: int, k: int, dtype: str) -> None:
+    """Edges of tiles and panels, nothing summed, longer sums than are kept in registers; operands in place, turned and computed."""
+    a, b = eg.matrix("a", dtype), eg.matrix("b", dtype)
+    x, y = values((m, k), dtype), values((k, n), dtype, 1)
+    forms = [(a @ b, x, y), (a @ b.T, x, y.T.copy()), (a.T @ b, x.T.copy(), y), ((a * 2) @ (b + 1), x, y)]
+    for out, *given in forms if k < 5 else forms[:1]:
+        wanted = eg.compile([a, b], out, device="numpy")(*given)
+        found, = interpret(Graph((a, b), (out,)), [a.node, b.node], given, CPU._replace(host_shared=False))
+        close(found, wanted)
+
+
+@pytest.mark.parametrize("left, right", [((2, 7, 5), (2, 5, 17)), ((2, 7, 5), (5, 17)), ((7, 5), (3, 5, 17)), ((2, 1, 7, 5), (3, 5, 17))])
+@pytest.mark.parametrize("schedule", ["cpu", "gpu"])
+def test_batches_of_integer_matrices(left: tuple[int, ...], right: tuple[int, ...], schedule: str) -> None:
+    """What NumPy has no BLAS for is multiplied by kernels, wrapping around as NumPy does."""
+    for dtype in ("int32", "int64"):
+        a, b = (eg.tensor(dtype=dtype, shape=tuple(1 if n == 1 else None for n in s)) for s in (left, right))
+        x, y = values(left, dtype) * (1 << 29), values(right, dtype, 1) * 12345
+        close(eg.compile([a, b], a @ b, schedule=schedule)(x, y), x @ y)

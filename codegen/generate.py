@@ -99,11 +99,34 @@ def own_outputs(outputs: Sequence[Out]) -> tuple[Out, ...]:
     return tuple(found)
 
 
+def written(outputs: Sequence[Out]) -> tuple[Out, ...]:
+    """What the kernels and calls write for each output: the product itself where the output only names its axes otherwise."""
+    taken = {o.node for o in outputs}
+    found = []
+    for out in outputs:
+        base = out.node
+        while _same_order(base):
+            base = base.inputs[0].node
+        own = base if base.op.kind == "contract" and base not in taken else out.node
+        taken.add(own)
+        found.append(Out(own))
+    return tuple(found)
+
+
+def _same_order(node: Node) -> bool:
+    """Whether a view has the elements of its operand in the same order."""
+    if node.op.name == "dimshuffle":
+        kept = [a for a in node.param("pattern") if a >= 0]
+        return kept == sorted(kept)
+    return node.op.name in ("reshape", "specify_shape")
+
+
 class _Generator:
-    """The state of generating one plan."""
+    """The state of generating one plan; `results` are the outputs as the caller sees them, `outputs` what is written for them."""
 
     def __init__(self, graph: Graph, outputs: tuple[Out, ...], layouts: Sequence[str], wide: bool, target: Target) -> None:
-        self.outputs, self.wide, self.target, self.b = outputs, wide, target, Builder()
+        self.results, self.outputs, self.wide, self.target, self.b = outputs, written(outputs), wide, target, Builder()
+        outputs = self.outputs
         self.found = find_roots(outputs, target)
         self.roots = frozenset(self.found.nodes)
         self.memory = memory = Memory([i.node for i in graph.inputs], layouts, outputs, set())
@@ -117,7 +140,8 @@ class _Generator:
         if self.memory.sites:
             steps.append(Check(tuple(self.memory.sites)))
         steps.append(Commit())
-        results = tuple(Operand(self.memory.names[o.node], constant(0), o.type.shape, self.memory.strides(o.node)) for o in self.outputs)
+        results = tuple(Operand(self.memory.names[w.node], constant(0), o.type.shape, self.memory.strides(o.node))
+                        for w, o in zip(self.outputs, self.results))
         return Plan(tuple(self.memory.buffers.values()), tuple(steps), results, tuple(self.notes))
 
     def _all(self) -> list[Step]:

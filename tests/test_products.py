@@ -6,7 +6,7 @@ import pytest
 
 import exprgraph as eg
 from codegen.generate import generate
-from codegen.plan import HostCall, Launch, Plan
+from codegen.plan import Commit, HostCall, Launch, Plan
 from exprgraph.node import Graph
 from tests.plan_runner import CPU, GPU, interpret
 
@@ -141,3 +141,20 @@ def test_batches_of_integer_matrices(left: tuple[int, ...], right: tuple[int, ..
         a, b = (eg.tensor(dtype=dtype, shape=tuple(1 if n == 1 else None for n in s)) for s in (left, right))
         x, y = values(left, dtype) * (1 << 29), values(right, dtype, 1) * 12345
         close(eg.compile([a, b], a @ b, schedule=schedule)(x, y), x @ y)
+
+
+@pytest.mark.parametrize("schedule", ["cpu", "gpu"])
+def test_a_product_is_written_where_it_is_returned(schedule: str) -> None:
+    """A vector or reshaped result is the memory of the product, unless the product is a result too or its elements change places."""
+    X, w = eg.matrix("X"), eg.vector("w")
+    outputs = [X @ w, (X @ X.T).reshape((-1,)), (X @ X.T).T, w @ X.T, (X @ w) * 2, X @ X.T]
+    x, v = values((7, 5), "float32"), values((5,), "float32", 1)
+    f, oracle = eg.compile([X, w], outputs, schedule=schedule), eg.compile([X, w], outputs, device="numpy")
+    for got, wanted in zip(f(x, v), oracle(x, v)):
+        close(got, wanted)
+    if schedule == "cpu":
+        assert steps([X, w], X @ w) == steps([X, w], (X @ X.T).reshape((-1,))) == [HostCall, Commit]
+        assert len(steps([X, w], (X @ X.T).T)) > 2
+    own = f(x, v)
+    for k, one in enumerate(own):
+        assert not any(np.shares_memory(one, other) for other in own[k + 1:])

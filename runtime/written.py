@@ -68,7 +68,7 @@ class _Text:
         self._checks()
         state, setting = w.const(self.state), len(w.constants)
         w.constants.append(None)
-        alone = bool(case.offsets) or not all(isinstance(a, FunctionCall) for a in case.actions)
+        alone = bool(case.offsets or case.blocks) or not all(isinstance(a, FunctionCall) for a in case.actions)
         if alone:  # else nothing is used that calls share
             w.emit(2, f"{w.const(self.state.lock.acquire)}()")
         w.emit(2, "try:")

@@ -163,3 +163,12 @@ def test_a_chain_of_products_needs_less_workspace_than_its_intermediates_have_by
     bound = list(f._run._bounds.values())[-1]
     bytes_of_all = sum(r for n, r in bound.rooms.items() if bound.prepared.buffers[n].role == "temp")
     assert 0 < f._run.state.workspace.nbytes <= bytes_of_all / 3
+
+
+def test_a_product_without_elements_needs_no_launch():
+    """A plan of one host call whose argument has no elements: what stands for its memory is there before the call."""
+    X, w = eg.matrix("X"), eg.vector("w")
+    f = eg.compile([X, w], X @ w, device="pocl", schedule="cpu")
+    for n, k in ((0, 3), (2, 3), (0, 3), (3, 0), (0, 0)):
+        for _ in range(3):
+            np.testing.assert_array_equal(f(np.ones((n, k), "f"), np.ones(k, "f")), np.full(n, k, "f"))

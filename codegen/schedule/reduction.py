@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from codegen.combine import COMBINES
 from codegen.kernel import Accumulate, Alloc, Expr, If, Let, Loop, Stmt, Store, walk
-from codegen.schedule.common import Context, has_loop, known, rebuild
+from codegen.schedule.common import Context, extent, has_loop, known, rebuild
 
 BLOCK = 16
 FREE = 256
@@ -89,14 +89,13 @@ def blocked(ctx: Context, loop: Loop, stage: Stage) -> tuple[Stmt, ...]:
     kind, block = ("vector", FREE) if stage.lanes > 1 and plain else ("serial", 2 * BLOCK)
     if not any(t in stage.corrections for a in accumulates(loop.body) for t in a.targets):
         return (loop._replace(kind=kind),)
+    length = extent(loop)
+    if length is not None and length.const is not None and length.const <= block:
+        return partial(ctx, loop, stage, kind)
     b, stride = ctx.b, ctx.b.mul(loop.step, ctx.b.index(block))
     at = ctx.names.fresh("block")
     end = b.least(b.add(b.var(at), stride), loop.stop)
-    part = partial(ctx, loop._replace(start=b.var(at), stop=end), stage, kind)
-    known_short = known(loop.stop)
-    if plain and known_short is not None and known_short.const is not None and known_short.const <= block:
-        return partial(ctx, loop, stage, kind)
-    return (Loop("serial", at, loop.start, loop.stop, stride, part),)
+    return (Loop("serial", at, loop.start, loop.stop, stride, partial(ctx, loop._replace(start=b.var(at), stop=end), stage, kind)),)
 
 
 def _any_order(loop: Loop) -> bool:

@@ -41,6 +41,7 @@ from codegen.order import writes_of
 from codegen.outer import outer_lines
 from codegen.running import in_registers
 from codegen.spelling import C_TYPES, memory_type
+from codegen.turns import alone, divisible, entry
 
 WORK_ITEM = {"grid": "get_global_id", "group": "get_group_id", "local": "get_local_id"}
 REORDERED = {"sum", "prod"}
@@ -328,30 +329,28 @@ def kernel_source(kernel: Kernel, dialect: str = "portable", comments: bool = Fa
     return "\n".join([*(notes if comments else []), head, *printer.lines, "}", ""])
 
 
-def _alone(kernel: Kernel) -> bool:
-    """Whether the work-items of a kernel have nothing to do with each other, so that all of it can be a function."""
-    return not any(isinstance(s, Barrier) or (isinstance(s, Loop) and s.kind in ("group", "local")) for s in walk(kernel.body))
-
-
 def _function_source(kernel: Kernel) -> str:
     """The kernel as a call of a function of its own, which may use instructions that the rest of the program must not."""
     printer = Printer(kernel, True, inside=True)
     printer.whole()
-    arguments, axes = _arguments(kernel, printer), range(len(geometry(kernel.body)[1]))
+    arguments, axes = _arguments(kernel, printer), range(len(geometry(kernel.body)[0]))
     ids = [f"const {printer.index} eg_id{k}" for k in axes]
     head = f"EG_BODY void {kernel.name}_body({', '.join([*arguments.values(), *ids])}) {{"
     call = f"{kernel.name}_body({', '.join([*arguments, *(f'get_global_id({k})' for k in axes)])});"
-    return "\n".join([head, *printer.lines, "}", f"__kernel void {kernel.name}({', '.join(arguments.values())}) {{ {call} }}", ""])
+    plain = f"__kernel void {kernel.name}({', '.join(arguments.values())}) {{ {call} }}"
+    shared = [entry(kernel.name, tuple(arguments.values()), tuple(arguments), len(axes))] if divisible(kernel) else []
+    return "\n".join([head, *printer.lines, "}", plain, *shared, ""])
 
 
 def program_source(kernels: Sequence[Kernel], dialect: str = "portable", comments: bool = False) -> str:
     """One program that holds the kernels, which have different names, with everything that they need in front."""
     if len({k.name for k in kernels}) != len(kernels):
         raise ValueError("two kernels of one name in a program: " + ", ".join(k.name for k in kernels))
-    spoken = dialect_of(dialect)
-    if spoken.features and not all(map(_alone, kernels)):
+    spoken, functions = dialect_of(dialect), [k for k in kernels if alone(k)]
+    if len(functions) < len(kernels):
         spoken = spoken._replace(features="")  # a kernel that is no such function could not inline what those call
-    text = "\n".join(_function_source(k) if spoken.features else kernel_source(k, dialect, comments) for k in kernels)
+    clang = spoken.builtins == "pocl"
+    text = "\n".join(_function_source(k) if clang and k in functions else kernel_source(k, dialect, comments) for k in kernels)
     body = mathlib.prelude(text, spoken.builtins) + text
     lines = ["#pragma OPENCL FP_CONTRACT OFF"]
     lines += ["#pragma OPENCL EXTENSION cl_khr_fp64 : enable"] * ("double" in body)
@@ -362,5 +361,5 @@ def program_source(kernels: Sequence[Kernel], dialect: str = "portable", comment
 def qualifiers(spoken: Dialect) -> list[str]:
     """What stands before helper functions and before the functions that are kernels' bodies."""
     wanted = f' __attribute__((target("{spoken.features}")))' if spoken.features else ""
-    body = [f"#define EG_BODY static __attribute__((noinline)){wanted}"] if wanted else []
+    body = [f"#define EG_BODY static __attribute__((noinline)){wanted}"] if spoken.builtins == "pocl" else []
     return [f"#define EG_INLINE static inline{wanted}", *body]

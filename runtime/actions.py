@@ -9,6 +9,7 @@ from exprgraph.errors import at
 from runtime.device import Session
 from runtime.driver import cl
 from runtime.memory import Array, Block, Memory, View
+from runtime.together import FAR
 
 
 class Run(NamedTuple):
@@ -19,18 +20,19 @@ class Run(NamedTuple):
 
 
 class KernelCall(NamedTuple):
-    """A launch with its numbers; near: on the device that runs in the calling thread."""
-    kernel: Any
+    """A launch with its numbers; place: one of those of `runtime.together`, where two devices work on it with a kernel for each."""
+    kernels: tuple[Any, ...]
     buffers: tuple[str, ...]
     scalars: tuple[int, ...]
     grid: tuple[int, ...]
     local: tuple[int, ...]
-    near: bool = False
+    place: str = FAR
 
     def run(self, run: Run) -> None:
         """Put it into the queue."""
-        self.kernel.set_args(*[run.blocks[b].buffer for b in self.buffers], *self.scalars)
-        cl.enqueue_nd_range_kernel(run.session.queue, self.kernel, self.grid, self.local)
+        kernel, = self.kernels
+        kernel.set_args(*[run.blocks[b].buffer for b in self.buffers], *self.scalars)
+        cl.enqueue_nd_range_kernel(run.session.queue, kernel, self.grid, self.local)
 
 
 class FunctionCall(NamedTuple):

@@ -20,6 +20,7 @@ from runtime import pages
 from runtime.device import FORKED, Session, check_process
 from runtime.driver import cl, failure
 from runtime.memory import Array, Block, SharedMemory, View, flat
+from runtime.together import Turns, turns_for
 
 _Byte = ctypes.c_char * 1
 KEPT = 1 << 28
@@ -27,10 +28,14 @@ KEPT = 1 << 28
 
 
 class Fixed(NamedTuple):
-    """What the kernel of a launch is given when a call uses other sizes than the one before: None where each call sets a pointer."""
+    """What the kernel of a launch is given when a call uses other sizes than the one before: None where each call sets a pointer.
+
+    shared: the last arguments of a launch that is done together.
+    """
     kernel: Any
     names: tuple[str | None, ...]
     scalars: tuple[int, ...]
+    shared: tuple[int | None, ...] = ()
 
 
 class Setting(NamedTuple):
@@ -56,6 +61,14 @@ class State:
         self.lock = threading.RLock()
         self.setting: Setting | None = None
         self.workspace: Block | None = None
+        self._turns: Turns | None = None
+
+    @property
+    def turns(self) -> Turns:
+        """The counters for launches that both devices do."""
+        if self._turns is None:
+            self._turns = turns_for(self, self.session)
+        return self._turns
 
     def install(self, setting: Setting) -> None:
         """Set the kernels to these sizes."""
@@ -66,7 +79,7 @@ class State:
         made = {name: cl.SVM(self._part(setting, name)) for name in setting.offsets}
         pointers = {**made, **{name: block.buffer for name, block in setting.blocks.items()}}
         for fixed in setting.launches:
-            fixed.kernel.set_args(*[None if n is None else pointers[n] for n in fixed.names], *fixed.scalars)
+            fixed.kernel.set_args(*[None if n is None else pointers[n] for n in fixed.names], *fixed.scalars, *fixed.shared)
         setting.found[:] = [v.on(self._part(setting, v.buffer) if v.buffer in setting.offsets else _host(setting.blocks[v.buffer]))
                             for v in setting.views]
         self.setting = setting

@@ -1,6 +1,7 @@
 """Prepared plans: a plan with its compiled size program and kernels, and a plan bound to the sizes of a call, ready to run."""
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 from codegen.kernel import Kernel
 from codegen.plan import Branch, Buffer, Check, Commit, HostCall, Launch, Operand, Plan, Step
 from codegen.schedule.stream import is_streamed
+from codegen.turns import divisible
 from exprgraph import dims
 from exprgraph.dims import Atom, Dim
 from runtime import program
@@ -16,7 +18,8 @@ from runtime.actions import Action, FaultCheck, FunctionCall, KernelCall
 from runtime.device import Session
 from runtime.direct import State
 from runtime.memory import Memory, SharedMemory, View, room, view_of
-from runtime.program import Printer
+from runtime.program import Built, Printer
+from runtime.together import FAR, NEAR, PLACES, TOGETHER, place, places, sessions
 from runtime.workspace import layout
 from runtime.written import Case, Leaf, write
 
@@ -36,10 +39,6 @@ class Numbers:
     def __call__(self, vector: Sequence[int]) -> dict[str, int]:
         """The values by the text of the Dim."""
         return dict(zip(self.texts, self._run(vector)))
-
-
-NEAR = 100_000_000
-"""Picoseconds below which a launch runs in the calling thread, where a device can do that: waking threads takes some 40 us."""
 
 
 class Bound(NamedTuple):
@@ -108,53 +107,58 @@ class Prepared:
         self.numbers = Numbers([*(b.size for b in self.buffers.values()), *_mentioned(plan)], atoms)
         self.constants = {b.name: memory.constant(b.data) for b in plan.buffers if b.data is not None}
         self.zeros = np.zeros(4, np.int64)
-        self._kernels: dict[tuple[int, bool], Any] = {}
+        self._kernels: dict[tuple[int, str], tuple[Any, ...]] = {}
         self._streamed = {id(s) for s in flatten(plan.steps) if isinstance(s, Launch) and is_streamed(s.kernel)}
-        self._build((s, self._certain(s) is not False) for s in chosen(plan.steps, lambda pick: 0))
+        self._build((s, min(self._places(s), key=PLACES.index)) for s in chosen(plan.steps, lambda pick: 0))
 
     @property
     def kernels(self) -> list[Kernel]:
         """The kernels that have been built, each once, in the order of the plan."""
         steps = [s for s in flatten(self.plan.steps) if isinstance(s, Launch)]
-        return list({s.kernel.name: s.kernel for s in steps if {(id(s), True), (id(s), False)} & self._kernels.keys()}.values())
+        return list({s.kernel.name: s.kernel for s in steps if any((id(s), p) in self._kernels for p in PLACES)}.values())
 
     def complete(self) -> None:
-        """Build the kernels of all variants, on each device that sizes may send them to."""
-        for near in (True, False):
-            self._build((s, near) for s in flatten(self.plan.steps) if self._certain(s) in (None, near))
+        """Build the kernels of all variants, for each place that sizes may send them to."""
+        for at in PLACES:
+            self._build((s, at) for s in flatten(self.plan.steps) if at in self._places(s))
 
-    def _certain(self, step: Step) -> bool | None:
-        """Whether a launch is near, or not, at all sizes; None where that depends on them."""
+    def _places(self, step: Step) -> set[str]:
+        """Where a launch may run."""
         if not isinstance(step, Launch) or self.near is None:
-            return False
-        low, high = dims.bounds(step.work)
-        return True if high < NEAR else False if low >= NEAR else None
+            return {FAR}
+        return places(dims.bounds(step.work), divisible(step.kernel))
 
-    def _build(self, steps: Iterable[tuple[Step, bool]]) -> None:
+    def _place(self, step: Step, found: dict[str, int]) -> str:
+        """Where a launch runs with these numbers."""
+        if not isinstance(step, Launch) or self.near is None:
+            return FAR
+        return place(found[step.work.text], math.prod(found[g.text] for g in step.grid), divisible(step.kernel))
+
+    def _build(self, steps: Iterable[tuple[Step, str]]) -> None:
         """Build what is missing among the kernels that these steps launch, together for each device."""
-        wanted = [(s, near) for s, near in steps if isinstance(s, Launch) and (id(s), near) not in self._kernels]
-        for near in (True, False):
-            missing = list({id(s): s for s, n in wanted if n is near}.values())
-            if not missing:
-                continue
-            session = self.near if near and self.near is not None else self.session
-            unique = {s.kernel.name: s.kernel for s in missing}
-            made = dict(zip(unique, program.build(session, list(unique.values()), self.printer)))
-            for launch in missing:
-                kernel = launch.kernel
-                self._kernels[id(launch), near] = program.ready(made[kernel.name], len(kernel.params) + kernel.flags, len(launch.dims),
-                                                                kernel.wide)
+        wanted = [(s, p) for s, p in steps if isinstance(s, Launch) and (id(s), p) not in self._kernels]
+        made: dict[tuple[str, str], Built] = {}
+        for session, of in ((self.near, (NEAR, TOGETHER)), (self.session, (TOGETHER, FAR))):
+            unique = {s.kernel.name: s.kernel for s, p in wanted if p in of}
+            if session is not None and unique:
+                built = program.build(session, list(unique.values()), self.printer)
+                made |= {(session.device.spec, name): b for name, b in zip(unique, built)}
+        for step, at in wanted:
+            kernel, shared = step.kernel, at == TOGETHER
+            self._kernels[id(step), at] = tuple(
+                program.ready(made[s.device.spec, kernel.name], len(kernel.params) + kernel.flags, len(step.dims), kernel.wide, shared)
+                for s in sessions(at, self.session, self.near))
 
     def bind(self, found: dict[str, int], copies: bool) -> Bound:
         """The plan with the numbers of a call."""
         steps = list(chosen(self.plan.steps, lambda pick: found[pick.text]))
-        near = [self.near is not None and isinstance(s, Launch) and found[s.work.text] < NEAR for s in steps]
-        self._build(zip(steps, near))
+        where = [self._place(s, found) for s in steps]
+        self._build(zip(steps, where))
         used = {n for s in steps for n in self._names(s)} | {o.buffer for o in self.plan.outputs}
         own = [b for b in self.buffers.values() if b.role in ("output", FLAGS) or (b.role == "temp" and b.name in used)]
         rooms = {b.name: room(found[b.size.text], np.dtype(b.dtype).itemsize) for b in own}
         outputs = tuple(self._view(o, found) for o in self.plan.outputs)
-        return Bound(self, tuple(self._actions(steps, near, found)), rooms, sum(rooms.values()), outputs, copies, tuple(steps))
+        return Bound(self, tuple(self._actions(steps, where, found)), rooms, sum(rooms.values()), outputs, copies, tuple(steps))
 
     def quicken(self, bound: Bound, found: dict[str, int], leaves: Sequence[Leaf], state: State, kept: int) -> Bound:
         """The bound plan with a function written for it."""
@@ -179,13 +183,13 @@ class Prepared:
             return tuple(o.buffer for o in (*step.inputs, step.output))
         return self._arguments(step) if isinstance(step, Launch) else ()
 
-    def _actions(self, steps: Sequence[Step], near: Sequence[bool], found: dict[str, int]) -> Iterator[Action]:
-        for step, close in zip(steps, near):
+    def _actions(self, steps: Sequence[Step], where: Sequence[str], found: dict[str, int]) -> Iterator[Action]:
+        for step, at in zip(steps, where):
             if isinstance(step, Launch):
                 grid = tuple(found[g.text] for g in step.grid)
                 if all(n > 0 for n in grid):
-                    yield KernelCall(self._kernels[id(step), close], self._arguments(step), tuple(found[d.text] for d in step.dims),
-                                     grid, step.local, close)
+                    yield KernelCall(self._kernels[id(step), at], self._arguments(step), tuple(found[d.text] for d in step.dims),
+                                     grid, step.local, at)
             elif isinstance(step, HostCall):
                 yield FunctionCall(FUNCTIONS[step.function], tuple(self._view(o, found) for o in step.inputs),
                                    self._view(step.output, found))

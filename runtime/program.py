@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from codegen import turns
 from codegen.kernel import Kernel
 from codegen.naming import named
 from exprgraph.errors import DeviceError
@@ -89,8 +90,9 @@ def _report(session: Session, text: str, names: Sequence[str], error: Exception)
             f"{numbered}\n{log}")
 
 
-def ready(kernel: Built, buffers: int, integers: int, wide: bool) -> Any:
-    """A kernel object for one thread at a time, which takes buffers and then integers."""
-    made = cl.Kernel(kernel.program, kernel.name)
-    made.set_scalar_arg_dtypes([None] * buffers + [np.dtype(np.int64 if wide else np.int32)] * integers)
+def ready(kernel: Built, buffers: int, integers: int, wide: bool, shared: bool = False) -> Any:
+    """A kernel object for one thread at a time, which takes buffers and then integers; shared: with the entry for several devices."""
+    made = cl.Kernel(kernel.program, kernel.name + turns.SUFFIX * shared)
+    own = [None, *[np.dtype(np.int32)] * 3] if shared else []
+    made.set_scalar_arg_dtypes([None] * buffers + [np.dtype(np.int64 if wide else np.int32)] * integers + own)
     return made

@@ -1,6 +1,8 @@
 """The text of the functions of `runtime.direct`: argument checks, pointers, launches, host calls, results."""
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +12,7 @@ from runtime.actions import Action, FaultCheck, FunctionCall, KernelCall
 from runtime.device import Session
 from runtime.direct import Fixed, Setting, State, Writer
 from runtime.memory import Block, View
+from runtime.together import TOGETHER, sessions
 
 FLOATS = {np.dtype("float32"): 3e38, np.dtype("float64"): float("inf")}
 
@@ -83,11 +86,16 @@ class _Text:
             w.emit(2, "finally:")
             w.emit(3, f"{w.const(self.state.lock.release)}()")
         self._results()
-        launches = tuple(Fixed(a.kernel, tuple(None if b in self.leaf and b not in case.blocks or b in self.outputs else b
-                                               for b in a.buffers), a.scalars)
-                         for a in case.actions if isinstance(a, KernelCall))
+        launches = tuple(fixed for a in case.actions if isinstance(a, KernelCall) for fixed in self._fixed(a))
         w.constants[setting] = Setting(case.space, case.offsets, case.rooms, case.blocks, launches, tuple(self.views), self.found)
         return w.function([f"v{i}" for i in range(len(case.leaves))])
+
+    def _fixed(self, action: KernelCall) -> Iterator[Fixed]:
+        """What stays the same between calls: of a launch that is done together, the first kernel waits for the second one."""
+        names = tuple(None if b in self.leaf and b not in self.case.blocks or b in self.outputs else b for b in action.buffers)
+        shared = (None, action.grid[0], math.prod(action.grid)) if action.place == TOGETHER else ()
+        for kernel in action.kernels:
+            yield Fixed(kernel, names, action.scalars, (*shared, kernel is action.kernels[0]) if shared else ())
 
     def _shapes(self) -> dict[str, View]:
         """The first view of each output buffer that covers all of it."""
@@ -168,20 +176,28 @@ class _Text:
             self.w.emit(3, f"if {flags}[0]: raise faulted({self.w.const(action.sites)}, {flags})")
 
     def _launch(self, action: KernelCall) -> None:
-        w = self.w
-        session = self.state.near if action.near and self.state.near is not None else self.state.session
-        finish = session.queue.finish
-        if self.pending is not None and self.waits is not session:
+        """Those who help are told first; the device that others wait for is the one in the calling thread, where it takes part."""
+        w, shared = self.w, action.place == TOGETHER
+        at = sessions(action.place, self.state.session, self.state.near)
+        if self.pending is not None and self.waits is not at[0]:
             self._wait()
-        set_arg = w.const(action.kernel.set_arg)
-        for number, name in enumerate(action.buffers):
-            if name in self.outputs:
-                w.emit(3, f"{set_arg}({number}, q{self.outputs[name]})")
-            elif name in self.leaf and name not in self.case.blocks:
-                w.emit(3, f"{set_arg}({number}, p{self.leaf[name]})")
-        w.emit(3, f"enqueue({w.const(session.queue)}, {w.const(action.kernel)}, {w.const(action.grid)}, {w.const(action.local)})")
+        if shared:
+            w.emit(3, f"turn = {w.const(self.state.turns)}()")
+        for session, kernel in list(zip(at, action.kernels))[::-1]:
+            set_arg = w.const(kernel.set_arg)
+            for number, name in enumerate(action.buffers):
+                if name in self.outputs:
+                    w.emit(3, f"{set_arg}({number}, q{self.outputs[name]})")
+                elif name in self.leaf and name not in self.case.blocks:
+                    w.emit(3, f"{set_arg}({number}, p{self.leaf[name]})")
+            if shared:
+                w.emit(3, f"{set_arg}({len(action.buffers) + len(action.scalars)}, turn)")
+            helpers = max(min(session.device.target.units, math.prod(action.grid)) - 1, 1)
+            grid = action.grid if not shared else (1,) if session is at[0] else (helpers,)
+            local = action.local if not shared else (1,)
+            w.emit(3, f"enqueue({w.const(session.queue)}, {w.const(kernel)}, {w.const(grid)}, {w.const(local)})")
         if self.pending is None:
-            self.pending, self.waits = w.const(finish), session
+            self.pending, self.waits = w.const(at[0].queue.finish), at[0]
 
     def _wait(self) -> None:
         """Wait for what was launched since the last time."""

@@ -2,8 +2,8 @@
 
 Instead of an id of its own a work-item draws numbers from a counter in memory, each the ids of one work-item of the plain launch, until
 none is left.  So the device that runs in the calling thread begins at once, another one helps as soon as its threads are awake, and
-both are done at the same time.  The last argument says whether to wait until all that was drawn, by whomever, is done; a work-item that
-does not wait and comes late finds no number left and touches nothing but the counter.
+both are done at the same time.  The last argument says whether to wait for a while until all that was drawn, by whomever, is done; a
+work-item that does not wait and comes late finds no number left and touches nothing but the counter.
 """
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ DONE = 16
 SLOT = 32
 """Elements (int32) of memory for one launch, zero before it."""
 AXES = 2
+SPINS = 1 << 19
+"""How often a work-item that waits looks at the count, some 100 to 200 us: who has launched it looks again."""
 
 
 def alone(kernel: Kernel) -> bool:
@@ -37,5 +39,5 @@ def entry(name: str, declared: Sequence[str], given: Sequence[str], axes: int) -
     return "\n".join([
         f"__kernel void {name}{SUFFIX}({', '.join([*declared, *own])}) {{",
         f"    for (int turn; (turn = atomic_inc(turns)) < total; atomic_inc(turns + {DONE})) {name}_body({', '.join([*given, *ids])});",
-        f"    while (waits && turns[{DONE}] < total);",
+        f"    for (int spin = 0; waits && turns[{DONE}] < total && spin < {SPINS}; ++spin);",
         "}"])

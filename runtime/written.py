@@ -182,7 +182,7 @@ class _Text:
         if self.pending is not None and self.waits is not at[0]:
             self._wait()
         if shared:
-            w.emit(3, f"turn = {w.const(self.state.turns)}()")
+            w.emit(3, f"turn, done = {w.const(self.state.turns)}()")
         for session, kernel in list(zip(at, action.kernels))[::-1]:
             set_arg = w.const(kernel.set_arg)
             for number, name in enumerate(action.buffers):
@@ -196,6 +196,8 @@ class _Text:
             grid = action.grid if not shared else (1,) if session is at[0] else (helpers,)
             local = action.local if not shared else (1,)
             w.emit(3, f"enqueue({w.const(session.queue)}, {w.const(kernel)}, {w.const(grid)}, {w.const(local)})")
+        if shared:  # the last to finish has lost its core
+            w.emit(3, f"if done[0] < {math.prod(action.grid)}: {w.const(at[1].queue.finish)}()")
         if self.pending is None:
             self.pending, self.waits = w.const(at[0].queue.finish), at[0]
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
+from codegen import turns
 from codegen.opencl import program_source
 from codegen.turns import SLOT, SUFFIX, divisible
 from runtime import together
@@ -130,3 +131,17 @@ def test_a_fault_in_a_shared_launch_is_found():
 def test_the_second_entry_is_there_for_kernels_without_groups(kernel, expected):
     assert divisible(kernel) == expected == (f"{kernel.name}{SUFFIX}(" in program_source([kernel], "pocl"))
     assert SUFFIX not in program_source([kernel], "portable")
+
+
+@pytest.mark.usefixtures("always")
+def test_a_helper_that_takes_long_is_waited_for(monkeypatch):
+    """Without any patience in the kernel the host waits."""
+    monkeypatch.setattr(turns, "SPINS", 0)
+    x = eg.vector("x")
+    y = x
+    for _ in range(9):
+        y = eg.sin(y + 1)
+    f, value = eg.compile([x], y, device="pocl"), np.linspace(0, 1, 200_000, dtype="f")
+    first = f(value)
+    for _ in range(50):
+        np.testing.assert_array_equal(f(value), first)

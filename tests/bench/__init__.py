@@ -14,8 +14,8 @@ What is compared.  Everything is float32.  Each engine takes its own arrays (mad
 and gives a result that is ready.  Peers are written in their own best style:
   numpy         temporaries are overwritten where a careful user would, a sum of squares is a dot product
   numexpr       a compiled NumExpr object, only for what it can say
-  numba         loops over prange; compiled with and without threads, the faster of the two is timed; sums may be reassociated
-                (they are by every other engine, and nothing vectorises otherwise), no other fast-math
+  numba         loops over prange, with threads; sums may be reassociated (they are by every other engine, and nothing vectorises
+                otherwise), no other fast-math; numba-serial is the same without threads, which is counted in a mean of its own
   jax           jit, block_until_ready
   torch         eager in inference mode; torch-compile is the same code through torch.compile
   pytensor      its default mode (numba since 3.0) with trust_input=True

@@ -158,7 +158,7 @@ def _workload(name: str, e: Expression, n: int, m: int) -> Workload:
 def function_for(engine: str, name: str, seed: int) -> Any:
     """The expression of a workload as an engine's function, or None where the engine cannot say it."""
     e = expressions(seed)[int(name.removeprefix("drawn"))]
-    if engine == "numba":
+    if engine.startswith("numba"):
         return _loops(e)
     if engine == "numexpr":
         return _numexpr(e)

@@ -54,20 +54,15 @@ def _numexpr() -> Callable[[Any, Arrays], Prepared]:
     return prepare
 
 
-def _numba() -> Callable[[Any, Arrays], Prepared]:
+def _numba(parallel: bool) -> Callable[[Any, Arrays], Prepared]:
     import numba
     cache = numba.config.CACHE_DIR
 
-    def compiled(function: Any, parallel: bool) -> Call:
-        # numba's cache does not tell the two apart, so each gets a folder of its own
+    def prepare(function: Any, arrays: Arrays) -> Prepared:
+        # numba's cache does not tell the two forms apart, so each gets a folder of its own
         numba.config.CACHE_DIR = os.path.join(cache, f"parallel-{parallel}") if cache else cache
         from_file = not function.__code__.co_filename.startswith("<")
-        call: Call = numba.njit(parallel=parallel, fastmath={"reassoc"}, error_model="numpy", cache=from_file)(function)
-        return call
-
-    def prepare(function: Any, arrays: Arrays) -> Prepared:
-        forms = [compiled(function, parallel) for parallel in (True, False)]
-        return min(forms, key=lambda call: seconds_of(call, arrays)), tuple(arrays)
+        return numba.njit(parallel=parallel, fastmath={"reassoc"}, error_model="numpy", cache=from_file)(function), tuple(arrays)
     return prepare
 
 
@@ -129,13 +124,16 @@ ENGINES = {
     OURS: Engine("ours", "exprgraph", _ours),
     "numpy": Engine("with_numpy", "numpy", _numpy),
     "numexpr": Engine("with_numexpr", "numexpr", _numexpr),
-    "numba": Engine("with_numba", "numba", _numba),
+    "numba": Engine("with_numba", "numba", lambda: _numba(True)),
+    "numba-serial": Engine("with_numba", "numba", lambda: _numba(False)),
     "jax": Engine("with_jax", "jax", _jax),
     "torch": Engine("with_torch", "torch", lambda: _torch(False)),
     "torch-compile": Engine("with_torch", "torch", lambda: _torch(True)),
     "pytensor": Engine("with_pytensor", "pytensor", _pytensor),
 }
 PEERS = tuple(name for name in ENGINES if name != OURS)
+BESIDE = ("numba-serial",)
+"""Peers that are another form of one: they are timed and shown, and counted in a mean of their own."""
 
 
 def installed(name: str) -> bool:

@@ -3,9 +3,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
-from tests.bench.engines import OURS, PEERS
+from tests.bench.engines import BESIDE, OURS, PEERS
 
 Found = dict[str, Any]
 MODES = ("dropped", "kept")
@@ -34,10 +35,10 @@ def time_of(record: Found, engine: str, mode: str, which: str = "median") -> flo
     return None if found is None else float(found[which])
 
 
-def verdict(record: Found, mode: str, which: str = "median") -> Verdict | None:
-    """The verdict on a row, or None where we or all peers were not timed."""
+def verdict(record: Found, mode: str, which: str = "median", every: bool = False) -> Verdict | None:
+    """The verdict on a row, or None where we or all peers were not timed; every: against those of BESIDE too."""
     ours = time_of(record, OURS, mode, which)
-    peers = {name: t for name in PEERS if (t := time_of(record, name, mode, which)) is not None}
+    peers = {name: t for name in PEERS if (every or name not in BESIDE) and (t := time_of(record, name, mode, which)) is not None}
     if ours is None or not peers:
         return None
     peer = min(peers, key=lambda name: peers[name])
@@ -112,10 +113,10 @@ def table(records: Sequence[Found]) -> str:
 def totals(records: Sequence[Found]) -> str:
     """The mean, the rows ahead and the targets met."""
     parts = []
-    for mode, which in ((mode, which) for which in ("median", "min") for mode in MODES):
-        verdicts = [v for r in records if (v := verdict(r, mode, which))]
+    for which, every, mode in product(("median", "min"), (False, True), MODES):
+        verdicts = [v for r in records if (v := verdict(r, mode, which, every))]
         ahead, good = sum(v.ratio > 1 for v in verdicts), sum(v.met for v in verdicts)
-        name = f"{mode}, shortest calls" if which == "min" else mode
+        name = mode + ", shortest calls" * (which == "min") + f", with {' and '.join(BESIDE)}" * every
         parts.append(f"{name}: geometric mean of best peer/ours {geometric_mean(v.ratio for v in verdicts):.2f}, "
                      f"ahead in {ahead} of {len(verdicts)} rows, {good} targets met")
     return "\n".join(f"* {text}" for text in parts)

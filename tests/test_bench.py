@@ -199,4 +199,5 @@ def test_untimed_rows_are_gathered_by_reason() -> None:
 
 
 def test_peers_are_the_seven() -> None:
-    assert set(PEERS) == {"numpy", "numexpr", "numba", "numba-serial", "jax", "torch", "torch-compile", "pytensor"} == set(ENGINES) - {"exprgraph"}
+    peers = {"numpy", "numexpr", "numba", "numba-serial", "jax", "torch", "torch-compile", "pytensor"}
+    assert set(PEERS) == peers == set(ENGINES) - {"exprgraph"}

@@ -36,7 +36,7 @@ class KernelCall(NamedTuple):
 
 
 class FunctionCall(NamedTuple):
-    """A NumPy function on views of host memory."""
+    """A NumPy function on views of host memory, with the result as `out`."""
     function: Callable[..., Any]
     inputs: tuple[View, ...]
     output: View

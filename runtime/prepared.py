@@ -41,6 +41,13 @@ class Numbers:
         return dict(zip(self.texts, self._run(vector)))
 
 
+def _function(name: str, inputs: tuple[View, ...], output: View) -> Callable[..., Any]:
+    """The NumPy function; `dot`, which says the same of at most two axes, returns half a microsecond sooner than `matmul`."""
+    if name == "matmul" and output.compact and all(0 < len(v.shape) <= 2 and v.dtype == output.dtype for v in inputs):
+        return np.dot
+    return FUNCTIONS[name]
+
+
 class Bound(NamedTuple):
     """A plan with the numbers of one call.
 
@@ -191,8 +198,8 @@ class Prepared:
                     yield KernelCall(self._kernels[id(step), at], self._arguments(step), tuple(found[d.text] for d in step.dims),
                                      grid, step.local, at)
             elif isinstance(step, HostCall):
-                yield FunctionCall(FUNCTIONS[step.function], tuple(self._view(o, found) for o in step.inputs),
-                                   self._view(step.output, found))
+                inputs, output = tuple(self._view(o, found) for o in step.inputs), self._view(step.output, found)
+                yield FunctionCall(_function(step.function, inputs, output), inputs, output)
             elif isinstance(step, Check):
                 yield FaultCheck(step.sites, view_of(self.flags, np.dtype("int64"), 0, (4,), (1,)))
             else:

@@ -362,4 +362,5 @@ def qualifiers(spoken: Dialect) -> list[str]:
     """What stands before helper functions and before the functions that are kernels' bodies."""
     wanted = f' __attribute__((target("{spoken.features}")))' if spoken.features else ""
     body = [f"#define EG_BODY static __attribute__((noinline)){wanted}"] if spoken.builtins == "pocl" else []
-    return [f"#define EG_INLINE static inline{wanted}", *body]
+    always = " __attribute__((always_inline))" if spoken.builtins == "pocl" else ""
+    return [f"#define EG_INLINE static inline{always}{wanted}", *body]

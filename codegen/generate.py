@@ -17,7 +17,7 @@ from codegen.naming import named
 from codegen.plan import Branch, Check, Commit, Launch, Operand, Plan, Requirement, Step
 from codegen.roots import find_roots
 from codegen.rows import template_of
-from codegen.schedule import parts, schedule, split
+from codegen.schedule import narrow, parts, schedule, split
 from codegen.schedule.common import used
 from codegen.schedule.estimate import PREFIX, PRODUCT, picoseconds
 from codegen.schedule.stream import streamed, streams
@@ -194,16 +194,24 @@ class _Generator:
         return zeros + self._variants(cluster, scatter_atomic(node, self.env))
 
     def _variants(self, cluster: Cluster, body: tuple[Stmt, ...]) -> list[Step]:
-        """The kernel as it is, and, for reductions, in two passes where few rows are long."""
+        """The kernel as it is, and, for reductions, in another form where rows are short."""
         params, buffers = self.memory.take()
-        kernel = Kernel("k", params, body, self.wide)
-        work = picoseconds(body)
+        kernel, work = Kernel("k", params, body, self.wide), picoseconds(body)
+        short = narrow(kernel, self.target) if cluster.inner else None
+        if short is None:
+            return self._passes(cluster, kernel, buffers, work)
+        launch = [self._launch(cluster, short.kernel, buffers, work)] if short.scheduled else []
+        steps: list[Step] = [*launch] or self._passes(cluster, short.kernel, buffers, work)
+        return steps if short.pick.const else [Branch(short.pick, (tuple(self._passes(cluster, kernel, buffers, work)), tuple(steps)))]
+
+    def _passes(self, cluster: Cluster, kernel: Kernel, buffers: tuple[str, ...], work: Dim) -> list[Step]:
+        """The kernel as it is, and, for reductions, in two passes where few rows are long."""
         scheduled = schedule(kernel, self.target)
         whole = self._launch(cluster, scheduled, buffers, work)
         both = split(kernel, self.target) if cluster.inner else None
         if both is None:
             return self._streamed(cluster, whole, scheduled)
-        names = dict(zip((p.name for p in params), buffers))
+        names = dict(zip((p.name for p in kernel.params), buffers))
         for part in both:
             names |= {p.name: self.memory.temporary(p) for p in part.params if p.name not in names}
         passes: tuple[Step, ...] = tuple(self._launch(cluster, k, tuple(names[p.name] for p in k.params), w)

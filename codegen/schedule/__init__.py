@@ -3,10 +3,11 @@ from __future__ import annotations
 
 from codegen.kernel import Kernel
 from codegen.schedule import cpu, gpu
+from codegen.schedule.short import narrow
 from codegen.schedule.split import parts, split
 from codegen.target import Target
 
-__all__ = ["parts", "schedule", "split"]
+__all__ = ["narrow", "parts", "schedule", "split"]
 SCHEDULES = {"cpu": cpu.schedule, "gpu": gpu.schedule}
 
 

@@ -16,10 +16,11 @@ GRAIN = 32768
 PER_UNIT = 6
 
 
-def schedule(kernel: Kernel, target: Target, wanted: Dim | None = None) -> Kernel:
+def schedule(kernel: Kernel, target: Target, wanted: Dim | None = None, panels: bool = False) -> Kernel:
     """The scheduled tree: chunks of rows, and for a map also chunks of the innermost loop.
 
-    wanted: the number of chunks, where the caller knows it better than the number of statements tells.
+    wanted: the number of chunks, where the caller knows it better than the number of statements tells.  panels: whether neighbouring rows
+    are lanes though they are not neighbours in memory.
     """
     ctx = context(kernel, target)
     outer, inner = peel(kernel.body)
@@ -27,7 +28,7 @@ def schedule(kernel: Kernel, target: Target, wanted: Dim | None = None) -> Kerne
     if not outer:
         return kernel._replace(body=body)
     total = clamp(ceildiv(cost(kernel.body), GRAIN) if wanted is None else wanted, target.units * PER_UNIT)
-    if columnwise(outer[-1], inner):
+    if panels or columnwise(outer[-1], inner):
         return kernel._replace(body=_panels(ctx, outer, inner, total))
     if has_loop(inner, "reduce", "parallel"):
         return kernel._replace(body=chunked(ctx, "serial", outer, body, total, 0))

@@ -45,7 +45,7 @@ def columnwise(last: Loop, body: tuple[Stmt, ...]) -> bool:
     """Whether neighbouring iterations of `last` read neighbouring elements inside the loops of its body, or its loops only step on."""
     length = extent(last)
     narrow = length is not None and length.const is not None and length.const < FEWEST
-    if narrow or not has_loop(body) or not _distributable(last, body):
+    if narrow or not has_loop(body) or not distributable(last, body):
         return False
     score = sum(_score(loop, last.var) for loop in walk(body) if isinstance(loop, Loop))
     return score > 0 or (score == 0 and not has_loop(body, "reduce", "parallel"))
@@ -66,7 +66,7 @@ def _score(loop: Loop, outer: str) -> int:
     return total
 
 
-def _distributable(last: Loop, body: tuple[Stmt, ...]) -> bool:
+def distributable(last: Loop, body: tuple[Stmt, ...]) -> bool:
     """Whether all lanes run the same iterations and each private array has one element."""
     tainted = {last.var}
     for stmt in walk(body):

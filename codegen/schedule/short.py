@@ -1,7 +1,7 @@
 """Short rows: where loops inside a row are too short to fill vectors, neighbouring rows are worked on together on a CPU.
 
-Rows that are results become the lanes of panels (`panel.py`); rows of a reduction over all of them change places with the short loop, a tile
-of rows at a time.  Either way memory is read with a stride, which costs a gather per element, and everything else is done in vectors.
+Rows that are results become the lanes of panels (`panel.py`); rows of a reduction over all of them change places with the short loop,
+a tile of rows at a time.  Either way memory is read with a stride, which costs a gather per element, and all else is done in vectors.
 """
 from __future__ import annotations
 

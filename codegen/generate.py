@@ -223,7 +223,7 @@ class _Generator:
         past = streamed(scheduled, self.target) if self.target.schedule == "cpu" else None
         if past is None:
             return [whole]
-        return [Branch(minimum(streams(scheduled), 1), ((whole,), (self._launch(cluster, past, whole.buffers, whole.work),)))]
+        return [Branch(streams(scheduled, self.target), ((whole,), (self._launch(cluster, past, whole.buffers, whole.work),)))]
 
     def _launch(self, cluster: Cluster, kernel: Kernel, buffers: tuple[str, ...], work: Dim) -> Launch:
         """The launch of a scheduled kernel, named by its text, so that equal kernels are one."""

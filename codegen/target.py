@@ -14,7 +14,8 @@ class Target(NamedTuple):
 
     schedule: "cpu" or "gpu".  units: compute units.  local_bytes: local memory of a work-group.  max_group: work-items in a
     group.  fp64: whether doubles exist.  host_shared: whether kernels work on the memory of NumPy arrays.  argument_bytes: room for
-    kernel arguments.  dialect: a name of `codegen.dialect.DIALECTS`.  name: for messages.
+    kernel arguments.  dialect: a name of `codegen.dialect.DIALECTS`.  name: for messages.  cache_bytes: the largest
+    cache.
     """
     schedule: str = "cpu"
     units: int = 2
@@ -25,6 +26,7 @@ class Target(NamedTuple):
     argument_bytes: int = 1024
     dialect: str = "pocl"
     name: str = "a device"
+    cache_bytes: int = 1 << 25
 
     @property
     def host_products(self) -> bool:

@@ -137,7 +137,7 @@ def _target(handle: Any, kind: str, is_pocl: bool, name: str) -> Target:
         local_bytes=min(_ask(handle, "local_mem_size", 4096, 16384), 1 << 20),
         max_group=min(_ask(handle, "max_work_group_size", 1, 64), 1024), fp64=_fp64(handle), host_shared=shared,
         argument_bytes=min(_ask(handle, "max_parameter_size", 256, 1024), 4096), dialect=pocl.dialect() if shared else "portable",
-        name=name)
+        name=name, cache_bytes=_ask(handle, "global_mem_cache_size", 1 << 20, 1 << 25))
 
 
 def _ask(handle: Any, name: str, least: int, default: int) -> int:

@@ -33,7 +33,8 @@ def agree(outputs, symbols, values, **options):
 
 @pytest.fixture
 def every_result_streams(monkeypatch):
-    monkeypatch.setattr(stream, "WORTH", 1)
+    monkeypatch.setattr(stream, "FILL", 0)
+    monkeypatch.setattr(stream, "LEAST", 1)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "int16", "bool"])

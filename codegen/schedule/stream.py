@@ -12,21 +12,24 @@ import numpy as np
 from codegen.kernel import STREAM_BYTES, Alloc, Expr, If, Kernel, Let, Loop, Stmt, Store, exprs_of, walk
 from codegen.schedule.common import Context, again, below, context, rebuilt, unit_step
 from codegen.target import Target
-from exprgraph.dims import Dim, constant
+from exprgraph.dims import Dim, constant, minimum
 
 BLOCK = 64
-WORTH = 1 << 23
-"""Bytes of results from which on they are streamed; less may still lie in a cache when it is read again."""
+FILL, LEAST = 1.25, 1 << 20
+"""Results are streamed where a kernel reads and writes so many times what the largest cache holds, since they would not be found there by
+whoever reads them, and writes so many bytes."""
 WIDTHS = (4, 8)
 
 
-def streams(kernel: Kernel) -> Dim:
-    """How often the bytes that a kernel writes exceed what is worth streaming."""
-    total = constant(0)
+def streams(kernel: Kernel, target: Target) -> Dim:
+    """1 where the results of a kernel are worth streaming, else 0."""
+    total = written = constant(0)
     for param in kernel.params:
+        nbytes = param.size * np.dtype(param.dtype).itemsize
+        total = total + nbytes
         if param.access != "r":
-            total = total + param.size * np.dtype(param.dtype).itemsize
-    return total // WORTH
+            written = written + nbytes
+    return minimum(minimum(total // max(int(target.cache_bytes * FILL), 1), written // LEAST), 1)
 
 
 def streamed(kernel: Kernel, target: Target) -> Kernel | None:

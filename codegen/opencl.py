@@ -45,6 +45,8 @@ from codegen.spelling import C_TYPES, memory_type
 WORK_ITEM = {"grid": "get_global_id", "group": "get_group_id", "local": "get_local_id"}
 REORDERED = {"sum", "prod"}
 OPERATORS = {"add": "+", "mul": "*"}
+INTERLEAVED = 128
+"""Literal iterations from which on two vectors of a vector loop are in work at a time: one waits for its own results too often."""
 ATOMIC_INT = {"sum": "add", "min": "min", "max": "max"}
 
 
@@ -227,6 +229,8 @@ class Printer(Expressions):
             stop, step = self.texts((stmt.stop, stmt.step), names, uses, named=True)
             if stmt.kind == "unroll":
                 self.emit("#pragma unroll")
+            elif self.clang and stmt.kind == "vector" and (stmt.trips or 0) >= INTERLEAVED:
+                self.emit("#pragma clang loop interleave_count(2)")
             advance = f"++{stmt.var}" if step == "1" else f"{stmt.var} += {step}"
             self.emit(f"for ({self.index} {stmt.var} = {start}; {stmt.var} < {stop}; {advance}) {{")
         else:

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from codegen.combine import COMBINES
 from codegen.kernel import Accumulate, Alloc, Expr, If, Let, Loop, Stmt, Store, walk
-from codegen.ranks import INTEGER, RANKINGS
 from codegen.schedule.common import Context, extent, has_loop, known, rebuild
 
 BLOCK = 16
@@ -85,8 +84,6 @@ def blocked(ctx: Context, loop: Loop, stage: Stage) -> tuple[Stmt, ...]:
     if not accumulates(loop.body):
         return (loop._replace(kind="serial"),)
     plain = loop.start.kind == "lit" and loop.start.value == 0 and loop.step.kind == "lit" and loop.step.value == 1
-    if stage.lanes > 1 and plain and any(map(_ranks, accumulates(loop.body))):
-        return _ranked(ctx, loop, stage)
     if stage.lanes > 1 and plain and not _any_order(loop):
         return _lanes(ctx, loop, stage)
     kind, block = ("vector", FREE) if stage.lanes > 1 and plain else ("serial", 2 * BLOCK)
@@ -112,32 +109,6 @@ def _fixed(ctx: Context, loop: Loop, stage: Stage) -> tuple[Stmt, ...]:
     if full is loop.stop:
         return (blocks,)
     return (blocks, If(b.less(full, loop.stop), partial(ctx, loop._replace(start=full), stage, "vector")))
-
-
-def _ranks(stmt: Accumulate) -> bool:
-    """Whether an Accumulate is a maximum or minimum of floats."""
-    return stmt.combine in RANKINGS and stmt.values[0].dtype in INTEGER
-
-
-def _ranked(ctx: Context, loop: Loop, stage: Stage) -> tuple[Stmt, ...]:
-    """The loop with maxima and minima of floats taken of their ranks, which are then joined to the accumulators."""
-    b, zero = ctx.b, ctx.b.index(0)
-    before, after, renamed = list[Stmt](), list[Stmt](), dict[str, str]()
-    for stmt in filter(_ranks, accumulates(loop.body)):
-        (target,), dtype = stmt.targets, stmt.values[0].dtype
-        if target not in renamed:
-            name, kind = ctx.names.fresh(target + "_rank"), INTEGER[dtype]
-            renamed[target] = name
-            before.append(Alloc(name, kind, 1, "private", *COMBINES[stmt.combine].identity(b, (kind,))))
-            value = b.op(RANKINGS[stmt.combine].value, dtype, b.load(name, kind, zero))
-            after.append(stmt._replace(at=zero, values=(value,)))
-
-    def change(stmt: Stmt) -> tuple[Stmt, ...]:
-        if not isinstance(stmt, Accumulate) or not _ranks(stmt):
-            return (stmt,)
-        rank = b.op(RANKINGS[stmt.combine].rank, INTEGER[stmt.values[0].dtype], *stmt.values)
-        return (stmt._replace(targets=(renamed[stmt.targets[0]],), at=zero, values=(rank,)),)
-    return (*before, *blocked(ctx, loop._replace(body=rebuild(loop.body, change)), stage), *after)
 
 
 def _any_order(loop: Loop) -> bool:

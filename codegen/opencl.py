@@ -46,7 +46,7 @@ WORK_ITEM = {"grid": "get_global_id", "group": "get_group_id", "local": "get_loc
 REORDERED = {"sum", "prod"}
 OPERATORS = {"add": "+", "mul": "*"}
 INTERLEAVED = 128
-"""Literal iterations from which on two vectors of a vector loop are in work at a time: one waits for its own results too often."""
+"""Literal iterations from which on four vectors of a vector loop are in work at a time: one waits for its own results too often."""
 ATOMIC_INT = {"sum": "add", "min": "min", "max": "max"}
 
 
@@ -230,7 +230,7 @@ class Printer(Expressions):
             if stmt.kind == "unroll":
                 self.emit("#pragma unroll")
             elif self.clang and stmt.kind == "vector" and (stmt.trips or 0) >= INTERLEAVED:
-                self.emit("#pragma clang loop interleave_count(2)")
+                self.emit("#pragma clang loop interleave_count(4)")
             advance = f"++{stmt.var}" if step == "1" else f"{stmt.var} += {step}"
             self.emit(f"for ({self.index} {stmt.var} = {start}; {stmt.var} < {stop}; {advance}) {{")
         else:

@@ -243,6 +243,17 @@ class Loop(NamedTuple):
     body: tuple[Stmt, ...]
     axis: int = 0
 
+    @property
+    def trips(self) -> int | None:
+        """The number of iterations where it is literal and the step is 1."""
+        first, last = self.start, self.stop
+        if self.step.kind != "lit" or self.step.value != 1:
+            return None
+        if first.kind == last.kind == "lit":
+            return max(int(last.value - first.value), 0)
+        from_start = last.kind == "op" and last.value == "add" and last.args[0] is first and last.args[1].kind == "lit"
+        return int(last.args[1].value) if from_start else None
+
 
 Stmt = Alloc | Let | Store | Accumulate | Atomic | Barrier | If | Prefix | Flag | Outer | Loop
 

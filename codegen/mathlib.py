@@ -27,9 +27,11 @@ class CType(NamedTuple):
 
     @property
     def words(self) -> dict[str, str]:
-        """What a template may mention: T, U (unsigned, at least 32 bits), N, S (suffix of float macros), W (width)."""
-        return {"T": self.c, "U": "ulong" if self.bits == 64 else "uint", "N": self.short, "S": "f" if self.short == "f32" else "",
-                "W": str(self.bits)}
+        """What a template may mention: T, U (unsigned, at least 32 bits), I (signed), F (float of that width), N, S (suffix of float
+        macros), W (width)."""
+        long = self.bits == 64
+        return {"T": self.c, "U": "ulong" if long else "uint", "I": "long" if long else "int", "F": "double" if long else "float",
+                "N": self.short, "S": "f" if self.short == "f32" else "", "W": str(self.bits)}
 
 
 TYPES = {t.short: t for t in (
@@ -49,6 +51,8 @@ _NUMBERS = {"RADIANS": "0x1.1df46a2529d39p-6", "RADIANSf": "0x1.1df46ap-6f",
 _EXACT = "return x;"
 _MORE = "return a >= b ? a : b;"
 _LESS = "return a <= b ? a : b;"
+_SPAN = "(($U)-1 >> 1) - as_$U(($F)INFINITY)"
+_MIRROR = "($U)(u ^ (u >> ($W - 1) & ($I)(($U)-1 >> 1)))"
 _POWER = "for (; n; n >>= 1) { if (n & 1) r *= p; p *= p; } return ($T)r;"
 
 # family: (parameters, body by kind of dtype); $T and the like are the words of CType.  Divisors that C does not allow become 1 first.
@@ -84,12 +88,18 @@ FAMILIES: dict[str, tuple[str, dict[str, str]]] = {
     "logaddexp": ("$T a, $T b", {
         "f": "$T d = a - b; $T big = d > 0 ? a : b; $T more = eg_log1p_$N(eg_exp_$N(-EG_FABS$S(d))); "
              "return big + (a == b ? eg_log_$N(($T)2) : more);"}),
+    # Ranks of floats and the floats of ranks: codegen/ranks.py says what they are.
+    "maxrank": ("$T x", {"f": f"$I u = as_$I(x); return ($I)({_MIRROR} - ({_SPAN}));"}),
+    "minrank": ("$T x", {"f": f"$I u = as_$I(x); return ($I)({_MIRROR} + ({_SPAN}));"}),
+    "maxranked": ("$T k", {"i": f"$I u = ($I)(($U)k + ({_SPAN})); return as_$F({_MIRROR});"}),
+    "minranked": ("$T k", {"i": f"$I u = ($I)(($U)k - ({_SPAN})); return as_$F({_MIRROR});"}),
     # Truncation as x86 processors do it: the lowest integer where the value is NaN or does not fit.
     "toint": ("$T x", {"f": "return x >= -0x1p31f && x < 0x1p31f ? (int)x : -0x7fffffff - 1;"}),
     "tolong": ("$T x", {"f": "return x >= -0x1p63f && x < 0x1p63f ? (long)x : -0x7fffffffffffffffL - 1;"}),
     "toulong": ("$T x", {"f": "return x >= 0x1p63f ? (ulong)eg_tolong_$N(x - 0x1p63f) ^ 0x8000000000000000UL : (ulong)eg_tolong_$N(x);"})}
 
-_RESULTS = {"isnan": "int", "isinf": "int", "isfinite": "int", "toint": "int", "tolong": "long", "toulong": "ulong"}
+_RESULTS = {"isnan": "int", "isinf": "int", "isfinite": "int", "toint": "int", "tolong": "long", "toulong": "ulong",
+            "maxrank": "$I", "minrank": "$I", "maxranked": "$F", "minranked": "$F"}
 
 
 def _own(family: str, dtype: CType, dialect: str) -> str:
@@ -104,7 +114,7 @@ def _own(family: str, dtype: CType, dialect: str) -> str:
 def _family(family: str, dtype: CType) -> str:
     parameters, bodies = FAMILIES[family]
     body = bodies[dtype.kind] if dtype.kind in bodies else bodies["*"]
-    result = _RESULTS.get(family, dtype.c)
+    result = _RESULTS.get(family, "$T")
     return Template(f"EG_INLINE {result} eg_{family}_$N({parameters}) {{ {body} }}\n").substitute(dtype.words)
 
 

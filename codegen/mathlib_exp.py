@@ -6,8 +6,13 @@ as FreeBSD's msun does, which also gives log1p its correction for the rounding o
 """
 from __future__ import annotations
 
-_SCALE = "$U k = as_$U(t) - as_$U(($T)$MAGIC) + 2 * $B, h = k >> 1; return p * as_$T(h << $M) * as_$T((k - h) << $M);"
+# x within bounds, NaN kept: one maximum and one minimum.  Selects that are nested the other way round are compiled to three instructions.
+_WITHIN = "$T above = x < %s ? %s : x, z = above > %s ? %s : above; "
+_CLAMP, _CLAMP2 = _WITHIN % ("$LOW", "$LOW", "$HIGH", "$HIGH"), _WITHIN % ("$LOW2", "$LOW2", "$HIGH2", "$HIGH2")
 _REDUCE = ("$T t = EG_FMA$S(z, $L2E, $MAGIC), n = t - $MAGIC; $T r = EG_FMA$S(n, -($LN2LO), EG_FMA$S(n, -$LN2, z)); ")
+# The low bits of t are n plus twice the bias; the bits above them are shifted out.
+_BIASED = "($MAGIC + 2 * $B)"
+_SCALE = "$U k = as_$U(t), h = k >> 1; $T s = as_$T(h << $M), u = as_$T((k - h) << $M); "
 
 # x = 2**n (1 + f) and log(1 + f) = f + g; then the result outside (0, infinity).
 _SPLIT = {
@@ -21,10 +26,10 @@ _SPLIT = {
 _POLES = "return x > 0 ? x < INFINITY ? y : x : x == 0 ? -INFINITY : as_$T($NANBITS);"
 
 EXPONENTIALS: dict[str, str | dict[str, str]] = {
-    "exp": "$T z = x < $LOW ? $LOW : x > $HIGH ? $HIGH : x; " + _REDUCE + "$T p = 1 + EG_FMA$S(r * r, POLY(exp, r), r); " + _SCALE,
-    "exp2": "$T z = x < $LOW2 ? $LOW2 : x > $HIGH2 ? $HIGH2 : x; $T t = z + $MAGIC, r = z - (t - $MAGIC); "
-            "$T p = EG_FMA$S(r, POLY(exp2, r), 1); " + _SCALE,
-    "expm1": "$T z = x < $FLAT ? $FLAT : x > $HIGH ? $HIGH : x; " + _REDUCE +
+    "exp": _CLAMP + _REDUCE.replace("$MAGIC", _BIASED) + "$T e = EG_FMA$S(r * r, POLY(exp, r), r); " +
+           _SCALE + "return EG_FMA$S(s, e, s) * u;",
+    "exp2": _CLAMP2 + f"$T t = z + {_BIASED}, r = z - (t - {_BIASED}); " + _SCALE + "return EG_FMA$S(r, POLY(exp2, r), 1) * s * u;",
+    "expm1": _WITHIN % ("$FLAT", "$FLAT", "$HIGH", "$HIGH") + _REDUCE +
              "$T e = EG_FMA$S(r * r, POLY(exp, r), r), s = as_$T((as_$U(t) - as_$U(($T)$MAGIC) + ($B - 1)) << $M); "
              "$T y = 2 * EG_FMA$S(s, e, s - 0.5f); return EG_FABS$S(x) < $TINY ? x : y;",
     "sinh": "$T a = EG_FABS$S(x), z = a > $HIGH + 0.6f ? $HIGH + 0.6f : a; " + _REDUCE +

@@ -46,6 +46,8 @@ from codegen.turns import alone, divisible, entry
 WORK_ITEM = {"grid": "get_global_id", "group": "get_group_id", "local": "get_local_id"}
 REORDERED = {"sum", "prod"}
 OPERATORS = {"add": "+", "mul": "*"}
+INTERLEAVED = 128
+"""Literal iterations from which on four vectors of a vector loop are in work at a time: one waits for its own results too often."""
 ATOMIC_INT = {"sum": "add", "min": "min", "max": "max"}
 
 
@@ -228,6 +230,8 @@ class Printer(Expressions):
             stop, step = self.texts((stmt.stop, stmt.step), names, uses, named=True)
             if stmt.kind == "unroll":
                 self.emit("#pragma unroll")
+            elif self.clang and stmt.kind == "vector" and (stmt.trips or 0) >= INTERLEAVED:
+                self.emit("#pragma clang loop interleave_count(4)")
             advance = f"++{stmt.var}" if step == "1" else f"{stmt.var} += {step}"
             self.emit(f"for ({self.index} {stmt.var} = {start}; {stmt.var} < {stop}; {advance}) {{")
         else:

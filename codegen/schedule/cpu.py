@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from codegen.kernel import Expr, Kernel, Loop, Stmt
 from codegen.schedule.common import Context, clamp, context, cost, has_loop, linear_loop, peel, points
+from codegen.schedule.extrema import by_rank
 from codegen.schedule.panel import PANEL, columnwise, panel_body
 from codegen.schedule.reduction import sequential
 from codegen.schedule.tile import tiled, tiling
@@ -24,6 +25,7 @@ def schedule(kernel: Kernel, target: Target, wanted: Dim | None = None, panels: 
     """
     ctx = context(kernel, target)
     outer, inner = peel(kernel.body)
+    inner = by_rank(ctx, inner)
     body = sequential(ctx, inner, LANES)
     if not outer:
         return kernel._replace(body=body)

@@ -81,12 +81,18 @@ def distributable(last: Loop, body: tuple[Stmt, ...]) -> bool:
 
 
 def panel_body(ctx: Context, last: Loop, panel: str, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
-    """What number `panel` of the panels does; `body` is what one iteration of `last` does, as one work-item runs it."""
-    b = ctx.b
-    begin, width, lane = (ctx.names.fresh(n) for n in ("begin", "width", "lane"))
-    start = b.mul(b.var(panel), b.index(PANEL))
-    lanes = Lanes(ctx, last.var, b.var(lane), b.var(begin), b.var(width), {}, frozenset())
-    return (Let(begin, start), Let(width, b.least(b.index(PANEL), b.sub(last.stop, b.var(begin)))), *_spread(lanes, body))
+    """What number `panel` of the panels does; `body` is what one iteration of `last` does, as one work-item runs it.
+
+    The vector loops of a full panel have a literal length; a last one that is not full gets statements of its own.
+    """
+    b, length = ctx.b, extent(last)
+    begin, width, lane = (b.var(ctx.names.fresh(n)) for n in ("begin", "width", "lane"))
+    lanes = Lanes(ctx, last.var, lane, begin, b.index(PANEL), {}, frozenset())
+    start = Let(begin.value, b.mul(b.var(panel), b.index(PANEL)))
+    if length is not None and length.const is not None and (length.const < PANEL or length.const % PANEL == 0):
+        return (start, *_spread(lanes._replace(width=b.index(min(length.const, PANEL))), body))
+    left, full = Let(width.value, b.sub(last.stop, begin)), _spread(lanes, body)
+    return (start, left, If(b.less(width, b.index(PANEL)), _spread(lanes._replace(width=width), body), full))
 
 
 def _spread(lanes: Lanes, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:

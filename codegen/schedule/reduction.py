@@ -92,10 +92,23 @@ def blocked(ctx: Context, loop: Loop, stage: Stage) -> tuple[Stmt, ...]:
     length = extent(loop)
     if length is not None and length.const is not None and length.const <= block:
         return partial(ctx, loop, stage, kind)
+    if kind == "vector":
+        return _fixed(ctx, loop, stage)
     b, stride = ctx.b, ctx.b.mul(loop.step, ctx.b.index(block))
     at = ctx.names.fresh("block")
     end = b.least(b.add(b.var(at), stride), loop.stop)
     return (Loop("serial", at, loop.start, loop.stop, stride, partial(ctx, loop._replace(start=b.var(at), stop=end), stage, kind)),)
+
+
+def _fixed(ctx: Context, loop: Loop, stage: Stage) -> tuple[Stmt, ...]:
+    """Blocks of a literal number of iterations, which need no tests of their length and no remainder, then what is left."""
+    b, block, length, size = ctx.b, ctx.b.var(ctx.names.fresh("block")), known(loop.stop), ctx.b.index(FREE)
+    full = b.index(length // FREE * FREE) if length is not None else b.mul(b.div(loop.stop, size), size)
+    whole = partial(ctx, loop._replace(start=block, stop=b.add(block, size)), stage, "vector")
+    blocks = Loop("serial", block.value, loop.start, full, size, whole)
+    if full is loop.stop:
+        return (blocks,)
+    return (blocks, If(b.less(full, loop.stop), partial(ctx, loop._replace(start=full), stage, "vector")))
 
 
 def _any_order(loop: Loop) -> bool:

@@ -53,6 +53,8 @@ FITS = {
                  "(2 atanh(s) / s - 2) / z, z = s*s"),
     "sin": reduced(mp.sin, lambda r: r, 3, mp.pi / 4, 2, 5, "(sin(r) - r) / r**3 in r*r"),
     "cos": reduced(mp.cos, lambda r: 1 - r * r / 2, 4, mp.pi / 4, 2, 5, "(cos(r) - 1 + r*r/2) / r**4 in r*r"),
+    "halfsin": reduced(mp.sin, lambda r: r, 3, mp.pi / 2 * mpf("1.004"), 3, 7, "(sin(r) - r) / r**3 in r*r, to pi/2"),
+    "tan": reduced(mp.tan, lambda r: r, 3, mp.pi / 4 * mpf("1.004"), 6, 14, "(tan(r) - r) / r**3 in r*r"),
     "atan": reduced(mp.atan, lambda r: r, 3, EDGE, 3, 10, "(atan(t) - t) / t**3 in t*t"),
     "asin": reduced(mp.asin, lambda r: r, 3, mpf(0.5), 4, 11, "(asin(x) - x) / x**3 in x*x"),
     "erf": reduced(mp.erf, lambda r: r, 1, mpf(1), 6, 13, "erf(x) / x - 1 in x*x"),

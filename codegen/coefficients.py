@@ -32,6 +32,19 @@ POLYNOMIALS: dict[str, tuple[str, ...]] = {
     # (cos(r) - 1 + r*r/2) / r**4 in r*r: relative error 5.7e-20
     "cos_f64": ("0x1.555555555554bp-5", "-0x1.6c16c16c15015p-10", "0x1.a01a019c8f251p-16", "-0x1.27e4f7f190f58p-22",
         "0x1.1ee9dbce99333p-29", "-0x1.8fa6843a919fdp-37"),
+    # (sin(r) - r) / r**3 in r*r, to pi/2: relative error 6.5e-9
+    "halfsin_f32": ("-0x1.55554cp-3f", "0x1.110ed6p-7f", "-0x1.9f6fbap-13f", "0x1.5db2dep-19f"),
+    # (sin(r) - r) / r**3 in r*r, to pi/2: relative error 3.2e-19
+    "halfsin_f64": ("-0x1.5555555555555p-3", "0x1.11111111110c7p-7", "-0x1.a01a01a014bfbp-13", "0x1.71de3a529421p-19",
+        "-0x1.ae6454cdce966p-26", "0x1.6123cb2db892ap-33", "-0x1.ae42ff57c4d9p-41", "0x1.8823c1afb96fbp-49"),
+    # (tan(r) - r) / r**3 in r*r: relative error 1.5e-9
+    "tan_f32": ("0x1.555562p-2f", "0x1.110d1ap-3f", "0x1.baf0bep-5f", "0x1.5bd524p-6f",
+        "0x1.678cfp-7f", "-0x1.663972p-14f", "0x1.247f02p-8f"),
+    # (tan(r) - r) / r**3 in r*r: relative error 1.0e-18
+    "tan_f64": ("0x1.555555555555fp-2", "0x1.111111111049ap-3", "0x1.ba1ba1bacfcc5p-5", "0x1.664f4859966d1p-6",
+        "0x1.226e3af4ceeefp-7", "0x1.d6d2d4d06f638p-9", "0x1.7db29b9634617p-10", "0x1.34b19c7cdd9d3p-11",
+        "0x1.ffc479374316bp-13", "0x1.5b77edc8a0d8fp-14", "0x1.1f716f99bbee5p-14", "-0x1.c9fe0f6a9bf41p-16",
+        "0x1.a3b368e49b252p-15", "-0x1.a2e80d2b470d5p-16", "0x1.4e036ab242eebp-17"),
     # (atan(t) - t) / t**3 in t*t: relative error 2.1e-8
     "atan_f32": ("-0x1.555454p-2f", "0x1.9924d6p-3f", "-0x1.1c37ccp-3f", "0x1.49e568p-4f"),
     # (atan(t) - t) / t**3 in t*t: relative error 1.3e-18

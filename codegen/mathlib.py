@@ -13,7 +13,8 @@ from string import Template
 from typing import NamedTuple
 
 from codegen import running
-from codegen.elementary import BODIES, PARAMETERS, body
+from codegen.elementary import BODIES, PARAMETERS, TABLES, body
+from codegen.mathlib_angle import NEAR
 
 _NAME = re.compile(r"\b(?:eg_[a-z0-9]+(?:_(?:[iu](?:8|16|32|64)|f32|f64|b))+|EG_(?!INLINE\b|BODY\b)[A-Z0-9]+f?)\b")
 
@@ -107,7 +108,7 @@ def _own(family: str, dtype: CType, dialect: str) -> str:
     own = body(family, dtype.short) if dialect == "pocl" else None
     names = PARAMETERS.get(family, "x")
     builtin = f"return {family}({', '.join(names)});"
-    parameters = ", ".join(f"{dtype.c} {name}" for name in names)
+    parameters = ", ".join([*(["int *beyond"] if family in NEAR else []), *(f"{dtype.c} {name}" for name in names)])
     return f"EG_INLINE {dtype.c} eg_{family}_{dtype.short}({parameters}) {{ {own or builtin} }}\n"
 
 
@@ -131,12 +132,14 @@ def _cast(source: CType, target: CType) -> str:
 
 def _macro(name: str, dialect: str) -> str:
     stem, single = name.removesuffix("f"), name.endswith("f")
+    if name in TABLES:
+        return f"__constant double EG_{name}[] = {{{TABLES[name]}}};\n"
     if name in _NUMBERS:
         meaning = _NUMBERS[name]
     elif stem in _CLANG:
         meaning = f"__builtin_{_CLANG[stem]}{'f' * single}" if dialect == "pocl" else _CLANG[stem]
-    elif stem in _OPENCL and _OPENCL[stem] in BODIES:
-        meaning = f"eg_{_OPENCL[stem]}_{'f32' if single else 'f64'}"
+    elif stem in _OPENCL and _OPENCL[stem] in BODIES or stem.lower() in NEAR:
+        meaning = f"eg_{stem.lower()}_{'f32' if single else 'f64'}"
     elif stem in _OPENCL:
         meaning = _OPENCL[stem]
     else:
@@ -155,7 +158,7 @@ def definition(name: str, dialect: str) -> str:
         return _cast(*types)
     if family in running.COMBINES and len(types) == 1 and types[0].short in running.VECTORS:
         return running.definition(family, types[0].short)
-    if family in BODIES and len(types) == 1 and types[0].kind == "f":
+    if (family in BODIES or family in NEAR) and len(types) == 1 and types[0].kind == "f":
         return _own(family, types[0], dialect)
     if family not in FAMILIES or len(types) != 1 or not {types[0].kind, "*"} & set(FAMILIES[family][1]):
         raise ValueError(f"no function {name}: mathlib knows cast, {', '.join(FAMILIES)}")

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from codegen import mathlib
+from codegen.again import again, repeatable
 from codegen.combine import COMBINES, serial_prefix
 from codegen.dialect import Dialect, dialect_of
 from codegen.expressions import Expressions, Names
@@ -220,6 +221,7 @@ class Printer(Expressions):
 
     def emit_loop(self, stmt: Loop, names: Names, uses: Counter[Expr]) -> None:
         """A loop; what its body changes is unknown from its first iteration on."""
+        first = len(self.lines)
         if stmt.kind in WORK_ITEM:
             self.emit("{")
             self.emit("    " + self.work_item(stmt))
@@ -241,6 +243,8 @@ class Printer(Expressions):
         self.indented(stmt.body, names)
         self.across = before
         self.emit("}")
+        if self.clang and stmt.kind == "vector" and repeatable(stmt.body):
+            self.lines[first:] = again(self.lines[first:], self.unique("rare"))
 
     def emit_outer(self, stmt: Outer, names: Names, uses: Counter[Expr]) -> None:
         """Sums in vector registers."""

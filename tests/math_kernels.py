@@ -11,6 +11,7 @@ import numpy as np
 os.environ.setdefault("POCL_DEVICES", "basic pthread")
 
 from codegen import mathlib  # noqa: E402
+from codegen.again import again  # noqa: E402
 from codegen.dialect import dialect_of  # noqa: E402
 from codegen.elementary import BODIES, PARAMETERS  # noqa: E402
 from codegen.opencl import qualifiers  # noqa: E402
@@ -47,13 +48,13 @@ def device() -> tuple[Any, Any]:
 
 
 def loop(name: str, dtype: str, inline: str) -> str:
-    """A kernel of one work-item, its loop in a function of its own."""
+    """A kernel of one work-item, its loop in a function of its own; run again for rare arguments, as the printer does."""
     short, c, given = SHORT[dtype], mathlib.TYPES[SHORT[dtype]].c, range(arity(name))
     pointers = "".join(f"__global const {c} *restrict x{i}, " for i in given)
     function = f"EG_SQRT{'f' * (short == 'f32')}" if name == "sqrt" else f"eg_{name}_{short}"
     call = f"{function}({', '.join(f'x{i}[i]' for i in given)})"
-    return (f"{inline} void {name}_{short}_body({pointers}__global {c} *restrict out, int n) "
-            f"{{ for (int i = 0; i < n; i++) out[i] = {call}; }}\n"
+    lines = again([f"for (int i = 0; i < n; i++) out[i] = {call};"], "rare")
+    return (f"{inline} void {name}_{short}_body({pointers}__global {c} *restrict out, int n) {{ {' '.join(lines)} }}\n"
             f"__kernel void {name}_{short}({pointers}__global {c} *restrict out, int n) "
             f"{{ {name}_{short}_body({''.join(f'x{i}, ' for i in given)}out, n); }}\n")
 

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 pytest.importorskip("pyopencl")
+mp = pytest.importorskip("mpmath").mp
 
-from codegen.elementary import BODIES, body  # noqa: E402
+from codegen.elementary import BODIES, WORDS, body  # noqa: E402
+from codegen.mathlib_angle import NEAR  # noqa: E402
 from runtime import pocl  # noqa: E402
-from tests.math_kernels import COMPOSED, SHORT, errors, exact, launcher, program, samples  # noqa: E402
+from tests.math_kernels import COMPOSED, SHORT, dtype_of, errors, exact, launcher, program, samples  # noqa: E402
 
 # function: bounds for float32 and float64 in units in the last place; the largest error may round to twice what a sample finds
 BOUNDS = {
@@ -57,6 +59,54 @@ def test_angles_of_any_size(name: str, dialect: str) -> None:
     assert errors(out, exact(name, [angles])).max() <= BOUNDS[name][0]
 
 
+def nearest(mantissas: int, power: int) -> list[int]:
+    """Numbers m of so many bits for which m * 2**power lies nearest to multiples of pi/2: denominators of the continued fraction."""
+    bits = 1400
+    with mp.workprec(bits + 100):
+        rest, whole = int(mp.floor(2 / mp.pi * mp.mpf(2) ** (bits + power))) % (1 << bits), 1 << bits
+    before, last, found = 0, 1, list[int]()
+    while rest and last < 1 << mantissas:
+        found.append(last)
+        before, last, (whole, rest) = last, whole // rest * last + before, (rest, whole % rest)
+    return [m for d in found[-5:] if (m := -(-(1 << (mantissas - 1)) // d) * d) < 1 << mantissas]
+
+
+def exactly(name: str, x: np.ndarray) -> np.ndarray:
+    """sin, cos or tan with 1400 bits, rounded to a long double."""
+    with mp.workprec(1400):
+        values = [getattr(mp, name)(mp.mpf(float(v))) for v in x]
+        return np.array([np.longdouble(float(v)) + np.longdouble(float(v - float(v))) for v in values])
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dtype", list(SHORT))
+@pytest.mark.parametrize("name", ["sin", "cos", "tan"])
+def test_angles_nearest_to_quarter_turns(name: str, dtype: str, dialect: str) -> None:
+    """Where all leading bits of the reduced angle cancel: for each exponent, and those that are below the limit also by themselves."""
+    info = np.finfo(dtype)
+    powers = range(-info.nmant - 2, info.maxexp - info.nmant - 1, 1 if dtype == "float32" else 5)
+    hard = np.array([np.ldexp(dtype_of(dtype, m), p) for p in powers for m in nearest(info.nmant + 1, p)], dtype)
+    for angles in (hard, hard[hard < float.fromhex(WORDS[SHORT[dtype]]["NEAR"].rstrip("f"))]):
+        run, out = launcher(program(dialect), name, [angles])
+        run()
+        assert errors(out, exactly(name, angles)).max() <= BOUNDS[name][dtype == "float64"]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dtype", list(SHORT))
+@pytest.mark.parametrize("name", ["sin", "cos", "tan"])
+def test_angles_do_not_depend_on_their_neighbours(name: str, dtype: str, dialect: str, rng: np.random.Generator) -> None:
+    """A loop that has to run again for one huge angle gives the same bits for the others; no sine is beyond 1."""
+    angles = np.concatenate([rng.uniform(-1e5, 1e5, 5000), np.arange(-500, 500) * np.pi / 2, [0.0, -0.0, np.inf, np.nan]]).astype(dtype)
+    plain, mixed = (np.append(angles, dtype_of(dtype, x)) for x in (1, 1e30))
+    results = [launcher(program(dialect), name, [a]) for a in (plain, mixed)]
+    for run, _ in results:
+        run()
+    np.testing.assert_array_equal(*(out[:-1].view(f"u{out.itemsize}") for _, out in results))
+    assert errors(results[1][1], exact(name, [mixed])).max() <= BOUNDS[name][dtype == "float64"]
+    assert name == "tan" or np.nanmax(np.abs(results[0][1])) <= 1
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("dtype", list(SHORT))
 def test_powers_of_two_and_ten_are_exact(dtype: str, dialect: str) -> None:
@@ -72,13 +122,11 @@ def test_powers_of_two_and_ten_are_exact(dtype: str, dialect: str) -> None:
 
 
 @pytest.mark.parametrize("short", SHORT.values())
-@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("name", [*BODIES, *NEAR])
 def test_bodies_have_no_branches_and_no_builtins(name: str, short: str) -> None:
     """What stops vectorisation: loops, ifs and calls of anything but clang's builtins and our own functions."""
     text = body(name, short)
-    if text is None:
-        assert short == "f64" and name in ("sin", "cos", "tan"), f"{name} has no body for {short}"
-        return
+    assert text is not None
     words = set(re.findall(r"\b([A-Za-z_]\w*)\s*\(", text)) - {"return"}
     assert all(w.startswith(("EG_", "eg_", "as_")) for w in words) and not {"if", "for", "while"} & set(text.split())
 

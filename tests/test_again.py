@@ -1,0 +1,58 @@
+"""Loops that run again for rare arguments: which ones do, and that their results are those of one run with the careful functions."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import exprgraph as eg
+from codegen.again import again, repeatable
+from codegen.kernel import Accumulate, Builder, Flag, If, Kernel, Let, Loop, Param, Store
+from codegen.opencl import kernel_source
+from tests.hand_trees import N
+
+B = Builder()
+I = B.var("i")
+X, Y = B.load("x", "float32", I), B.load("y", "float32", I)
+SINE = B.op("sin", "float32", X)
+
+
+def vector_loop(*body):
+    return Loop("vector", "i", B.index(0), B.index(N), B.index(1), body)
+
+
+@pytest.mark.parametrize("body, wanted", [
+    ((Store("y", I, SINE),), True),
+    ((Let("s", SINE), If(B.less(I, B.index(7)), (Store("y", I, B.var("s", "float32")),)), Flag(B.less(I, I), 0, I, B.index(N))), True),
+    ((Store("y", I, B.op("sin", "float32", Y)),), False),
+    ((Store("y", I, SINE), Store("x", I, X)), False),
+    ((Accumulate(("y",), B.index(0), "sum", (SINE,)),), False)], ids=["map", "conditional", "in place", "swap", "sum"])
+def test_what_is_run_again(body, wanted):
+    """Only what writes nothing that it reads."""
+    assert repeatable(body) is wanted
+    kernel = Kernel("k", (Param("x", "float32", "rw", N), Param("y", "float32", "rw", N)), (vector_loop(*body),))
+    for dialect, found in (("pocl", wanted), ("portable", False)):
+        text = kernel_source(kernel, dialect)
+        assert ("eg_nearsin_f32(&rare" in text) is found and ("if (rare" in text) is found
+
+
+def test_loops_without_rare_cases_stay_as_they_are():
+    assert again(["eg_exp_f32(x)", "eg_sinh_f32(x)"], "rare") == ["eg_exp_f32(x)", "eg_sinh_f32(x)"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rare", [1.0, 1e30])
+def test_values(dtype, rare):
+    """A fused map, a sum and an update in place, with and without an angle that needs the careful functions."""
+    x = eg.vector("x", dtype=dtype)
+    total = eg.shared(np.zeros(1000, dtype), name="total")
+    run = eg.compile([x], [eg.sin(x) * eg.cos(2 * x) + eg.exp(-x * x), eg.tan(x).sum()], updates={total: eg.cos(total) + eg.sin(x)})
+    values = np.linspace(-3, 3, 1000).astype(dtype)
+    values[500] = rare
+    wide, state = values.astype("longdouble"), np.zeros(1000, dtype)
+    for _ in range(2):
+        mapped, tangents = run(values)
+        state = np.cos(state) + np.sin(values)
+        tolerance = {"rtol": 20 * np.finfo(dtype).eps, "atol": 4 * np.finfo(dtype).eps}
+        np.testing.assert_allclose(mapped, np.sin(wide) * np.cos((2 * values).astype("longdouble")) + np.exp(-wide * wide), **tolerance)
+        np.testing.assert_allclose(tangents, np.tan(wide).sum(), rtol=0, atol=1e5 * np.finfo(dtype).eps)
+        np.testing.assert_allclose(total.get_value(), state, **tolerance)

@@ -43,12 +43,11 @@ from codegen.outer import outer_lines
 from codegen.running import in_registers
 from codegen.spelling import C_TYPES, memory_type
 from codegen.turns import alone, divisible, entry
+from codegen.vector_loops import QUIET, SEVERAL, has_tail, in_two, interleaved
 
 WORK_ITEM = {"grid": "get_global_id", "group": "get_group_id", "local": "get_local_id"}
 REORDERED = {"sum", "prod"}
 OPERATORS = {"add": "+", "mul": "*"}
-INTERLEAVED = 128
-"""Literal iterations from which on four vectors of a vector loop are in work at a time: one waits for its own results too often."""
 ATOMIC_INT = {"sum": "add", "min": "min", "max": "max"}
 
 
@@ -71,9 +70,9 @@ Plain = Assign | Cas | Alloc | Let | Store | Barrier | If | Prefix | Flag | Oute
 class Printer(Expressions):
     """The statements of one kernel."""
 
-    def __init__(self, kernel: Kernel, clang: bool, inside: bool = False) -> None:
+    def __init__(self, kernel: Kernel, clang: bool, inside: bool = False, tails: bool = False) -> None:
         super().__init__(kernel)
-        self.builder, self.clang, self.inside = Builder(), clang, inside
+        self.builder, self.clang, self.inside, self.tails = Builder(), clang, inside, tails
         self.streamed = _streamed(kernel)
         self.vectors = {s.array for s in walk(kernel.body) if isinstance(s, Prefix) and in_registers(s)}
         self.across = False  # inside a vector loop
@@ -221,19 +220,21 @@ class Printer(Expressions):
 
     def emit_loop(self, stmt: Loop, names: Names, uses: Counter[Expr]) -> None:
         """A loop; what its body changes is unknown from its first iteration on."""
-        first = len(self.lines)
+        first, tail = len(self.lines), False
         if stmt.kind in WORK_ITEM:
             self.emit("{")
             self.emit("    " + self.work_item(stmt))
         elif stmt.kind == "stream" and self.clang:
             return self.emit_stream(stmt, names, uses)
         elif stmt.kind in ("serial", "vector", "unroll", "stream"):
-            start, = self.texts((stmt.start,), names, uses)
+            tail = self.tails and has_tail(stmt)
+            start, = self.texts((stmt.start,), names, uses, named=tail)
             stop, step = self.texts((stmt.stop, stmt.step), names, uses, named=True)
+            first = len(self.lines)
             if stmt.kind == "unroll":
                 self.emit("#pragma unroll")
-            elif self.clang and stmt.kind == "vector" and (stmt.trips or 0) >= INTERLEAVED:
-                self.emit("#pragma clang loop interleave_count(4)")
+            elif self.clang and interleaved(stmt):
+                self.emit(SEVERAL)
             advance = f"++{stmt.var}" if step == "1" else f"{stmt.var} += {step}"
             self.emit(f"for ({self.index} {stmt.var} = {start}; {stmt.var} < {stop}; {advance}) {{")
         else:
@@ -243,6 +244,9 @@ class Printer(Expressions):
         self.indented(stmt.body, names)
         self.across = before
         self.emit("}")
+        if tail and step == "1":
+            head = (self.index, stmt.var, start, stop)
+            self.lines[first:] = in_two(self.lines[first:], head, self.unique("count"), self.unique("full"))
         if self.clang and stmt.kind == "vector" and repeatable(stmt.body):
             self.lines[first:] = again(self.lines[first:], self.unique("rare"))
 
@@ -337,9 +341,9 @@ def kernel_source(kernel: Kernel, dialect: str = "portable", comments: bool = Fa
     return "\n".join([*(notes if comments else []), head, *printer.lines, "}", ""])
 
 
-def _function_source(kernel: Kernel) -> str:
+def _function_source(kernel: Kernel, tails: bool) -> str:
     """The kernel as a call of a function of its own, which may use instructions that the rest of the program must not."""
-    printer = Printer(kernel, True, inside=True)
+    printer = Printer(kernel, True, inside=True, tails=tails)
     printer.whole()
     arguments, axes = _arguments(kernel, printer), range(len(geometry(kernel.body)[0]))
     ids = [f"const {printer.index} eg_id{k}" for k in axes]
@@ -358,9 +362,10 @@ def program_source(kernels: Sequence[Kernel], dialect: str = "portable", comment
     if len(functions) < len(kernels):
         spoken = spoken._replace(features="")  # a kernel that is no such function could not inline what those call
     clang = spoken.builtins == "pocl"
-    text = "\n".join(_function_source(k) if clang and k in functions else kernel_source(k, dialect, comments) for k in kernels)
+    text = "\n".join(_function_source(k, bool(spoken.features)) if clang and k in functions else kernel_source(k, dialect, comments)
+                     for k in kernels)
     body = mathlib.prelude(text, spoken.builtins) + text
-    lines = ["#pragma OPENCL FP_CONTRACT OFF"]
+    lines = ["#pragma OPENCL FP_CONTRACT OFF", *([QUIET] if clang else [])]
     lines += ["#pragma OPENCL EXTENSION cl_khr_fp64 : enable"] * ("double" in body)
     lines += ["#pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable"] * ("atom_cmpxchg" in body)
     return "\n".join([*lines, *qualifiers(spoken), body])

@@ -14,7 +14,7 @@ from codegen.schedule.panel import columnwise, distributable
 from codegen.target import Target
 from exprgraph.dims import Dim, ceildiv, constant, maximum, minimum
 
-LONGEST, LONGEST_TILED = 12, 8
+LONGEST, LONGEST_TILED = 10, 8
 """The longest inner loop whose rows become lanes, and the longest that changes places with a tile of rows."""
 FEWEST = 32
 """Rows from which on that is worth it."""

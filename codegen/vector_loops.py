@@ -1,0 +1,63 @@
+"""How compilers of the clang family are told to make vectors of a loop: several at a time, and the last ones under a mask.
+
+Left to itself a compiler ends a vector loop with a loop over single elements: of a row of 31 nearly half.  A loop printed `in_two` has a
+multiple of TAIL iterations and then fewer than TAIL, which the compiler is told to do as vectors with a mask, so that no iteration
+runs by itself.  That pays where the CPU has masked loads and stores, which a dialect with features of its own has.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from codegen.kernel import Accumulate, Expr, Let, Loop, Store, exprs_of
+from codegen.order import postorder
+
+INTERLEAVED = 128
+"""Literal iterations from which on four vectors of a loop are in work at a time: one waits for its own results too often."""
+TAIL = 16
+QUIET = '#pragma clang diagnostic ignored "-Wpass-failed"'
+"""For loops that the compiler cannot make vectors of after all."""
+SEVERAL = "#pragma clang loop interleave_count(4)"
+MASKED = "#pragma clang loop vectorize(enable) vectorize_predicate(enable)"
+
+
+def interleaved(loop: Loop) -> bool:
+    """Whether to ask for several vectors at a time: where there are enough, and none is gathered element by element."""
+    return loop.kind == "vector" and (loop.trips or 0) >= INTERLEAVED and not _gathers(loop)
+
+
+def _gathers(loop: Loop) -> bool:
+    """Whether an element lies at a multiple of the loop's variable."""
+    moved, scaled = {loop.var}, set[str]()
+
+    def has(expr: Expr, names: set[str]) -> bool:
+        return any(e.kind == "var" and e.value in names for e in postorder((expr,)))
+
+    def scales(exprs: Sequence[Expr]) -> bool:
+        inside = postorder(exprs)
+        return any((e.kind == "op" and e.value == "mul" and has(e, moved)) or has(e, scaled) for e in inside)
+    for stmt in loop.body:
+        if any(e.kind == "load" and scales(e.args) for e in postorder(exprs_of(stmt))):
+            return True
+        if isinstance(stmt, Let):
+            moved |= {stmt.name} if has(stmt.value, moved) else set()
+            scaled |= {stmt.name} if scales((stmt.value,)) else set()
+    return False
+
+
+def has_tail(loop: Loop) -> bool:
+    """Whether a loop is printed in two."""
+    return loop.kind == "vector" and loop.trips is None and all(isinstance(s, Let | Store | Accumulate) for s in loop.body)
+
+
+def in_two(lines: Sequence[str], head: tuple[str, str, str, str], count: str, full: str) -> list[str]:
+    """The lines of a `for` with what is inside, as two loops; head: the type and the name of its variable, where it starts and stops."""
+    kind, var, start, stop = head
+    first, *inside = lines
+    indent = first[:len(first) - len(first.lstrip())]
+
+    def loop(begin: str, end: str) -> str:
+        return f"{indent}for ({kind} {var} = {begin}; {var} < {end}; ++{var}) {{"
+    return [indent + "{",
+            f"{indent}const {kind} {count} = {start} < {stop} ? {stop} - {start} : 0;",
+            f"{indent}const {kind} {full} = {start} + ({count} & ~{TAIL - 1});",
+            loop(start, full), *inside, indent + MASKED, loop(full, stop), *inside, indent + "}"]

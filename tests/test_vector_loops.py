@@ -1,0 +1,68 @@
+"""Vector loops and their masked tails: every length gives what NumPy gives, and nothing beside the result is written."""
+import numpy as np
+import pytest
+
+import exprgraph as eg
+from codegen.kernel import Accumulate, Alloc, Builder, Let, Loop, Store
+from codegen.opencl import program_source
+from codegen.vector_loops import MASKED, SEVERAL, has_tail, in_two, interleaved
+from tests.hand_trees import grid_map
+
+LENGTHS = [*range(36), 47, 48, 49, 63, 64, 65, 255, 256, 257, 300, 1000]
+EXPRESSIONS = {
+    "map": lambda x: x * 3 + 1,
+    "rows": lambda x: (x - x.max(axis=1, keepdims=True)) * 2,
+    "sums": lambda x: x.sum(axis=1),
+    "columns": lambda x: x.sum(axis=0) + x.min(axis=0),
+    "part": lambda x: x[:, 5:-7] * x[:, 5:-7],
+    "reversed": lambda x: x[:, ::-1] + x}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "uint8", "int16"])
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_every_length(name, dtype):
+    x = eg.matrix("x", dtype=dtype)
+    out = EXPRESSIONS[name](x)
+    f, oracle = eg.compile([x], out, device="pocl", schedule="cpu"), eg.compile([x], out, device="numpy")
+    for n in LENGTHS:
+        if n == 0 and name in ("rows", "columns"):
+            continue  # no maximum of nothing
+        value = np.random.default_rng(n).integers(0, 9, (3, n)).astype(dtype)
+        np.testing.assert_array_equal(f(value), oracle(value), err_msg=f"length {n}")
+
+
+def loop(b, stop, *body, kind="vector", start=0):
+    return Loop(kind, "i", b.index(start), stop if not isinstance(stop, int) else b.index(stop), b.index(1), body)
+
+
+def test_which_loops_have_tails_and_which_are_interleaved():
+    b = Builder()
+    i, n = b.var("i"), b.var("n")
+    store = Store("y", i, b.load("x", "float32", i))
+    strided = Store("y", i, b.load("x", "float32", b.mul(i, n)))
+    named = (Let("k", b.mul(i, n)), Store("y", i, b.load("x", "float32", b.add(b.var("k"), n))))
+    assert has_tail(loop(b, n, store)) and has_tail(loop(b, n, Accumulate(("s",), b.index(0), "sum", (b.load("x", "float32", i),))))
+    assert not has_tail(loop(b, n, store, kind="serial")) and not has_tail(loop(b, 40, store))
+    assert not has_tail(loop(b, n, Alloc("t", "float32", 4, "private"), store))
+    assert interleaved(loop(b, 256, store)) and not interleaved(loop(b, 64, store)) and not interleaved(loop(b, n, store))
+    assert not interleaved(loop(b, 256, strided))
+    assert interleaved(loop(b, 256, Let("k", b.add(i, n)), Store("y", i, b.load("x", "float32", b.var("k")))))
+    assert interleaved(loop(b, 256, *named)) is False
+
+
+def test_two_loops_for_one():
+    lines = in_two(["    for (int i = a; i < b; ++i) {", "        y[i] = 1;", "    }"], ("int", "i", "a", "b"), "count", "full")
+    assert [line.strip() for line in lines] == [
+        "{", "const int count = a < b ? b - a : 0;", "const int full = a + (count & ~15);",
+        "for (int i = a; i < full; ++i) {", "y[i] = 1;", "}",
+        MASKED, "for (int i = full; i < b; ++i) {", "y[i] = 1;", "}", "}"]
+
+
+def test_tails_are_for_compilers_and_CPUs_that_have_masks():
+    x = eg.matrix("x")
+    f = eg.compile([x], x.sum(axis=1), device="pocl", schedule="cpu")
+    f(np.ones((2, 300), "f"))
+    kernel = grid_map()
+    for dialect in ("portable", "pocl", "pocl_avx512"):
+        assert MASKED not in program_source([kernel], dialect)  # it has no vector loop
+    assert MASKED not in f.source() and SEVERAL in f.source()

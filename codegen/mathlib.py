@@ -53,6 +53,7 @@ _MORE = "return a >= b ? a : b;"
 _LESS = "return a <= b ? a : b;"
 _SPAN = "(($U)-1 >> 1) - as_$U(($F)INFINITY)"
 _MIRROR = "($U)(u ^ (u >> ($W - 1) & ($I)(($U)-1 >> 1)))"
+_PLAIN = "float v = x == x ? x + 0.0f : as_float(0x7fc00000u);"
 _POWER = "for (; n; n >>= 1) { if (n & 1) r *= p; p *= p; } return ($T)r;"
 
 # family: (parameters, body by kind of dtype); $T and the like are the words of CType.  Divisors that C does not allow become 1 first.
@@ -93,13 +94,19 @@ FAMILIES: dict[str, tuple[str, dict[str, str]]] = {
     "minrank": ("$T x", {"f": f"$I u = as_$I(x); return ($I)({_MIRROR} + ({_SPAN}));"}),
     "maxranked": ("$T k", {"i": f"$I u = ($I)(($U)k + ({_SPAN})); return as_$F({_MIRROR});"}),
     "minranked": ("$T k", {"i": f"$I u = ($I)(($U)k - ({_SPAN})); return as_$F({_MIRROR});"}),
+    "argmaxrank": ("float x, $T p", {"i": f"{_PLAIN} return ($T)(($U)eg_maxrank_f32(v) << 32 | ($U)(0x7fffffff - p));"}),
+    "argminrank": ("float x, $T p", {"i": f"{_PLAIN} return ($T)(($U)eg_minrank_f32(v) << 32 | ($U)p);"}),
+    "argmaxvalue": ("$T k", {"i": "return eg_maxranked_i32((int)(k >> 32));"}),
+    "argminvalue": ("$T k", {"i": "return eg_minranked_i32((int)(k >> 32));"}),
+    "argmaxplace": ("$T k", {"i": "return 0x7fffffff - (k & 0x7fffffff);"}),
+    "argminplace": ("$T k", {"i": "return k & 0x7fffffff;"}),
     # Truncation as x86 processors do it: the lowest integer where the value is NaN or does not fit.
     "toint": ("$T x", {"f": "return x >= -0x1p31f && x < 0x1p31f ? (int)x : -0x7fffffff - 1;"}),
     "tolong": ("$T x", {"f": "return x >= -0x1p63f && x < 0x1p63f ? (long)x : -0x7fffffffffffffffL - 1;"}),
     "toulong": ("$T x", {"f": "return x >= 0x1p63f ? (ulong)eg_tolong_$N(x - 0x1p63f) ^ 0x8000000000000000UL : (ulong)eg_tolong_$N(x);"})}
 
 _RESULTS = {"isnan": "int", "isinf": "int", "isfinite": "int", "toint": "int", "tolong": "long", "toulong": "ulong",
-            "maxrank": "$I", "minrank": "$I", "maxranked": "$F", "minranked": "$F"}
+            "maxrank": "$I", "minrank": "$I", "maxranked": "$F", "minranked": "$F", "argmaxvalue": "float", "argminvalue": "float"}
 
 
 def _own(family: str, dtype: CType, dialect: str) -> str:

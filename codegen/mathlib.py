@@ -28,10 +28,10 @@ class CType(NamedTuple):
 
     @property
     def words(self) -> dict[str, str]:
-        """What a template may mention: T, U (unsigned, at least 32 bits), I (signed), F (float of that width), N, S (suffix of float
+        """What a template may mention: T, U (unsigned, at least 32 bits), I (signed), R (float of that width), N, S (suffix of float
         macros), W (width)."""
         long = self.bits == 64
-        return {"T": self.c, "U": "ulong" if long else "uint", "I": "long" if long else "int", "F": "double" if long else "float",
+        return {"T": self.c, "U": "ulong" if long else "uint", "I": "long" if long else "int", "R": "double" if long else "float",
                 "N": self.short, "S": "f" if self.short == "f32" else "", "W": str(self.bits)}
 
 
@@ -52,8 +52,9 @@ _NUMBERS = {"RADIANS": "0x1.1df46a2529d39p-6", "RADIANSf": "0x1.1df46ap-6f",
 _EXACT = "return x;"
 _MORE = "return a >= b ? a : b;"
 _LESS = "return a <= b ? a : b;"
-_SPAN = "(($U)-1 >> 1) - as_$U(($F)INFINITY)"
+_SPAN = "(($U)-1 >> 1) - as_$U(($R)INFINITY)"
 _MIRROR = "($U)(u ^ (u >> ($W - 1) & ($I)(($U)-1 >> 1)))"
+_PLAIN = "float v = x == x ? x + 0.0f : as_float(0x7fc00000u);"
 _POWER = "for (; n; n >>= 1) { if (n & 1) r *= p; p *= p; } return ($T)r;"
 
 # family: (parameters, body by kind of dtype); $T and the like are the words of CType.  Divisors that C does not allow become 1 first.
@@ -92,15 +93,21 @@ FAMILIES: dict[str, tuple[str, dict[str, str]]] = {
     # Ranks of floats and the floats of ranks: codegen/ranks.py says what they are.
     "maxrank": ("$T x", {"f": f"$I u = as_$I(x); return ($I)({_MIRROR} - ({_SPAN}));"}),
     "minrank": ("$T x", {"f": f"$I u = as_$I(x); return ($I)({_MIRROR} + ({_SPAN}));"}),
-    "maxranked": ("$T k", {"i": f"$I u = ($I)(($U)k + ({_SPAN})); return as_$F({_MIRROR});"}),
-    "minranked": ("$T k", {"i": f"$I u = ($I)(($U)k - ({_SPAN})); return as_$F({_MIRROR});"}),
+    "maxranked": ("$T k", {"i": f"$I u = ($I)(($U)k + ({_SPAN})); return as_$R({_MIRROR});"}),
+    "minranked": ("$T k", {"i": f"$I u = ($I)(($U)k - ({_SPAN})); return as_$R({_MIRROR});"}),
+    "argmaxrank": ("float x, $T p", {"i": f"{_PLAIN} return ($T)(($U)eg_maxrank_f32(v) << 32 | ($U)(0x7fffffff - p));"}),
+    "argminrank": ("float x, $T p", {"i": f"{_PLAIN} return ($T)(($U)eg_minrank_f32(v) << 32 | ($U)p);"}),
+    "argmaxvalue": ("$T k", {"i": "return eg_maxranked_i32((int)(k >> 32));"}),
+    "argminvalue": ("$T k", {"i": "return eg_minranked_i32((int)(k >> 32));"}),
+    "argmaxplace": ("$T k", {"i": "return 0x7fffffff - (k & 0x7fffffff);"}),
+    "argminplace": ("$T k", {"i": "return k & 0x7fffffff;"}),
     # Truncation as x86 processors do it: the lowest integer where the value is NaN or does not fit.
     "toint": ("$T x", {"f": "return x >= -0x1p31f && x < 0x1p31f ? (int)x : -0x7fffffff - 1;"}),
     "tolong": ("$T x", {"f": "return x >= -0x1p63f && x < 0x1p63f ? (long)x : -0x7fffffffffffffffL - 1;"}),
     "toulong": ("$T x", {"f": "return x >= 0x1p63f ? (ulong)eg_tolong_$N(x - 0x1p63f) ^ 0x8000000000000000UL : (ulong)eg_tolong_$N(x);"})}
 
 _RESULTS = {"isnan": "int", "isinf": "int", "isfinite": "int", "toint": "int", "tolong": "long", "toulong": "ulong",
-            "maxrank": "$I", "minrank": "$I", "maxranked": "$F", "minranked": "$F"}
+            "maxrank": "$I", "minrank": "$I", "maxranked": "$R", "minranked": "$R", "argmaxvalue": "float", "argminvalue": "float"}
 
 
 def _own(family: str, dtype: CType, dialect: str) -> str:

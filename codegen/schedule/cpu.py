@@ -25,7 +25,7 @@ def schedule(kernel: Kernel, target: Target, wanted: Dim | None = None, panels: 
     """
     ctx = context(kernel, target)
     outer, inner = peel(kernel.body)
-    inner = by_rank(ctx, inner)
+    inner = by_rank(ctx, inner, kernel.wide)
     body = sequential(ctx, inner, LANES)
     if not outer:
         return kernel._replace(body=body)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from codegen.kernel import Expr, Kernel, Loop, Stmt
 from codegen.schedule.common import Context, clamp, context, cost, has_loop, linear_loop, peel, points
-from codegen.schedule.panel import PANEL, columnwise, panel_body
+from codegen.schedule.panel import columnwise, panel_body, panel_size
 from codegen.schedule.reduction import sequential
 from codegen.schedule.tile import tiled, tiling
 from codegen.target import Target
@@ -16,10 +16,11 @@ GRAIN = 32768
 PER_UNIT = 6
 
 
-def schedule(kernel: Kernel, target: Target, wanted: Dim | None = None) -> Kernel:
+def schedule(kernel: Kernel, target: Target, wanted: Dim | None = None, room: bool = False) -> Kernel:
     """The scheduled tree: chunks of rows, and for a map also chunks of the innermost loop.
 
-    wanted: the number of chunks, where the caller knows it better than the number of statements tells.
+    wanted: the number of chunks, where the caller knows it better than the number of statements tells.  room: whether there are
+    chunks enough for all units however wide panels are.
     """
     ctx = context(kernel, target)
     outer, inner = peel(kernel.body)
@@ -28,7 +29,7 @@ def schedule(kernel: Kernel, target: Target, wanted: Dim | None = None) -> Kerne
         return kernel._replace(body=body)
     total = clamp(ceildiv(cost(kernel.body), GRAIN) if wanted is None else wanted, target.units * PER_UNIT)
     if columnwise(outer[-1], inner):
-        return kernel._replace(body=_panels(ctx, outer, inner, total))
+        return kernel._replace(body=_panels(ctx, outer, inner, total, panel_size(inner, room)))
     if has_loop(inner, "reduce", "parallel"):
         return kernel._replace(body=chunked(ctx, "serial", outer, body, total, 0))
     tiles = tiling(outer, inner)
@@ -42,11 +43,11 @@ def schedule(kernel: Kernel, target: Target, wanted: Dim | None = None) -> Kerne
     return kernel._replace(body=chunked(ctx, "serial", rows, innermost, across, 0) if rows else innermost)
 
 
-def _panels(ctx: Context, outer: Sequence[Loop], inner: tuple[Stmt, ...], total: Dim) -> tuple[Stmt, ...]:
+def _panels(ctx: Context, outer: Sequence[Loop], inner: tuple[Stmt, ...], total: Dim, size: int) -> tuple[Stmt, ...]:
     """Chunks of panels of the innermost outer loop, and of what is around it."""
     b, panel = ctx.b, ctx.names.fresh("panel")
-    body = panel_body(ctx, outer[-1], panel, sequential(ctx, inner, 1))
-    count = ceildiv(points(outer[-1:]), PANEL)
+    body = panel_body(ctx, outer[-1], panel, sequential(ctx, inner, 1), size)
+    count = ceildiv(points(outer[-1:]), size)
     across = Loop("parallel", panel, b.index(0), b.index(count), b.index(1), ())
     loops = (*outer[:-1], across)
     return chunked(ctx, "serial", loops, body, clamp(points(loops), total), 0)

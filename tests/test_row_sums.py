@@ -5,11 +5,17 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
+from codegen.forms import forms
+from codegen.generate import uncertain
 from codegen.kernel import Accumulate, Builder, Expr, Let, Loop, Store
+from codegen.partial import PARTIAL_SUM
 from codegen.schedule.common import Context, Names
 from codegen.schedule.jam import jammed
 from codegen.target import Target
-from exprgraph.node import Graph
+from exprgraph import passes
+from exprgraph.graph import order
+from exprgraph.node import Graph, Out
+from exprgraph.pairs import facts
 from tests.plan_runner import CPU, GPU, interpret
 
 OVER_ROWS = {
@@ -81,3 +87,86 @@ def test_passes_of_several_rows() -> None:
         longer = b.op("mul", "float32", longer, b.op("add", "float32", longer, x))
     assert rows(times) == [8, 1] and rows(longer) == [4, 1]
     assert rows(b.op("exp", "float32", x)) == [1] and rows(times, Store("y", j, x)) == [1]
+
+
+def normal(x: eg.Symbol) -> eg.Symbol:
+    return (x - x.mean(-1, keepdims=True)) / (x.std(-1, keepdims=True) + 0.1)
+
+
+FED = {
+    "logistic": lambda x, d, w: eg.grad(eg.binary_crossentropy(eg.sigmoid(x @ w + 0.5), d).mean(), w),
+    "linear": lambda x, d, w: [x.T @ (x @ w - d), ((x @ w - d) ** 2).sum(), (x @ w - d).mean()],
+    "normal rows": lambda x, d, w: normal(x).var(0),
+    "weighted rows": lambda x, d, w: (x / (x**2).sum(1, keepdims=True) * d[:, None]).sum(0),
+    "softmax of rows": lambda x, d, w: [eg.softmax(x, axis=1).sum(0), eg.softmax(x, axis=1)],
+    "kept sizes": lambda x, d, w: (x * x.max(1, keepdims=True)).sum(0, keepdims=True) * w,
+    "gathered rows": lambda x, d, w: (x * eg.take(d, eg.argmax(x, axis=1) % d.shape[0])[:, None]).sum(0),
+    "three axes": lambda x, d, w: normal(eg.stack([x, x * d[:, None]])).sum((0, 1)),
+    "whole numbers": lambda x, d, w: (eg.cast(x, "int32") * eg.cast(x, "int32").sum(1, keepdims=True)).sum(0),
+    "twice": lambda x, d, w: ((x - (x * (x @ w)[:, None]).sum(0)) * (x @ w)[:, None]).sum(0)}
+
+
+def fed(name: str, dtype: str) -> tuple[list[eg.Symbol], list[eg.Symbol]]:
+    x, d, w = eg.matrix("x", dtype), eg.vector("d", dtype), eg.vector("w", dtype)
+    found = FED[name](x, d, w)
+    return [x, d, w], found if isinstance(found, list) else [found]
+
+
+def arguments(n: int, m: int, dtype: str) -> list[np.ndarray]:
+    return [values((n, m), dtype), (values((n,), dtype) > 0).astype(dtype), values((m,), dtype)]
+
+
+def alike(found: list[np.ndarray], wanted: list[np.ndarray], terms: int) -> None:
+    for one, other in zip(found, wanted, strict=True):
+        assert one.dtype == other.dtype and one.shape == other.shape
+        finite = np.abs(other[np.isfinite(other)])
+        allowed = 50 * np.finfo(other.dtype if other.dtype.kind == "f" else "float32").eps * terms**0.5 * np.max(finite, initial=1)
+        np.testing.assert_allclose(one, other, rtol=0, atol=allowed)
+
+
+def plain(outputs: list[eg.Symbol]) -> tuple[Out, ...]:
+    """The outputs where sizes that must fit are equal."""
+    graph = Graph((), tuple(outputs))
+    pairs = uncertain(graph)
+    return passes.run_plan(graph, facts(pairs, ("equal",) * len(pairs)), {}).outputs
+
+
+@pytest.mark.parametrize("name", FED)
+def test_what_is_summed_where_rows_are_made(name: str) -> None:
+    """One sum at least, in the form that is taken unless rows are few and long; on a GPU there is one form."""
+    inputs, outputs = fed(name, "float32")
+    layout = {i.node.uid: "C" for i in inputs}
+    first, other = forms(plain(outputs), layout, CPU).outputs
+    assert PARTIAL_SUM in {n.op for n in order(first)} and PARTIAL_SUM not in {n.op for n in order(other)}
+    assert len(forms(plain(outputs), layout, GPU).outputs) == 1
+
+
+@pytest.mark.parametrize("dtype, schedule", [("float32", "cpu"), ("float64", "cpu"), ("float32", "gpu")])
+@pytest.mark.parametrize("name", FED)
+def test_sums_over_rows_that_are_made_there(name: str, dtype: str, schedule: str) -> None:
+    """As NumPy for rows around the sizes of groups, blocks and parts, in rows short and long, for NaN and infinity, and for views."""
+    inputs, outputs = fed(name, dtype)
+    own, oracle = (eg.compile(inputs, outputs, on_unused_input="ignore", **how) for how in ({"schedule": schedule}, {"device": "numpy"}))
+    for n, m in ((1, 1), (7, 40), (8, 300), (137, 33), (1100, 400), (3, 9000)):
+        x, d, w = arguments(n, m, dtype)
+        alike(own(x, d, w), oracle(x, d, w), n + m)
+    n, m = 45, 23
+    x, d, w = arguments(n, m, dtype)
+    if schedule == "cpu" and dtype == "float32":
+        for view in (values((m, n), dtype).T, values((2 * n, m + 1), dtype)[::2, 1:]):
+            alike(own(view, d, w), oracle(view, d, w), n + m)
+    x[n // 2, 3], x[0, 5] = np.nan, np.inf
+    if name not in ("gathered rows", "whole numbers"):   # positions and casts of NaN are not the matter here
+        alike(own(x, d, w), oracle(x, d, w), n + m)
+
+
+@pytest.mark.parametrize("general, n, m", [(False, 0, 3), (False, 1, 2), (True, 11, 5), (False, 40, 3)])
+@pytest.mark.parametrize("name", FED)
+def test_sums_over_rows_interpreted(name: str, n: int, m: int, general: bool) -> None:
+    """No access out of bounds, no race, nothing read before it is written."""
+    if n == 0 and name == "gathered rows":
+        return
+    inputs, outputs = fed(name, "float32")
+    given = arguments(n, m, "float32")
+    found = interpret(Graph(tuple(inputs), tuple(outputs)), [i.node for i in inputs], given, CPU, general)
+    alike(found, eg.compile(inputs, outputs, device="numpy", on_unused_input="ignore")(*given), n + m)

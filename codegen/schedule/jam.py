@@ -69,9 +69,9 @@ def _copies(ctx: Context, body: tuple[Stmt, ...], new: dict[str, Expr], rename: 
 
 
 def substituted(ctx: Context, stmt: Stmt, new: Mapping[str, Expr]) -> Stmt:
-    """A statement without statements inside, over other values of variables."""
+    """A statement without statements inside, over other values of variables and of private scalars."""
     def change(e: Expr, args: tuple[Expr, ...]) -> Expr:
-        return new[e.value] if e.kind == "var" and e.value in new else again(ctx.b, e, args)
+        return new[e.value] if e.kind in ("var", "load") and e.value in new else again(ctx.b, e, args)
     if isinstance(stmt, Accumulate):
         return stmt._replace(at=rebuilt(stmt.at, change), values=tuple(rebuilt(v, change) for v in stmt.values))
     return stmt._replace(**{f: rebuilt(v, change) for f, v in zip(stmt._fields, stmt) if isinstance(v, Expr)})  # type: ignore[arg-type]

@@ -6,25 +6,24 @@ of blocks of rows are joined to compensated sums, as in `codegen.schedule.reduct
 """
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from codegen.fuse import Cluster, Task, placed
-from codegen.kernel import Accumulate, Alloc, Expr, Kernel, Let, Loop, Param, Stmt, Store
+from codegen.kernel import INDEX, Accumulate, Alloc, Expr, If, Kernel, Let, Loop, Param, Stmt, Store
 from codegen.lower.keep import is_inner
 from codegen.lower.mapreduce import Lowering, Row, nest, passes
-from codegen.schedule.common import Context, Names, delinearise, mentioned
+from codegen.schedule.common import Context, Names
 from codegen.schedule.cpu import LANES
 from codegen.schedule.estimate import picoseconds
+from codegen.schedule.groups import GROUP, Arrays, Groups
 from codegen.schedule.jam import substituted
 from codegen.schedule.reduction import Stage, join, sequential
 from codegen.target import Target
 from exprgraph.dims import Dim, ceildiv, product
 
-GROUP = 8
-"""Rows of a group: what they add to a sum is added up before."""
-BLOCK = 128
-"""Rows of a block, whose sums have at most 16 terms for each group of 8."""
+STEPS = 32
+"""Groups of a block: so many terms have its sums."""
 
 
 class RowSums(NamedTuple):
@@ -90,11 +89,13 @@ class _Kernel:
         lets, found = row.hoist(elements)
         env.release()
         self.ctx = ctx = Context(self.b, Names(Kernel("k", (), (*body, *lets))), target)
-        ctx.names.fresh("part")
+        for name in ("part", *(r.var for r in self.loops)):
+            ctx.names.fresh(name)
         self.whole = (*body, *lets)
-        self.head, self.tail = _divided((*sequential(ctx, tuple(body), LANES), *lets))
         self.sums = [self._sum(row, t, v) for t, v in zip(columns, found)]
-        self.totals = [self._sum(row, t, v) for t, v in ((t, values[t.node]) for t in tasks if t.node in values)]
+        self.totals = [self._sum(row, t, values[t.node]) for t in tasks if t.node in values]
+        self.groups = Groups(ctx, self.loops, (*sequential(ctx, tuple(body), LANES), *lets), found,
+                             [(s.block, s.value) for s in self.totals])
 
     def _sum(self, row: Row, task: Task, value: Expr) -> Sum:
         """Where the sum of a task is kept."""
@@ -106,22 +107,28 @@ class _Kernel:
 
     def build(self) -> RowSums:
         """Ranges of rows, blocks, groups."""
-        b, ctx, part = self.b, self.ctx, self.part
+        b, fresh, part = self.b, self.ctx.names.fresh, self.part
         rows, each = b.index(self.rows), b.index(ceildiv(ceildiv(self.rows, self.parts), GROUP) * GROUP)
-        low, high, block, end, full = (b.var(ctx.names.fresh(n)) for n in ("low", "high", "block", "end", "full"))
-        groups = b.mul(b.div(b.sub(end, block), b.index(GROUP)), b.index(GROUP))
-        inside = (Let(end.value, b.least(b.add(block, b.index(BLOCK)), high)), Let(full.value, b.add(block, groups)),
-                  *self._zeros([s for s in self.sums if s.compensated], "target"), *self._scalars("block"),
-                  self._group(block, full, GROUP), self._group(full, end, 1), *self._joined())
+        low, high, count, block, end = (b.var(fresh(n)) for n in ("low", "high", "count", "block", "end"))
+        step, apart = (1, count) if self.groups.merged else (GROUP, b.index(1))
+        top, rest, length = b.add(low, b.mul(count, b.index(step))), b.add(low, b.mul(count, b.index(GROUP))), b.index(STEPS * step)
+        groups = self._block(block, end, b.index(step), apart, GROUP)
         body = (Let(low.value, b.mul(part, each)), Let(high.value, b.least(b.add(low, each), rows)),
+                Let(count.value, b.div(b.op("maximum", INDEX, b.sub(high, low), b.index(0)), b.index(GROUP))),
                 *self._zeros(self.sums, "buffer"), *self._zeros([s for s in self.sums if s.compensated], "low"), *self._scalars("start"),
-                Loop("serial", block.value, low, high, b.index(BLOCK), inside), *self._finished())
+                Loop("serial", block.value, low, top, length, (Let(end.value, b.least(b.add(block, length), top)), *groups)),
+                If(b.less(rest, high), self._block(rest, high, b.index(1), b.index(1), 1)), *self._finished())
         scratch = tuple(Param(name, s.dtype, "rw", self.parts * self.width) for s in self.sums if s.compensated
                         for name in (s.block, s.low))
         adds = tuple(Accumulate((s.buffer,), s.at, "sum", (s.value,)) for s in self.sums)
         whole = nest(b, "parallel", [b.var(r.var) for r in self.loops], [self.cluster.space[k] for k in self.cluster.outer],
                      (*self.whole, *self._columns("parallel", adds)))
         return RowSums((Loop("grid", part.value, b.index(0), b.index(self.parts), b.index(1), body),), scratch, picoseconds(whole))
+
+    def _block(self, start: Expr, stop: Expr, step: Expr, apart: Expr, rows: int) -> tuple[Stmt, ...]:
+        """Some groups, whose sums are joined to those of the range."""
+        zeros = self._zeros([s for s in self.sums if s.compensated], "target")
+        return (*zeros, *self._scalars("block"), self.groups.loop(start, stop, step, apart, rows, self._added), *self._joined())
 
     def _columns(self, kind: str, body: Sequence[Stmt]) -> tuple[Stmt, ...]:
         """Loops over the columns: the innermost of this kind, the others around it of the same or serial."""
@@ -145,56 +152,15 @@ class _Kernel:
     def _total(self, s: Sum) -> str:
         return s.block + "_all"
 
-    def _group(self, start: Expr, stop: Expr, rows: int) -> Loop:
-        """Some rows at a time."""
-        b, ctx = self.b, self.ctx
-        first, row = b.var(ctx.names.fresh("row")), b.var(ctx.names.fresh("lane"))
-        kept, arrays, fill = self._kept(rows, row)
-        at = {n: b.load(a, d, row) for n, (a, d) in arrays.items()}
-        place = tuple(self._placed(b.add(first, row)))
-        own = [s for s in fill if isinstance(s, Store) and s.value.value not in {t.name for t in self.tail if isinstance(t, Let)}]
-        late = {s.value.value: s for s in fill if s not in own}
-        head = Loop("serial", row.value, b.index(0), b.index(rows), b.index(1), (*place, *self.head, *own))
-        inside: list[Stmt] = []
-        for stmt in self.tail:
-            inside.append(substituted(ctx, stmt, {n: e for n, e in at.items() if n not in late}))
-            if isinstance(stmt, Let) and stmt.name in late:
-                inside.append(late[stmt.name])
-        inside += [substituted(ctx, Accumulate((s.block,), b.index(0), "sum", (s.value,)), {n: e for n, e in at.items() if n not in late})
-                   for s in self.totals]
-        values = (Loop("vector", row.value, b.index(0), b.index(rows), b.index(1), (*place, *inside)),) if inside else ()
-        return Loop("serial", first.value, start, stop, b.index(rows), (*kept, head, *values, *self._added(first, rows, arrays)))
-
-    def _kept(self, rows: int, row: Expr) -> tuple[list[Stmt], dict[str, tuple[str, str]], list[Store]]:
-        """Arrays over the rows of a group for what later loops need: their Allocs, their names and dtypes by what they hold, and what
-        fills them."""
-        b = self.b
-        made = {s.name: s.dtype for s in self.head if isinstance(s, Alloc) and s.size == 1}
-        lets = {s.name: s.value.dtype for s in (*self.head, *self.tail) if isinstance(s, Let)}
-        values = tuple(Let("", s.value) for s in (*self.sums, *self.totals))
-        later = mentioned((*self.tail, *values), ("var", "load"))
-        of_tail = {s.name for s in self.tail if isinstance(s, Let)}
-        summed = mentioned(tuple(Let("", s.value) for s in self.sums), ("var", "load"))
-        names = {n: d for n, d in {**made, **lets}.items() if n in (summed if n in of_tail else later)}
-        arrays = {n: (self.ctx.names.fresh(n + "_rows"), d) for n, d in names.items()}
-        fill = [Store(a, row, b.load(n, d, b.index(0)) if n in made else b.var(n, d)) for n, (a, d) in arrays.items()]
-        return [Alloc(a, d, rows, "private") for a, d in arrays.values()], arrays, fill
-
-    def _placed(self, row: Expr) -> tuple[Stmt, ...]:
-        """The variables of the outer loops at a row."""
-        return delinearise(self.b, row, self.loops)
-
-    def _added(self, first: Expr, rows: int, arrays: Mapping[str, tuple[str, str]]) -> tuple[Stmt, ...]:
+    def _added(self, first: Expr, apart: Expr, rows: int, arrays: Arrays) -> tuple[Stmt, ...]:
         """What the rows of a group add to the sums of columns."""
         b, ctx, lets = self.b, self.ctx, list[Stmt]()
         terms: list[list[Expr]] = [[] for _ in self.sums]
         for k in range(rows):
             new = {n: b.load(a, d, b.index(k)) for n, (a, d) in arrays.items()}
-            for stmt in self._placed(b.add(first, b.index(k))):
-                assert isinstance(stmt, Let)
-                name = ctx.names.fresh(stmt.name)
-                lets.append(Let(name, stmt.value))
-                new[stmt.name] = b.var(name)
+            more, variables = self.groups.named(b.add(first, b.mul(b.index(k), apart)))
+            lets += more
+            new |= variables
             for found, s in zip(terms, self.sums):
                 changed = substituted(ctx, Let("", s.value), new)
                 assert isinstance(changed, Let)
@@ -240,11 +206,3 @@ class _Kernel:
         columns = [Store(s.buffer, s.at, both(s, s.buffer, s.at)) for s in self.sums if s.compensated]
         return (*(self._columns("vector", columns) if columns else ()),
                 *(Store(s.buffer, s.at, both(s, self._total(s), zero)) for s in self.totals))
-
-
-def _divided(body: Sequence[Stmt]) -> tuple[tuple[Stmt, ...], tuple[Stmt, ...]]:
-    """What a row does up to its last loop and the joining of what that accumulated, and the plain statements that follow."""
-    last = max((k for k, s in enumerate(body) if isinstance(s, Loop)), default=-1)
-    while last + 1 < len(body) and isinstance(body[last + 1], Accumulate):
-        last += 1
-    return tuple(body[:last + 1]), tuple(body[last + 1:])

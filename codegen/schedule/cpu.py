@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from codegen.kernel import Expr, Kernel, Loop, Stmt
 from codegen.schedule.common import Context, clamp, context, cost, has_loop, linear_loop, peel, points
+from codegen.schedule.groups import in_groups
 from codegen.schedule.panel import columnwise, panel_body, panel_size
 from codegen.schedule.reduction import sequential
 from codegen.schedule.tile import tiled, tiling
@@ -31,6 +32,9 @@ def schedule(kernel: Kernel, target: Target, wanted: Dim | None = None, room: bo
     if columnwise(outer[-1], inner):
         return kernel._replace(body=_panels(ctx, outer, inner, total, panel_size(inner, room)))
     if has_loop(inner, "reduce", "parallel"):
+        grouped = in_groups(ctx, outer, body, total) if wanted is None else None
+        if grouped is not None:
+            return kernel._replace(body=grouped)
         return kernel._replace(body=chunked(ctx, "serial", outer, body, total, 0))
     tiles = tiling(outer, inner)
     if tiles is not None:

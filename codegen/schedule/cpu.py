@@ -30,7 +30,7 @@ def schedule(kernel: Kernel, target: Target, wanted: Dim | None = None, room: bo
         return kernel._replace(body=body)
     total = clamp(ceildiv(cost(kernel.body), GRAIN) if wanted is None else wanted, target.units * PER_UNIT)
     if columnwise(outer[-1], inner):
-        return kernel._replace(body=_panels(ctx, outer, inner, total, panel_size(inner, room)))
+        return kernel._replace(body=_panels(ctx, outer, inner, total, panel_size(inner, room), wanted is not None))
     if has_loop(inner, "reduce", "parallel"):
         grouped = in_groups(ctx, outer, body, total) if wanted is None else None
         if grouped is not None:
@@ -47,10 +47,10 @@ def schedule(kernel: Kernel, target: Target, wanted: Dim | None = None, room: bo
     return kernel._replace(body=chunked(ctx, "serial", rows, innermost, across, 0) if rows else innermost)
 
 
-def _panels(ctx: Context, outer: Sequence[Loop], inner: tuple[Stmt, ...], total: Dim, size: int) -> tuple[Stmt, ...]:
+def _panels(ctx: Context, outer: Sequence[Loop], inner: tuple[Stmt, ...], total: Dim, size: int, far: bool) -> tuple[Stmt, ...]:
     """Chunks of panels of the innermost outer loop, and of what is around it."""
     b, panel = ctx.b, ctx.names.fresh("panel")
-    body = panel_body(ctx, outer[-1], panel, sequential(ctx, inner, 1), size)
+    body = panel_body(ctx, outer[-1], panel, sequential(ctx, inner, 1), size, far)
     count = ceildiv(points(outer[-1:]), size)
     across = Loop("parallel", panel, b.index(0), b.index(count), b.index(1), ())
     loops = (*outer[:-1], across)

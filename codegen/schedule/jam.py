@@ -22,7 +22,32 @@ def jammed(ctx: Context, loop: Loop) -> tuple[Stmt, ...]:
         return (loop,)
     b = ctx.b
     done = b.add(loop.start, b.mul(b.div(b.sub(loop.stop, loop.start), b.index(rows)), b.index(rows)))
-    return (loop._replace(stop=done, step=b.index(rows), body=_together(ctx, loop, rows)), loop._replace(start=done))
+    return (loop._replace(stop=done, step=b.index(rows), body=_together(ctx, loop, rows, b.index(1))), loop._replace(start=done))
+
+
+def apart(ctx: Context, loop: Loop) -> tuple[Stmt, ...]:
+    """A loop over blocks of iterations that `jammed` has changed: those of a pass come from as many ranges, which lie far apart, since the
+    hardware fetches memory ahead of several streams but not of neighbouring rows."""
+    at = next((k for k, s in enumerate(loop.body[:-1]) if _pair(loop, s, loop.body[k + 1])), None)
+    if at is None:
+        return (loop,)
+    passes, rest = loop.body[at], loop.body[at + 1]
+    assert isinstance(passes, Loop) and isinstance(rest, Loop)
+    b, rows, count = ctx.b, passes.step.value, ctx.b.var(ctx.names.fresh("count"))
+    top, length = b.add(loop.start, count), b.index(loop.step.value // rows)
+    inside = rest._replace(start=b.var(loop.var), stop=b.least(b.add(b.var(loop.var), length), top), body=_together(ctx, rest, rows, count))
+    return (Let(count.value, b.div(b.sub(loop.stop, loop.start), passes.step)),
+            loop._replace(stop=top, step=length, body=(*loop.body[:at], inside, *loop.body[at + 2:])),
+            loop._replace(start=b.add(loop.start, b.mul(count, passes.step)),
+                          body=(*loop.body[:at], rest._replace(start=b.var(loop.var)), *loop.body[at + 2:])))
+
+
+def _pair(outer: Loop, first: Stmt, second: Stmt) -> bool:
+    """Whether two statements are the passes over a block, and what they leave over."""
+    if not isinstance(first, Loop) or not isinstance(second, Loop) or first.var != second.var or outer.step.kind != "lit":
+        return False
+    whole = first.step.kind == "lit" and first.step.value > 1 and outer.step.value % first.step.value == 0
+    return whole and first.start.kind == "var" and first.start.value == outer.var
 
 
 def _rows(loop: Loop) -> int:
@@ -40,14 +65,14 @@ def _rows(loop: Loop) -> int:
     return ROWS if len(work) <= SIMPLE else ROWS // 2
 
 
-def _together(ctx: Context, loop: Loop, rows: int) -> tuple[Stmt, ...]:
-    """The body for iterations loop.var, loop.var + 1, ..."""
+def _together(ctx: Context, loop: Loop, rows: int, distance: Expr) -> tuple[Stmt, ...]:
+    """The body for iterations loop.var, loop.var + distance, ..."""
     inner = loop.body[-1]
     assert isinstance(inner, Loop)
     before: list[Stmt] = []
     inside: list[Stmt] = []
     for k in range(rows):
-        new = {loop.var: ctx.b.add(ctx.b.var(loop.var), ctx.b.index(k))} if k else {}
+        new = {loop.var: ctx.b.add(ctx.b.var(loop.var), ctx.b.mul(ctx.b.index(k), distance))} if k else {}
         before += _copies(ctx, loop.body[:-1], new, bool(k))
         inside += _copies(ctx, inner.body, new, bool(k))
     return (*before, inner._replace(body=tuple(inside)))

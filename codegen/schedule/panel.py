@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from codegen.kernel import Accumulate, Alloc, Expr, If, Let, Loop, Stmt, Store, exprs_of, walk
 from codegen.schedule.common import Context, again, below, extent, has_loop, mentioned, names_in, rebuilt, unit_step
-from codegen.schedule.jam import jammed
+from codegen.schedule.jam import apart, jammed
 
 PANEL, WIDE = 256, 1024
 """Iterations of the outer loop in a panel; the wide one, for few and simple sums, reads long runs of memory."""
@@ -21,8 +21,8 @@ WIDE_SUMS = 4
 class Lanes(NamedTuple):
     """The panel under way: the variable of the loop that became lanes, its lane, where the panel begins and how wide it is.
 
-    size: the widest that a panel gets.  arrays: names that hold one element per lane now, and the array for each.  plain: other values
-    that differ between lanes.
+    size: the widest that a panel gets.  far: whether iterations of a pass come from ranges that lie far apart.  arrays: names that hold
+    one element per lane now, and the array for each.  plain: other values that differ between lanes.
     """
     ctx: Context
     var: str
@@ -30,6 +30,7 @@ class Lanes(NamedTuple):
     begin: Expr
     width: Expr
     size: int
+    far: bool
     arrays: Mapping[str, str]
     plain: frozenset[str]
 
@@ -90,12 +91,12 @@ def panel_size(body: tuple[Stmt, ...], room: bool) -> int:
     return WIDE if room and sum(isinstance(s, Accumulate) for s in walk(body)) <= WIDE_SUMS else PANEL
 
 
-def panel_body(ctx: Context, last: Loop, panel: str, body: tuple[Stmt, ...], size: int) -> tuple[Stmt, ...]:
+def panel_body(ctx: Context, last: Loop, panel: str, body: tuple[Stmt, ...], size: int, far: bool) -> tuple[Stmt, ...]:
     """What number `panel` of the panels does; `body` is what one iteration of `last` does, as one work-item runs it."""
     b = ctx.b
     begin, width, lane = (ctx.names.fresh(n) for n in ("begin", "width", "lane"))
     start = b.mul(b.var(panel), b.index(size))
-    lanes = Lanes(ctx, last.var, b.var(lane), b.var(begin), b.var(width), size, {}, frozenset())
+    lanes = Lanes(ctx, last.var, b.var(lane), b.var(begin), b.var(width), size, far, {}, frozenset())
     return (Let(begin, start), Let(width, b.least(b.index(size), b.sub(last.stop, b.var(begin)))), *_spread(lanes, body))
 
 
@@ -110,7 +111,9 @@ def _spread(lanes: Lanes, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
             out.append(stmt._replace(name=name, size=lanes.size, init=None))
             run += [] if stmt.init is None else [Store(name, lanes.lane, stmt.init)]
         elif isinstance(stmt, Loop):
-            out += (*_across(lanes, run), *jammed(lanes.ctx, stmt._replace(kind="serial", body=_spread(lanes, stmt.body))))
+            loop = stmt._replace(kind="serial", body=_spread(lanes, stmt.body))
+            passes = jammed(lanes.ctx, loop)
+            out += (*_across(lanes, run), *(apart(lanes.ctx, loop) if lanes.far and len(passes) == 1 else passes))
             run = []
         elif isinstance(stmt, Let) and not lanes.varies(stmt.value):
             out.append(stmt)

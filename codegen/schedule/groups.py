@@ -71,15 +71,16 @@ class Groups:
         if rows < ABREAST or not self.merged:
             place = self._placed(b.add(first, b.mul(row, apart)))
             return (Loop("serial", row.value, b.index(0), b.index(rows), b.index(1), (*place, *self.head, *fill)),)
-        out: list[Stmt] = []
-        for start in range(0, rows, ABREAST):
-            several = []
-            for k in range(start, start + ABREAST):
-                lets, variables = self.named(b.add(first, b.mul(b.index(k), apart)))
-                out += lets
-                several.append(Row(self.ctx, {**variables, row.value: b.index(k)}))
-            out += abreast((*self.head, *fill), several)
-        return tuple(out)
+        out, several, begin = list[Stmt](), list[Row](), b.var(self.ctx.names.fresh("begin"))
+        for k in range(ABREAST):
+            lane = b.add(begin, b.index(k))
+            lets, variables = self.named(b.add(first, b.mul(lane, apart)))
+            out += lets
+            several.append(Row(self.ctx, {**variables, row.value: lane}))
+        body = (*out, *abreast((*self.head, *fill), several))
+        if rows == ABREAST:
+            return (Let(begin.value, b.index(0)), *body)
+        return (Loop("serial", begin.value, b.index(0), b.index(rows), b.index(ABREAST), body),)
 
     def _kept(self, rows: int, row: Expr) -> tuple[list[Stmt], Arrays, dict[str, Stmt]]:
         """Arrays over the rows of a group for what later loops need: their Allocs, their names and dtypes by what they hold, and what

@@ -215,6 +215,16 @@ def test_rows_abreast_interpreted(name: str, shape: tuple[int, int]) -> None:
     alike(found, eg.compile([x], list(outputs), device="numpy")(array), 5)
 
 
+@pytest.mark.parametrize("name", ["sum", "moments", "product"])
+def test_rows_of_known_length_abreast(name: str) -> None:
+    """Rows so short that they are no loop over blocks, one element included."""
+    for m in (1, 5, 300):
+        x, array = eg.tensor(dtype="float32", shape=(None, m)), values((11, m), "float32")
+        made = ALONG_ROWS[name](x)
+        outputs = [*made, x.max(1)] if isinstance(made, list) else [made, (x * x.sum(1, keepdims=True)).sum(0)]
+        alike(eg.compile([x], outputs)(array), eg.compile([x], outputs, device="numpy")(array), 2 * m)
+
+
 def test_what_goes_abreast() -> None:
     """Short sums whose loops are as long in all rows; no stores in loops, no other reductions."""
     b = Builder()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from codegen.kernel import INDEX, Accumulate, Alloc, Expr, If, Let, Loop, Stmt, Store
 from codegen.rows import row_of
 from codegen.schedule.abreast import Row, abreast, mergeable
-from codegen.schedule.common import Context, again, below, delinearise, mentioned, names_in, points, rebuilt
+from codegen.schedule.common import Context, again, below, delinearise, mentioned, names_in, points, rebuilt, stored
 from codegen.schedule.jam import substituted
 from exprgraph.dims import Dim, ceildiv
 
@@ -163,7 +163,6 @@ class _Fetched:
 
 def _divided(body: Sequence[Stmt]) -> tuple[tuple[Stmt, ...], tuple[Stmt, ...]]:
     """What a row does up to its last loop and the joining of what that accumulated, and the plain statements that follow."""
-    last = max((k for k, s in enumerate(body) if isinstance(s, Loop)), default=-1)
-    while last + 1 < len(body) and isinstance(body[last + 1], Accumulate):
-        last += 1
+    own = {s.name for s in body if isinstance(s, Alloc)}
+    last = max((k for k, s in enumerate(body) if isinstance(s, Loop) or stored((s,)) & own), default=-1)
     return tuple(body[:last + 1]), tuple(body[last + 1:])

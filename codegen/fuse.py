@@ -27,7 +27,7 @@ Place = tuple[int, ...]
 
 
 class Task(NamedTuple):
-    """One root: what is computed (node), how (kind "map", "reduce", "scan", "contract" or "scatter"), over which space.
+    """One root: what is computed (node), how (kind "map", "reduce", "partial", "scan", "contract" or "scatter"), over which space.
 
     space: the sizes of the loops.  inner: positions in space that a reduction sums away.  reads: places of the operand's axes
     (of the node's own for a map).  writes: places of the node's own axes.
@@ -73,9 +73,18 @@ class Cluster:
         if task.kind == "reduce":
             fits = task.space == self.space and (task.inner == self.inner or not self.inner)
             return tuple(range(len(self.space))) if fits else None
+        if task.kind == "partial" and not self.over_rows(task):
+            return None
         if task.space == self.space:
             return tuple(range(len(self.space)))
         return self.outer if self.inner and task.space == tuple(self.space[k] for k in self.outer) else None
+
+
+    def over_rows(self, task: Task) -> bool:
+        """Whether a task sums all outer loops of this cluster away, of its elements or of values of its rows."""
+        rows = self.outer
+        of_rows = task.space == tuple(self.space[k] for k in rows) and task.inner == tuple(range(len(rows)))
+        return bool(self.inner and rows) and (of_rows or (task.space == self.space and task.inner == rows))
 
 
 def variables(b: Builder, positions: Place) -> tuple[Expr, ...]:
@@ -110,13 +119,15 @@ def make_task(node: Node, cost: int = 1) -> Task:
     if node.op.kind == "reduce" and node.op.name == "sum_to":
         return _sum_to_task(node, cost)
     shape = node.outs[0].shape
-    if node.op.kind != "reduce":
+    if node.op.kind not in ("reduce", "partial"):
         places, space = _places(shape)
         kind = node.op.kind if node.op.kind in ("scan", "contract", "scatter") else "map"
         return Task(node, kind, space, (), places, places, cost)
     axes = node.param("axis")
     reads, space = _places(node.inputs[0].type.shape)
     inner = tuple(k for a in axes for k in reads[a])
+    if node.op.kind == "partial":
+        return Task(node, "partial", space, inner, reads, tuple(p for a, p in enumerate(reads) if a not in axes), cost)
     kept = [() if a in axes else p for a, p in enumerate(reads) if node.param("keepdims") or a not in axes]
     return _reduction(node, space, inner, reads, tuple(kept), cost)
 
@@ -160,6 +171,20 @@ def fuse(outputs: Sequence[Out], roots: Roots, target: Target, together: bool = 
         fusion.place(make_task(node, roots.cost[node]))
     clusters = sorted((c for c in fusion.clusters if c.tasks), key=lambda c: c.level)
     return Fused(tuple(clusters), fusion.crossing, tuple(fusion.apart.values()))
+
+
+def fed(outputs: Sequence[Out], roots: Roots, target: Target) -> dict[Node, Cluster]:
+    """The sums over the rows of a cluster that could be made in it, since they read what it has for a row when it has it.
+
+    These are sums of elements, one at least, and of values of rows.
+    """
+    fusion = _Fusion(roots, {o.node for o in outputs}, target, False)
+    for node in roots.nodes:
+        fusion.place(make_task(node, roots.cost[node]))
+    sums = [t for t in fusion.task.values() if t.node.op.name == "sum" and t.inner]
+    found = {t.node: c for t in sums for c in (fusion.feeder(t),) if c is not None}
+    columns = {id(c) for n, c in found.items() if fusion.task[n].space == c.space}
+    return {n: c for n, c in found.items() if id(c) in columns}
 
 
 class _Fusion:
@@ -273,7 +298,7 @@ class _Fusion:
                 return False
             if home is cluster:
                 inside = True
-                if index != self._written(self.task[node], cluster):
+                if index != self._written(self.task[node], cluster) or self.task[node].kind == "partial":
                     return False
         return (inside or cluster.kind not in ("contract", "scan")) and self._stays_parallel(task, cluster, inside)
 
@@ -290,12 +315,20 @@ class _Fusion:
         self.apart[total.text] = total
         return self.together
 
+    def feeder(self, task: Task) -> Cluster | None:
+        """The cluster that has what a sum over its rows reads, and reads nothing that comes later."""
+        task = task._replace(kind="partial")
+        below = [self.home[n] for n, _ in self.reads(task, tuple(range(len(task.space))))]
+        level = max((c.level for c in below), default=0)
+        return next((c for c in {id(c): c for c in below}.values() if c.level == level and c.outer == tuple(range(len(c.outer)))
+                     and self.home[task.node] is not c and self._joins(task, c)), None)
+
     def _kinds_fit(self, task: Task, cluster: Cluster) -> bool:
         if cluster.kind == "contract":
             return task.kind == "map" and not self.target.host_products
         if cluster.kind == "scan":
             return task.kind == "map" and task.space == cluster.space
-        return cluster.kind != "scatter" and task.kind in ("map", "reduce")
+        return cluster.kind != "scatter" and task.kind in ("map", "reduce", "partial")
 
     def _written(self, task: Task, cluster: Cluster) -> Index:
         positions = cluster.positions(task)
@@ -307,6 +340,6 @@ def operands(task: Task, b: Builder, loops: Sequence[Expr]) -> list[tuple[Out, I
     """What a task reads, each with its index: the node itself for a map, the operand for a reduction or scan, nothing for opaque tasks."""
     if task.kind == "map":
         return [(Out(task.node), placed(b, task.reads, loops))]
-    if task.kind in ("reduce", "scan"):
+    if task.kind in ("reduce", "partial", "scan"):
         return [(task.node.inputs[0], placed(b, task.reads, loops))]
     return [(i, tuple(b.var(f"a{k}_{n}") for k in range(i.ndim))) for n, i in enumerate(task.node.inputs) if i.ndim]

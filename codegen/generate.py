@@ -2,19 +2,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from codegen.describe import describe
+from codegen.forms import forms
 from codegen.fuse import Cluster, Fused, fuse
 from codegen.kernel import Builder, Kernel, Stmt, dims_of, geometry
 from codegen.lower.mapreduce import Lowering, map_reduce
 from codegen.lower.prefix import variants as scan_variants
 from codegen.lower.product import contraction_kernel, host_product
+from codegen.lower.rowsums import row_sums
 from codegen.lower.scan import scan_of
 from codegen.lower.scatter import atomic_possible, scatter_atomic, scatter_owned, scatter_zeros
 from codegen.memory import Memory
 from codegen.naming import named
-from codegen.plan import Branch, Check, Commit, Launch, Operand, Plan, Requirement, Step
+from codegen.plan import Branch, Buffer, Check, Commit, Launch, Operand, Plan, Requirement, Site, Step
 from codegen.roots import find_roots
 from codegen.rows import template_of
 from codegen.schedule import narrow, parts, schedule, split
@@ -22,18 +24,20 @@ from codegen.schedule.common import used
 from codegen.schedule.estimate import PREFIX, PRODUCT, picoseconds
 from codegen.schedule.stream import streamed, streams
 from codegen.target import Target, has_blas
-from codegen.vector_products import sums_for_products
 from exprgraph import passes
 from exprgraph.config import config
 from exprgraph.dims import Dim, constant, maximum, minimum, product
 from exprgraph.errors import DeviceError, GraphError, at
 from exprgraph.graph import order
-from exprgraph.node import CONSTANT, INPUT, SHARED, Graph, Node, Out
+from exprgraph.node import Graph, Node, Out
 from exprgraph.ops.table import ROWS
 from exprgraph.pairs import Pair, facts, pairs
 
 SMALL = 16384
 """Elements below which a reduction over everything is left to one work-item or group, in one kernel with what follows it."""
+
+LONG = 10**9
+"""Picoseconds from which on a launch is long, however long; indices of 32 bits would not do for larger numbers."""
 
 
 def uncertain(graph: Graph) -> tuple[Pair, ...]:
@@ -63,8 +67,11 @@ def generate(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | N
     check_doubles(resolved, target)
     check_rows(resolved)
     layout = {i.node.uid: known for i, known in zip(resolved.inputs, layouts)}
-    outputs = own_outputs(sums_for_products(resolved.outputs, layout, target))
-    return _Generator(resolved, outputs, layouts, wide, target).plan()
+    pick, found = forms(resolved.outputs, layout, target)
+    shared = Shared({}, {}, {})
+    each = [_Generator(resolved, outputs, layouts, wide, target, shared) for outputs in found]
+    steps = [tuple(g.steps()) for g in each]
+    return each[0].plan(steps[0] if len(steps) == 1 else (Branch(pick, tuple(steps)),))
 
 
 def check_doubles(graph: Graph, target: Target) -> None:
@@ -84,19 +91,6 @@ def check_rows(graph: Graph) -> None:
         if own and template_of(node.op, node.inputs[-1].dtype) is None:
             raise GraphError(f"{node.op.name} has no C spelling for {node.inputs[-1].dtype}: give its row one, as in "
                              f'row(..., c="...", ...), or use device="numpy"{at(node.source)}')
-
-
-def own_outputs(outputs: Sequence[Out]) -> tuple[Out, ...]:
-    """The outputs with a copy made of each that is a leaf, a constant or the same as an earlier one: results never share memory."""
-    seen: set[Node] = set()
-    found = []
-    for out in outputs:
-        own = Out(out.node)
-        if out.node in seen or out.node.op in (INPUT, SHARED, CONSTANT) or out.node.op.kind == "source":
-            own = ROWS["identity"].apply((own,), (), out.node.sources)
-        seen.add(own.node)
-        found.append(own)
-    return tuple(found)
 
 
 def written(outputs: Sequence[Out]) -> tuple[Out, ...]:
@@ -121,30 +115,35 @@ def _same_order(node: Node) -> bool:
     return node.op.name in ("reshape", "specify_shape")
 
 
-class _Generator:
-    """The state of generating one plan; `results` are the outputs as the caller sees them, `outputs` what is written for them."""
+class Shared(NamedTuple):
+    """What the forms of a plan have in common: buffers by name, fault sites by number, and notes."""
+    buffers: dict[str, Buffer]
+    sites: dict[Site, int]
+    notes: dict[str, None]
 
-    def __init__(self, graph: Graph, outputs: tuple[Out, ...], layouts: Sequence[str], wide: bool, target: Target) -> None:
+
+class _Generator:
+    """The state of generating one form of a plan; `results` are the outputs as the caller sees them, `outputs` what is written for
+    them."""
+
+    def __init__(self, graph: Graph, outputs: tuple[Out, ...], layouts: Sequence[str], wide: bool, target: Target, shared: Shared) -> None:
         self.results, self.outputs, self.wide, self.target, self.b = outputs, written(outputs), wide, target, Builder()
         outputs = self.outputs
         self.found = find_roots(outputs, target)
         self.roots = frozenset(self.found.nodes)
-        self.memory = memory = Memory([i.node for i in graph.inputs], layouts, outputs, set())
-        self.notes: list[str] = []
+        self.memory = memory = Memory([i.node for i in graph.inputs], layouts, outputs, set(), shared.buffers, shared.sites)
+        self.notes = shared.notes
         self.env = Lowering(self.b, lambda n, i: memory.load(self.b, n, i), lambda n, i: memory.address(self.b, n, i), memory.store,
                             memory.site, lambda n: memory.name(n) is not None, memory.lend, memory.release, self.found.heavy)
 
-    def plan(self) -> Plan:
-        """All steps, then the check of faults, then the commit."""
-        steps = self._all()
-        if self.memory.sites:
-            steps.append(Check(tuple(self.memory.sites)))
-        steps.append(Commit())
+    def plan(self, steps: Sequence[Step]) -> Plan:
+        """The steps, then the check of faults, then the commit."""
+        check = (Check(tuple(self.memory.sites)),) if self.memory.sites else ()
         results = tuple(Operand(self.memory.names[w.node], constant(0), o.type.shape, self.memory.strides(o.node))
                         for w, o in zip(self.outputs, self.results))
-        return Plan(tuple(self.memory.buffers.values()), tuple(steps), results, tuple(self.notes))
+        return Plan(tuple(self.memory.buffers.values()), (*steps, *check, Commit()), results, tuple(self.notes))
 
-    def _all(self) -> list[Step]:
+    def steps(self) -> list[Step]:
         """The kernels; where reductions over everything were kept apart, small sizes branch to fewer and larger kernels."""
         apart = fuse(self.outputs, self.found, self.target)
         if not apart.apart:
@@ -174,7 +173,15 @@ class _Generator:
             return self._scatter(cluster, node)
         if cluster.kind == "scan":
             return self._scan(cluster)
+        if any(t.kind == "partial" for t in cluster.tasks):
+            return [self._row_sums(cluster)]
         return self._variants(cluster, map_reduce(cluster, self.env))
+
+    def _row_sums(self, cluster: Cluster) -> Launch:
+        body, scratch, work = row_sums(cluster, self.env, self.target)
+        params, buffers = self.memory.take()
+        names = tuple(self.memory.temporary(p) for p in scratch)
+        return self._launch(cluster, Kernel("k", (*params, *scratch), body, self.wide), (*buffers, *names), work)
 
     def _scan(self, cluster: Cluster) -> list[Step]:
         pick, found = scan_variants("k", scan_of(cluster, self.env), self.target)
@@ -229,6 +236,6 @@ class _Generator:
         """The launch of a scheduled kernel, named by its text, so that equal kernels are one."""
         kernel = named(kernel, self.target.dialect)
         items, local = geometry(kernel.body)
-        self.notes.append(f"{kernel.name}: {describe(cluster, self.roots)}")
+        self.notes[f"{kernel.name}: {describe(cluster, self.roots)}"] = None
         grid: tuple[Dim, ...] = tuple(g.value if isinstance(g.value, Dim) else constant(g.value) for g in items)
-        return Launch(kernel, buffers, dims_of(kernel.body), grid, local, work)
+        return Launch(kernel, buffers, dims_of(kernel.body), grid, local, minimum(work, LONG))

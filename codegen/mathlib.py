@@ -111,8 +111,10 @@ _RESULTS = {"isnan": "int", "isinf": "int", "isfinite": "int", "toint": "int", "
 
 
 def _own(family: str, dtype: CType, dialect: str) -> str:
-    """An elementary function: our own where that is what vectorises, else OpenCL's."""
+    """An elementary function: our own where that is what vectorises, else OpenCL's or what is composed of these."""
     own = body(family, dtype.short) if dialect == "pocl" else None
+    if own is None and family in FAMILIES:
+        return _family(family, dtype)
     names = PARAMETERS.get(family, "x")
     builtin = f"return {family}({', '.join(names)});"
     parameters = ", ".join([*(["int *beyond"] if family in NEAR else []), *(f"{dtype.c} {name}" for name in names)])

@@ -47,6 +47,9 @@ EXPONENTIALS: dict[str, str | dict[str, str]] = {
     "log1p": {k: "$T v = x; x = v + 1; $T c = (v < 1 ? v - (x - 1) : 1 - (x - v)) / x; " + _SPLIT[k] +
                  "$T y = EG_FMA$S(n, $LN2, f + (c + EG_FMA$S(n, $LN2LO, g))); y = v < $TINY && v > -$TINY ? v : y; " + _POLES
               for k in _SPLIT},
+    # log1p of a power of e that is at most 1, which has no poles: with these a compiler makes branches of what stands around it.
+    "softplus": {k: "$T p = x > 0 ? x : 0, v = eg_exp_$N(-EG_FABS$S(x)); x = 1 + v; $T c = (v - (x - 1)) / x; " + _SPLIT[k] +
+                    "$T y = EG_FMA$S(n, $LN2, f + (c + EG_FMA$S(n, $LN2LO, g))); return p + (v < $TINY ? v : y);" for k in _SPLIT},
     "asinh": "$T a = EG_FABS$S(x); int far = a > 0x1p55f; $T y = eg_log1p_$N(far ? a : a + a * a / (1 + EG_SQRT$S(EG_FMA$S(a, a, 1)))); "
              "return EG_COPYSIGN$S(far ? y + $LN2 : y, x);",
     "acosh": "$T d = x - 1; int far = x > 0x1p55f; $T y = eg_log1p_$N(far ? x : d + EG_SQRT$S(EG_FMA$S(d, d, 2 * d))); "

@@ -16,11 +16,11 @@ INNER_UNIT, ANY_STRIDES, CONTIGUOUS = "S", "T", "C"
 class Memory:
     """Buffers by node, fault sites by number, and the parameters that the kernel being lowered has used so far."""
 
-    def __init__(self, leaves: Sequence[Node], layouts: Sequence[str], outputs: Sequence[Out], crossing: set[Node]) -> None:
-        self.buffers: dict[str, Buffer] = {}
+    def __init__(self, leaves: Sequence[Node], layouts: Sequence[str], outputs: Sequence[Out], crossing: set[Node],
+                 buffers: dict[str, Buffer], sites: dict[Site, int]) -> None:
+        self.buffers, self.sites = buffers, sites
         self.names: dict[Node, str] = {}
         self.layout: dict[int, str] = {}
-        self.sites: dict[Site, int] = {}
         self.used: dict[str, Param] = {}
         self.crossing = crossing
         self.lent: dict[Node, str] = {}

@@ -69,7 +69,7 @@ def widest_value(target: Target) -> int:
 
 def _is_root(node: Node, found: Roots, readers: Sequence[Node]) -> bool:
     cost, heavy = found.cost[node], node in found.heavy
-    if node.op.kind in ("reduce", "scan", "contract", "scatter") or cost > LARGEST:
+    if node.op.kind in ("reduce", "partial", "scan", "contract", "scatter") or cost > LARGEST:
         return True
     if not heavy and cost <= CHEAP:
         return False

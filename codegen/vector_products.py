@@ -1,4 +1,4 @@
-"""Products of a matrix and a vector that no BLAS does, as sums of products: those are maps and reductions, which fuse."""
+"""Products of a matrix and a vector as sums of products: those are maps and reductions, which fuse."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -9,26 +9,42 @@ from codegen.memory import ANY_STRIDES
 from codegen.roots import VIEWS
 from codegen.schedule.common import names_in, unit_step
 from codegen.target import Target, has_blas
-from exprgraph.graph import rebuild, transform
+from exprgraph.dims import Dim, constant, maximum, product
+from exprgraph.graph import order, rebuild, transform
 from exprgraph.node import INPUT, SHARED, Node, Out
 from exprgraph.ops.arithmetic import mul
 from exprgraph.ops.reduce import sum_
 from exprgraph.ops.shape import dim_node, dimshuffle, specify_shape
 
 
-def sums_for_products(outputs: Sequence[Out], layout: dict[int, str], target: Target) -> tuple[Out, ...]:
-    """The outputs, where products are left to NumPy, with products of a vector and a matrix that NumPy has no BLAS for as sums.
+def sums_for_products(outputs: Sequence[Out], layout: dict[int, str], target: Target, floats: bool = False) -> tuple[Out, ...]:
+    """The outputs, where products are left to NumPy, with products of a vector and a matrix as sums.
 
-    Both read memory once, and a reduction fuses with what is around it and uses all units.  Those of floats stay with BLAS: a reduction
-    is faster on large matrices whose rows lie in order, and slower on small ones and on columns.  layout: that of each leaf by uid.
+    Both read memory once, and a reduction fuses with what is around it and uses all units.  BLAS is better at those of floats, unless the
+    matrix is large or something is fused; floats: whether they become sums too.  layout: that of each leaf by uid.
     """
     def change(node: Node, inputs: tuple[Out, ...]) -> Out:
-        if node.op.name == "matmul":
-            vectors = [k for k in (0, 1) if inputs[k].type.shape[k - 2].const == 1]
-            if len(vectors) == 1 and not has_blas(inputs[0].dtype) and _in_order(inputs[1 - vectors[0]], 1 - vectors[0], layout):
-                return _sum(inputs, vectors[0])
-        return rebuild(node, inputs)
+        side = _matrix_side(node, inputs, layout)
+        return rebuild(node, inputs) if side is None or (has_blas(inputs[0].dtype) and not floats) else _sum(inputs, 1 - side)
     return transform(outputs, change) if target.host_products else tuple(outputs)
+
+
+def largest_matrix(outputs: Sequence[Out], layout: dict[int, str]) -> Dim:
+    """The most elements of a matrix whose product with a vector may be a call of BLAS or a sum; 0 where there is none."""
+    found = constant(0)
+    for node in order(outputs):
+        side = _matrix_side(node, node.inputs, layout)
+        if side is not None and has_blas(node.outs[0].dtype):
+            found = maximum(found, product(node.inputs[side].type.shape))
+    return found
+
+
+def _matrix_side(node: Node, inputs: Sequence[Out], layout: dict[int, str]) -> int | None:
+    """Which factor of a product is a matrix that a sum could read in order, the other one being a vector."""
+    if node.op.name != "matmul":
+        return None
+    vectors = [k for k in (0, 1) if inputs[k].type.shape[k - 2].const == 1]
+    return 1 - vectors[0] if len(vectors) == 1 and _in_order(inputs[1 - vectors[0]], 1 - vectors[0], layout) else None
 
 
 def _in_order(matrix: Out, side: int, layout: dict[int, str]) -> bool:
@@ -63,11 +79,25 @@ def _read_at(out: Out, base: Node) -> Index:
 
 
 def _sum(factors: Sequence[Out], side: int) -> Out:
-    """The product of which the factor on this side is a vector: that is turned, so that it meets the axis that is summed."""
+    """The product of which the factor on this side is a vector: that is turned, so that it meets the axis that is summed.  A transposed
+    matrix is read as it lies, so that what is done with its rows is done in their order."""
     vector, matrix = factors[side], factors[1 - side]
+    if _is_swap(matrix):
+        return _swapped(_sum([_swapped(f) for f in factors][::-1], 1 - side))
     axis = matrix.ndim - 2 + side
-    turned = dimshuffle(vector, pattern=[*range(vector.ndim - 2), vector.ndim - 1, vector.ndim - 2])
+    turned = _swapped(vector)
     sizes = list(turned.type.shape)
     sizes[side - 2] = matrix.type.shape[axis]   # the two are equal, which a call has checked
     fitting = turned if tuple(sizes) == turned.type.shape else specify_shape(turned, *map(dim_node, sizes), messages=("",) * len(sizes))
     return sum_(mul(matrix, fitting), axis=max(matrix.ndim, vector.ndim) - 2 + side, keepdims=True, dtype=matrix.dtype)
+
+
+def _is_swap(out: Out) -> bool:
+    return out.node.op is dimshuffle and out.node.param("pattern") == (*range(out.ndim - 2), out.ndim - 1, out.ndim - 2)
+
+
+def _swapped(out: Out) -> Out:
+    """The tensor with its last two axes exchanged; what was exchanged before is taken as it was."""
+    if _is_swap(out):
+        return out.node.inputs[0]
+    return dimshuffle(out, pattern=[*range(out.ndim - 2), out.ndim - 1, out.ndim - 2])

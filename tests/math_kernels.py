@@ -22,8 +22,8 @@ SHORT = {"float32": "f32", "float64": "f64"}
 NUMPY = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2", "asinh": "arcsinh", "acosh": "arccosh",
          "atanh": "arctanh", "pow": "power"}
 COMPOSED = ("sigmoid", "softplus")
-"""Functions made of those that have bodies of their own; what they mean stands in their rows."""
-NAMES = (*BODIES, *COMPOSED, "sqrt")
+"""Functions made of others; what they mean stands in their rows."""
+NAMES = tuple(dict.fromkeys((*BODIES, *COMPOSED, "sqrt")))
 
 
 def arity(name: str) -> int:

@@ -6,7 +6,7 @@ import pytest
 
 import exprgraph as eg
 from codegen.generate import generate
-from codegen.plan import Commit, HostCall, Launch, Plan
+from codegen.plan import Branch, Commit, HostCall, Launch, Plan
 from exprgraph.node import Graph
 from tests.plan_runner import CPU, GPU, interpret
 
@@ -37,11 +37,12 @@ def close(found: np.ndarray, wanted: np.ndarray) -> None:
         np.testing.assert_allclose(found, wanted, rtol=200 * eps, atol=400 * eps)
 
 
-def steps(ins: list[eg.Symbol], out: eg.Symbol, layouts: tuple[str, ...] = ()) -> list[type]:
-    """The kinds of the steps of the plan in shared memory."""
+def steps(ins: list[eg.Symbol], out: eg.Symbol, layouts: tuple[str, ...] = (), pick: int = 0) -> list[type]:
+    """The kinds of the steps of the plan in shared memory: those of small sizes, or of others where they differ."""
     leaves = [i.node for i in ins]
     plan: Plan = generate(Graph(tuple(ins), (out,)), leaves, None, layouts or ("C",) * len(ins), False, CPU)
-    return [type(s) for s in plan.steps]
+    found = [s for step in plan.steps for s in (step.variants[pick] if isinstance(step, Branch) else (step,))]
+    return [type(s) for s in found]
 
 
 @pytest.mark.parametrize("schedule", ["cpu", "gpu"])
@@ -61,6 +62,18 @@ def test_product_with_a_vector(name: str, dtype: str, schedule: str) -> None:
             close(own(matrix, b), oracle(matrix, b))
 
 
+@pytest.mark.parametrize("name", ["X @ w", "X.T @ d"])
+def test_product_with_a_large_matrix(name: str) -> None:
+    """What is summed by kernels of our own is as accurate as NumPy's; on a transposed matrix too, and with what follows fused."""
+    make, axis = PRODUCTS[name]
+    X, v = eg.matrix("X"), eg.vector("v")
+    f = eg.compile([X, v], eg.sigmoid(make(X, v) / 9 + 1))
+    a, b = values((4200, 1001), "float32"), values(((4200, 1001)[axis],), "float32", 1)
+    for matrix in (a, np.asfortranarray(a), np.full_like(a, np.nan)):
+        wanted = 1 / (1 + np.exp(-(make(matrix.astype("float64"), b.astype("float64")) / 9 + 1)))
+        np.testing.assert_allclose(f(matrix, b), wanted, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("dtype", ["float32", "int64"])
 @pytest.mark.parametrize("name", PRODUCTS)
@@ -70,8 +83,8 @@ def test_product_with_a_vector_interpreted(name: str, dtype: str, target: str) -
     X, v = eg.matrix("X", dtype), eg.vector("v", dtype)
     a, b = values((5, 9), dtype), values(((5, 9)[axis],), dtype, 1)
     wanted = eg.compile([X, v], make(X, v), device="numpy")(a, b)
-    for general in (False, True) if target == "shared" else (True,):
-        found, = interpret(Graph((X, v), (make(X, v),)), [X.node, v.node], [a, b], TARGETS[target], general)
+    for general, last in ((False, False), (False, True), (True, True)) if target == "shared" else ((True, False),):
+        found, = interpret(Graph((X, v), (make(X, v),)), [X.node, v.node], [a, b], TARGETS[target], general, last)
         close(found, wanted)
 
 
@@ -96,11 +109,12 @@ def test_wrong_length_is_an_error_where_the_product_became_a_sum() -> None:
 
 
 def test_what_is_left_to_numpy() -> None:
-    """Products of floats; those of integers become sums with a vector, else kernels."""
+    """Products of floats, unless with a large matrix; those of integers become sums with a vector, else kernels."""
     X, Y, w = eg.matrix("X"), eg.matrix("Y"), eg.vector("w")
     I, J, v = eg.matrix("I", "int32"), eg.matrix("J", "int32"), eg.vector("v", "int32")
     assert HostCall in steps([X, Y], X @ Y) and HostCall in steps([X, w], X.T @ w)
     assert HostCall in steps([X, w], X @ w) and HostCall in steps([X, w], w @ X.T) and HostCall not in steps([I, v], v @ I.T)
+    assert all(HostCall not in steps([X, w], product, pick=1) for product in (X @ w, X.T @ w, w @ X.T))
     assert HostCall not in steps([I, J], I @ J) and HostCall not in steps([I, v], I.T @ v) and Launch in steps([I, J], I @ J)
 
 

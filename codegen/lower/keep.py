@@ -24,14 +24,16 @@ class Kept(NamedTuple):
 
 
 def stages(cluster: Cluster) -> dict[Node, int]:
-    """The pass over the inner axes in which each task can be computed: after those of all reductions that it reads."""
+    """The pass over the inner axes in which each task can be computed: after those of all reductions that it reads; sums over the rows
+    come last, in a pass of their own."""
     found: dict[Node, int] = {}
     ready: dict[Node, int] = {}
     for task in cluster.tasks:
         stage = max((ready[n] for n in cluster.reads[task.node]), default=0)
         found[task.node] = stage
         ready[task.node] = stage + (task.kind == "reduce")
-    return found
+    last = max(found.values()) + 1
+    return found | {t.node: last for t in cluster.tasks if t.kind == "partial"}
 
 
 def is_inner(cluster: Cluster, task: Task) -> bool:
@@ -53,7 +55,7 @@ def kept(cluster: Cluster, stage: Mapping[Node, int], heavy: set[Node], stored: 
         needed = {stage[task.node]} if stored(task.node) else set[int]()
         for reader in readers[task.node]:
             node = reader.node
-            needed |= {stage[node]} if reader.kind == "reduce" else {found.first[node]} if node in found.first else uses.get(node, set())
+            needed |= {stage[node]} if reader.kind != "map" else {found.first[node]} if node in found.first else uses.get(node, set())
         uses[task.node] = needed
         if len(needed) > 1 and task.node in dear:
             found.first[task.node], found.last[task.node] = min(needed), max(needed)

@@ -37,7 +37,7 @@ class Lowering(NamedTuple):
     heavy: set[Node]
 
 
-class _Row:
+class Row:
     """The tree of one cluster while it grows."""
 
     def __init__(self, cluster: Cluster, env: Lowering) -> None:
@@ -114,13 +114,8 @@ def flag(env: Lowering, fault: Fault) -> Flag:
 
 def map_reduce(cluster: Cluster, env: Lowering) -> tuple[Stmt, ...]:
     """The unscheduled tree of a cluster of maps and reductions."""
-    row = _Row(cluster, env)
-    body: list[Stmt] = []
-    for number in range(max(row.stage.values()) + 1):
-        row.enter(number)
-        now = [t for t in cluster.tasks if row.stage[t.node] == number]
-        body += _row_level(row, [t for t in now if not is_inner(cluster, t)])
-        body += _inner_level(row, [t for t in cluster.tasks if is_inner(cluster, t)])
+    row = Row(cluster, env)
+    body = passes(row)
     env.release()
     loops, extents = [row.loops[k] for k in cluster.outer], [cluster.space[k] for k in cluster.outer]
     if not cluster.inner and len(loops) > 1:
@@ -128,6 +123,17 @@ def map_reduce(cluster: Cluster, env: Lowering) -> tuple[Stmt, ...]:
         if flat is not None:
             return nest(row.b, "parallel", loops[:1], [product(extents)], flat)
     return nest(row.b, "parallel", loops, extents, body)
+
+
+def passes(row: Row) -> list[Stmt]:
+    """What happens in a row, but for sums over the rows."""
+    tasks = [t for t in row.cluster.tasks if t.kind != "partial"]
+    body: list[Stmt] = []
+    for number in range(max(row.stage[t.node] for t in tasks) + 1):
+        row.enter(number)
+        body += _row_level(row, [t for t in tasks if row.stage[t.node] == number and not is_inner(row.cluster, t)])
+        body += _inner_level(row, [t for t in tasks if is_inner(row.cluster, t)])
+    return body
 
 
 def collapse(b: Builder, body: Sequence[Stmt], loops: Sequence[Expr], flat: Expr) -> list[Stmt] | None:
@@ -151,7 +157,7 @@ def _with(stmt: Stmt, new: dict[Expr, Expr]) -> Stmt:
     return Flag(new[stmt.condition], stmt.site, new[stmt.at], new[stmt.size])
 
 
-def _row_level(row: _Row, tasks: Sequence[Task]) -> list[Stmt]:
+def _row_level(row: Row, tasks: Sequence[Task]) -> list[Stmt]:
     found: list[Stmt] = []
     for task in tasks:
         if task.node in row.own:
@@ -160,7 +166,7 @@ def _row_level(row: _Row, tasks: Sequence[Task]) -> list[Stmt]:
     return found
 
 
-def _inner_level(row: _Row, tasks: Sequence[Task]) -> list[Stmt]:
+def _inner_level(row: Row, tasks: Sequence[Task]) -> list[Stmt]:
     lending = set(row.kept.lender.values())
     wanted = sorted((t for t in tasks if row.due(t)), key=lambda t: t.node in lending)  # what a lender overwrites is read before
     if not wanted:
@@ -182,7 +188,7 @@ def _inner_level(row: _Row, tasks: Sequence[Task]) -> list[Stmt]:
     return [*lets, *allocs, *loops, *_results(row, [t for t in wanted if t.kind == "reduce"])]
 
 
-def _results(row: _Row, tasks: Sequence[Task]) -> list[Stmt]:
+def _results(row: Row, tasks: Sequence[Task]) -> list[Stmt]:
     found: list[Stmt] = []
     for task in tasks:
         name = row.accumulators[task.node][-1]
@@ -195,7 +201,7 @@ def combine_of(node: Node) -> str:
     return "sum" if node.op.name == "sum_to" else node.op.name
 
 
-def _accumulate(row: _Row, task: Task, value: Expr) -> tuple[list[Stmt], Accumulate]:
+def _accumulate(row: Row, task: Task, value: Expr) -> tuple[list[Stmt], Accumulate]:
     combine = COMBINES[combine_of(task.node)]
     number = len(row.accumulators)
     values = (value,) if combine.width == 1 else (value, _position(row, task))
@@ -207,7 +213,7 @@ def _accumulate(row: _Row, task: Task, value: Expr) -> tuple[list[Stmt], Accumul
     return allocs, Accumulate(names, row.b.index(0), combine_of(task.node), values)
 
 
-def _position(row: _Row, task: Task) -> Expr:
+def _position(row: Row, task: Task) -> Expr:
     """The position in the flattened reduced axes, for argmax and argmin."""
     flat = row.b.index(0)
     for k in task.inner:

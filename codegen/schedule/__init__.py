@@ -4,11 +4,18 @@ from __future__ import annotations
 from codegen.kernel import Kernel
 from codegen.schedule import cpu, gpu
 from codegen.schedule.short import narrow
-from codegen.schedule.split import parts, split
+from codegen.schedule.split import form, parts, split
 from codegen.target import Target
 
 __all__ = ["narrow", "parts", "schedule", "split"]
-SCHEDULES = {"cpu": cpu.schedule, "gpu": gpu.schedule}
+
+
+def _cpu(kernel: Kernel, target: Target) -> Kernel:
+    """A kernel that `split` would divide where units are idle needs no narrow panels."""
+    return cpu.schedule(kernel, target, room=form(kernel) is not None)
+
+
+SCHEDULES = {"cpu": _cpu, "gpu": gpu.schedule}
 
 
 def schedule(kernel: Kernel, target: Target) -> Kernel:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from codegen.kernel import Expr, Kernel, Loop, Stmt
 from codegen.schedule.common import Context, clamp, context, cost, has_loop, linear_loop, peel, points
 from codegen.schedule.extrema import by_rank
-from codegen.schedule.panel import PANEL, columnwise, panel_body
+from codegen.schedule.groups import in_groups
+from codegen.schedule.panel import columnwise, panel_body, panel_size
 from codegen.schedule.reduction import sequential
 from codegen.schedule.tile import tiled, tiling
 from codegen.target import Target
@@ -17,11 +18,12 @@ GRAIN = 32768
 PER_UNIT = 6
 
 
-def schedule(kernel: Kernel, target: Target, wanted: Dim | None = None, panels: bool = False) -> Kernel:
+def schedule(kernel: Kernel, target: Target, wanted: Dim | None = None, room: bool = False, panels: bool = False) -> Kernel:
     """The scheduled tree: chunks of rows, and for a map also chunks of the innermost loop.
 
-    wanted: the number of chunks, where the caller knows it better than the number of statements tells.  panels: whether neighbouring rows
-    are lanes though they are not neighbours in memory.
+    wanted: the number of chunks, where the caller knows it better than the number of statements tells.  room: whether there are
+    chunks enough for all units however wide panels are.  panels: whether neighbouring rows are lanes though they are not neighbours in
+    memory.
     """
     ctx = context(kernel, target)
     outer, inner = peel(kernel.body)
@@ -31,8 +33,11 @@ def schedule(kernel: Kernel, target: Target, wanted: Dim | None = None, panels: 
         return kernel._replace(body=body)
     total = clamp(ceildiv(cost(kernel.body), GRAIN) if wanted is None else wanted, target.units * PER_UNIT)
     if panels or columnwise(outer[-1], inner):
-        return kernel._replace(body=_panels(ctx, outer, inner, total))
+        return kernel._replace(body=_panels(ctx, outer, inner, total, panel_size(inner, room), wanted is not None))
     if has_loop(inner, "reduce", "parallel"):
+        grouped = in_groups(ctx, outer, body, total) if wanted is None else None
+        if grouped is not None:
+            return kernel._replace(body=grouped)
         return kernel._replace(body=chunked(ctx, "serial", outer, body, total, 0))
     tiles = tiling(outer, inner)
     if tiles is not None:
@@ -45,11 +50,11 @@ def schedule(kernel: Kernel, target: Target, wanted: Dim | None = None, panels: 
     return kernel._replace(body=chunked(ctx, "serial", rows, innermost, across, 0) if rows else innermost)
 
 
-def _panels(ctx: Context, outer: Sequence[Loop], inner: tuple[Stmt, ...], total: Dim) -> tuple[Stmt, ...]:
+def _panels(ctx: Context, outer: Sequence[Loop], inner: tuple[Stmt, ...], total: Dim, size: int, far: bool) -> tuple[Stmt, ...]:
     """Chunks of panels of the innermost outer loop, and of what is around it."""
     b, panel = ctx.b, ctx.names.fresh("panel")
-    body = panel_body(ctx, outer[-1], panel, sequential(ctx, inner, 1))
-    count = ceildiv(points(outer[-1:]), PANEL)
+    body = panel_body(ctx, outer[-1], panel, sequential(ctx, inner, 1), size, far)
+    count = ceildiv(points(outer[-1:]), size)
     across = Loop("parallel", panel, b.index(0), b.index(count), b.index(1), ())
     loops = (*outer[:-1], across)
     return chunked(ctx, "serial", loops, body, clamp(points(loops), total), 0)

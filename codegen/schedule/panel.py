@@ -10,21 +10,27 @@ from typing import NamedTuple
 
 from codegen.kernel import Accumulate, Alloc, Expr, If, Let, Loop, Stmt, Store, exprs_of, walk
 from codegen.schedule.common import Context, again, below, extent, has_loop, mentioned, names_in, rebuilt, unit_step
+from codegen.schedule.jam import apart, jammed
 
-PANEL = 256
+PANEL, WIDE = 256, 1024
+"""Iterations of the outer loop in a panel; the wide one, for few and simple sums, reads long runs of memory."""
 FEWEST = 8
+WIDE_SUMS = 4
 
 
 class Lanes(NamedTuple):
     """The panel under way: the variable of the loop that became lanes, its lane, where the panel begins and how wide it is.
 
-    arrays: names that hold one element per lane now, and the array for each.  plain: other values that differ between lanes.
+    size: the widest that a panel gets.  far: whether iterations of a pass come from ranges that lie far apart.  arrays: names that hold
+    one element per lane now, and the array for each.  plain: other values that differ between lanes.
     """
     ctx: Context
     var: str
     lane: Expr
     begin: Expr
     width: Expr
+    size: int
+    far: bool
     arrays: Mapping[str, str]
     plain: frozenset[str]
 
@@ -80,19 +86,24 @@ def distributable(last: Loop, body: tuple[Stmt, ...]) -> bool:
     return True
 
 
-def panel_body(ctx: Context, last: Loop, panel: str, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
+def panel_size(body: tuple[Stmt, ...], room: bool) -> int:
+    """How wide panels are; room: whether there are work-items enough without narrow ones."""
+    return WIDE if room and sum(isinstance(s, Accumulate) for s in walk(body)) <= WIDE_SUMS else PANEL
+
+
+def panel_body(ctx: Context, last: Loop, panel: str, body: tuple[Stmt, ...], size: int, far: bool) -> tuple[Stmt, ...]:
     """What number `panel` of the panels does; `body` is what one iteration of `last` does, as one work-item runs it.
 
     The vector loops of a full panel have a literal length; a last one that is not full gets statements of its own.
     """
     b, length = ctx.b, extent(last)
     begin, width, lane = (b.var(ctx.names.fresh(n)) for n in ("begin", "width", "lane"))
-    lanes = Lanes(ctx, last.var, lane, begin, b.index(PANEL), {}, frozenset())
-    start = Let(begin.value, b.mul(b.var(panel), b.index(PANEL)))
-    if length is not None and length.const is not None and (length.const < PANEL or length.const % PANEL == 0):
-        return (start, *_spread(lanes._replace(width=b.index(min(length.const, PANEL))), body))
+    lanes = Lanes(ctx, last.var, lane, begin, b.index(size), size, far, {}, frozenset())
+    start = Let(begin.value, b.mul(b.var(panel), b.index(size)))
+    if length is not None and length.const is not None and (length.const < size or length.const % size == 0):
+        return (start, *_spread(lanes._replace(width=b.index(min(length.const, size))), body))
     left, full = Let(width.value, b.sub(last.stop, begin)), _spread(lanes, body)
-    return (start, left, If(b.less(width, b.index(PANEL)), _spread(lanes._replace(width=width), body), full))
+    return (start, left, If(b.less(width, b.index(size)), _spread(lanes._replace(width=width), body), full))
 
 
 def _spread(lanes: Lanes, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
@@ -103,9 +114,12 @@ def _spread(lanes: Lanes, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
         if isinstance(stmt, Alloc):
             name = lanes.ctx.names.fresh(stmt.name + "_panel")
             lanes = lanes._replace(arrays={**lanes.arrays, stmt.name: name})
-            out.append(stmt._replace(name=name, size=PANEL))
+            out.append(stmt._replace(name=name, size=lanes.size, init=None))
+            run += [] if stmt.init is None else [Store(name, lanes.lane, stmt.init)]
         elif isinstance(stmt, Loop):
-            out += (*_across(lanes, run), stmt._replace(kind="serial", body=_spread(lanes, stmt.body)))
+            loop = stmt._replace(kind="serial", body=_spread(lanes, stmt.body))
+            passes = jammed(lanes.ctx, loop)
+            out += (*_across(lanes, run), *(apart(lanes.ctx, loop) if lanes.far and len(passes) == 1 else passes))
             run = []
         elif isinstance(stmt, Let) and not lanes.varies(stmt.value):
             out.append(stmt)
@@ -125,7 +139,7 @@ def _kept(lanes: Lanes, stmt: Stmt, rest: Sequence[Stmt]) -> tuple[Lanes, tuple[
     if new.name not in mentioned(tuple(rest[loop:]), ("var",)):
         return lanes._replace(plain=lanes.plain | {new.name}), (), new
     name = lanes.ctx.names.fresh(new.name + "_panel")
-    alloc = Alloc(name, new.value.dtype, PANEL, "private")
+    alloc = Alloc(name, new.value.dtype, lanes.size, "private")
     return lanes._replace(arrays={**lanes.arrays, new.name: name}), (alloc,), Store(name, lanes.lane, new.value)
 
 

@@ -7,13 +7,15 @@ from typing import NamedTuple
 from codegen.kernel import INDEX, Accumulate, Alloc, Builder, Expr, Kernel, Let, Loop, Param, Stmt, Store
 from codegen.schedule import cpu, gpu
 from codegen.schedule.common import Names, clamp, cost, delinearise, has_loop, peel, points, used
-from codegen.schedule.panel import PANEL, columnwise
+from codegen.schedule.panel import columnwise, panel_size
 from codegen.schedule.reduction import accumulates
 from codegen.target import Target
-from exprgraph.dims import Dim, ceildiv, maximum
+from exprgraph.dims import Dim, ceildiv, maximum, minimum
 
 TILE = 4096
 PER_PART = {"cpu": 32768, "gpu": 4096}
+PER_PANEL = 3 << 17
+"""The like on a CPU for the elements of a panel: each of its parts begins and ends with a row of sums."""
 PARTS_PER_UNIT = {"cpu": cpu.PER_UNIT, "gpu": gpu.GROUPS_PER_UNIT}
 
 
@@ -46,15 +48,25 @@ def parts(kernel: Kernel, target: Target) -> Dim:
     if found is None:
         raise ValueError(f"kernel {kernel.name} cannot be split")
     room = ceildiv(target.units * PARTS_PER_UNIT[target.schedule], maximum(_tasks(found, target), 1))
+    if target.schedule == "cpu" and _columnwise(found):
+        width = minimum(points(found.outer[-1:]), panel_size((found.loop,), True))
+        return clamp(ceildiv(cost((found.loop,)) * width, PER_PANEL), room)
     return clamp(ceildiv(cost((found.loop,)), PER_PART[target.schedule]), room)
+
+
+def _columnwise(found: Form) -> bool:
+    """Whether neighbouring rows read neighbours, so that work-items take panels of them."""
+    return bool(found.outer) and columnwise(found.outer[-1], (*found.before, found.loop))
 
 
 def _tasks(found: Form, target: Target) -> Dim:
     """How many work-items (on a GPU work-groups) the rows keep busy."""
     rows, columns = points(found.outer[:-1]), points(found.outer[-1:])
-    if not found.outer or not columnwise(found.outer[-1], (*found.before, found.loop)):
+    if not _columnwise(found):
         return rows * columns
-    return ceildiv(rows * columns, gpu.ITEMS_PER_GROUP) if target.schedule == "gpu" else rows * ceildiv(columns, PANEL)
+    if target.schedule == "gpu":
+        return ceildiv(rows * columns, gpu.ITEMS_PER_GROUP)
+    return rows * ceildiv(columns, panel_size((found.loop,), True))
 
 
 def split(kernel: Kernel, target: Target) -> tuple[Kernel, Kernel] | None:
@@ -79,7 +91,7 @@ def split(kernel: Kernel, target: Target) -> tuple[Kernel, Kernel] | None:
 def _scheduled(kernel: Kernel, target: Target, count: Dim | None) -> Kernel:
     if target.schedule == "gpu":
         return gpu.schedule(kernel, target)
-    return cpu.schedule(kernel, target, None if count is None else points(peel(kernel.body)[0]))
+    return cpu.schedule(kernel, target, None if count is None else points(peel(kernel.body)[0]), room=True)
 
 
 def _scratch(found: Form, names: Names, count: Dim) -> dict[str, Param]:

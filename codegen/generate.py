@@ -36,9 +36,6 @@ from exprgraph.pairs import Pair, facts, pairs
 SMALL = 16384
 """Elements below which a reduction over everything is left to one work-item or group, in one kernel with what follows it."""
 
-LONG = 10**9
-"""Picoseconds from which on a launch is long, however long; indices of 32 bits would not do for larger numbers."""
-
 
 def uncertain(graph: Graph) -> tuple[Pair, ...]:
     """The pairs of sizes whose relation a call has to decide."""
@@ -238,4 +235,4 @@ class _Generator:
         items, local = geometry(kernel.body)
         self.notes[f"{kernel.name}: {describe(cluster, self.roots)}"] = None
         grid: tuple[Dim, ...] = tuple(g.value if isinstance(g.value, Dim) else constant(g.value) for g in items)
-        return Launch(kernel, buffers, dims_of(kernel.body), grid, local, minimum(work, LONG))
+        return Launch(kernel, buffers, dims_of(kernel.body), grid, local, work)

@@ -132,7 +132,7 @@ class DeviceExecutable:
             if tuple(self.generator.decide(self.pairs, evaluate)) == self._equal:
                 prepared = self._plan((self._equal, self._compact, False))
                 found = prepared.numbers(vector)
-                if max(found.values(), default=0) <= REHEARSED:
+                if prepared.largest(found) <= REHEARSED:
                     self._run(self._ready(prepared, found, arguments, False), arguments)
 
     def source(self) -> str:
@@ -190,7 +190,7 @@ class DeviceExecutable:
         wide = any(isinstance(v, np.ndarray) and span(v) >= NARROW for v in arguments.values)
         key = self._choose((outcomes, arguments.layouts, wide))
         found = self._plan(key).numbers(vector)
-        if not key[2] and max(found.values(), default=0) >= NARROW:
+        if not key[2] and self._plan(key).largest(found) >= NARROW:
             key = self._choose((outcomes, arguments.layouts, True))
             found = self._plan(key).numbers(vector)
         return self._ready(self._plan(key), found, arguments, key[1] != arguments.layouts)

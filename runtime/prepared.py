@@ -84,10 +84,11 @@ def chosen(steps: Iterable[Step], pick: Callable[[Dim], int]) -> Iterator[Step]:
 
 
 def _mentioned(plan: Plan) -> Iterator[Dim]:
+    """All Dims of the steps but the work, which is no index."""
     operands = list(plan.outputs)
     for step in flatten(plan.steps):
         if isinstance(step, Launch):
-            yield from (*step.dims, *step.grid, step.work)
+            yield from (*step.dims, *step.grid)
         elif isinstance(step, HostCall):
             operands += [*step.inputs, step.output]
         elif isinstance(step, Branch):
@@ -111,7 +112,9 @@ class Prepared:
         self.flags = next((b.name for b in plan.buffers if b.role == FLAGS), FLAGS)
         if any(isinstance(s, Check) or (isinstance(s, Launch) and s.kernel.flags) for s in flatten(plan.steps)):
             self.buffers.setdefault(self.flags, Buffer(self.flags, FLAGS, 0, "int64", dims.constant(4)))
-        self.numbers = Numbers([*(b.size for b in self.buffers.values()), *_mentioned(plan)], atoms)
+        sizes = [*(b.size for b in self.buffers.values()), *_mentioned(plan)]
+        self.numbers = Numbers([*sizes, *(s.work for s in flatten(plan.steps) if isinstance(s, Launch))], atoms)
+        self._sizes = {d.text for d in sizes}
         self.constants = {b.name: memory.constant(b.data) for b in plan.buffers if b.data is not None}
         self.zeros = np.zeros(4, np.int64)
         self._kernels: dict[tuple[int, str], tuple[Any, ...]] = {}
@@ -123,6 +126,10 @@ class Prepared:
         """The kernels that have been built, each once, in the order of the plan."""
         steps = [s for s in flatten(self.plan.steps) if isinstance(s, Launch)]
         return list({s.kernel.name: s.kernel for s in steps if any((id(s), p) in self._kernels for p in PLACES)}.values())
+
+    def largest(self, found: dict[str, int]) -> int:
+        """The largest number that an index may have to hold."""
+        return max((found[text] for text in self._sizes), default=0)
 
     def complete(self) -> None:
         """Build the kernels of all variants, for each place that sizes may send them to."""

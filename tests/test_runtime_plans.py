@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import exprgraph as eg
 from codegen.kernel import Param, Store
 from codegen.plan import Branch, Commit, Plan
 from exprgraph import dims
@@ -144,3 +145,14 @@ def test_h1_notes_cannot_leave_their_comment():
     from runtime import report
     prepared = SimpleNamespace(plan=SimpleNamespace(notes=("k: a\n#include <x>\r\x00 \\",)))
     assert report._notes(prepared) == {"k": ["a #include <x>"]}
+
+
+def test_a_long_launch_does_not_need_wide_indices():
+    """The estimate of its time is no index, however many picoseconds it is."""
+    x = eg.vector("x")
+    y = x
+    for _ in range(20):
+        y = eg.sin(y + 1)
+    f = eg.compile([x], y, device="pocl")
+    f(np.ones(1 << 20, "f"))
+    assert "64-bit" not in f.why() and f.why().startswith("1 plan ")

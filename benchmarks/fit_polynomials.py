@@ -49,7 +49,7 @@ FITS = {
     "exp2": Fit(lambda r: (mpf(2) ** r - 1) / r, lambda r: r / mpf(2) ** r, mpf(-0.5), mpf(0.5), 5, 10, "(2**r - 1) / r"),
     "log": Fit(lambda f: (mp.log1p(f) - f + f * f / 2) / f ** 3, lambda f: f ** 3 / mp.log1p(f), mp.sqrt(0.5) - 1, EDGE, 7, 0,
                "(log(1 + f) - f + f*f/2) / f**3"),
-    "atanh": Fit(lambda z: (2 * mp.atanh(mp.sqrt(z)) / mp.sqrt(z) - 2) / z, lambda z: z / 2, mpf(10) ** -16, mpf("0.02944"), 0, 6,
+    "atanh": Fit(lambda z: (2 * mp.atanh(mp.sqrt(z)) / mp.sqrt(z) - 2) / z, lambda z: z / 2, mpf(10) ** -16, mpf("0.02944"), 2, 6,
                  "(2 atanh(s) / s - 2) / z, z = s*s"),
     "sin": reduced(mp.sin, lambda r: r, 3, mp.pi / 4, 2, 5, "(sin(r) - r) / r**3 in r*r"),
     "cos": reduced(mp.cos, lambda r: 1 - r * r / 2, 4, mp.pi / 4, 2, 5, "(cos(r) - 1 + r*r/2) / r**4 in r*r"),

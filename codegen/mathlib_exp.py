@@ -9,15 +9,14 @@ from __future__ import annotations
 _SCALE = "$U k = as_$U(t) - as_$U(($T)$MAGIC) + 2 * $B, h = k >> 1; return p * as_$T(h << $M) * as_$T((k - h) << $M);"
 _REDUCE = ("$T t = EG_FMA$S(z, $L2E, $MAGIC), n = t - $MAGIC; $T r = EG_FMA$S(n, -($LN2LO), EG_FMA$S(n, -$LN2, z)); ")
 
-# x = 2**n (1 + f) and log(1 + f) = f + g; then the result outside (0, infinity).
+# x = 2**n (1 + f); with s = f / (2 + f), log(1 + f) is 2 atanh(s) = f - s u, where u = f - s*s P and the product counts little.
 _SPLIT = {
     "f32": "float w = x < $LEAST ? x * $UP : x; int k = (int)(as_uint(w) - $ROOT) >> 23; "
-           "float f = as_float(as_uint(w) - ((uint)k << 23)) - 1, n = (float)k - (x < $LEAST ? 24.0f : 0.0f), z = f * f; "
-           "float g = EG_FMAf(f * z, POLY(log, f), -0.5f * z); ",
+           "float f = as_float(as_uint(w) - ((uint)k << 23)) - 1, n = (float)k - (x < $LEAST ? 24.0f : 0.0f); ",
     "f64": "double w = x < $LEAST ? x * $UP : x; ulong k = (as_ulong(w) - $ROOT + $BIAS) >> 52; "
            "double f = as_double(as_ulong(w) - ((k - 1023) << 52)) - 1; "
-           "double n = as_double(k | 0x4330000000000000UL) - (x < $LEAST ? 0x1p52 + 1077 : 0x1p52 + 1023); "
-           "double s = f / (2 + f), z = s * s, h = 0.5 * f * f, q = z * (POLY(atanh, z)), g = EG_FMA(s, h + q, -h); "}
+           "double n = as_double(k | 0x4330000000000000UL) - (x < $LEAST ? 0x1p52 + 1077 : 0x1p52 + 1023); "}
+_SPLIT = {k: v + "$T s = f / (2 + f), z = s * s, u = EG_FMA$S(-z, POLY(atanh, z), f); " for k, v in _SPLIT.items()}
 _POLES = "return x > 0 ? x < INFINITY ? y : x : x == 0 ? -INFINITY : as_$T($NANBITS);"
 
 EXPONENTIALS: dict[str, str | dict[str, str]] = {
@@ -35,12 +34,12 @@ EXPONENTIALS: dict[str, str | dict[str, str]] = {
             "$T e = 1 + EG_FMA$S(r * r, POLY(exp, r), r), s = as_$T((as_$U(t) - as_$U(($T)$MAGIC) + ($B - 2)) << $M); "
             "$T q = s * e; return 2 * q + 0.125f / q;",
     "tanh": "$T a = EG_FABS$S(x), e = eg_expm1_$N(a > 20 ? 40 : a + a), y = e / (e + 2); return a < $TINY ? x : EG_COPYSIGN$S(y, x);",
-    "log": {k: _SPLIT[k] + "$T y = EG_FMA$S(n, $LN2, f + EG_FMA$S(n, $LN2LO, g)); " + _POLES for k in _SPLIT},
-    "log2": {k: _SPLIT[k] + "$T y = n + EG_FMA$S(f, $L2E, EG_FMA$S(f, $L2ELO, g * $L2E)); " + _POLES for k in _SPLIT},
-    "log10": {k: _SPLIT[k] + "$T y = EG_FMA$S(n, $L102, EG_FMA$S(f, $L10E, EG_FMA$S(f, $L10ELO, EG_FMA$S(n, $L102LO, g * $L10E)))); " +
+    "log": {k: _SPLIT[k] + "$T y = EG_FMA$S(n, $LN2, EG_FMA$S(n, $LN2LO, EG_FMA$S(-s, u, f))); " + _POLES for k in _SPLIT},
+    "log2": {k: _SPLIT[k] + "$T l = EG_FMA$S(-s, u, f), y = EG_FMA$S(l, $L2E, EG_FMA$S(l, $L2ELO, n)); " + _POLES for k in _SPLIT},
+    "log10": {k: _SPLIT[k] + "$T y = EG_FMA$S(n, $L102, EG_FMA$S(f, $L10E, EG_FMA$S(f, $L10ELO, EG_FMA$S(n, $L102LO, -s * u * $L10E)))); " +
               _POLES for k in _SPLIT},
     "log1p": {k: "$T v = x; x = v + 1; $T c = (v < 1 ? v - (x - 1) : 1 - (x - v)) / x; " + _SPLIT[k] +
-                 "$T y = EG_FMA$S(n, $LN2, f + (c + EG_FMA$S(n, $LN2LO, g))); y = v < $TINY && v > -$TINY ? v : y; " + _POLES
+                 "$T y = EG_FMA$S(n, $LN2, f + EG_FMA$S(-s, u, EG_FMA$S(n, $LN2LO, c))); y = v < $TINY && v > -$TINY ? v : y; " + _POLES
               for k in _SPLIT},
     "asinh": "$T a = EG_FABS$S(x); int far = a > 0x1p55f; $T y = eg_log1p_$N(far ? a : a + a * a / (1 + EG_SQRT$S(EG_FMA$S(a, a, 1)))); "
              "return EG_COPYSIGN$S(far ? y + $LN2 : y, x);",

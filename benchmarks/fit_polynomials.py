@@ -51,6 +51,7 @@ FITS = {
                "(log(1 + f) - f + f*f/2) / f**3"),
     "atanh": Fit(lambda z: (2 * mp.atanh(mp.sqrt(z)) / mp.sqrt(z) - 2) / z, lambda z: z / 2, mpf(10) ** -16, mpf("0.02944"), 2, 6,
                  "(2 atanh(s) / s - 2) / z, z = s*s"),
+    "arctanh": reduced(mp.atanh, lambda s: s, 3, mpf("0.2007"), 2, 7, "(atanh(s) - s) / s**3 in s*s"),
     "sin": reduced(mp.sin, lambda r: r, 3, mp.pi / 4, 2, 5, "(sin(r) - r) / r**3 in r*r"),
     "cos": reduced(mp.cos, lambda r: 1 - r * r / 2, 4, mp.pi / 4, 2, 5, "(cos(r) - 1 + r*r/2) / r**4 in r*r"),
     "halfsin": reduced(mp.sin, lambda r: r, 3, mp.pi / 2 * mpf("1.004"), 3, 7, "(sin(r) - r) / r**3 in r*r, to pi/2"),

@@ -87,7 +87,7 @@ def _far_double(name: str) -> str:
             "w = h + g; g -= w - h; h = EG_FMA(w, $PI, EG_FMA(w, $PILO, g * $PI)); r = far ? h : r; q = far ? as_ulong(t) : q; ")
 
 
-_SINE = "$T z = r * r, y = EG_FMA$S(r * z, POLY(halfsin, z), r); y = y > 1 ? 1 : y < -1 ? -1 : y; "
+_SINE = "$T z = r * r, y = EG_FMA$S(r * z, POLY(halfsin, z), r); y = y > 1 ? 1 : y; y = y < -1 ? -1 : y; "
 _TANGENT = "$T z = r * r, tn = EG_FMA$S(r * z, POLY(tan, z), r), y = q & 1 ? 1 / tn : tn; "
 _SIGNS = {"sin": _SINE + "return as_$T(as_$U(y) ^ (q << $TOP) ^ (as_$U(x) & (($U)1 << $TOP)));",
           "cos": _SINE + "return as_$T(as_$U(y) ^ (~q << $TOP));",

@@ -31,20 +31,22 @@ _LOG1P = {k: v + "$T s = f / (2 + f), z = s * s, u = EG_FMA$S(-z, POLY(atanh, z)
 _POLES = "return x > 0 ? x < INFINITY ? y : x : x == 0 ? -INFINITY : as_$T($NANBITS);"
 
 EXPONENTIALS: dict[str, str | dict[str, str]] = {
-    "exp": "$T z = x < $LOW ? $LOW : x > $HIGH ? $HIGH : x; " + _REDUCE + "$T p = 1 + EG_FMA$S(r * r, POLY(exp, r), r); " + _SCALE,
-    "exp2": "$T z = x < $LOW2 ? $LOW2 : x > $HIGH2 ? $HIGH2 : x; $T t = z + $MAGIC, r = z - (t - $MAGIC); "
+    "exp": "$T z = x > $HIGH ? $HIGH : x; z = z < $LOW ? $LOW : z; " + _REDUCE + "$T p = 1 + EG_FMA$S(r * r, POLY(exp, r), r); " + _SCALE,
+    "exp2": "$T z = x > $HIGH2 ? $HIGH2 : x; z = z < $LOW2 ? $LOW2 : z; $T t = z + $MAGIC, r = z - (t - $MAGIC); "
             "$T p = EG_FMA$S(r, POLY(exp2, r), 1); " + _SCALE,
-    "expm1": "$T z = x < $FLAT ? $FLAT : x > $HIGH ? $HIGH : x; " + _REDUCE +
+    "expm1": "$T z = x > $HIGH ? $HIGH : x; z = z < $FLAT ? $FLAT : z; " + _REDUCE +
              "$T e = EG_FMA$S(r * r, POLY(exp, r), r), s = as_$T((as_$U(t) - as_$U(($T)$MAGIC) + ($B - 1)) << $M); "
              "$T y = 2 * EG_FMA$S(s, e, s - 0.5f); return EG_FABS$S(x) < $TINY ? x : y;",
     "sinh": "$T a = EG_FABS$S(x), z = a > $HIGH + 0.6f ? $HIGH + 0.6f : a; " + _REDUCE +
             "$T e = EG_FMA$S(r * r, POLY(exp, r), r), s = as_$T((as_$U(t) - as_$U(($T)$MAGIC) + ($B - 2)) << $M); "
-            "$T q = EG_FMA$S(s, e, s - 0.25f); $T y = q < 0x1p60f ? 2 * q + 2 * q / (4 * q + 1) : 2 * q; "
+            "$T q = EG_FMA$S(s, e, s - 0.25f), y = 2 * (q + q / EG_FMA$S(q, 4.0f, 1)); "
             "return a < $TINY ? x : EG_COPYSIGN$S(y, x);",
     "cosh": "$T a = EG_FABS$S(x), z = a > $HIGH + 0.6f ? $HIGH + 0.6f : a; " + _REDUCE +
             "$T e = 1 + EG_FMA$S(r * r, POLY(exp, r), r), s = as_$T((as_$U(t) - as_$U(($T)$MAGIC) + ($B - 2)) << $M); "
             "$T q = s * e; return 2 * q + 0.125f / q;",
-    "tanh": "$T a = EG_FABS$S(x), e = eg_expm1_$N(a > 20 ? 40 : a + a), y = e / (e + 2); return a < $TINY ? x : EG_COPYSIGN$S(y, x);",
+    "tanh": "$T a = EG_FABS$S(x); a = a > 20 ? 20 : a; $T z = a + a; " + _REDUCE +
+            "$T e = EG_FMA$S(r * r, POLY(exp, r), r), s = as_$T((as_$U(t) << $M) + (($U)$B << $M)); e = EG_FMA$S(s, e, s - 1); "
+            "return EG_COPYSIGN$S(e / (e + 2), x);",
     "log": {k: _SPLIT[k] + "$T y = EG_FMA$S(n, $LN2, EG_FMA$S(n, $LN2LO, EG_FMA$S(-s, u, f))); " + _POLES for k in _SPLIT},
     "log2": {k: _SPLIT[k] + "$T y = n + EG_FMA$S(f, $L2E, EG_FMA$S(f, $L2ELO, -s * u * $L2E)); " + _POLES for k in _SPLIT},
     "log10": {k: _SPLIT[k] + "$T y = EG_FMA$S(n, $L102, EG_FMA$S(f, $L10E, EG_FMA$S(f, $L10ELO, EG_FMA$S(n, $L102LO, -s * u * $L10E)))); " +

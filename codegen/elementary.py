@@ -34,6 +34,7 @@ WORDS = {
             "L102LO": "-0x1.9dc1da994fd21p-59", "PIO2": "0x1.921fb54442d18p0", "PIO2LO": "0x1.1a62633145c07p-54",
             "PI": "0x1.921fb54442d18p1", "PILO": "0x1.1a62633145c07p-53",
             "PI3": "-0x1.f1976b7ed8fbcp-109", "INVPI": "0x1.45f306dc9c883p-2", "NEAR": "0x1p32", "TOP": "63",
+            "THIRD": "0x1.ec709dc3a03fdp-1", "THIRDLO": "0x1.d27f05548af0cp-55",
             "FROMBITS": "as_double(e | 0x4330000000000000UL) - 0x1p52", "HALFMAX": "0x1p1022"}}
 _POLYNOMIAL = re.compile(r"POLY\((\w+), (\w+)\)")
 BODIES = {**EXPONENTIALS, **ANGLES, **POWERS}

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from codegen import mathlib
-from codegen.again import again, repeatable
+from codegen.again import again, carried
 from codegen.combine import COMBINES, serial_prefix
 from codegen.dialect import Dialect, dialect_of
 from codegen.expressions import Expressions, Names
@@ -219,7 +219,6 @@ class Printer(Expressions):
 
     def emit_loop(self, stmt: Loop, names: Names, uses: Counter[Expr]) -> None:
         """A loop; what its body changes is unknown from its first iteration on."""
-        first = len(self.lines)
         if stmt.kind in WORK_ITEM:
             self.emit("{")
             self.emit("    " + self.work_item(stmt))
@@ -230,6 +229,7 @@ class Printer(Expressions):
             stop, step = self.texts((stmt.stop, stmt.step), names, uses, named=True)
             if stmt.kind == "unroll":
                 self.emit("#pragma unroll")
+            first = len(self.lines)
             advance = f"++{stmt.var}" if step == "1" else f"{stmt.var} += {step}"
             self.emit(f"for ({self.index} {stmt.var} = {start}; {stmt.var} < {stop}; {advance}) {{")
         else:
@@ -239,8 +239,16 @@ class Printer(Expressions):
         self.indented(stmt.body, names)
         self.across = before
         self.emit("}")
-        if self.clang and stmt.kind == "vector" and repeatable(stmt.body):
-            self.lines[first:] = again(self.lines[first:], self.unique("rare"))
+        if self.clang and stmt.kind == "vector":
+            self.repeat(stmt, first)
+
+    def repeat(self, stmt: Loop, first: int) -> None:
+        """Let the loop that begins at a line run again for rare arguments, if it can."""
+        scalars = {name: self.c_type(a.dtype) for name, a in self.allocs.items() if a.size == 1 and a.space == "private"}
+        names = carried(stmt.body, scalars)
+        if names is not None:
+            before = {n: (scalars[n], self.unique(f"{n}_before")) for n in names}
+            self.lines[first:] = again(self.lines[first:], self.unique("rare"), before)
 
     def emit_outer(self, stmt: Outer, names: Names, uses: Counter[Expr]) -> None:
         """Sums in vector registers."""

@@ -53,7 +53,7 @@ def loop(name: str, dtype: str, inline: str) -> str:
     pointers = "".join(f"__global const {c} *restrict x{i}, " for i in given)
     function = f"EG_SQRT{'f' * (short == 'f32')}" if name == "sqrt" else f"eg_{name}_{short}"
     call = f"{function}({', '.join(f'x{i}[i]' for i in given)})"
-    lines = again([f"for (int i = 0; i < n; i++) out[i] = {call};"], "rare")
+    lines = again([f"for (int i = 0; i < n; i++) out[i] = {call};"], "rare", {})
     return (f"{inline} void {name}_{short}_body({pointers}__global {c} *restrict out, int n) {{ {' '.join(lines)} }}\n"
             f"__kernel void {name}_{short}({pointers}__global {c} *restrict out, int n) "
             f"{{ {name}_{short}_body({''.join(f'x{i}, ' for i in given)}out, n); }}\n")

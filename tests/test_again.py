@@ -59,3 +59,23 @@ def test_values(dtype, rare):
         np.testing.assert_allclose(mapped, np.sin(wide) * np.cos((2 * values).astype("longdouble")) + np.exp(-wide * wide), **tolerance)
         np.testing.assert_allclose(tangents, np.tan(wide).sum(), rtol=0, atol=1e5 * np.finfo(dtype).eps)
         np.testing.assert_allclose(total.get_value(), state, **tolerance)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("edges", [False, True])
+def test_remainders(dtype, edges, rng):
+    """Exactly NumPy's, next to multiples, for quotients of every size, denormal numbers, zeros and infinities."""
+    x, y = eg.vector("x", dtype=dtype), eg.vector("y", dtype=dtype)
+    run = eg.compile([x, y], [x % y, x // y])
+    b = rng.uniform(0.1, 9, 4000)
+    a = np.concatenate([rng.uniform(-100, 100, 2000), (b[2000:] * rng.integers(-1000, 1000, 2000))])
+    if edges:
+        special = np.array([0, -0.0, 1, -3, np.inf, -np.inf, np.nan, 1e-310, 5e-324, 1e-40, 3e38, -1e30, 2.0**23, 2.0**52, 2.0**60 + 2.0**10])
+        pairs = np.meshgrid(special, special)
+        a = np.concatenate([a, a * 2.0 ** rng.integers(0, 100, 4000), pairs[0].ravel()])
+        b = np.concatenate([b, b, pairs[1].ravel()])
+    with np.errstate(all="ignore"):
+        a, b = a.astype(dtype), b.astype(dtype)
+        for got, want in zip(run(a, b), (np.remainder(a, b), np.floor_divide(a, b))):
+            np.testing.assert_array_equal(got, want)
+            np.testing.assert_array_equal(np.signbit(got[got == 0]), np.signbit(want[want == 0]))

@@ -35,10 +35,10 @@ the first that makes a difference, but for even integers, in the product with a 
 
 
 def _fraction() -> str:
-    """s, half turns that b, a float32 beyond 2**40, is beyond even ones; three products are exact, the last is as good as it must be."""
-    near, far = ([_part(first + 29 * i, 53 if i == 3 else 29) for i in range(4)] for first in (17, 66))
+    """s, half turns that b, a float32, is beyond even ones; three products are exact, the last is as good as it must be."""
+    near, far = ([_part(first + 29 * i, 53 if i == 3 else 29) for i in range(4)] for first in (1, 57))
     products = ", ".join(f"t{i} = b * (low ? {n} : {f})" for i, (n, f) in enumerate(zip(near, far)))
-    return f"int low = a < 0x1p90f; double {products}, s = " + " + ".join(f"(t{i} - 2 * EG_RINT(0.5 * t{i}))" for i in range(4)) + "; "
+    return f"int low = a < 0x1p80f; double {products}, s = " + " + ".join(f"(t{i} - 2 * EG_RINT(0.5 * t{i}))" for i in range(4)) + "; "
 
 
 def _sum(h: str, add: str) -> str:
@@ -48,28 +48,23 @@ def _sum(h: str, add: str) -> str:
 
 # What r is left of, in half turns: sin whole ones, cos odd halves, tan halves.
 _CUT = {
-    "sin": ("{T} t = EG_FMA{S}(a, {I}, {M}), n = t - {M}; ", "{x}"),
-    "cos": ("{T} t = EG_FMA{S}(a, {I}, -0.5f) + {M}, n = t - {M} + 0.5f; ", "{x} - 0.5"),
-    "tan": ("{T} t = EG_FMA{S}(a, 2 * {I}, {M}), n = 0.5f * (t - {M}); ", "2 * {x}")}
+    "sin": ("$T t = EG_FMA$S(a, $INVPI, $MAGIC), n = t - $MAGIC; ", "{x}"),
+    "cos": ("$T t = EG_FMA$S(a, $INVPI, -0.5f) + $MAGIC, n = t - $MAGIC + 0.5f; ", "{x} - 0.5"),
+    "tan": ("$T t = EG_FMA$S(a, 2 * $INVPI, $MAGIC), n = 0.5f * (t - $MAGIC); ", "2 * {x}")}
 _BACK = {"sin": "{n}", "cos": "({n} + 0.5)", "tan": "0.5 * {n}"}
-_WIDE = {"T": "double", "S": "", "I": "0x1.45f306dc9c883p-2", "M": "0x1.8p52"}
-_PARTS = "-0x1.921fb54442d18p+1", "-0x1.1a62633145c07p-53"
 
 
 def _near(name: str) -> str:
     """r and the bits of t, whose last one or two say which multiple was subtracted."""
-    cut = _CUT[name][0].format(T="$T", S="$S", I="$INVPI", M="$MAGIC")
-    return (f"$T a = EG_FABS$S(x); {cut}$T r = EG_FMA$S(n, -($PI3), EG_FMA$S(n, -($PILO), EG_FMA$S(n, -$PI, a))); $U q = as_$U(t); "
-            "int far = a >= $NEAR; ")
+    return (f"$T a = EG_FABS$S(x); {_CUT[name][0]}$T r = EG_FMA$S(n, -($PI3), EG_FMA$S(n, -($PILO), EG_FMA$S(n, -$PI, a))); "
+            "$U q = as_$U(t); int far = a >= $NEAR; ")
 
 
 def _far_single(name: str) -> str:
-    """The same beyond NEAR, in double precision: below 2**40 by subtraction of two parts."""
-    cut = _CUT[name][0].replace("a,", "b,").replace(" t =", " u =").replace("t -", "u -").replace("n =", "m =").format(**_WIDE)
+    """The same beyond NEAR, in double precision."""
     back = _BACK[name].format(n="(k - 0x1.8p52)")
-    return (f"double b = a; {cut}double c = EG_FMA(m, {_PARTS[1]}, EG_FMA(m, {_PARTS[0]}, b)); {_fraction()}"
-            f"double k = {_CUT[name][1].format(x='s')} + 0x1.8p52, p = (s - {back}) * 0x1.921fb54442d18p+1; int huge = a >= 0x1p40f; "
-            "r = far ? (float)(huge ? p : c) : r; q = far ? (uint)as_ulong(huge ? k : u) : q; ")
+    return (f"double b = a; {_fraction()}double k = {_CUT[name][1].format(x='s')} + 0x1.8p52; "
+            f"r = far ? (float)((s - {back}) * 0x1.921fb54442d18p+1) : r; q = far ? (uint)as_ulong(k) : q; ")
 
 
 def _far_double(name: str) -> str:

@@ -21,7 +21,7 @@ from runtime.pocl import name_unknown_cpu  # noqa: E402
 SHORT = {"float32": "f32", "float64": "f64"}
 NUMPY = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2", "asinh": "arcsinh", "acosh": "arccosh",
          "atanh": "arctanh", "pow": "power"}
-COMPOSED = ("sigmoid", "softplus")
+COMPOSED = ("sigmoid", "softplus", "mod")
 """Functions made of those that have bodies of their own; what they mean stands in their rows."""
 NAMES = (*BODIES, *COMPOSED, "sqrt")
 

@@ -21,7 +21,7 @@ BOUNDS = {
     "log": (1.0, 1.2), "log2": (1.1, 1.2), "log10": (1.1, 1.1), "log1p": (1.1, 1.1), "asinh": (2.2, 2.2), "acosh": (2.5, 2.5),
     "atanh": (2.5, 2.5), "sin": (2.0, 2.0), "cos": (2.0, 2.0), "tan": (3.5, 3.5), "atan": (2.5, 2.0), "atan2": (2.5, 2.2),
     "asin": (2.6, 2.6), "acos": (1.6, 1.6), "pow": (0.8, 1.0), "hypot": (0.6, 1.5), "erf": (1.5, 2.0), "erfc": (0.9, 5.0),
-    "sigmoid": (2.5, 2.5), "softplus": (2.0, 2.0),
+    "sigmoid": (2.5, 2.5), "softplus": (2.0, 2.0), "mod": (0.5, 0.5),
     "sqrt": (0.5, 0.5)}
 DIALECTS = sorted({"pocl", pocl.dialect()})
 CASES = [(n, d) for n in BOUNDS for d in SHORT]

@@ -102,9 +102,8 @@ _ASIN = ("$T a = EG_FABS$S(x); int far = a > 0.5f; $T z = far ? 0.5f - 0.5f * a 
 ANGLES: dict[str, str | dict[str, str]] = {
     **_ANY,
     "atan": "$T a = EG_FABS$S(x), b = 1; " + _ATAN + "return EG_COPYSIGN$S(w, x);",
-    "atan2": "$T a = EG_FABS$S(x), b = EG_FABS$S(y); int same = a == b && (a == 0 || a == INFINITY); "
-             "$T m = a > b ? a : b, scale = m > $HALFMAX ? 0.25f : m < 4 * $LEAST ? $UP : 1; "
-             "a = same ? a == 0 ? 0 : 1 : a * scale; b = same ? 1 : b * scale; " +
+    "atan2": "$T a = EG_FABS$S(x), b = EG_FABS$S(y), m = a > b ? a : b, scale = m > $HALFMAX ? 0.25f : m < 4 * $LEAST ? $UP : 1; "
+             "int same = a == b; a = same ? a == 0 ? 0 : 1 : a * scale; b = same ? 1 : b * scale; " +
              _ATAN + "return EG_COPYSIGN$S(EG_COPYSIGN$S(1, y) < 0 ? $PI - (w - $PILO) : w, x);",
     "asin": _ASIN + "return EG_COPYSIGN$S(far ? $PIO2 - (2 * t - $PIO2LO) : t, x);",
     "acos": _ASIN + "$T y = EG_COPYSIGN$S(t, x); return !far ? $PIO2 - (y - $PIO2LO) : x > 0 ? 2 * t : $PI - (2 * t - $PILO);",

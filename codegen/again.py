@@ -11,7 +11,7 @@ from collections.abc import Container, Mapping, Sequence
 from codegen.kernel import Accumulate, Alloc, Flag, If, Let, Loop, Stmt, Store, exprs_of, walk
 from codegen.order import postorder, writes_of
 
-_RARE = re.compile(r"\beg_(sin|cos|tan|mod|floordiv)_(f32|f64)\(")
+_RARE = re.compile(r"\beg_(sin|cos|tan|pow|mod|floordiv)_(f32|f64)\(")
 
 
 def carried(body: tuple[Stmt, ...], scalars: Container[str]) -> list[str] | None:

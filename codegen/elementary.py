@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from string import Template
 
 from codegen.coefficients import POLYNOMIALS
-from codegen.mathlib_angle import ANGLES, NEAR, TURNS
+from codegen.mathlib_angle import ANGLES, NEAR_ANGLES, TURNS
 from codegen.mathlib_exp import EXPONENTIALS
-from codegen.mathlib_power import POWERS
+from codegen.mathlib_power import NEAR_POWERS, POWERS
 
 WORDS = {
     "f32": {"T": "float", "N": "f32", "S": "f", "U": "uint", "I": "int", "M": "23", "B": "127", "MAGIC": "0x1.8p23f",
@@ -38,7 +38,9 @@ WORDS = {
             "FROMBITS": "as_double(e | 0x4330000000000000UL) - 0x1p52", "HALFMAX": "0x1p1022"}}
 _POLYNOMIAL = re.compile(r"POLY\((\w+), (\w+)\)")
 BODIES = {**EXPONENTIALS, **ANGLES, **POWERS}
-PARAMETERS = {"atan2": "xy", "hypot": "xy", "pow": "xy"}
+NEAR = {**NEAR_ANGLES, **NEAR_POWERS}
+"""Bodies that are right for usual arguments only and say in *beyond that one was not."""
+PARAMETERS = {"atan2": "xy", "hypot": "xy", "pow": "xy", "nearpow": "xy"}
 TABLES = {"TURNS": TURNS}
 LONG = 13
 """Coefficients from which on the length of a chain of products counts for more than one product more."""

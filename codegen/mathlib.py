@@ -13,8 +13,7 @@ from string import Template
 from typing import NamedTuple
 
 from codegen import running
-from codegen.elementary import BODIES, PARAMETERS, TABLES, body
-from codegen.mathlib_angle import NEAR
+from codegen.elementary import BODIES, NEAR, PARAMETERS, TABLES, body
 
 _NAME = re.compile(r"\b(?:eg_[a-z0-9]+(?:_(?:[iu](?:8|16|32|64)|f32|f64|b))+|EG_(?!INLINE\b|BODY\b)[A-Z0-9]+f?)\b")
 

@@ -90,7 +90,7 @@ _SIGNS = {"sin": _SINE + "return as_$T(as_$U(y) ^ (q << $TOP) ^ (as_$U(x) & (($U
 
 # Angles of any size; then those below NEAR: any other makes *beyond true, and the result is of no use.
 _ANY = {name: {"f32": _near(name) + _far_single(name) + end, "f64": _near(name) + _far_double(name) + end} for name, end in _SIGNS.items()}
-NEAR: dict[str, str | dict[str, str]] = {
+NEAR_ANGLES: dict[str, str | dict[str, str]] = {
     "near" + name: _near(name) + "*beyond |= far && a < INFINITY; " + end for name, end in _SIGNS.items()}
 _ATAN = ("int far = a > 0x1.3504f4p1f * b, mid = !far && a > 0x1.a8279ap-2f * b; "
          "$T c = far ? -b : mid ? a - b : a, d = far ? a : mid ? a + b : b, t = c / d, z = t * t; "

@@ -10,8 +10,7 @@ import pytest
 pytest.importorskip("pyopencl")
 mp = pytest.importorskip("mpmath").mp
 
-from codegen.elementary import BODIES, WORDS, body  # noqa: E402
-from codegen.mathlib_angle import NEAR  # noqa: E402
+from codegen.elementary import BODIES, NEAR, WORDS, body  # noqa: E402
 from runtime import pocl  # noqa: E402
 from tests.math_kernels import COMPOSED, SHORT, dtype_of, errors, exact, launcher, program, samples  # noqa: E402
 
@@ -143,3 +142,18 @@ def test_powers_of_every_size(dtype: str, dialect: str, rng: np.random.Generator
     run, out = launcher(program(dialect), "pow", [bases, exponents])
     run()
     assert errors(out, exact("pow", [bases, exponents])).max() <= BOUNDS["pow"][dtype == "float64"]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dtype", list(SHORT))
+def test_powers_do_not_depend_on_their_neighbours(dtype: str, dialect: str, rng: np.random.Generator) -> None:
+    """A loop that has to run again for one negative base gives the same bits for the others, zeros among them."""
+    bases = np.concatenate([rng.uniform(0, 9, 3000), np.zeros(20), np.ones(20)]).astype(dtype)
+    exponents = rng.uniform(-9, 9, bases.size).astype(dtype)
+    exponents[bases == 0] = np.abs(exponents[bases == 0])
+    results = [launcher(program(dialect), "pow", [np.append(bases, dtype_of(dtype, x)), np.append(exponents, dtype_of(dtype, 3))])
+               for x in (1, -1)]
+    for run, _ in results:
+        run()
+    np.testing.assert_array_equal(*(out[:-1].view(f"u{out.itemsize}") for _, out in results))
+    assert results[1][1][-1] == -1

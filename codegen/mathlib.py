@@ -137,8 +137,8 @@ def _macro(name: str, dialect: str) -> str:
         meaning = _NUMBERS[name]
     elif stem in _CLANG:
         meaning = f"__builtin_{_CLANG[stem]}{'f' * single}" if dialect == "pocl" else _CLANG[stem]
-    elif stem in _OPENCL and _OPENCL[stem] in BODIES or stem.lower() in NEAR:
-        meaning = f"eg_{stem.lower()}_{'f32' if single else 'f64'}"
+    elif stem in _OPENCL and _OPENCL[stem] in BODIES:
+        meaning = f"eg_{_OPENCL[stem]}_{'f32' if single else 'f64'}"
     elif stem in _OPENCL:
         meaning = _OPENCL[stem]
     else:

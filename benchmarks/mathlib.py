@@ -18,7 +18,7 @@ from tests.math_kernels import COMPOSED, NAMES, SHORT, arity, errors, exact, lau
 COUNT, REPEATS = 32768, 40
 RANGES = {"exp": (-20, 20), "exp2": (-20, 20), "log": (1e-3, 1e3), "log2": (1e-3, 1e3), "log10": (1e-3, 1e3), "log1p": (-0.9, 100),
           "asin": (-1, 1), "acos": (-1, 1), "atanh": (-1, 1), "acosh": (1, 100),
-          "pow": (0.1, 8), "sqrt": (0, 100)}
+          "pow": (0.1, 8), "sqrt": (0, 100), "mod": (-100, 100)}
 
 
 def least(runs: tuple[Callable[[], Any], ...]) -> list[float]:

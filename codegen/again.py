@@ -6,23 +6,38 @@ the functions that are right everywhere, writes the same elements again.  Both g
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 
-from codegen.kernel import Alloc, Flag, If, Let, Loop, Stmt, Store, exprs_of, walk
+from codegen.kernel import Accumulate, Alloc, Flag, If, Let, Loop, Stmt, Store, exprs_of, walk
 from codegen.order import postorder, writes_of
 
-_RARE = re.compile(r"\beg_(sin|cos|tan)_(f32|f64)\(")
+_RARE = re.compile(r"\beg_(sin|cos|tan|pow|mod|floordiv)_(f32|f64)\(")
 
 
-def repeatable(body: tuple[Stmt, ...]) -> bool:
-    """Whether statements can run twice: they write nothing that they read."""
+def carried(body: tuple[Stmt, ...], scalars: Container[str]) -> list[str] | None:
+    """What has to be as it was before statements can run a second time: private scalars that they read and write.  None where they
+    read and write anything else."""
     inside = list(walk(body))
     own = {s.name for s in inside if isinstance(s, Alloc)}
     read = {str(e.value) for e in postorder(e for s in inside for e in exprs_of(s)) if e.kind in ("load", "var")}
-    return all(isinstance(s, Let | Store | If | Flag | Alloc | Loop) for s in inside) and not (writes_of(body) - own) & read
+    sums = {t for s in inside if isinstance(s, Accumulate) for t in s.targets}
+    found = sorted((writes_of(body) - own) & (read | sums))
+    known = all(isinstance(s, Let | Store | Accumulate | If | Flag | Alloc | Loop) for s in inside)
+    return found if known and all(name in scalars for name in found) else None
 
 
-def again(lines: Sequence[str], flag: str) -> list[str]:
-    """The lines of a loop, run again if `flag` is set by then; unchanged where they call no function that has a rare case."""
+def again(lines: Sequence[str], flag: str, before: Mapping[str, tuple[str, str]]) -> list[str]:
+    """The lines of a loop, run again if `flag` is set by then; unchanged where they call no function that has a rare case.
+
+    before: what the loop carries, each with its C type and the name of a copy.
+    """
     usual = [_RARE.sub(rf"eg_near\1_\2(&{flag}, ", line) for line in lines]
-    return [f"int {flag} = 0;", *usual, f"if ({flag}) {{", *lines, "}"] if usual != list(lines) else list(lines)
+    if usual == list(lines):
+        return usual
+    kept = [f"const {kind} {copy} = {name};" for name, (kind, copy) in before.items()]
+    back = [f"{name} = {copy};" for name, (_, copy) in before.items()]
+    margin, step = lines[0][:len(lines[0]) - len(lines[0].lstrip())], "    "
+    inside = [*(step + margin + line for line in (f"int {flag} = 0;", *kept)), *(step + line for line in usual),
+              f"{step}{margin}if ({flag}) {{", *(2 * step + margin + line for line in back), *(2 * step + line for line in lines),
+              f"{step}{margin}}}"]
+    return [margin + "{", *inside, margin + "}"]

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from string import Template
 
 from codegen.coefficients import POLYNOMIALS
-from codegen.mathlib_angle import ANGLES, NEAR, TURNS
+from codegen.mathlib_angle import ANGLES, NEAR_ANGLES, TURNS
 from codegen.mathlib_exp import EXPONENTIALS
-from codegen.mathlib_power import POWERS
+from codegen.mathlib_power import NEAR_POWERS, POWERS
 
 WORDS = {
     "f32": {"T": "float", "N": "f32", "S": "f", "U": "uint", "I": "int", "M": "23", "B": "127", "MAGIC": "0x1.8p23f",
@@ -23,6 +23,7 @@ WORDS = {
             "L10E": "0x1.bcb7b2p-2f", "L10ELO": "-0x1.5b235ep-27f", "L102": "0x1.344136p-2f", "L102LO": "-0x1.ec10cp-27f",
             "PIO2": "0x1.921fb6p0f", "PIO2LO": "-0x1.777a5cp-25f", "PI": "0x1.921fb6p1f", "PILO": "-0x1.777a5cp-24f",
             "PI3": "-0x1.ee59dap-49f", "INVPI": "0x1.45f306p-2f", "NEAR": "0x1p17f", "TOP": "31",
+            "FROMBITS": "(float)(int)e",
             "HALFMAX": "0x1p126f"},
     "f64": {"T": "double", "N": "f64", "S": "", "U": "ulong", "I": "long", "M": "52", "B": "1023", "MAGIC": "0x1.8p52",
             "L2E": "0x1.71547652b82fep0", "LN2": "0x1.62e42fefa39efp-1", "LN2LO": "0x1.abc9e3b39803fp-56", "LOW": "-746.0", "HIGH": "710.0",
@@ -32,10 +33,14 @@ WORDS = {
             "L10E": "0x1.bcb7b1526e50ep-2", "L10ELO": "0x1.95355baaafad3p-57", "L102": "0x1.34413509f79ffp-2",
             "L102LO": "-0x1.9dc1da994fd21p-59", "PIO2": "0x1.921fb54442d18p0", "PIO2LO": "0x1.1a62633145c07p-54",
             "PI": "0x1.921fb54442d18p1", "PILO": "0x1.1a62633145c07p-53",
-            "PI3": "-0x1.f1976b7ed8fbcp-109", "INVPI": "0x1.45f306dc9c883p-2", "NEAR": "0x1p32", "TOP": "63", "HALFMAX": "0x1p1022"}}
+            "PI3": "-0x1.f1976b7ed8fbcp-109", "INVPI": "0x1.45f306dc9c883p-2", "NEAR": "0x1p32", "TOP": "63",
+            "THIRD": "0x1.ec709dc3a03fdp-1", "THIRDLO": "0x1.d27f05548af0cp-55",
+            "FROMBITS": "as_double(e | 0x4330000000000000UL) - 0x1p52", "HALFMAX": "0x1p1022"}}
 _POLYNOMIAL = re.compile(r"POLY\((\w+), (\w+)\)")
 BODIES = {**EXPONENTIALS, **ANGLES, **POWERS}
-PARAMETERS = {"atan2": "xy", "hypot": "xy", "pow": "xy"}
+NEAR = {**NEAR_ANGLES, **NEAR_POWERS}
+"""Bodies that are right for usual arguments only and say in *beyond that one was not."""
+PARAMETERS = {"atan2": "xy", "hypot": "xy", "pow": "xy", "nearpow": "xy"}
 TABLES = {"TURNS": TURNS}
 LONG = 13
 """Coefficients from which on the length of a chain of products counts for more than one product more."""

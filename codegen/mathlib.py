@@ -13,8 +13,7 @@ from string import Template
 from typing import NamedTuple
 
 from codegen import running
-from codegen.elementary import BODIES, PARAMETERS, TABLES, body
-from codegen.mathlib_angle import NEAR
+from codegen.elementary import BODIES, NEAR, PARAMETERS, TABLES, body
 
 _NAME = re.compile(r"\b(?:eg_[a-z0-9]+(?:_(?:[iu](?:8|16|32|64)|f32|f64|b))+|EG_(?!INLINE\b|BODY\b)[A-Z0-9]+f?)\b")
 
@@ -29,10 +28,11 @@ class CType(NamedTuple):
     @property
     def words(self) -> dict[str, str]:
         """What a template may mention: T, U (unsigned, at least 32 bits), I (signed), R (float of that width), N, S (suffix of float
-        macros), W (width)."""
+        macros), W (width), L (from where floats are integers)."""
         long = self.bits == 64
         return {"T": self.c, "U": "ulong" if long else "uint", "I": "long" if long else "int", "R": "double" if long else "float",
-                "N": self.short, "S": "f" if self.short == "f32" else "", "W": str(self.bits)}
+                "N": self.short, "S": "f" if self.short == "f32" else "", "W": str(self.bits),
+                "L": "0x1p23f" if self.short == "f32" else "0x1p52"}
 
 
 TYPES = {t.short: t for t in (
@@ -56,6 +56,10 @@ _SPAN = "(($U)-1 >> 1) - as_$U(($R)INFINITY)"
 _MIRROR = "($U)(u ^ (u >> ($W - 1) & ($I)(($U)-1 >> 1)))"
 _PLAIN = "float v = x == x ? x + 0.0f : as_float(0x7fc00000u);"
 _POWER = "for (; n; n >>= 1) { if (n & 1) r *= p; p *= p; } return ($T)r;"
+_NEAR = "int *beyond, $T a, $T b"
+_QUOTIENT = ("$T q = (a - m) / b; q -= m != 0 && (b < 0) != (m < 0) ? 1 : 0; $T w = EG_FLOOR$S(q); "
+             "return b == 0 ? a / b : q != 0 ? w + (q - w > 0.5f ? 1 : 0) : EG_COPYSIGN$S(($T)0, a / b);")
+_REMAINDER = "return b == 0 ? m : m == 0 ? EG_COPYSIGN$S(($T)0, b) : (b < 0) != (m < 0) ? m + b : m;"
 
 # family: (parameters, body by kind of dtype); $T and the like are the words of CType.  Divisors that C does not allow become 1 first.
 FAMILIES: dict[str, tuple[str, dict[str, str]]] = {
@@ -76,17 +80,21 @@ FAMILIES: dict[str, tuple[str, dict[str, str]]] = {
         "u": "return b == 0 ? 0 : a / (b == 0 ? 1 : b);",
         "i": "$T d = b == 0 || b == -1 ? 1 : b; $T q = a / d; q -= q * d != a && (a ^ d) < 0; "
              "return b == 0 ? 0 : b == -1 ? ($T)(0 - ($U)a) : q;",
-        "f": "$T m = EG_FMOD$S(a, b); $T q = (a - m) / b; q -= m != 0 && (b < 0) != (m < 0) ? 1 : 0; $T w = EG_FLOOR$S(q); "
-             "return b == 0 ? a / b : q != 0 ? w + (q - w > 0.5f ? 1 : 0) : EG_COPYSIGN$S(($T)0, a / b);"}),
+        "f": f"$T m = EG_FMOD$S(a, b); {_QUOTIENT}"}),
+    "nearfloordiv": (_NEAR, {"f": f"$T m = eg_nearfmod_$N(beyond, a, b); {_QUOTIENT}"}),
     "mod": ("$T a, $T b", {
         "u": "return b == 0 ? 0 : a % (b == 0 ? 1 : b);",
         "i": "$T d = b == 0 || b == -1 ? 1 : b; $T r = a % d; r += r != 0 && (r ^ d) < 0 ? d : 0; return b == 0 ? 0 : r;",
-        "f": "$T m = EG_FMOD$S(a, b); return b == 0 ? m : m == 0 ? EG_COPYSIGN$S(($T)0, b) : (b < 0) != (m < 0) ? m + b : m;"}),
+        "f": f"$T m = EG_FMOD$S(a, b); {_REMAINDER}"}),
+    "nearmod": (_NEAR, {"f": f"$T m = eg_nearfmod_$N(beyond, a, b); {_REMAINDER}"}),
+    # The rounded quotient is the true one or 1 more, so the remainder is exact; *beyond where it has bits below 1 no longer.
+    "nearfmod": (_NEAR, {
+        "f": "$T p = EG_FABS$S(a), d = EG_FABS$S(b), q = EG_TRUNC$S(p / d), r = EG_FMA$S(-q, d, p); "
+             "*beyond |= (!(q < $L) & (p < INFINITY) & (d > 0)) | (d == INFINITY); return EG_COPYSIGN$S(r < 0 ? r + d : r, a);"}),
     "pow": ("$T x, $T e", {
         "u": f"$U r = 1, p = x, n = e; {_POWER}",
         "i": f"if (e < 0) return x == 1 ? 1 : x == -1 ? (e & 1 ? -1 : 1) : 0; $U r = 1, p = ($U)x, n = ($U)e; {_POWER}"}),
     "sigmoid": ("$T x", {"f": "$T e = eg_exp_$N(-EG_FABS$S(x)); return (x >= 0 ? 1 : e) / (1 + e);"}),
-    "softplus": ("$T x", {"f": "return (x > 0 ? x : 0) + eg_log1p_$N(eg_exp_$N(-EG_FABS$S(x)));"}),
     "logaddexp": ("$T a, $T b", {
         "f": "$T d = a - b; $T big = d > 0 ? a : b; $T more = eg_log1p_$N(eg_exp_$N(-EG_FABS$S(d))); "
              "return big + (a == b ? eg_log_$N(($T)2) : more);"}),
@@ -147,8 +155,8 @@ def _macro(name: str, dialect: str) -> str:
         meaning = _NUMBERS[name]
     elif stem in _CLANG:
         meaning = f"__builtin_{_CLANG[stem]}{'f' * single}" if dialect == "pocl" else _CLANG[stem]
-    elif stem in _OPENCL and _OPENCL[stem] in BODIES or stem.lower() in NEAR:
-        meaning = f"eg_{stem.lower()}_{'f32' if single else 'f64'}"
+    elif stem in _OPENCL and _OPENCL[stem] in BODIES:
+        meaning = f"eg_{_OPENCL[stem]}_{'f32' if single else 'f64'}"
     elif stem in _OPENCL:
         meaning = _OPENCL[stem]
     else:

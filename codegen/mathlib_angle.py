@@ -35,10 +35,10 @@ the first that makes a difference, but for even integers, in the product with a 
 
 
 def _fraction() -> str:
-    """s, half turns that b, a float32 beyond 2**40, is beyond even ones; three products are exact, the last is as good as it must be."""
-    near, far = ([_part(first + 29 * i, 53 if i == 3 else 29) for i in range(4)] for first in (17, 66))
+    """s, half turns that b, a float32, is beyond even ones; three products are exact, the last is as good as it must be."""
+    near, far = ([_part(first + 29 * i, 53 if i == 3 else 29) for i in range(4)] for first in (1, 57))
     products = ", ".join(f"t{i} = b * (low ? {n} : {f})" for i, (n, f) in enumerate(zip(near, far)))
-    return f"int low = a < 0x1p90f; double {products}, s = " + " + ".join(f"(t{i} - 2 * EG_RINT(0.5 * t{i}))" for i in range(4)) + "; "
+    return f"int low = a < 0x1p80f; double {products}, s = " + " + ".join(f"(t{i} - 2 * EG_RINT(0.5 * t{i}))" for i in range(4)) + "; "
 
 
 def _sum(h: str, add: str) -> str:
@@ -48,28 +48,23 @@ def _sum(h: str, add: str) -> str:
 
 # What r is left of, in half turns: sin whole ones, cos odd halves, tan halves.
 _CUT = {
-    "sin": ("{T} t = EG_FMA{S}(a, {I}, {M}), n = t - {M}; ", "{x}"),
-    "cos": ("{T} t = EG_FMA{S}(a, {I}, -0.5f) + {M}, n = t - {M} + 0.5f; ", "{x} - 0.5"),
-    "tan": ("{T} t = EG_FMA{S}(a, 2 * {I}, {M}), n = 0.5f * (t - {M}); ", "2 * {x}")}
+    "sin": ("$T t = EG_FMA$S(a, $INVPI, $MAGIC), n = t - $MAGIC; ", "{x}"),
+    "cos": ("$T t = EG_FMA$S(a, $INVPI, -0.5f) + $MAGIC, n = t - $MAGIC + 0.5f; ", "{x} - 0.5"),
+    "tan": ("$T t = EG_FMA$S(a, 2 * $INVPI, $MAGIC), n = 0.5f * (t - $MAGIC); ", "2 * {x}")}
 _BACK = {"sin": "{n}", "cos": "({n} + 0.5)", "tan": "0.5 * {n}"}
-_WIDE = {"T": "double", "S": "", "I": "0x1.45f306dc9c883p-2", "M": "0x1.8p52"}
-_PARTS = "-0x1.921fb54442d18p+1", "-0x1.1a62633145c07p-53"
 
 
 def _near(name: str) -> str:
     """r and the bits of t, whose last one or two say which multiple was subtracted."""
-    cut = _CUT[name][0].format(T="$T", S="$S", I="$INVPI", M="$MAGIC")
-    return (f"$T a = EG_FABS$S(x); {cut}$T r = EG_FMA$S(n, -($PI3), EG_FMA$S(n, -($PILO), EG_FMA$S(n, -$PI, a))); $U q = as_$U(t); "
-            "int far = a >= $NEAR; ")
+    return (f"$T a = EG_FABS$S(x); {_CUT[name][0]}$T r = EG_FMA$S(n, -($PI3), EG_FMA$S(n, -($PILO), EG_FMA$S(n, -$PI, a))); "
+            "$U q = as_$U(t); int far = a >= $NEAR; ")
 
 
 def _far_single(name: str) -> str:
-    """The same beyond NEAR, in double precision: below 2**40 by subtraction of two parts."""
-    cut = _CUT[name][0].replace("a,", "b,").replace(" t =", " u =").replace("t -", "u -").replace("n =", "m =").format(**_WIDE)
+    """The same beyond NEAR, in double precision."""
     back = _BACK[name].format(n="(k - 0x1.8p52)")
-    return (f"double b = a; {cut}double c = EG_FMA(m, {_PARTS[1]}, EG_FMA(m, {_PARTS[0]}, b)); {_fraction()}"
-            f"double k = {_CUT[name][1].format(x='s')} + 0x1.8p52, p = (s - {back}) * 0x1.921fb54442d18p+1; int huge = a >= 0x1p40f; "
-            "r = far ? (float)(huge ? p : c) : r; q = far ? (uint)as_ulong(huge ? k : u) : q; ")
+    return (f"double b = a; {_fraction()}double k = {_CUT[name][1].format(x='s')} + 0x1.8p52; "
+            f"r = far ? (float)((s - {back}) * 0x1.921fb54442d18p+1) : r; q = far ? (uint)as_ulong(k) : q; ")
 
 
 def _far_double(name: str) -> str:
@@ -87,7 +82,7 @@ def _far_double(name: str) -> str:
             "w = h + g; g -= w - h; h = EG_FMA(w, $PI, EG_FMA(w, $PILO, g * $PI)); r = far ? h : r; q = far ? as_ulong(t) : q; ")
 
 
-_SINE = "$T z = r * r, y = EG_FMA$S(r * z, POLY(halfsin, z), r); y = y > 1 ? 1 : y < -1 ? -1 : y; "
+_SINE = "$T z = r * r, y = EG_FMA$S(r * z, POLY(halfsin, z), r); y = y > 1 ? 1 : y; y = y < -1 ? -1 : y; "
 _TANGENT = "$T z = r * r, tn = EG_FMA$S(r * z, POLY(tan, z), r), y = q & 1 ? 1 / tn : tn; "
 _SIGNS = {"sin": _SINE + "return as_$T(as_$U(y) ^ (q << $TOP) ^ (as_$U(x) & (($U)1 << $TOP)));",
           "cos": _SINE + "return as_$T(as_$U(y) ^ (~q << $TOP));",
@@ -95,7 +90,7 @@ _SIGNS = {"sin": _SINE + "return as_$T(as_$U(y) ^ (q << $TOP) ^ (as_$U(x) & (($U
 
 # Angles of any size; then those below NEAR: any other makes *beyond true, and the result is of no use.
 _ANY = {name: {"f32": _near(name) + _far_single(name) + end, "f64": _near(name) + _far_double(name) + end} for name, end in _SIGNS.items()}
-NEAR: dict[str, str | dict[str, str]] = {
+NEAR_ANGLES: dict[str, str | dict[str, str]] = {
     "near" + name: _near(name) + "*beyond |= far && a < INFINITY; " + end for name, end in _SIGNS.items()}
 _ATAN = ("int far = a > 0x1.3504f4p1f * b, mid = !far && a > 0x1.a8279ap-2f * b; "
          "$T c = far ? -b : mid ? a - b : a, d = far ? a : mid ? a + b : b, t = c / d, z = t * t; "
@@ -107,9 +102,8 @@ _ASIN = ("$T a = EG_FABS$S(x); int far = a > 0.5f; $T z = far ? 0.5f - 0.5f * a 
 ANGLES: dict[str, str | dict[str, str]] = {
     **_ANY,
     "atan": "$T a = EG_FABS$S(x), b = 1; " + _ATAN + "return EG_COPYSIGN$S(w, x);",
-    "atan2": "$T a = EG_FABS$S(x), b = EG_FABS$S(y); int same = a == b && (a == 0 || a == INFINITY); "
-             "$T m = a > b ? a : b, scale = m > $HALFMAX ? 0.25f : m < 4 * $LEAST ? $UP : 1; "
-             "a = same ? a == 0 ? 0 : 1 : a * scale; b = same ? 1 : b * scale; " +
+    "atan2": "$T a = EG_FABS$S(x), b = EG_FABS$S(y), m = a > b ? a : b, scale = m > $HALFMAX ? 0.25f : m < 4 * $LEAST ? $UP : 1; "
+             "int same = a == b; a = same ? a == 0 ? 0 : 1 : a * scale; b = same ? 1 : b * scale; " +
              _ATAN + "return EG_COPYSIGN$S(EG_COPYSIGN$S(1, y) < 0 ? $PI - (w - $PILO) : w, x);",
     "asin": _ASIN + "return EG_COPYSIGN$S(far ? $PIO2 - (2 * t - $PIO2LO) : t, x);",
     "acos": _ASIN + "$T y = EG_COPYSIGN$S(t, x); return !far ? $PIO2 - (y - $PIO2LO) : x > 0 ? 2 * t : $PI - (2 * t - $PILO);",

@@ -6,43 +6,57 @@ function after Shepherd and Laframboise, Chebyshev approximation of (1 + 2x) exp
 """
 from __future__ import annotations
 
-_LOG2 = ("double a = EG_FABSf(x); ulong b = as_ulong(a), k = (b - 0x3fe6a09e667f3bcdUL + 0x3ff0000000000000UL) >> 52; "
-         "double m = as_double(b - ((k - 1023) << 52)), n = as_double(k | 0x4330000000000000UL) - (0x1p52 + 1023); "
-         "double s = (m - 1) / (m + 1), w = s * s, l = EG_FMA(s, POLY(powlog_f64, w), n); "
-         "l = a < INFINITY ? a > 0 ? l : -INFINITY : a; ")
+# |x| and the number that has its logarithm taken; what that number adds to n; n or the l of zero, infinity and NaN.
+_ANY = ("$T a = EG_FABS$S(x), w = a < $LEAST ? a * $UP : a; ", " - (a < $LEAST ? {} : 0)",
+        "{0} = a < INFINITY ? a > 0 ? {0} : -INFINITY : a; ")
+_USUAL = ("$T w = x > 0 ? x : 1; ", "", "")
+_FAR = "*beyond |= !(((x >= $LEAST) & (x < INFINITY)) | ((x == 0) & (y > 0))) | !(EG_FABS$S({}) < {}); "
+_BOUND = "double z = l * y; z = z > 200 ? 200 : z; z = z < -200 ? -200 : z; "
+
+
+def _log2(start: str, more: str, poles: str) -> str:
+    """l, the logarithm of a float32 as a double."""
+    return (start + "uint e = (as_uint(w) - $ROOT) & 0xff800000u; float n = (float)((int)e >> 23)" + more.format("24.0f") + "; " +
+            poles.format("n") + "double m = as_float(as_uint(w) - e), s = (m - 1) / (m + 1), h = s * s; "
+            "double l = EG_FMA(s, POLY(powlog_f64, h), (double)n); ")
+
+
 _EXP2 = ("double t = z + 0x1.8p52, r = z - (t - 0x1.8p52), p = EG_FMA(r, POLY(powexp_f64, r), 1); "
-         "p *= as_double((as_ulong(t) - as_ulong(0x1.8p52) + 1023) << 52); ")
+         "p = as_double(as_ulong(p) + (as_ulong(t) << 52)); ")
 _TAIL = ("double a = EG_FABS(x), c = a > 28 ? 28 : a, h = c * c, low = EG_FMA(c, c, -h), z = -h, d = (c - 3.75) / (c + 3.75); "
          "double t = EG_FMA(z, $L2E, $MAGIC), n = t - $MAGIC, r = EG_FMA(n, -($LN2LO), EG_FMA(n, -$LN2, z)); "
          "double e = 1 + EG_FMA(r * r, POLY(exp, r), r), p = EG_FMA(e, -low, e) * ((POLY(erfc, d)) / EG_FMA(c, 2.0, 1.0)); "
          "ulong k = as_ulong(t) - as_ulong($MAGIC) + 2 * 1023, k2 = k >> 1; p = p * as_double(k2 << 52) * as_double((k - k2) << 52); "
          "double v = x * x, q = EG_FMA(x, POLY(erf, v), x); ")
 
-# log2|x| as the sum of l and m, with 12 bits more than a double: s = (f / (2 + f)), log2(1 + f) = 2 / log(2) * s * (1 + s*s/3 + ...).
-_LONG_LOG2 = (
-    "double a = EG_FABS(x), w = a < $LEAST ? a * $UP : a; ulong k = (as_ulong(w) - $ROOT + $BIAS) >> 52; "
-    "double f = as_double(as_ulong(w) - ((k - 1023) << 52)) - 1; "
-    "double n = as_double(k | 0x4330000000000000UL) - (a < $LEAST ? 0x1p52 + 1077 : 0x1p52 + 1023); "
-    "double d = 2 + f, s = f / d, s1 = (EG_FMA(-s, d, f) - s * (f - (d - 2))) / d; "
-    "double z = s * s, z1 = EG_FMA(2 * s, s1, EG_FMA(s, s, -z)), q = z * (POLY(powatanh, z)); "
-    "double u = 0x1.5555555555555p-2 + q, u1 = q - (u - 0x1.5555555555555p-2) + 0x1.5555555555555p-56; "
-    "double p = z * u, p1 = EG_FMA(z, u, -p) + EG_FMA(z, u1, z1 * u), v = 1 + p, v1 = p - (v - 1) + p1; "
-    "double c = s * (2 * $L2E), c1 = EG_FMA(s, 2 * $L2E, -c) + EG_FMA(s, 2 * $L2ELO, s1 * (2 * $L2E)); "
-    "double g = c * v, g1 = EG_FMA(c, v, -g) + EG_FMA(c, v1, c1 * v), l = n + g, m = g - (l - n) + g1; "
-    "l = a < INFINITY ? a > 0 ? l : -INFINITY : a; ")
+def _long_log2(start: str, more: str, poles: str) -> str:
+    """The logarithm of a double as the sum of l and m, with 12 bits more than a double: s + s1 is f / (2 + f), the logarithm of 1 + f
+    2 / log(2) s (1 + s*s / 3 + ...)."""
+    return (
+        start + "ulong k = (as_ulong(w) - $ROOT + $BIAS) >> 52; double f = as_double(as_ulong(w) - ((k - 1023) << 52)) - 1; "
+        "double n = as_double(k | 0x4330000000000000UL) - (0x1p52 + 1023)" + more.format("54.0") + "; "
+        "double d = 2 + f, o = 1 / d, s = f * o, s1 = o * EG_FMA(-s, f - (d - 2), EG_FMA(-s, d, f)); "
+        "double z = s * s, z1 = EG_FMA(2 * s, s1, EG_FMA(s, s, -z)), q = z * (POLY(powatanh, z)); "
+        "double u = $THIRD + q, u1 = $THIRD - u + q + $THIRDLO, p = z * u, p1 = EG_FMA(z, u, -p) + EG_FMA(z, u1, z1 * u); "
+        "double v = 2 * $L2E + p, v1 = 2 * $L2E - v + p + (p1 + 2 * $L2ELO), g = s * v, g1 = EG_FMA(s, v, -g) + EG_FMA(s, v1, s1 * v); "
+        "double l = n + g, m = n - l + g + g1; " + poles.format("l"))
 
+
+_SIGN = ("int whole = EG_RINT$S(y) == y, odd = whole && EG_RINT$S(0.5f * y) != 0.5f * y; "
+         "v = y == 0 || a == 1 ? 1 : v; v = odd ? EG_COPYSIGN$S(v, x) : v; return x < 0 && x > -INFINITY && !whole ? as_$T($NANBITS) : v;")
+_LONG_EXP2 = "double t = e + $MAGIC, r = e - (t - $MAGIC) + e1; o = EG_FMA(r, POLY(exp2, r), 1); "
+
+# Positive normal numbers and zero to powers that neither overflow nor are denormal (float32: to any).
+NEAR_POWERS: dict[str, str | dict[str, str]] = {
+    "nearpow": {"f32": _log2(*_USUAL) + _FAR.format("y", "INFINITY") + _BOUND + _EXP2 + "return x == 0 ? 0 : (float)p;",
+                "f64": _long_log2(*_USUAL) + "double e = y * l, e1 = EG_FMA(y, l, -e) + y * m; " + _FAR.format("e", "1020") + _LONG_EXP2 +
+                       "return x == 0 ? 0 : as_double(as_ulong(o) + (as_ulong(t) << 52));"}}
 POWERS: dict[str, str | dict[str, str]] = {
-    "pow": {"f32": _LOG2 + "double z = l * y; z = z < -200 ? -200 : z > 200 ? 200 : z; " + _EXP2 +
-                   "float v = (float)p; int whole = EG_RINTf(y) == y, odd = whole && EG_RINTf(0.5f * y) != 0.5f * y; "
-                   "v = odd ? EG_COPYSIGNf(v, x) : v; v = x < 0 && x > -INFINITY && !whole ? as_float(0x7fc00000u) : v; "
-                   "return y == 0 || x == 1 || (x == -1 && EG_FABSf(y) == INFINITY) ? 1 : v;",
-            "f64": _LONG_LOG2 + "double e = y * l, e1 = EG_FMA(y, l, -e) + y * m; e1 = EG_FABS(e) < 1100 ? e1 : 0; "
-                   "e = e < -1200 ? -1200 : e > 1200 ? 1200 : e; double t = e + $MAGIC, r = e - (t - $MAGIC) + e1; "
-                   "double o = EG_FMA(r, POLY(exp2, r), 1); ulong h = as_ulong(t) - as_ulong($MAGIC) + 2 * 1023, h1 = h >> 1; "
-                   "o = o * as_double(h1 << 52) * as_double((h - h1) << 52); "
-                   "int whole = EG_RINT(y) == y, odd = whole && EG_RINT(0.5 * y) != 0.5 * y; "
-                   "o = odd ? EG_COPYSIGN(o, x) : o; o = x < 0 && x > -INFINITY && !whole ? as_double($NANBITS) : o; "
-                   "return y == 0 || x == 1 || (x == -1 && EG_FABS(y) == INFINITY) ? 1 : o;"},
+    "pow": {"f32": _log2(*_ANY) + _BOUND + _EXP2 + "float v = (float)p; " + _SIGN,
+            "f64": _long_log2(*_ANY) + "double e = y * l, e1 = EG_FMA(y, l, -e) + y * m; e1 = EG_FABS(e) < 1100 ? e1 : 0; "
+                   "e = e > 1200 ? 1200 : e; e = e < -1200 ? -1200 : e; " + _LONG_EXP2 +
+                   "ulong h = as_ulong(t) - as_ulong($MAGIC) + 2 * 1023, h1 = h >> 1; "
+                   "v = o * as_double(h1 << 52) * as_double((h - h1) << 52); " + _SIGN},
     "hypot": {"f32": "double a = x, b = y; float v = (float)EG_SQRT(EG_FMA(a, a, b * b)); "
                      "return EG_FABSf(x) == INFINITY || EG_FABSf(y) == INFINITY ? INFINITY : v;",
               "f64": "double a = EG_FABS(x), b = EG_FABS(y), m = a > b ? a : b, f = m > 0x1p500 ? 0x1p-600 : m < 0x1p-500 ? 0x1p600 : 1; "

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from codegen import mathlib
-from codegen.again import again, repeatable
+from codegen.again import again, carried
 from codegen.combine import COMBINES, serial_prefix
 from codegen.dialect import Dialect, dialect_of
 from codegen.expressions import Expressions, Names
@@ -247,8 +247,16 @@ class Printer(Expressions):
         if tail and step == "1":
             head = (self.index, stmt.var, start, stop)
             self.lines[first:] = in_two(self.lines[first:], head, self.unique("count"), self.unique("full"))
-        if self.clang and stmt.kind == "vector" and repeatable(stmt.body):
-            self.lines[first:] = again(self.lines[first:], self.unique("rare"))
+        if self.clang and stmt.kind == "vector":
+            self.repeat(stmt, first)
+
+    def repeat(self, stmt: Loop, first: int) -> None:
+        """Let the loop that begins at a line run again for rare arguments, if it can."""
+        scalars = {name: self.c_type(a.dtype) for name, a in self.allocs.items() if a.size == 1 and a.space == "private"}
+        names = carried(stmt.body, scalars)
+        if names is not None:
+            before = {n: (scalars[n], self.unique(f"{n}_before")) for n in names}
+            self.lines[first:] = again(self.lines[first:], self.unique("rare"), before)
 
     def emit_outer(self, stmt: Outer, names: Names, uses: Counter[Expr]) -> None:
         """Sums in vector registers."""

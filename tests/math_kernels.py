@@ -21,7 +21,7 @@ from runtime.pocl import name_unknown_cpu  # noqa: E402
 SHORT = {"float32": "f32", "float64": "f64"}
 NUMPY = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2", "asinh": "arcsinh", "acosh": "arccosh",
          "atanh": "arctanh", "pow": "power"}
-COMPOSED = ("sigmoid", "softplus")
+COMPOSED = ("sigmoid", "softplus", "mod")
 """Functions made of others; what they mean stands in their rows."""
 NAMES = tuple(dict.fromkeys((*BODIES, *COMPOSED, "sqrt")))
 
@@ -53,7 +53,7 @@ def loop(name: str, dtype: str, inline: str) -> str:
     pointers = "".join(f"__global const {c} *restrict x{i}, " for i in given)
     function = f"EG_SQRT{'f' * (short == 'f32')}" if name == "sqrt" else f"eg_{name}_{short}"
     call = f"{function}({', '.join(f'x{i}[i]' for i in given)})"
-    lines = again([f"for (int i = 0; i < n; i++) out[i] = {call};"], "rare")
+    lines = again([f"for (int i = 0; i < n; i++) out[i] = {call};"], "rare", {})
     return (f"{inline} void {name}_{short}_body({pointers}__global {c} *restrict out, int n) {{ {' '.join(lines)} }}\n"
             f"__kernel void {name}_{short}({pointers}__global {c} *restrict out, int n) "
             f"{{ {name}_{short}_body({''.join(f'x{i}, ' for i in given)}out, n); }}\n")

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
-from codegen.again import again, repeatable
-from codegen.kernel import Accumulate, Builder, Flag, If, Kernel, Let, Loop, Param, Store
+from codegen.again import again, carried
+from codegen.kernel import Accumulate, Alloc, Builder, Flag, If, Kernel, Let, Loop, Param, Store
 from codegen.opencl import kernel_source
 from tests.hand_trees import N
 
@@ -21,22 +21,25 @@ def vector_loop(*body):
 
 
 @pytest.mark.parametrize("body, wanted", [
-    ((Store("y", I, SINE),), True),
-    ((Let("s", SINE), If(B.less(I, B.index(7)), (Store("y", I, B.var("s", "float32")),)), Flag(B.less(I, I), 0, I, B.index(N))), True),
-    ((Store("y", I, B.op("sin", "float32", Y)),), False),
-    ((Store("y", I, SINE), Store("x", I, X)), False),
-    ((Accumulate(("y",), B.index(0), "sum", (SINE,)),), False)], ids=["map", "conditional", "in place", "swap", "sum"])
+    ((Store("y", I, SINE),), []),
+    ((Let("s", SINE), If(B.less(I, B.index(7)), (Store("y", I, B.var("s", "float32")),)), Flag(B.less(I, I), 0, I, B.index(N))), []),
+    ((Store("y", I, B.op("sin", "float32", Y)),), None),
+    ((Store("y", I, SINE), Store("x", I, X)), None),
+    ((Accumulate(("y",), B.index(0), "sum", (SINE,)),), None),
+    ((Accumulate(("a",), B.index(0), "sum", (SINE,)),), ["a"])], ids=["map", "conditional", "in place", "swap", "in memory", "sum"])
 def test_what_is_run_again(body, wanted):
-    """Only what writes nothing that it reads."""
-    assert repeatable(body) is wanted
-    kernel = Kernel("k", (Param("x", "float32", "rw", N), Param("y", "float32", "rw", N)), (vector_loop(*body),))
-    for dialect, found in (("pocl", wanted), ("portable", False)):
+    """What writes nothing that it reads but private scalars."""
+    assert carried(body, {"a"}) == wanted
+    kernel = Kernel("k", (Param("x", "float32", "rw", N), Param("y", "float32", "rw", N)),
+                    (Alloc("a", "float32", 1, "private", B.lit(0.0, "float32")), vector_loop(*body)))
+    for dialect, found in (("pocl", wanted is not None), ("portable", False)):
         text = kernel_source(kernel, dialect)
         assert ("eg_nearsin_f32(&rare" in text) is found and ("if (rare" in text) is found
+        assert ("a = a_before;" in text) is (found and wanted == ["a"])
 
 
 def test_loops_without_rare_cases_stay_as_they_are():
-    assert again(["eg_exp_f32(x)", "eg_sinh_f32(x)"], "rare") == ["eg_exp_f32(x)", "eg_sinh_f32(x)"]
+    assert again(["eg_exp_f32(x)", "eg_sinh_f32(x)"], "rare", {}) == ["eg_exp_f32(x)", "eg_sinh_f32(x)"]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -56,3 +59,23 @@ def test_values(dtype, rare):
         np.testing.assert_allclose(mapped, np.sin(wide) * np.cos((2 * values).astype("longdouble")) + np.exp(-wide * wide), **tolerance)
         np.testing.assert_allclose(tangents, np.tan(wide).sum(), rtol=0, atol=1e5 * np.finfo(dtype).eps)
         np.testing.assert_allclose(total.get_value(), state, **tolerance)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("edges", [False, True])
+def test_remainders(dtype, edges, rng):
+    """Exactly NumPy's, next to multiples, for quotients of every size, denormal numbers, zeros and infinities."""
+    x, y = eg.vector("x", dtype=dtype), eg.vector("y", dtype=dtype)
+    run = eg.compile([x, y], [x % y, x // y])
+    b = rng.uniform(0.1, 9, 4000)
+    a = np.concatenate([rng.uniform(-100, 100, 2000), (b[2000:] * rng.integers(-1000, 1000, 2000))])
+    if edges:
+        special = np.array([0, -0.0, 1, -3, np.inf, -np.inf, np.nan, 5e-324, 1e-40, 3e38, -1e30, 2.0**23, 2.0**52, 2.0**60 + 1024])
+        pairs = np.meshgrid(special, special)
+        a = np.concatenate([a, a * 2.0 ** rng.integers(0, 100, 4000), pairs[0].ravel()])
+        b = np.concatenate([b, b, pairs[1].ravel()])
+    with np.errstate(all="ignore"):
+        a, b = a.astype(dtype), b.astype(dtype)
+        for got, want in zip(run(a, b), (np.remainder(a, b), np.floor_divide(a, b))):
+            np.testing.assert_array_equal(got, want)
+            np.testing.assert_array_equal(np.signbit(got[got == 0]), np.signbit(want[want == 0]))

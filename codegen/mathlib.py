@@ -95,6 +95,7 @@ FAMILIES: dict[str, tuple[str, dict[str, str]]] = {
         "u": f"$U r = 1, p = x, n = e; {_POWER}",
         "i": f"if (e < 0) return x == 1 ? 1 : x == -1 ? (e & 1 ? -1 : 1) : 0; $U r = 1, p = ($U)x, n = ($U)e; {_POWER}"}),
     "sigmoid": ("$T x", {"f": "$T e = eg_exp_$N(-EG_FABS$S(x)); return (x >= 0 ? 1 : e) / (1 + e);"}),
+    "softplus": ("$T x", {"f": "return (x > 0 ? x : 0) + eg_log1p_$N(eg_exp_$N(-EG_FABS$S(x)));"}),
     "logaddexp": ("$T a, $T b", {
         "f": "$T d = a - b; $T big = d > 0 ? a : b; $T more = eg_log1p_$N(eg_exp_$N(-EG_FABS$S(d))); "
              "return big + (a == b ? eg_log_$N(($T)2) : more);"}),

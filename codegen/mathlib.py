@@ -122,7 +122,7 @@ _RESULTS = {"isnan": "int", "isinf": "int", "isfinite": "int", "toint": "int", "
 def _own(family: str, dtype: CType, dialect: str) -> str:
     """An elementary function: our own where that is what vectorises, else OpenCL's or what is composed of these."""
     own = body(family, dtype.short) if dialect == "pocl" else None
-    if own is None and family in FAMILIES:
+    if own is None and dtype.kind in FAMILIES.get(family, ("", {}))[1]:
         return _family(family, dtype)
     names = PARAMETERS.get(family, "x")
     builtin = f"return {family}({', '.join(names)});"

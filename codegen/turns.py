@@ -3,7 +3,8 @@
 Instead of an id of its own a work-item draws numbers from a counter in memory, each the ids of one work-item of the plain launch, until
 none is left.  So the device that runs in the calling thread begins at once, another one helps as soon as its threads are awake, and
 both are done at the same time.  The last argument says whether to wait for a while until all that was drawn, by whomever, is done; a
-work-item that does not wait and comes late finds no number left and touches nothing but the counter.
+work-item that does not wait and comes late finds no number left and touches nothing but the counter.  It stays for a moment, until it is
+told to stop, so that its thread does not fall asleep and the next launch need not wake it.
 """
 from __future__ import annotations
 
@@ -14,8 +15,12 @@ from codegen.kernel import Barrier, Kernel, Loop, geometry, walk
 SUFFIX = "_turns"
 DONE = 16
 """Where behind the counter the count of finished numbers lies: in another cache line."""
+STOP = 24
+"""Where what tells a helper to stop staying lies."""
 SLOT = 32
 """Elements (int32) of memory for one launch, zero before it."""
+STAYS = 1 << 17
+"""How often a helper looks whether to stop, some 100 us."""
 AXES = 2
 SPINS = 1 << 19
 """How often a work-item that waits looks at the count, some 100 to 200 us: who has launched it looks again."""
@@ -40,4 +45,5 @@ def entry(name: str, declared: Sequence[str], given: Sequence[str], axes: int) -
         f"__kernel void {name}{SUFFIX}({', '.join([*declared, *own])}) {{",
         f"    for (int turn; (turn = atomic_inc(turns)) < total; atomic_inc(turns + {DONE})) {name}_body({', '.join([*given, *ids])});",
         f"    for (int spin = 0; waits && turns[{DONE}] < total && spin < {SPINS}; ++spin);",
+        f"    for (int spin = 0; !waits && !turns[{STOP}] && spin < {STAYS}; ++spin);",
         "}"])

@@ -20,7 +20,7 @@ from runtime import pages
 from runtime.device import FORKED, Session, check_process
 from runtime.driver import cl, failure
 from runtime.memory import Array, Block, SharedMemory, View, flat
-from runtime.together import Turns, turns_for
+from runtime.together import Turns, helper_of, turns_for
 
 _Byte = ctypes.c_char * 1
 KEPT = 1 << 28
@@ -106,6 +106,7 @@ class State:
 
     def fail(self, error: BaseException) -> BaseException:
         """After a fault in the middle of a call: no kernel may still run when its memory goes; the error to raise."""
+        helper_of(self.session).halt()
         for queue in {self.session.queue, self.near.queue if self.near else self.session.queue}:
             with contextlib.suppress(failure):
                 queue.finish()

@@ -12,7 +12,7 @@ from runtime.actions import Action, FaultCheck, FunctionCall, KernelCall
 from runtime.device import Session
 from runtime.direct import Fixed, Setting, State, Writer
 from runtime.memory import Block, View
-from runtime.together import TOGETHER, sessions
+from runtime.together import FAR, TOGETHER, helper_of, sessions
 
 FLOATS = {np.dtype("float32"): 3e38, np.dtype("float64"): float("inf")}
 
@@ -167,6 +167,7 @@ class _Text:
             self._launch(action)
         elif isinstance(action, FunctionCall):
             self._wait()
+            self._halt()
             inputs = ", ".join(self._view(v) for v in action.inputs)
             self.w.emit(3, f"{self.w.const(action.function)}({inputs}, out={self._view(action.output)})")
         else:
@@ -182,7 +183,9 @@ class _Text:
         if self.pending is not None and self.waits is not at[0]:
             self._wait()
         if shared:
-            w.emit(3, f"turn, done = {w.const(self.state.turns)}()")
+            w.emit(3, f"turn, done, stop = {w.const(self.state.turns)}()")
+        elif action.place == FAR:
+            self._halt()
         for session, kernel in list(zip(at, action.kernels))[::-1]:
             set_arg = w.const(kernel.set_arg)
             for number, name in enumerate(action.buffers):
@@ -196,10 +199,17 @@ class _Text:
             grid = action.grid if not shared else (1,) if session is at[0] else (helpers,)
             local = action.local if not shared else (1,)
             w.emit(3, f"enqueue({w.const(session.queue)}, {w.const(kernel)}, {w.const(grid)}, {w.const(local)})")
+            if shared and session is not at[0]:
+                w.emit(3, "stop[0] = 1")
         if shared:  # the last to finish has lost its core
             w.emit(3, f"if done[0] < {math.prod(action.grid)}: {w.const(at[1].queue.finish)}()")
         if self.pending is None:
             self.pending, self.waits = w.const(at[0].queue.finish), at[0]
+
+    def _halt(self) -> None:
+        """The cores are for what comes now."""
+        if self.state.near is not None:
+            self.w.emit(3, f"{self.w.const(helper_of(self.state.session).halt)}()")
 
     def _wait(self) -> None:
         """Wait for what was launched since the last time."""

@@ -145,3 +145,22 @@ def test_a_helper_that_takes_long_is_waited_for(monkeypatch):
     first = f(value)
     for _ in range(50):
         np.testing.assert_array_equal(f(value), first)
+
+
+@pytest.mark.usefixtures("always")
+def test_the_helper_stays_awake_until_something_else_needs_its_core():
+    x, w = eg.matrix("x"), eg.matrix("w")
+    value, weights = np.ones((300, 300), "f"), np.ones((300, 4), "f")
+    shared = eg.compile([x], eg.exp(x) * 2, device="pocl")
+    product = eg.compile([x, w], x @ w, device="pocl")
+    for _ in range(3):
+        shared(value), product(value, weights)
+    found, = together._helpers.values()
+    shared(value)
+    assert found.stop[0] == 0
+    before = found.stop
+    shared(value)
+    assert before[0] == 1 and found.stop[0] == 0
+    product(value, weights)
+    assert found.stop[0] == 1
+    np.testing.assert_allclose(shared(value), 2 * np.exp(value), rtol=3e-7)

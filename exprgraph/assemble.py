@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from exprgraph import dtypes
@@ -34,7 +35,7 @@ def unpacked(outputs: Any) -> tuple[list[Out], Pack]:
         return _unpacked_dict(outputs)
     if isinstance(outputs, list | tuple):
         return [_output(o) for o in outputs], list if isinstance(outputs, list) else tuple
-    return [_output(outputs)], lambda values: values[0]
+    return [_output(outputs)], itemgetter(0)
 
 
 def _unpacked_dict(outputs: dict[Any, Any]) -> tuple[list[Out], Pack]:

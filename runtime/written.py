@@ -14,6 +14,8 @@ from runtime.direct import Fixed, Setting, State, Writer
 from runtime.memory import Block, View
 from runtime.together import FAR, TOGETHER, helper_of, sessions
 
+NOTICED = 1 << 16
+"""Bytes of results and intermediates from which on a call asks whether the device has them left."""
 FLOATS = {np.dtype("float32"): 3e38, np.dtype("float64"): float("inf")}
 
 
@@ -110,9 +112,10 @@ class _Text:
         w = self.w
         w.emit(2, "if not trusted:")
         w.emit(3, "if FORKED: check_process()")
-        account = w.const(self.state.memory.account)
-        left = w.const(self.state.session.device.memory - self.case.wanted)
-        w.emit(3, f"if {account}.bytes + {w.const(pages.POOL)}.bytes > {left}: return None")
+        if self.case.wanted >= NOTICED:
+            account = w.const(self.state.memory.account)
+            left = w.const(self.state.session.device.memory - self.case.wanted)
+            w.emit(3, f"if {account}.bytes + {w.const(pages.POOL)}.bytes > {left}: return None")
         for i, leaf in enumerate(self.case.leaves):
             dtype = w.const(leaf.dtype)
             wrong = f"v{i}.shape != {w.const(leaf.shape)} or not checked and v{i}.dtype is not {dtype}"
@@ -121,12 +124,15 @@ class _Text:
             else:
                 w.emit(3, f"if type(v{i}) is not ndarray or {wrong}: return None")
             if leaf.strides is None:
-                w.emit(3, f"f = v{i}.flags")
-                w.emit(3, "if not f.c_contiguous or not (checked or f.aligned): return None")
+                w.emit(3, f"f{i} = v{i}.flags")
+                w.emit(3, f"if not f{i}.c_contiguous or not (checked or f{i}.aligned): return None")
             else:
                 w.emit(3, f"if v{i}.strides != {w.const(leaf.strides)} or not (checked or v{i}.flags.aligned): return None")
             if leaf.value is not None:
                 w.emit(3, f"if v{i}.item() != {w.const(leaf.value)}: return None")
+        plain = [i for i, leaf in enumerate(self.case.leaves) if leaf.strides is None]
+        if plain:
+            w.emit(2, f"else: {'; '.join(f'f{i} = v{i}.flags' for i in plain)}")
 
     def _scalar(self, i: int, leaf: Leaf, dtype: str, wrong: str) -> None:
         """A number may come as an array without axes, a NumPy scalar of the dtype, or, for floats, a Python float in its range."""
@@ -150,8 +156,8 @@ class _Text:
             if leaf.strides is not None and name in used | hosts:
                 w.emit(3, f"h{i} = flat(v{i})")
             if name in used and name not in self.case.blocks:
-                source = f"v{i}" if leaf.strides is None else f"h{i}"
-                w.emit(3, f"p{i} = SVM({source}) if {source}.flags.writeable else {frozen}({source})")
+                source, flags = (f"v{i}", f"f{i}") if leaf.strides is None else (f"h{i}", f"h{i}.flags")
+                w.emit(3, f"p{i} = SVM({source}) if {flags}.writeable else {frozen}({source})")
         for name, variable in self.outputs.items():
             count, dtype = self.case.counts[name]
             shape = self.compact[name].shape if name in self.compact else (count,)

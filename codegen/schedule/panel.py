@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from codegen.kernel import Accumulate, Alloc, Expr, If, Let, Loop, Stmt, Store, exprs_of, walk
+from codegen.kernel import Accumulate, Alloc, Expr, Flag, If, Let, Loop, Stmt, Store, exprs_of, walk
 from codegen.schedule.common import Context, again, below, extent, has_loop, mentioned, names_in, rebuilt, unit_step
 from codegen.schedule.jam import apart, jammed
 
@@ -121,7 +121,7 @@ def _spread(lanes: Lanes, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
             passes = jammed(lanes.ctx, loop)
             out += (*_across(lanes, run), *(apart(lanes.ctx, loop) if lanes.far and len(passes) == 1 else passes))
             run = []
-        elif isinstance(stmt, Let) and not lanes.varies(stmt.value):
+        elif isinstance(stmt, Let | Flag) and not any(map(lanes.varies, exprs_of(stmt))):
             out.append(stmt)
         else:
             lanes, alloc, stmt = _kept(lanes, stmt, body[number + 1:])

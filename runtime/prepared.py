@@ -19,7 +19,7 @@ from runtime.device import Session
 from runtime.direct import State
 from runtime.memory import Memory, SharedMemory, View, room, view_of
 from runtime.program import Built, Printer
-from runtime.together import FAR, NEAR, PLACES, TOGETHER, place, places, sessions
+from runtime.together import FAR, NEAR, PLACES, TOGETHER, can_help, place, places, sessions
 from runtime.workspace import layout
 from runtime.written import Case, Leaf, write
 
@@ -106,7 +106,7 @@ class Prepared:
 
     def __init__(self, plan: Plan, atoms: Sequence[Atom], session: Session, memory: Memory, printer: Printer,
                  near: Session | None = None) -> None:
-        self.near, self.memory = near, memory
+        self.near, self.memory, self.helped = near, memory, near is not None and can_help(session)
         self.plan, self.session, self.printer = plan, session, printer
         self.buffers = {b.name: b for b in plan.buffers}
         self.flags = next((b.name for b in plan.buffers if b.role == FLAGS), FLAGS)
@@ -140,13 +140,17 @@ class Prepared:
         """Where a launch may run."""
         if not isinstance(step, Launch) or self.near is None:
             return {FAR}
-        return places(dims.bounds(step.work), divisible(step.kernel))
+        return places(dims.bounds(step.work), self._shareable(step))
 
     def _place(self, step: Step, found: dict[str, int]) -> str:
         """Where a launch runs with these numbers."""
         if not isinstance(step, Launch) or self.near is None:
             return FAR
-        return place(found[step.work.text], math.prod(found[g.text] for g in step.grid), divisible(step.kernel))
+        return place(found[step.work.text], math.prod(found[g.text] for g in step.grid), self._shareable(step))
+
+    def _shareable(self, step: Launch) -> bool:
+        """Whether two devices can do a launch together."""
+        return self.helped and divisible(step.kernel)
 
     def _build(self, steps: Iterable[tuple[Step, str]]) -> None:
         """Build what is missing among the kernels that these steps launch, together for each device."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 import threading
 import weakref
 from typing import Any
@@ -25,6 +26,12 @@ HELPED = 25_000_000
 LONG = 10_000_000_000
 """Picoseconds from which on a launch is left to other threads: the driver holds Python's lock while the calling thread works."""
 SLOTS = 128
+
+
+def can_help(session: Session) -> bool:
+    """Whether the threads of a device have a core besides that of the calling thread, which this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(session.device.target.units, cores) > 1
 
 
 def place(work: float, items: int, shareable: bool) -> str:

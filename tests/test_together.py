@@ -164,3 +164,14 @@ def test_the_helper_stays_awake_until_something_else_needs_its_core():
     product(value, weights)
     assert found.stop[0] == 1
     np.testing.assert_allclose(shared(value), 2 * np.exp(value), rtol=3e-7)
+
+
+@pytest.mark.usefixtures("always")
+def test_nobody_helps_where_the_process_has_one_core(monkeypatch):
+    x = eg.vector("x")
+    value = np.arange(300_000, dtype="f")
+    monkeypatch.setattr(together.os, "sched_getaffinity", lambda pid: {0}, raising=False)
+    monkeypatch.setattr("runtime.direct.turns_for", lambda *args: pytest.fail("there is no second core"))
+    f = eg.compile([x], eg.exp(-x) * 2, device="pocl")
+    for _ in range(3):
+        np.testing.assert_allclose(f(value), 2 * np.exp(-value), rtol=3e-6, atol=1e-37)

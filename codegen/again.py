@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Mapping, Sequence
 
-from codegen.kernel import Accumulate, Alloc, Flag, If, Let, Loop, Stmt, Store, exprs_of, walk
+from codegen.kernel import Accumulate, Alloc, If, Let, Loop, Stmt, Store, exprs_of, walk
 from codegen.order import postorder, writes_of
 
 _RARE = re.compile(r"\beg_(sin|cos|tan|pow|mod|floordiv)_(f32|f64)\(")
@@ -16,13 +16,13 @@ _RARE = re.compile(r"\beg_(sin|cos|tan|pow|mod|floordiv)_(f32|f64)\(")
 
 def carried(body: tuple[Stmt, ...], scalars: Container[str]) -> list[str] | None:
     """What has to be as it was before statements can run a second time: private scalars that they read and write.  None where they
-    read and write anything else."""
+    read and write anything else, or report faults: the first run must not, of values that are of no use."""
     inside = list(walk(body))
     own = {s.name for s in inside if isinstance(s, Alloc)}
     read = {str(e.value) for e in postorder(e for s in inside for e in exprs_of(s)) if e.kind in ("load", "var")}
     sums = {t for s in inside if isinstance(s, Accumulate) for t in s.targets}
     found = sorted((writes_of(body) - own) & (read | sums))
-    known = all(isinstance(s, Let | Store | Accumulate | If | Flag | Alloc | Loop) for s in inside)
+    known = all(isinstance(s, Let | Store | Accumulate | If | Alloc | Loop) for s in inside)
     return found if known and all(name in scalars for name in found) else None
 
 

@@ -247,7 +247,7 @@ class Printer(Expressions):
         if tail and step == "1":
             head = (self.index, stmt.var, start, stop)
             self.lines[first:] = in_two(self.lines[first:], head, self.unique("count"), self.unique("full"))
-        if self.clang and stmt.kind == "vector":
+        if self.clang and stmt.kind == "vector" and not before:
             self.repeat(stmt, first)
 
     def repeat(self, stmt: Loop, first: int) -> None:

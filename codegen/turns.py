@@ -19,8 +19,8 @@ STOP = 24
 """Where what tells a helper to stop staying lies."""
 SLOT = 32
 """Elements (int32) of memory for one launch, zero before it."""
-STAYS = 1 << 17
-"""How often a helper looks whether to stop, some 100 us."""
+STAYS = 1 << 16
+"""How often a helper looks whether to stop, some 30 us."""
 AXES = 2
 SPINS = 1 << 19
 """How often a work-item that waits looks at the count, some 100 to 200 us: who has launched it looks again."""

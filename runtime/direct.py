@@ -42,7 +42,7 @@ class Setting(NamedTuple):
     """What one set of sizes needs before its function may run.
 
     space: bytes of workspace.  offsets: where in it each intermediate lies, and rooms its bytes.  views: intermediates that host calls
-    use, by their name in `found`.
+    use, by their name in `found`.  flags: what kernels report faults in, zeros between calls.
     """
     space: int
     offsets: dict[str, int]
@@ -51,6 +51,7 @@ class Setting(NamedTuple):
     launches: tuple[Fixed, ...]
     views: tuple[View, ...]
     found: list[Array]
+    flags: Array
 
 
 class State:
@@ -101,8 +102,17 @@ class State:
         return translated(error, self.session)
 
     def trim(self) -> None:
-        """Give a large workspace back."""
-        self.setting = self.workspace = None
+        """Give the workspace back."""
+        with self.lock:
+            self.setting = self.workspace = None
+
+    def slim(self) -> bool:
+        """Give a large workspace back; whether it was."""
+        with self.lock:
+            large = self.workspace is not None and self.workspace.nbytes > KEPT
+            if large:
+                self.trim()
+        return large
 
     def fail(self, error: BaseException) -> BaseException:
         """After a fault in the middle of a call: no kernel may still run when its memory goes; the error to raise."""
@@ -110,6 +120,8 @@ class State:
         for queue in {self.session.queue, self.near.queue if self.near else self.session.queue}:
             with contextlib.suppress(failure):
                 queue.finish()
+        if self.setting is not None:
+            self.setting.flags.fill(0)
         self.trim()
         return translated(error, self.session)
 

@@ -20,7 +20,7 @@ from exprgraph.program import Program
 from runtime import report
 from runtime.actions import Run
 from runtime.device import Device, check_process, devices, session
-from runtime.direct import KEPT, State, translated
+from runtime.direct import State, translated
 from runtime.driver import failure
 from runtime.leaves import CONTIGUOUS, Arguments, Leaves
 from runtime.memory import Block, Pool, SharedMemory, check_budget, memory_of, span
@@ -223,9 +223,7 @@ class DeviceExecutable:
         check_budget(self.memory, bound.wanted, largest)
         if bound.quick is not None and self.state is not None:
             done: list[Any] = bound.quick(*arguments.values, trusted=True)
-            if self.state.workspace is not None and self.state.workspace.nbytes > KEPT:
-                self.state.trim()
-            else:
+            if not self.state.slim():
                 self._remember(bound.quick, arguments)
             return done
         run, taken = Run(self.session, self.memory, {}), list[Block]()

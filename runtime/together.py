@@ -1,6 +1,6 @@
 """Launches that two devices do together: counters for `codegen.turns`, and where a launch runs.
 
-A command for the helping device may come to life long after its launch is done.  It then reads the counter and no more, so a counter
+A command for the helping device may come to life long after its launch is done.  It then touches the counter and no more, so a counter
 is used again only when the helping queue has been waited for, and its memory lives as long as the process.
 """
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from codegen.turns import DONE, SLOT, STOP
-from runtime.device import Session
+from runtime.device import FORKED, Session
 from runtime.driver import cl, failure
 
 PLACES = NEAR, TOGETHER, FAR = "near", "together", "far"
@@ -116,7 +116,9 @@ def turns_for(owner: object, helper: Session) -> Turns:
 
 
 def _settle(turns: Turns) -> None:
-    """Before memory goes, the helper is through with it."""
+    """Before memory goes, the helper is through with it; a forked child has no helper."""
+    if FORKED:
+        return
     turns.helper.halt()
     with contextlib.suppress(failure):
         turns.queue.finish()

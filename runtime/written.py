@@ -75,7 +75,8 @@ class _Text:
         w.constants.append(None)
         alone = bool(case.offsets or case.blocks) or not all(isinstance(a, FunctionCall) for a in case.actions)
         if alone:  # else nothing is used that calls share
-            w.emit(2, f"{w.const(self.state.lock.acquire)}()")
+            w.emit(2, f"with {w.const(self.state.lock)}:")
+        guarded = len(w.lines)
         w.emit(2, "try:")
         w.emit(3, f"if {state}.setting is not c{setting}: {w.const(self.state.install)}(c{setting})" if alone else "pass")
         self._pointers()
@@ -85,11 +86,11 @@ class _Text:
         w.emit(2, "except BaseException as error:")
         w.emit(3, f"raise {w.const(self.state.fail if alone else self.state.translated)}(error)")
         if alone:
-            w.emit(2, "finally:")
-            w.emit(3, f"{w.const(self.state.lock.release)}()")
+            w.lines[guarded:] = [" " + line for line in w.lines[guarded:]]
         self._results()
         launches = tuple(fixed for a in case.actions if isinstance(a, KernelCall) for fixed in self._fixed(a))
-        w.constants[setting] = Setting(case.space, case.offsets, case.rooms, case.blocks, launches, tuple(self.views), self.found)
+        w.constants[setting] = Setting(case.space, case.offsets, case.rooms, case.blocks, launches, tuple(self.views), self.found,
+                                      case.flags)
         return w.function([f"v{i}" for i in range(len(case.leaves))])
 
     def _fixed(self, action: KernelCall) -> Iterator[Fixed]:
@@ -186,7 +187,7 @@ class _Text:
         """Those who help are told first; the device that others wait for is the one in the calling thread, where it takes part."""
         w, shared = self.w, action.place == TOGETHER
         at = sessions(action.place, self.state.session, self.state.near)
-        if self.pending is not None and self.waits is not at[0]:
+        if self.pending is not None and (shared or self.waits is not at[0]):
             self._wait()
         if shared:
             w.emit(3, f"turn, done, stop = {w.const(self.state.turns)}()")

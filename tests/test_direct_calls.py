@@ -172,3 +172,40 @@ def test_a_product_without_elements_needs_no_launch():
     for n, k in ((0, 3), (2, 3), (0, 3), (3, 0), (0, 0)):
         for _ in range(3):
             np.testing.assert_array_equal(f(np.ones((n, k), "f"), np.ones(k, "f")), np.full(n, k, "f"))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["mod", "tan", "floor_divide"])
+def test_the_first_run_of_a_loop_reports_no_fault_of_a_value_that_the_second_one_replaces(name, dtype):
+    """A rare argument gives an index that is of no use in the first run."""
+    x, t = eg.vector("x", dtype=dtype), eg.vector("t", dtype=dtype)
+    given, table = np.arange(100, dtype=dtype), np.arange(7, dtype=dtype)
+    given[3] = 1e9
+    index = {"mod": lambda: eg.mod(x, 7), "tan": lambda: eg.clip(eg.tan(x), 0, 6), "floor_divide": lambda: (x // 3) % 7}[name]()
+    f = eg.compile([x, t], t[eg.cast(index, "int32")], device="pocl")
+    wanted = eg.compile([x, t], t[eg.cast(index, "int32")], device="numpy")(given, table)
+    np.testing.assert_allclose(f(given, table), wanted, atol=1)
+
+
+def test_a_fault_of_a_call_that_failed_otherwise_is_forgotten():
+    x, i = eg.vector("x"), eg.ivector("i")
+    f = eg.compile([x, i], x[i], device="pocl")
+    value, at = np.arange(5, dtype="f"), np.array([1, 4], "i4")
+    f(value, at), f(value, at)
+    state = f._run.state
+    state.setting.flags[:] = [1, 99, 5, 0]  # as a kernel leaves them just before an interrupt
+    assert isinstance(state.fail(KeyboardInterrupt()), KeyboardInterrupt)
+    np.testing.assert_array_equal(f(value, at), [1, 4])
+
+
+def test_a_workspace_is_given_back_only_when_no_call_uses_it():
+    f = twice(where=small_device(64 << 20, "slim"))
+    f([np.ones((16, 16), "f4")])
+    done = threading.Event()
+    with f.state.lock:
+        other = threading.Thread(target=lambda: (f.state.slim(), done.set()))
+        other.start()
+        assert not done.wait(0.2)
+    other.join()
+    assert done.is_set() and f.state.lock.acquire(blocking=False)
+    f.state.lock.release()

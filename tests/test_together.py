@@ -175,3 +175,8 @@ def test_nobody_helps_where_the_process_has_one_core(monkeypatch):
     f = eg.compile([x], eg.exp(-x) * 2, device="pocl")
     for _ in range(3):
         np.testing.assert_allclose(f(value), 2 * np.exp(-value), rtol=3e-6, atol=1e-37)
+
+
+def test_a_forked_child_does_not_wait_for_a_helper(monkeypatch):
+    monkeypatch.setattr(together, "FORKED", [True])
+    together._settle(None)  # would ask the helper, which has no threads there

@@ -63,9 +63,10 @@ def _swapped(kernel: Kernel) -> Narrow | None:
         return None
     longest, fewest = constant(0), None
     for _, long, short, _ in nests.values():
-        longest = maximum(longest, extent(short) or constant(0))
-        rows = extent(long) or constant(0)
-        fewest = rows if fewest is None else minimum(fewest, rows)
+        length, rows = extent(short), extent(long)
+        if length is None or rows is None:
+            return None
+        longest, fewest = maximum(longest, length), rows if fewest is None else minimum(fewest, rows)
     assert fewest is not None
     changed = tuple(_tiled(b, names, *nests[k]) if k in nests else s for k, s in enumerate(inner))
     for loop in outer[::-1]:

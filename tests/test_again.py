@@ -22,13 +22,14 @@ def vector_loop(*body):
 
 @pytest.mark.parametrize("body, wanted", [
     ((Store("y", I, SINE),), []),
-    ((Let("s", SINE), If(B.less(I, B.index(7)), (Store("y", I, B.var("s", "float32")),)), Flag(B.less(I, I), 0, I, B.index(N))), []),
+    ((Let("s", SINE), If(B.less(I, B.index(7)), (Store("y", I, B.var("s", "float32")),))), []),
+    ((Store("y", I, SINE), Flag(B.less(I, I), 0, I, B.index(N))), None),
     ((Store("y", I, B.op("sin", "float32", Y)),), None),
     ((Store("y", I, SINE), Store("x", I, X)), None),
     ((Accumulate(("y",), B.index(0), "sum", (SINE,)),), None),
-    ((Accumulate(("a",), B.index(0), "sum", (SINE,)),), ["a"])], ids=["map", "conditional", "in place", "swap", "in memory", "sum"])
+    ((Accumulate(("a",), B.index(0), "sum", (SINE,)),), ["a"])], ids=["map", "conditional", "fault", "in place", "swap", "in memory", "sum"])
 def test_what_is_run_again(body, wanted):
-    """What writes nothing that it reads but private scalars."""
+    """What writes nothing that it reads but private scalars, and reports no faults."""
     assert carried(body, {"a"}) == wanted
     kernel = Kernel("k", (Param("x", "float32", "rw", N), Param("y", "float32", "rw", N)),
                     (Alloc("a", "float32", 1, "private", B.lit(0.0, "float32")), vector_loop(*body)))

@@ -27,7 +27,8 @@ def vector_loop(*body):
     ((Store("y", I, B.op("sin", "float32", Y)),), None),
     ((Store("y", I, SINE), Store("x", I, X)), None),
     ((Accumulate(("y",), B.index(0), "sum", (SINE,)),), None),
-    ((Accumulate(("a",), B.index(0), "sum", (SINE,)),), ["a"])], ids=["map", "conditional", "fault", "in place", "swap", "in memory", "sum"])
+    ((Accumulate(("a",), B.index(0), "sum", (SINE,)),), ["a"])], ids=[
+        "map", "conditional", "fault", "in place", "swap", "in memory", "sum"])
 def test_what_is_run_again(body, wanted):
     """What writes nothing that it reads but private scalars, and reports no faults."""
     assert carried(body, {"a"}) == wanted

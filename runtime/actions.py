@@ -1,7 +1,7 @@
 """Actions: the steps of a plan with the numbers of one call."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from codegen.plan import Site
@@ -58,10 +58,17 @@ class FaultCheck(NamedTuple):
     def run(self, run: Run) -> None:
         """Wait; the error of its site where a kernel has found a fault."""
         run.session.queue.finish()
-        site, index, size, _ = run.memory.read(run.blocks[self.flags.buffer], self.flags).tolist()
-        if site:
-            found = self.sites[site - 1]
-            raise found.error(found.message.format(index=index, size=size) + at(found.source))
+        flags = run.memory.read(run.blocks[self.flags.buffer], self.flags).tolist()
+        if flags[0]:
+            raise fault_of(self.sites, flags)
+
+
+def fault_of(sites: Sequence[Site], flags: Sequence[int]) -> Exception:
+    """The error of the site that a kernel's flags name."""
+    site, index, size, _ = flags
+    found = sites[site - 1]
+    error: Exception = found.error(found.message.format(index=index, size=size) + at(found.source))
+    return error
 
 
 Action = KernelCall | FunctionCall | FaultCheck

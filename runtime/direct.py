@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from exprgraph.errors import AllocationError, DeviceError, at
+from exprgraph.errors import AllocationError, DeviceError
 from runtime import pages
+from runtime.actions import fault_of
 from runtime.device import FORKED, Session, check_process
 from runtime.driver import cl, failure
 from runtime.memory import Array, Block, SharedMemory, View, flat
@@ -62,6 +63,7 @@ class State:
         self.lock = threading.RLock()
         self.setting: Setting | None = None
         self.workspace: Block | None = None
+        self.busy = False
         self._turns: Turns | None = None
 
     @property
@@ -96,6 +98,11 @@ class State:
         if type(base) is np.ndarray and base.nbytes == array.nbytes and base.flags.c_contiguous and base.flags.writeable:
             return cl.SVM(base)
         return cl.SVM(_Byte.from_address(array.__array_interface__["data"][0]))
+
+    def entered(self) -> Exception:
+        """The error of a call within a call, by a signal handler or a finaliser in the same thread, which no lock stops."""
+        return RuntimeError("reentrant call: the function is running in this very thread, on the kernels and the workspace that this call "
+                            "would use; let the signal handler or finaliser compile one of its own")
 
     def translated(self, error: BaseException) -> BaseException:
         """The error to raise after a fault where nothing was launched."""
@@ -146,11 +153,9 @@ def translated(error: BaseException, session: Session) -> BaseException:
 
 def faulted(sites: Sequence[Any], flags: Array) -> Exception:
     """The error of the site that the flags name; they are zeroed for the next call."""
-    site, index, size, _ = flags.tolist()
+    found = fault_of(sites, flags.tolist())
     flags.fill(0)
-    found = sites[site - 1]
-    error: Exception = found.error(found.message.format(index=index, size=size) + at(found.source))
-    return error
+    return found
 
 
 @lru_cache(maxsize=512)

@@ -49,8 +49,8 @@ class Generator(NamedTuple):
 class DeviceExecutable:
     """A program on one device: called with one value per leaf, it returns one value per output.
 
-    Calls from several threads run one after the other.  The default plan (sizes that must fit are equal, arguments without gaps)
-    is built at once, so that its errors come from the compile.
+    Calls from several threads that launch kernels run one after the other.  The default plan (sizes that must fit are equal, arguments
+    without gaps) is built at once, so that its errors come from the compile.
     """
 
     def __init__(self, program: Program, device: Device, target: Target, generator: Generator) -> None:
@@ -145,7 +145,7 @@ class DeviceExecutable:
 
     def warm(self) -> None:
         """Build all variants of the default plan and of the general plan; from now on no call builds anything, except that the
-        first one whose sizes reach 2^31 builds the plan with 64-bit indices."""
+        first one whose sizes reach 2^30 builds the plan with 64-bit indices."""
         with self._lock:
             for outcomes in (self._equal, self._general):
                 self._plan((outcomes, self._compact, False)).complete()

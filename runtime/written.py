@@ -76,8 +76,11 @@ class _Text:
         alone = bool(case.offsets or case.blocks) or not all(isinstance(a, FunctionCall) for a in case.actions)
         if alone:  # else nothing is used that calls share
             w.emit(2, f"with {w.const(self.state.lock)}:")
+            w.emit(3, f"if {state}.busy: raise {w.const(self.state.entered)}()")
         guarded = len(w.lines)
         w.emit(2, "try:")
+        if alone:
+            w.emit(3, f"{state}.busy = True")
         w.emit(3, f"if {state}.setting is not c{setting}: {w.const(self.state.install)}(c{setting})" if alone else "pass")
         self._pointers()
         for action in case.actions:
@@ -86,6 +89,7 @@ class _Text:
         w.emit(2, "except BaseException as error:")
         w.emit(3, f"raise {w.const(self.state.fail if alone else self.state.translated)}(error)")
         if alone:
+            w.emit(2, f"finally: {state}.busy = False")
             w.lines[guarded:] = [" " + line for line in w.lines[guarded:]]
         self._results()
         launches = tuple(fixed for a in case.actions if isinstance(a, KernelCall) for fixed in self._fixed(a))

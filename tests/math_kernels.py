@@ -23,7 +23,8 @@ NUMPY = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2
          "atanh": "arctanh", "pow": "power"}
 COMPOSED = ("sigmoid", "softplus", "mod")
 """Functions made of others; what they mean stands in their rows."""
-NAMES = tuple(dict.fromkeys((*BODIES, *COMPOSED, "sqrt")))
+ROOTS = {"sqrt": "EG_SQRT{}(x0[i])", "rsqrt": "1 / EG_SQRT{}(x0[i])"}
+NAMES = tuple(dict.fromkeys((*BODIES, *COMPOSED, *ROOTS)))
 
 
 def arity(name: str) -> int:
@@ -33,7 +34,7 @@ def arity(name: str) -> int:
 
 def meaning(name: str) -> Any:
     """NumPy's function, or the row's meaning where NumPy has none; None for erf and erfc."""
-    return ROWS[name].numpy if name in COMPOSED else getattr(np, NUMPY.get(name, name), None)
+    return ROWS[name].numpy if name in (*COMPOSED, "rsqrt") else getattr(np, NUMPY.get(name, name), None)
 
 
 @lru_cache(maxsize=1)
@@ -51,8 +52,7 @@ def loop(name: str, dtype: str, inline: str) -> str:
     """A kernel of one work-item, its loop in a function of its own; run again for rare arguments, as the printer does."""
     short, c, given = SHORT[dtype], mathlib.TYPES[SHORT[dtype]].c, range(arity(name))
     pointers = "".join(f"__global const {c} *restrict x{i}, " for i in given)
-    function = f"EG_SQRT{'f' * (short == 'f32')}" if name == "sqrt" else f"eg_{name}_{short}"
-    call = f"{function}({', '.join(f'x{i}[i]' for i in given)})"
+    call = ROOTS[name].format("f" * (short == "f32")) if name in ROOTS else f"eg_{name}_{short}({', '.join(f'x{i}[i]' for i in given)})"
     lines = again([f"for (int i = 0; i < n; i++) out[i] = {call};"], "rare", {})
     return (f"{inline} void {name}_{short}_body({pointers}__global {c} *restrict out, int n) {{ {' '.join(lines)} }}\n"
             f"__kernel void {name}_{short}({pointers}__global {c} *restrict out, int n) "

@@ -209,3 +209,29 @@ def test_a_workspace_is_given_back_only_when_no_call_uses_it():
     other.join()
     assert done.is_set() and f.state.lock.acquire(blocking=False)
     f.state.lock.release()
+
+
+def test_a_call_within_a_call_is_refused_and_harms_neither(monkeypatch):
+    """A signal handler that calls the function which it interrupts would replace the pointers of its kernels."""
+    x = eg.vector("x")
+    f = eg.compile([x], eg.exp(x) + 1, device="pocl")
+    value, other, seen = np.arange(5, dtype="f"), np.full(5, 9, "f"), []
+    first = f(value)
+    f(value)
+    state = f._run.state
+
+    def enter(setting):
+        with pytest.raises(RuntimeError, match="reentrant"):
+            f(other)
+        seen.append(state.busy)
+        type(state).install(state, setting)
+    monkeypatch.setattr(state, "install", enter)
+    f._run._bounds.clear()
+    f._run._recent.clear()
+    f._run.quick = lambda *args, **options: None  # the next call writes its function anew, which installs its sizes
+    state.setting = None
+    np.testing.assert_array_equal(f(value), first)
+    assert seen == [True] and not state.busy
+    monkeypatch.undo()
+    np.testing.assert_array_equal(f(value), first)
+    np.testing.assert_allclose(f(other), np.exp(other) + 1, rtol=1e-6)

@@ -12,7 +12,7 @@ mp = pytest.importorskip("mpmath").mp
 
 from codegen.elementary import BODIES, NEAR, WORDS, body  # noqa: E402
 from runtime import pocl  # noqa: E402
-from tests.math_kernels import COMPOSED, SHORT, dtype_of, errors, exact, launcher, program, samples  # noqa: E402
+from tests.math_kernels import COMPOSED, ROOTS, SHORT, dtype_of, errors, exact, launcher, program, samples  # noqa: E402
 
 # function: bounds for float32 and float64 in units in the last place; the largest error may round to twice what a sample finds
 BOUNDS = {
@@ -21,13 +21,13 @@ BOUNDS = {
     "atanh": (2.5, 2.5), "sin": (2.0, 2.0), "cos": (2.0, 2.0), "tan": (3.5, 3.5), "atan": (2.5, 2.0), "atan2": (2.5, 2.2),
     "asin": (2.6, 2.6), "acos": (1.6, 1.6), "pow": (0.8, 1.0), "hypot": (0.6, 1.5), "erf": (1.5, 2.0), "erfc": (0.9, 5.0),
     "sigmoid": (2.5, 2.5), "softplus": (2.0, 2.0), "mod": (0.5, 0.5),
-    "sqrt": (0.5, 0.5)}
+    "sqrt": (0.5, 0.5), "rsqrt": (1.5, 1.5)}
 DIALECTS = sorted({"pocl", pocl.dialect()})
 CASES = [(n, d) for n in BOUNDS for d in SHORT]
 
 
 def test_every_function_has_a_bound() -> None:
-    assert set(BOUNDS) == {*BODIES, *COMPOSED, "sqrt"}
+    assert set(BOUNDS) == {*BODIES, *COMPOSED, *ROOTS}
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

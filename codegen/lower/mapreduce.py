@@ -13,6 +13,7 @@ from codegen.fuse import Cluster, Task, operands, placed, variables
 from codegen.inline import Fault, Index, Inliner, linear
 from codegen.kernel import INDEX, Accumulate, Alloc, Builder, Expr, Flag, Let, Loop, Stmt, Store, exprs_of
 from codegen.lower.keep import is_inner, kept, stages
+from codegen.order import postorder
 from codegen.plan import Site
 from exprgraph.dims import Dim, product
 from exprgraph.node import Node
@@ -140,7 +141,7 @@ def collapse(b: Builder, body: Sequence[Stmt], loops: Sequence[Expr], flat: Expr
     """The body over one loop (the first variable) where it uses the loops only through their flat position, else None."""
     exprs = [e for stmt in body for e in exprs_of(stmt)]
     new: dict[Expr, Expr] = {}
-    for e in postorder(exprs, stop=flat):
+    for e in postorder(exprs, stop=(flat,)):
         if e is flat:
             new[e] = loops[0]
         elif e in loops:
@@ -252,19 +253,3 @@ def _named(b: Builder, e: Expr, varies: dict[Expr, bool], new: dict[Expr, Expr],
         names[e] = b.var(f"h{len(names)}", e.dtype)
         lets.append(Let(names[e].value, e))
     return names[e]
-
-
-def postorder(exprs: Sequence[Expr], stop: Expr | None = None) -> list[Expr]:
-    """Every expression once, operands first; the parts of `stop` are left out."""
-    done: dict[Expr, None] = {}
-    todo: list[tuple[Expr, bool]] = [(e, False) for e in reversed(exprs)]
-    while todo:
-        expr, ready = todo.pop()
-        if expr in done:
-            continue
-        if ready:
-            done[expr] = None
-        else:
-            todo.append((expr, True))
-            todo += [(a, False) for a in reversed(expr.args)] if expr is not stop else []
-    return list(done)

@@ -3,11 +3,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from codegen.fuse import Cluster, Task, operands, placed
-from codegen.inline import Index, Inliner, affine, aligned
-from codegen.kernel import Builder, Expr, Kernel, Stmt, Store
+from codegen.fuse import Cluster
+from codegen.inline import Inliner, affine, aligned
+from codegen.kernel import Expr, Kernel, Stmt
 from codegen.lower.contraction import Contraction, contraction
-from codegen.lower.mapreduce import Lowering, flag
+from codegen.lower.epilogue import epilogue
+from codegen.lower.mapreduce import Lowering
 from codegen.memory import Memory
 from codegen.plan import HostCall, Operand
 from codegen.target import Target
@@ -46,33 +47,8 @@ def contraction_kernel(cluster: Cluster, env: Lowering, target: Target) -> Kerne
         around = aligned(env.builder, tuple(batch), shape[:-2], out.type.shape[:-2])
         return inliner.value(out, (*around, row, column))
 
-    def epilogue(value: Expr, *index: Expr) -> tuple[Stmt, ...]:
-        return _epilogue(cluster, env, node, value, index)
+    def store(value: Expr, *index: Expr) -> tuple[Stmt, ...]:
+        return epilogue(cluster, env, node, value, [i for i, dim in zip(index, shape) if dim.const != 1])
     what = Contraction(env.builder, shape[:-2], shape[-2], shape[-1], a.type.shape[-1], lambda *i: read(a, i[:-2], i[-2], i[-1]),
-                       lambda *i: read(c, i[:-2], i[-2], i[-1]), epilogue, node.outs[0].dtype)
+                       lambda *i: read(c, i[:-2], i[-2], i[-1]), store, node.outs[0].dtype)
     return contraction("k", (), what, target)
-
-
-def _epilogue(cluster: Cluster, env: Lowering, node: Node, value: Expr, index: Sequence[Expr]) -> tuple[Stmt, ...]:
-    homes = {t.node for t in cluster.tasks}
-
-    def memory(n: Node, at: Index) -> Expr | None:
-        if n is node:
-            return value
-        return None if n in homes else env.load(n, at)
-    inliner = Inliner(env.builder, memory)
-    loops = [i for i, dim in zip(index, node.outs[0].shape) if dim.const != 1]
-    found: list[Stmt] = []
-    for task in cluster.tasks:
-        buffer = env.buffer(task.node)
-        if buffer is not None:
-            stored = value if task.node is node else _value(task, env.builder, inliner, loops)
-            found.append(Store(buffer, env.address(task.node, placed(env.builder, task.writes, loops)), stored))
-    return (*(flag(env, f) for f in inliner.faults), *found)
-
-
-def _value(task: Task, b: Builder, inliner: Inliner, loops: Sequence[Expr]) -> Expr:
-    (out, index), = operands(task, b, loops)
-    return inliner.value(out, index)
-
-

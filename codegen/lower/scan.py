@@ -3,13 +3,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from codegen.fuse import Cluster, operands, placed
-from codegen.inline import Index, Inliner
-from codegen.kernel import Expr, Stmt, Store
+from codegen.fuse import Cluster, operands
+from codegen.inline import Inliner
+from codegen.kernel import Expr, Stmt
+from codegen.lower.epilogue import epilogue
 from codegen.lower.mapreduce import Lowering, flag
 from codegen.lower.prefix_forms import Scan
 from exprgraph.dims import Dim, constant
-from exprgraph.node import Node
 
 COMBINE = {"cumsum": "sum", "cumprod": "prod", "cummax": "max", "cummin": "min"}
 
@@ -36,22 +36,5 @@ def scan_of(cluster: Cluster, env: Lowering) -> Scan:
 
     def store(value: Expr, *index: Expr) -> tuple[Stmt, ...]:
         """Every element is stored once, and there its operand is checked: it may be read more than once."""
-        return (*operand(index)[1], *_kept(cluster, env, node, value, loops(index)))
+        return (*operand(index)[1], *epilogue(cluster, env, node, value, loops(index)))
     return Scan(b, outer, length, load, store, COMBINE[node.op.name], node.outs[0].dtype, along < len(task.space) - 1)
-
-
-def _kept(cluster: Cluster, env: Lowering, node: Node, value: Expr, loops: Sequence[Expr]) -> tuple[Stmt, ...]:
-    """The stores of all results of a cluster at one index, where the scan has this value."""
-    homes = {t.node for t in cluster.tasks}
-
-    def memory(n: Node, at: Index) -> Expr | None:
-        return value if n is node else None if n in homes else env.load(n, at)
-    inliner = Inliner(env.builder, memory)
-    found: list[Stmt] = []
-    for task in cluster.tasks:
-        if env.stored(task.node):
-            (out, at), = operands(task._replace(kind="map"), env.builder, loops)
-            buffer = env.buffer(task.node)
-            assert buffer is not None
-            found.append(Store(buffer, env.address(task.node, placed(env.builder, task.writes, loops)), inliner.value(out, at)))
-    return (*(flag(env, f) for f in inliner.faults), *found)

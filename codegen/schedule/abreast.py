@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from codegen.kernel import INDEX, Accumulate, Alloc, Expr, If, Let, Loop, Stmt, Store, exprs_of, walk
+from codegen.kernel import Accumulate, Alloc, Expr, If, Let, Loop, Stmt, Store, exprs_of, walk
 from codegen.rows import row_of
-from codegen.schedule.common import Context, again, below, names_in, rebuilt, stored
+from codegen.schedule.common import Context, again, names_in, operations, rebuilt, stored
 
 MOST = 12
 """Operations of a step up to which rows are merged; beyond, a row has enough to do by itself."""
@@ -21,15 +21,12 @@ def mergeable(body: Sequence[Stmt], rows: set[str]) -> bool:
     own = {s.name for s in walk(statements) if isinstance(s, Alloc)}
     loops = [s for s in walk(statements) if isinstance(s, Loop)]
     plain = all(isinstance(s, Alloc | Let | Accumulate | Loop | If | Store) for s in walk(statements)) and stored(statements) <= own
-    work = {e for loop in loops for s in loop.body for root in exprs_of(s) for e in below(root) if e.kind == "op" and e.dtype != INDEX}
+    work = operations(s for loop in loops for s in loop.body)
     cheap = not any(e.dtype != "bool" and "expensive" in row_of(e.value).flags for e in work) if len(work) <= 3 * MOST else False
     innermost = [loop for loop in loops if not any(isinstance(s, Loop) for s in loop.body)]
     sums = all(s.combine == "sum" for s in walk(statements) if isinstance(s, Accumulate))
-    return bool(loops) and plain and sums and cheap and all(_work(loop) <= MOST for loop in innermost) and not _differ(statements, rows)
-
-
-def _work(loop: Loop) -> int:
-    return len({e for s in loop.body for root in exprs_of(s) for e in below(root) if e.kind == "op" and e.dtype != INDEX})
+    short = all(len(operations(loop.body)) <= MOST for loop in innermost)
+    return bool(loops) and plain and sums and cheap and short and not _differ(statements, rows)
 
 
 def _differ(body: tuple[Stmt, ...], rows: set[str]) -> bool:

@@ -7,7 +7,7 @@ with the loop and so may overlap the one before it, which changes nothing.
 from __future__ import annotations
 
 from codegen.kernel import INDEX, Accumulate, Alloc, Expr, If, Let, Loop, Stmt, Store
-from codegen.schedule.common import Context, unit_step
+from codegen.schedule.common import Context, halves, unit_step
 
 BETTER = {"argmax": "gt", "argmin": "lt"}
 LANES = 64
@@ -46,15 +46,8 @@ def arg_lanes(ctx: Context, loop: Loop, otherwise: tuple[Stmt, ...]) -> tuple[St
     places = across(block, Store(where, b.var(lane), place))
     blocks = b.div(b.add(loop.stop, b.index(LANES - 1)), size)
     down = Loop("serial", row, one, blocks, one, (Let(base, b.least(b.mul(b.var(row), size), b.sub(loop.stop, size))), step))
-    halves = tuple(_halve(ctx, last, best, where, LANES >> k) for k in range(1, LANES.bit_length()))
     found = (b.load(best, value.dtype, zero), b.op("cast", "int64", b.load(where, INDEX, zero)))
     arrays = Alloc(best, value.dtype, LANES, "private"), Alloc(where, INDEX, LANES, "private")
-    lanes: tuple[Stmt, ...] = (*arrays, first, down, places, *halves, last._replace(values=found))
+    lanes: tuple[Stmt, ...] = (*arrays, first, down, places,
+                               *halves(ctx, last.combine, ((best, value.dtype), (where, INDEX)), LANES), last._replace(values=found))
     return (If(b.less(loop.stop, size), otherwise, lanes),)
-
-
-def _halve(ctx: Context, last: Accumulate, best: str, where: str, half: int) -> Loop:
-    b, lane = ctx.b, ctx.names.fresh("lane")
-    other = b.add(b.var(lane), b.index(half))
-    values = (b.load(best, last.values[0].dtype, other), b.load(where, INDEX, other))
-    return Loop("vector", lane, b.index(0), b.index(half), b.index(1), (Accumulate((best, where), b.var(lane), last.combine, values),))

@@ -4,7 +4,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from codegen.kernel import Accumulate, Alloc, Atomic, Builder, Expr, Flag, If, Kernel, Let, Loop, Outer, Param, Stmt, Store, exprs_of, walk
+from codegen.kernel import (
+    INDEX,
+    Accumulate,
+    Alloc,
+    Atomic,
+    Builder,
+    Expr,
+    Flag,
+    If,
+    Kernel,
+    Let,
+    Loop,
+    Outer,
+    Param,
+    Stmt,
+    Store,
+    exprs_of,
+    walk,
+)
+from codegen.order import postorder
 from codegen.target import Target
 from exprgraph.dims import Dim, constant, maximum, minimum, product
 
@@ -123,16 +142,22 @@ def rebuild(body: tuple[Stmt, ...], change: Callable[[Stmt], tuple[Stmt, ...]]) 
 
 def below(expr: Expr) -> list[Expr]:
     """The expression and everything in it, operands first, each once."""
-    done: dict[Expr, None] = {}
-    todo = [expr]
-    while todo:
-        top = todo[-1]
-        waiting = [a for a in top.args if a not in done] if top not in done else []
-        if waiting:
-            todo += waiting
-        else:
-            done[todo.pop()] = None
-    return list(done)
+    return postorder((expr,))
+
+
+def operations(body: Iterable[Stmt]) -> set[Expr]:
+    """The different operations of statements, without those of indices and of statements inside."""
+    return {e for e in postorder(root for s in body for root in exprs_of(s)) if e.kind == "op" and e.dtype != INDEX}
+
+
+def halves(ctx: Context, combine: str, arrays: Sequence[tuple[str, str]], lanes: int) -> tuple[Loop, ...]:
+    """The lanes of arrays, each a name and its dtype, combined in pairs until the first lane holds everything."""
+    b, names, out = ctx.b, tuple(name for name, _ in arrays), list[Loop]()
+    for half in (lanes >> k for k in range(1, lanes.bit_length())):
+        lane = b.var(ctx.names.fresh("lane"))
+        values = tuple(b.load(name, dtype, b.add(lane, b.index(half))) for name, dtype in arrays)
+        out.append(Loop("vector", lane.value, b.index(0), b.index(half), b.index(1), (Accumulate(names, lane, combine, values),)))
+    return tuple(out)
 
 
 def rebuilt(expr: Expr, change: Callable[[Expr, tuple[Expr, ...]], Expr]) -> Expr:

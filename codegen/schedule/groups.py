@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from codegen.kernel import INDEX, Accumulate, Alloc, Expr, If, Let, Loop, Stmt, Store
 from codegen.rows import row_of
 from codegen.schedule.abreast import Row, abreast, mergeable
-from codegen.schedule.common import Context, again, below, delinearise, mentioned, names_in, points, rebuilt, stored
+from codegen.schedule.common import Context, again, delinearise, mentioned, names_in, operations, points, rebuilt, stored
 from codegen.schedule.jam import substituted
 from exprgraph.dims import Dim, ceildiv
 
@@ -42,8 +42,8 @@ class Groups:
     @property
     def size(self) -> int:
         """Rows of a group: more where plain statements are worth vectors."""
-        ops = {e for s in self.tail if isinstance(s, Let) for e in below(s.value) if e.kind == "op" and e.dtype not in (INDEX, "bool")}
-        return GROUP if any("expensive" in row_of(e.value).flags for e in ops) else ABREAST
+        ops = operations(s for s in self.tail if isinstance(s, Let))
+        return GROUP if any(e.dtype != "bool" and "expensive" in row_of(e.value).flags for e in ops) else ABREAST
 
     def loop(self, start: Expr, stop: Expr, step: Expr, apart: Expr, rows: int, then: Then) -> Loop:
         """Groups of rows at a distance; the first rows of groups are at another one.  then: what follows in each group."""

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from codegen.kernel import INDEX, Accumulate, Expr, Let, Loop, Stmt, exprs_of
+from codegen.kernel import Accumulate, Expr, Let, Loop, Stmt, exprs_of
 from codegen.rows import row_of
-from codegen.schedule.common import Context, again, below, names_in, rebuilt
+from codegen.schedule.common import Context, again, names_in, operations, rebuilt
 
 ROWS = 8
 SIMPLE, MOST = 4, 12
@@ -59,7 +59,7 @@ def _rows(loop: Loop) -> int:
     moved = {loop.var, *(s.name for s in loop.body[:-1] if isinstance(s, Let))}
     if not plain or names_in(*exprs_of(inner)) & moved or not any(isinstance(s, Accumulate) for s in inner.body):
         return 1
-    work = {e for s in inner.body for root in exprs_of(s) for e in below(root) if e.kind == "op" and e.dtype != INDEX}
+    work = operations(inner.body)
     if len(work) > MOST or any("expensive" in row_of(e.value).flags for e in work):
         return 1
     return ROWS if len(work) <= SIMPLE else ROWS // 2

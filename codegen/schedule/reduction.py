@@ -7,7 +7,7 @@ from typing import NamedTuple
 from codegen.combine import COMBINES
 from codegen.kernel import Accumulate, Alloc, Expr, If, Let, Loop, Stmt, Store, walk
 from codegen.schedule.arguments import arg_lanes, in_lanes
-from codegen.schedule.common import Context, extent, has_loop, known, rebuild
+from codegen.schedule.common import Context, extent, halves, has_loop, known, rebuild
 
 BLOCK = 16
 FREE = 256
@@ -153,17 +153,10 @@ def _blocks(ctx: Context, loop: Loop, rows: Expr, stage: Stage) -> tuple[Stmt, .
     exact = not any(t in stage.corrections for a in accumulates(loop.body) for t in a.targets)  # then a chain may be of any length
     end = rows if exact else b.least(b.add(b.var(block), b.index(BLOCK)), rows)
     down = Loop("serial", row, b.index(0) if exact else b.var(block), end, one, (across,))
-    halves = tuple(_halve(ctx, a, renamed, stage.lanes >> i) for i in range(1, stage.lanes.bit_length()) for a in accumulates(loop.body))
-    body = (*allocs, down, *halves, *_join_all(ctx, loop.body, renamed, stage))
+    joined = [s for a in accumulates(loop.body)
+              for s in halves(ctx, a.combine, [(renamed[t], v.dtype) for t, v in zip(a.targets, a.values)], stage.lanes)]
+    body = (*allocs, down, *joined, *_join_all(ctx, loop.body, renamed, stage))
     return body if exact else (Loop("serial", block, b.index(0), rows, b.index(BLOCK), body),)
-
-
-def _halve(ctx: Context, stmt: Accumulate, renamed: Mapping[str, str], half: int) -> Stmt:
-    b, lane = ctx.b, ctx.names.fresh("lane")
-    names = tuple(renamed[t] for t in stmt.targets)
-    other = b.add(b.var(lane), b.index(half))
-    values = tuple(b.load(n, v.dtype, other) for n, v in zip(names, stmt.values))
-    return Loop("vector", lane, b.index(0), b.index(half), b.index(1), (Accumulate(names, b.var(lane), stmt.combine, values),))
 
 
 def private_copies(ctx: Context, body: tuple[Stmt, ...], size: int) -> tuple[tuple[Stmt, ...], dict[str, str]]:

@@ -10,7 +10,7 @@ from codegen.fuse import Cluster, Fused, fuse
 from codegen.kernel import Builder, Kernel, Stmt, dims_of, geometry
 from codegen.lower.mapreduce import Lowering, map_reduce
 from codegen.lower.prefix import variants as scan_variants
-from codegen.lower.product import contraction_kernel, host_product
+from codegen.lower.product import contraction_kernels, host_product
 from codegen.lower.rowsums import row_sums
 from codegen.lower.scan import scan_of
 from codegen.lower.scatter import atomic_possible, scatter_atomic, scatter_owned, scatter_zeros
@@ -21,7 +21,7 @@ from codegen.roots import find_roots
 from codegen.rows import template_of
 from codegen.schedule import narrow, parts, schedule, split
 from codegen.schedule.common import used
-from codegen.schedule.estimate import PREFIX, PRODUCT, picoseconds
+from codegen.schedule.estimate import PREFIX, picoseconds, product_work
 from codegen.schedule.stream import streamed, streams
 from codegen.target import Target, has_blas
 from exprgraph import passes
@@ -160,12 +160,7 @@ class _Generator:
         if cluster.kind == "contract" and self.target.host_products and has_blas(node.outs[0].dtype):
             return [host_product(node, self.env, self.memory)]
         if cluster.kind == "contract":
-            kernel = contraction_kernel(cluster, self.env, self.target)
-            params, buffers = self.memory.take()
-            scratch = tuple(self.memory.temporary(p) for p in kernel.params)
-            whole = kernel._replace(params=(*params, *kernel.params), wide=self.wide)
-            work = product((*node.outs[0].shape, node.inputs[0].type.shape[-1])) * PRODUCT
-            return [self._launch(cluster, whole, (*buffers, *scratch), work)]
+            return self._contraction(cluster, node)
         if cluster.kind == "scatter":
             return self._scatter(cluster, node)
         if cluster.kind == "scan":
@@ -180,16 +175,24 @@ class _Generator:
         names = tuple(self.memory.temporary(p) for p in scratch)
         return self._launch(cluster, Kernel("k", (*params, *scratch), body, self.wide), (*buffers, *names), work)
 
+    def _contraction(self, cluster: Cluster, node: Node) -> list[Step]:
+        kernels = contraction_kernels(cluster, self.env, self.target)
+        return list(self._with_scratch(cluster, (kernels,), product_work(node)[-len(kernels):])[0])
+
     def _scan(self, cluster: Cluster) -> list[Step]:
         pick, found = scan_variants("k", scan_of(cluster, self.env), self.target)
+        work = product(cluster.space) * PREFIX
+        steps = self._with_scratch(cluster, found, (work, work))
+        return list(steps[0]) if pick is None else [Branch(pick, tuple(steps))]
+
+    def _with_scratch(self, cluster: Cluster, found: Sequence[Sequence[Kernel]], work: Sequence[Dim]) -> list[tuple[Step, ...]]:
+        """The launches of variants of one or several kernels, of which the params are scratch memory that they share."""
         params, buffers = self.memory.take()
         names = dict(zip((p.name for p in params), buffers))
         for p in (p for kernels in found for k in kernels for p in k.params if p.name not in names):
             names[p.name] = self.memory.temporary(p)
-        work = product(cluster.space) * PREFIX
-        steps = [tuple(self._launch(cluster, k._replace(params=(own := (*used(params, k.body), *k.params)), wide=self.wide),
-                                    tuple(names[p.name] for p in own), work) for k in kernels) for kernels in found]
-        return list(steps[0]) if pick is None else [Branch(pick, tuple(steps))]
+        return [tuple(self._launch(cluster, k._replace(params=(own := (*used(params, k.body), *k.params)), wide=self.wide),
+                                   tuple(names[p.name] for p in own), w) for k, w in zip(kernels, work)) for kernels in found]
 
     def _scatter(self, cluster: Cluster, node: Node) -> list[Step]:
         if self.target.schedule == "cpu" or config.deterministic or not atomic_possible(node):

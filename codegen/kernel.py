@@ -203,11 +203,12 @@ class Outer(NamedTuple):
     """A sum of outer products: `sums[r * lanes + c] += a[rows[r] + k * a_next] * b[b_at + k * lanes + c]` for k below `steps`, r below
     the number of `rows`, c below `lanes`.
 
-    `sums` is a private array that vector registers hold meanwhile; floats may round once per product and sum.
+    `sums` is a private array that registers of `width` elements hold meanwhile; floats may round once per product and sum.
     """
     sums: str
     dtype: str
     lanes: int
+    width: int
     steps: Expr
     a: str
     rows: tuple[Expr, ...]

@@ -2,20 +2,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from codegen.dialect import dialect_of
 from codegen.kernel import Outer
 from codegen.spelling import C_TYPES
 
-REGISTER = 32
-"""Bytes of a vector.  Builtins and wider vectors are what implementations get wrong; wider registers gain nothing here."""
 WIDEST = 16
 
 
-def vector_width(dtype: str) -> int:
-    """Elements of this dtype in one vector."""
-    return min(WIDEST, REGISTER // int(np.dtype(dtype).itemsize))
+class Tile(NamedTuple):
+    """What fits the registers: rows of sums, each of `lanes` elements in vectors of `width`."""
+    rows: int
+    lanes: int
+    width: int
+
+
+def tile_of(dtype: str, dialect: str) -> Tile:
+    """The tile for a dtype: two vectors a row, so that 16 or 32 registers hold it, two vectors of B and an element of A.
+
+    With 512 bits it has no more rows than keep the adders busy, since those beyond the last row are computed in vain.
+    """
+    wide = "avx512f" in dialect_of(dialect).features
+    width = min(WIDEST, (64 if wide else 32) // int(np.dtype(dtype).itemsize))
+    return Tile(8 if wide else 6, 2 * width, width)
 
 
 def outer_lines(stmt: Outer, texts: Sequence[str], clang: bool) -> list[str]:
@@ -25,7 +37,7 @@ def outer_lines(stmt: Outer, texts: Sequence[str], clang: bool) -> list[str]:
     the builtins of PoCL for it would be calls.
     """
     steps, *rows, a_next, b_at = texts
-    scalar, width = C_TYPES[stmt.dtype], vector_width(stmt.dtype)
+    scalar, width = C_TYPES[stmt.dtype], stmt.width
     scalar = "u" + scalar if stmt.dtype.startswith("int") else scalar
     parts = range(stmt.lanes // width)
     memory = _memory(scalar, width, int(np.dtype(stmt.dtype).itemsize), clang)

@@ -27,19 +27,22 @@ class Case(NamedTuple):
 
     arrays(rng, n, d) draws memory; expect(memory) gives what the buffers hold afterwards; rtol is relative to the largest magnitude.
     """
-    make: Callable[[Target], Kernel]
+    make: Callable[[Target], Kernel | tuple[Kernel, ...]]
     arrays: Callable[[np.random.Generator, int, int], dict[str, np.ndarray[Any, Any]]]
     expect: Callable[[dict[str, np.ndarray[Any, Any]], int, int], dict[str, np.ndarray[Any, Any]]]
     rtol: float = 0.0
     empty: bool = True
 
 
-def with_scratch(kernel: Kernel, memory: dict[str, np.ndarray[Any, Any]], env: dict[str, int]) -> dict[str, np.ndarray[Any, Any]]:
-    """The memory, with what a kernel wants for itself."""
-    sizes = values_of([p.size for p in kernel.params], env)
-    for param, size in zip(kernel.params, sizes):
-        memory.setdefault(param.name, np.zeros(size, param.dtype))
-    return memory
+Memory = dict[str, np.ndarray[Any, Any]]
+
+
+def run_each(run: Callable[..., None], made: Kernel | tuple[Kernel, ...], memory: Memory, env: dict[str, int]) -> None:
+    """Run one kernel or several in order, on the memory and what they want for themselves."""
+    for kernel in (made,) if isinstance(made, Kernel) else made:
+        for param, size in zip(kernel.params, values_of([p.size for p in kernel.params], env)):
+            memory.setdefault(param.name, np.zeros(size, param.dtype))
+        run(kernel, {p.name: memory[p.name] for p in kernel.params} | ({"flags": memory["flags"]} if kernel.flags else {}), env)
 
 
 def environment(n: int, d: int) -> dict[str, int]:
@@ -134,7 +137,7 @@ def scatter() -> Kernel:
     return Kernel("scatter", params, (_loop(b, "parallel", "i", N, _loop(b, "parallel", "j", 3, step)),))
 
 
-def matmul(target: Target) -> Kernel:
+def matmul(target: Target) -> tuple[Kernel, ...]:
     """relu(x @ w + bias)."""
     b = Builder()
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from codegen import interpret
 from codegen.target import Target
-from tests.eight import EIGHT, SITE, environment, with_scratch
+from tests.eight import EIGHT, SITE, environment, run_each
 from tests.pocl_runner import run_pocl
 
 TARGETS = {
@@ -26,8 +26,7 @@ def check(name, target, runner, n, d, change=lambda memory: None):
     memory = case.arrays(np.random.default_rng(n * 1000 + d), n, d)
     change(memory)
     wanted = case.expect({k: v.copy() for k, v in memory.items()}, n, d)
-    env = environment(n, d)
-    RUNNERS[runner](_kernels[name, target], with_scratch(_kernels[name, target], memory, env), env)
+    run_each(RUNNERS[runner], _kernels[name, target], memory, environment(n, d))
     for buffer, value in wanted.items():
         flat = np.ravel(value)
         scale = np.max(np.abs(flat), initial=1e-30)

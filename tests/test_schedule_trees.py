@@ -15,7 +15,7 @@ from codegen.lower.prefix_forms import Scan
 from codegen.schedule import schedule
 from codegen.target import Target
 from exprgraph.dims import constant
-from tests.eight import D, F, K, N, environment, inner_size, with_scratch
+from tests.eight import D, F, K, N, environment, inner_size, run_each
 from tests.test_eight_kernels import PLACES, RUNNERS, TARGETS
 
 B = Builder()
@@ -173,7 +173,7 @@ def test_trees_of_any_size(tree, target, n, d):
 
 
 @lru_cache(maxsize=64)
-def product_of(dtype: str, batch: bool, target: str) -> Kernel:
+def product_of(dtype: str, batch: bool, target: str) -> tuple[Kernel, ...]:
     """y[i] = a[i] @ b, or y[j, i] = a @ b with a batch of d."""
     lead = (D, constant(2)) if batch else ()
 
@@ -198,8 +198,7 @@ def test_products_of_every_kind_wrap_and_batch_a12(dtype, batch, target, runner)
         a, b = (rng.integers(0, 250, (*lead, *s)) * (2**27 if dtype == "int32" else 1) for s in ((n, k), (k, d)))
         a, b = a.astype("int64").astype(dtype), b.astype("int64").astype(dtype)
         memory = {"a": a.ravel(), "b": b.ravel(), "y": np.zeros(a.size // k * d, dtype)}
-        made = product_of(dtype, batch, target)
-        RUNNERS[runner](made, with_scratch(made, memory, environment(n, d)), environment(n, d))
+        run_each(RUNNERS[runner], product_of(dtype, batch, target), memory, environment(n, d))
         np.testing.assert_array_equal(memory["y"], np.matmul(a, b).ravel())
 
 

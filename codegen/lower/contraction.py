@@ -7,17 +7,17 @@ from codegen.kernel import Kernel, Param
 from codegen.lower.packed_cpu import packed
 from codegen.lower.product_parts import Contraction
 from codegen.lower.tile_gpu import tiled
+from codegen.schedule.common import used
 from codegen.target import Target
 
 __all__ = ["Contraction", "contraction"]
 
 
-def contraction(name: str, params: Sequence[Param], what: Contraction, target: Target) -> Kernel:
-    """The scheduled kernel: square tiles in local memory on a GPU, packed register tiles over chunks on a CPU.
+def contraction(name: str, params: Sequence[Param], what: Contraction, target: Target) -> tuple[Kernel, ...]:
+    """The scheduled kernels, in order: square tiles in local memory on a GPU; on a CPU what packs the factors and what multiplies.
 
-    Its parameters are `params` and then the scratch memory that it wants.
+    Their parameters are those of `params` that they use and then the scratch memory that they share.
     """
     if target.schedule == "gpu":
-        return Kernel(name, tuple(params), tiled(what, target))
-    scratch, body = packed(what, target)
-    return Kernel(name, (*params, *scratch), body)
+        return (Kernel(name, tuple(params), tiled(what, target)),)
+    return tuple(k._replace(params=(*used(params, k.body), *k.params)) for k in packed(name, what, target))

@@ -36,8 +36,8 @@ def _operand(out: Out, env: Lowering, memory: Memory) -> Operand:
     return Operand(local[value.value], offset, out.type.shape, strides)
 
 
-def contraction_kernel(cluster: Cluster, env: Lowering, target: Target) -> Kernel:
-    """The tiled kernel of a matmul and of the maps that read its result where it is made; scheduled, its parameters yet to be named."""
+def contraction_kernels(cluster: Cluster, env: Lowering, target: Target) -> tuple[Kernel, ...]:
+    """The kernels of a matmul and of the maps that read its result where it is made; scheduled, their parameters only scratch memory."""
     node = cluster.tasks[0].node
     a, c = node.inputs
     shape = node.outs[0].shape

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from codegen.kernel import INDEX, Accumulate, Atomic, Barrier, Expr, If, Loop, Stmt, exprs_of
 from codegen.schedule.common import extent
-from exprgraph.dims import Dim, constant, maximum
-from exprgraph.node import Op
+from exprgraph.dims import Dim, constant, maximum, product
+from exprgraph.node import Node, Op
 from exprgraph.ops.table import ROWS
 
 ACCESS, GATHER, CHEAP, DIVISION, EXPENSIVE, INDEX_DIVISION, MERGE, ATOMIC = 30, 400, 14, 100, 360, 1500, 40, 5000
-PREFIX, PRODUCT = 250, 15
-"""The like for an element of a prefix scan and for a multiplication of a product, whose trees are born scheduled."""
+PREFIX, PRODUCT, PACK = 250, 18, 120
+"""The like for an element of a prefix scan, a multiplication of a product and an element of its factors, whose trees are born scheduled."""
 DIVISIONS = frozenset(("true_div", "sqrt", "reciprocal", "int_div", "mod"))
 WIDE = ("float64", "int64", "uint64")
 
@@ -30,6 +30,13 @@ def picoseconds(body: tuple[Stmt, ...]) -> Dim:
         if not isinstance(stmt, Loop | Barrier):
             own += _statement(stmt) + sum(_operation(e) for root in exprs_of(stmt) for e in _new(root, seen))
     return total + own
+
+
+def product_work(node: Node) -> tuple[Dim, Dim]:
+    """The like for packing the factors of a matmul, and for multiplying."""
+    shape, k = node.outs[0].shape, node.inputs[0].type.shape[-1]
+    wide = 2 if node.outs[0].dtype in WIDE else 1
+    return product((*shape[:-2], shape[-2] + shape[-1], k)) * (PACK * wide), product((*shape, k)) * (PRODUCT * wide)
 
 
 def _new(root: Expr, seen: set[Expr]) -> list[Expr]:

@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 from codegen.fuse import Cluster, fed, fuse
 from codegen.partial import in_two_steps, parts, unsuited
-from codegen.roots import find_roots
+from codegen.products import is_either, suits
+from codegen.roots import find_roots, in_place
 from codegen.target import Target
 from codegen.vector_products import largest_matrix, sums_for_products
-from exprgraph.dims import Dim, constant, minimum
-from exprgraph.graph import rebuild, transform
+from exprgraph.dims import Dim, constant, maximum, minimum
+from exprgraph.graph import order, rebuild, transform
 from exprgraph.node import CONSTANT, INPUT, SHARED, Node, Out
 from exprgraph.ops.table import ROWS
 
@@ -18,23 +19,62 @@ LARGE = 1 << 22
 """Elements from which on a matrix is read at the speed of memory, to which BLAS adds nothing."""
 
 
+class Form(NamedTuple):
+    """The outputs, and the target that says how they are made."""
+    outputs: tuple[Out, ...]
+    target: Target
+
+
 class Forms(NamedTuple):
-    """The outputs in each form; pick: which one a call takes."""
+    """Several forms; pick: which one a call takes."""
+    pick: Dim
+    forms: tuple[Form, ...]
+
+
+def forms(outputs: Sequence[Out], layout: dict[int, str], target: Target) -> Forms:
+    """One form or several.  layout: that of each leaf by uid."""
+    pick, found = _plain(outputs, layout, target)
+    own = _with_products(found[0], target)
+    made = tuple(Form(f, target) for f in found)
+    if own is None:
+        return Forms(pick, made)
+    form, best = own
+    return Forms(best * len(made) + (1 - best) * pick, (*made, form))
+
+
+def _with_products(outputs: tuple[Out, ...], target: Target) -> tuple[Form, Dim] | None:
+    """The form in which maps join products, where any does, and for which sizes it is the better one."""
+    own = target._replace(fused_products=True)
+    products = [n for n in order(outputs) if n.op.kind == "contract" and is_either(n, own)]
+    if not products:
+        return None
+    roots = find_roots(outputs, own)
+    clusters = fuse(outputs, roots, own).clusters
+    best = constant(0)
+    for cluster in (c for c in clusters if c.kind == "contract"):
+        node = cluster.tasks[0].node
+        if is_either(node, own) and (len(cluster.tasks) > 1 or not all(in_place(i, roots.nodes) for i in node.inputs)):
+            best = maximum(best, suits(node, own))
+    apart = [c for c in clusters if any(t.kind == "partial" for t in c.tasks)]
+    return (Form(outputs, own), best) if best.const != 0 and all(map(_made_in_place, apart)) else None
+
+
+class _Outputs(NamedTuple):
     pick: Dim
     outputs: tuple[tuple[Out, ...], ...]
 
 
-def forms(outputs: Sequence[Out], layout: dict[int, str], target: Target) -> Forms:
-    """One form or two.  layout: that of each leaf by uid."""
+def _plain(outputs: Sequence[Out], layout: dict[int, str], target: Target) -> _Outputs:
+    """The outputs in one form or two, in which products of floats are calls or sums."""
     plain = own_outputs(sums_for_products(outputs, layout, target))
     if target.schedule != "cpu":
-        return Forms(constant(0), (plain,))
+        return _Outputs(constant(0), (plain,))
     largest = largest_matrix(plain, layout) if target.host_products else constant(0)
     sums = plain if largest.const == 0 else own_outputs(sums_for_products(outputs, layout, target, floats=True))
     merged = _merged(sums, target)
     if merged is not None:
-        return Forms(merged[1], (merged[0], plain)) if merged[1].const != 0 else Forms(merged[1], (merged[0],))
-    return Forms(minimum(largest // LARGE, 1), (plain, sums)) if largest.const != 0 else Forms(constant(0), (plain,))
+        return _Outputs(merged[1], (merged[0], plain)) if merged[1].const != 0 else _Outputs(merged[1], (merged[0],))
+    return _Outputs(minimum(largest // LARGE, 1), (plain, sums)) if largest.const != 0 else _Outputs(constant(0), (plain,))
 
 
 def _merged(outputs: tuple[Out, ...], target: Target) -> tuple[tuple[Out, ...], Dim] | None:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from codegen.inline import Index, Inliner, is_array_constant
 from codegen.kernel import Builder, Expr
+from codegen.products import is_call
 from codegen.roots import Roots, widest_value
 from codegen.target import Target
 from exprgraph.dims import Dim, constant, is_one, product
@@ -325,7 +326,7 @@ class _Fusion:
 
     def _kinds_fit(self, task: Task, cluster: Cluster) -> bool:
         if cluster.kind == "contract":
-            return task.kind == "map" and not self.target.host_products
+            return task.kind == "map" and not is_call(cluster.tasks[0].node, self.target)
         if cluster.kind == "scan":
             return task.kind == "map" and task.space == cluster.space
         return cluster.kind != "scatter" and task.kind in ("map", "reduce", "partial")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from codegen.describe import describe
 from codegen.forms import forms
-from codegen.fuse import Cluster, Fused, fuse
+from codegen.fuse import Cluster, Fused, fuse, make_task
 from codegen.kernel import Builder, Kernel, Stmt, dims_of, geometry
 from codegen.lower.mapreduce import Lowering, map_reduce
 from codegen.lower.prefix import variants as scan_variants
@@ -17,13 +17,14 @@ from codegen.lower.scatter import atomic_possible, scatter_atomic, scatter_owned
 from codegen.memory import Memory
 from codegen.naming import named
 from codegen.plan import Branch, Buffer, Check, Commit, Launch, Operand, Plan, Requirement, Site, Step
-from codegen.roots import find_roots
+from codegen.products import is_call, is_either, suits
+from codegen.roots import find_roots, in_place
 from codegen.rows import template_of
 from codegen.schedule import narrow, parts, schedule, split
 from codegen.schedule.common import used
 from codegen.schedule.estimate import PREFIX, picoseconds, product_work
 from codegen.schedule.stream import streamed, streams
-from codegen.target import Target, has_blas
+from codegen.target import Target
 from exprgraph import passes
 from exprgraph.config import config
 from exprgraph.dims import Dim, constant, maximum, minimum, product
@@ -66,7 +67,7 @@ def generate(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | N
     layout = {i.node.uid: known for i, known in zip(resolved.inputs, layouts)}
     pick, found = forms(resolved.outputs, layout, target)
     shared = Shared({}, {}, {})
-    each = [_Generator(resolved, outputs, layouts, wide, target, shared) for outputs in found]
+    each = [_Generator(resolved, form.outputs, layouts, wide, form.target, shared) for form in found]
     steps = [tuple(g.steps()) for g in each]
     return each[0].plan(steps[0] if len(steps) == 1 else (Branch(pick, tuple(steps)),))
 
@@ -157,10 +158,8 @@ class _Generator:
 
     def _steps(self, cluster: Cluster) -> list[Step]:
         node = cluster.tasks[0].node
-        if cluster.kind == "contract" and self.target.host_products and has_blas(node.outs[0].dtype):
-            return [host_product(node, self.env, self.memory)]
         if cluster.kind == "contract":
-            return self._contraction(cluster, node)
+            return self._product(cluster, node)
         if cluster.kind == "scatter":
             return self._scatter(cluster, node)
         if cluster.kind == "scan":
@@ -175,9 +174,30 @@ class _Generator:
         names = tuple(self.memory.temporary(p) for p in scratch)
         return self._launch(cluster, Kernel("k", (*params, *scratch), body, self.wide), (*buffers, *names), work)
 
-    def _contraction(self, cluster: Cluster, node: Node) -> list[Step]:
+    def _product(self, cluster: Cluster, node: Node) -> list[Step]:
+        """A call of NumPy, kernels, or, where these would save a pass over memory, either."""
+        computed = [i.node for i in node.inputs if not in_place(i, self.roots)]
+        if is_call(node, self.target) or (is_either(node, self.target) and len(cluster.tasks) == 1 and not computed):
+            return [host_product(node, self.env, self.memory)]
+        call = self._by_call(cluster, node, computed) if is_either(node, self.target) else None
         kernels = contraction_kernels(cluster, self.env, self.target)
-        return list(self._with_scratch(cluster, (kernels,), product_work(node)[-len(kernels):])[0])
+        own = self._with_scratch(cluster, (kernels,), product_work(node)[-len(kernels):])[0]
+        return list(own) if call is None else [Branch(suits(node, self.target), (call, own))]
+
+    def _by_call(self, cluster: Cluster, node: Node, computed: Sequence[Node]) -> tuple[Step, ...]:
+        """The call, and kernels of their own for the maps before and after it."""
+        steps: list[Step] = []
+        with self.memory.holding((*computed, *(t.node for t in cluster.tasks[:1]))):
+            for operand in computed:
+                task = make_task(operand, self.found.cost[operand])
+                before = Cluster(cluster.level, task.space, (), "map", [task], task.cost, reads={operand: ()})
+                steps += self._variants(before, map_reduce(before, self.env))
+            steps.append(host_product(node, self.env, self.memory))
+            if len(cluster.tasks) > 1:
+                reads = {n: tuple(r for r in read if r is not node) for n, read in cluster.reads.items()}
+                after = Cluster(cluster.level, cluster.space, (), "map", cluster.tasks[1:], cluster.cost, reads=reads)
+                steps += self._variants(after, map_reduce(after, self.env))
+        return tuple(steps)
 
     def _scan(self, cluster: Cluster) -> list[Step]:
         pick, found = scan_variants("k", scan_of(cluster, self.env), self.target)

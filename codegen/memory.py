@@ -1,7 +1,8 @@
 """The memory of one plan: which buffer holds which node, how it is addressed, and what a kernel touches while it is lowered."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from codegen.inline import Index, is_array_constant, linear
 from codegen.kernel import Builder, Expr, Param
@@ -86,6 +87,16 @@ class Memory:
     def release(self) -> None:
         """The kernel that was lent memory is complete."""
         self.lent, self.rows = {}, []
+
+    @contextmanager
+    def holding(self, nodes: Iterable[Node]) -> Iterator[None]:
+        """Gives nodes that lie nowhere memory for the time being."""
+        given = [n for n in nodes if self.name(n) is None]
+        for node in given:
+            self.names[node] = self.temporary(Param("held", node.outs[0].dtype, "rw", product(node.outs[0].shape)))
+        yield
+        for node in given:
+            del self.names[node]
 
     def temporary(self, param: Param) -> str:
         """Memory that a schedule asks for on its own account; its name in the plan."""

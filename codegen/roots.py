@@ -1,11 +1,12 @@
 """Roots: which values have to exist as wholes, in memory or at least in their own right; everything else is inlined where it is read."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple
 
 from codegen.inline import Index, Inliner, affine, is_array_constant
 from codegen.kernel import Builder, Expr
+from codegen.products import is_call
 from codegen.target import Target
 from exprgraph.graph import order
 from exprgraph.node import CONSTANT, INPUT, SHARED, Node, Out
@@ -15,6 +16,8 @@ CHEAP = 3
 LARGEST = 300
 """Operations after which a value is kept in memory, so that no kernel grows without bound."""
 VIEWS = ("dimshuffle", "subtensor", "broadcast_to", "reshape", "specify_shape")
+WHOLE = ("reduce", "partial", "scan", "contract", "scatter")
+"""What is never inlined."""
 STRETCHING = ("concat", "place", "take", "take_along")
 """Index maps that may read an element of their operands more than once, or for nothing."""
 
@@ -31,7 +34,7 @@ def find_roots(outputs: Sequence[Out], target: Target) -> Roots:
     """Walk the graph once and decide for each node whether it is a root."""
     nodes = order(outputs)
     readers = _readers(nodes)
-    forced = {o.node for o in outputs} | _forced(nodes, target)
+    forced = {o.node for o in outputs} | _forced(nodes, readers, target)
     found = Roots((), {}, set(), {})
     widest, roots = widest_value(target), dict[Node, None]()
     for node in nodes:
@@ -69,7 +72,7 @@ def widest_value(target: Target) -> int:
 
 def _is_root(node: Node, found: Roots, readers: Sequence[Node]) -> bool:
     cost, heavy = found.cost[node], node in found.heavy
-    if node.op.kind in ("reduce", "partial", "scan", "contract", "scatter") or cost > LARGEST:
+    if node.op.kind in WHOLE or cost > LARGEST:
         return True
     if not heavy and cost <= CHEAP:
         return False
@@ -87,27 +90,47 @@ def _stretches(reader: Node, node: Node) -> bool:
         a.const != 1 and a != b for a, b in zip(reversed(wide), reversed(own)))
 
 
-def _forced(nodes: Sequence[Node], target: Target) -> set[Node]:
-    """The operands of opaque steps that are neither read through views nor cheap enough to be computed by the step itself."""
+def _forced(nodes: Sequence[Node], readers: dict[Node, list[Node]], target: Target) -> set[Node]:
+    """The operands of opaque steps that are neither read through views nor computed by the step itself: kernels for products on a CPU
+    read each element once, while packing."""
     found: set[Node] = set()
+    plain = _plain(nodes) if target.schedule == "cpu" else set[Node]()
     for node in nodes:
         if node.op.kind == "contract":
+            call = is_call(node, target)
             for i in node.inputs:
-                base = view_base(i, target)
-                found |= {base if base is not None else i.node}
+                base = view_base(i, call)
+                if base is not None or call or i.node not in plain or len(readers[i.node]) > 1:
+                    found |= {base if base is not None else i.node}
         elif node.op.kind == "scatter":
             found |= {i.node for i in node.inputs if i.ndim}
     return {n for n in found if not _in_memory(n)}
 
 
-def view_base(out: Out, target: Target) -> Node | None:
+def _plain(nodes: Sequence[Node]) -> set[Node]:
+    """The values that are maps and views of memory, without gathers."""
+    found: set[Node] = set()
+    for node in nodes:
+        reads = node.op.kind == "elementwise" or node.op.name in VIEWS
+        if _in_memory(node) or node.op.kind in WHOLE or (reads and all(i.node in found for i in node.inputs)):
+            found.add(node)
+    return found
+
+
+def view_base(out: Out, strided: bool) -> Node | None:
     """What a chain of views looks at, where a product can read the chain in place: strided if NumPy is to read it.  None if it cannot."""
     base = out.node
     while base.op.kind == "view" and base.op.name in VIEWS:
         base = base.inputs[0].node
     if base.op.kind == "view" or (base.op is CONSTANT and not is_array_constant(base)) or _in_memory(base) != (base.op.kind == "leaf"):
         return None
-    return base if not target.host_products or all(affine(e, v) is not None for e, v in _strides(out, base)) else None
+    return base if not strided or all(affine(e, v) is not None for e, v in _strides(out, base)) else None
+
+
+def in_place(out: Out, roots: Container[Node]) -> bool:
+    """Whether NumPy can read an operand of a product where it lies."""
+    base = view_base(out, True)
+    return base is not None and (base in roots or _in_memory(base))
 
 
 def _strides(out: Out, base: Node) -> Iterator[tuple[Expr, Index]]:

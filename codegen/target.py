@@ -15,7 +15,8 @@ class Target(NamedTuple):
     schedule: "cpu" or "gpu".  units: compute units.  local_bytes: local memory of a work-group.  max_group: work-items in a
     group.  fp64: whether doubles exist.  host_shared: whether kernels work on the memory of NumPy arrays.  argument_bytes: room for
     kernel arguments.  dialect: a name of `codegen.dialect.DIALECTS`.  name: for messages.  cache_bytes: the largest
-    cache.
+    cache.  fused_products: whether maps may share a kernel with products that NumPy could do, which one form of a plan tries;
+    least_product: from how many multiplications on that is quicker.
     """
     schedule: str = "cpu"
     units: int = 2
@@ -27,6 +28,8 @@ class Target(NamedTuple):
     dialect: str = "pocl"
     name: str = "a device"
     cache_bytes: int = 1 << 25
+    fused_products: bool = False
+    least_product: int = 1 << 25
 
     @property
     def host_products(self) -> bool:

@@ -1,6 +1,8 @@
 """Runs plans without a device: every kernel in the tree interpreter, with its checks of bounds and races."""
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from codegen import generate as generation
@@ -42,10 +44,11 @@ class Sizes:
 
 
 def interpret(graph: Graph, leaves: list[Node], values: list[np.ndarray], target: Target, general: bool = False,
-              last: bool = False) -> list[np.ndarray]:
+              last: bool = False, runner: Callable[..., None] = run) -> list[np.ndarray]:
     """The outputs of a graph by generated trees.
 
-    general: by the plan that leaves all sizes undecided.  last: by the last variant of each branch, whatever the sizes say.
+    general: by the plan that leaves all sizes undecided.  last: by the last variant of each branch, whatever the sizes say.  runner:
+    what runs a kernel.
     """
     sizes = Sizes(leaves, values)
     for needed in generation.requirements(graph):
@@ -55,7 +58,7 @@ def interpret(graph: Graph, leaves: list[Node], values: list[np.ndarray], target
     outcomes = decide(generation.uncertain(graph), sizes)
     layouts = [strided_layout(v) for v in values]
     plan = generation.generate(graph, leaves, None if general else outcomes, layouts, False, target)
-    return run_plan(plan, values, sizes, last)
+    return run_plan(plan, values, sizes, last, runner)
 
 
 def _flat(value: np.ndarray) -> np.ndarray:
@@ -66,7 +69,8 @@ def _flat(value: np.ndarray) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(value, (span,), (value.itemsize,))
 
 
-def run_plan(plan: Plan, values: list[np.ndarray], sizes: Sizes, last: bool = False) -> list[np.ndarray]:
+def run_plan(plan: Plan, values: list[np.ndarray], sizes: Sizes, last: bool = False,
+             runner: Callable[..., None] = run) -> list[np.ndarray]:
     """Run the steps of a plan."""
     memory: dict[str, np.ndarray] = {"flags": np.zeros(4, "int64")}
     for buffer in plan.buffers:
@@ -76,7 +80,7 @@ def run_plan(plan: Plan, values: list[np.ndarray], sizes: Sizes, last: bool = Fa
             memory[buffer.name] = _flat(np.ascontiguousarray(buffer.data))
         else:
             memory[buffer.name] = np.zeros(max(sizes(buffer.size), 1), buffer.dtype)
-    _steps(plan.steps, memory, sizes, last)
+    _steps(plan.steps, memory, sizes, last, runner)
     return [_view(memory, o, sizes).copy() for o in plan.outputs]
 
 
@@ -86,18 +90,18 @@ def _view(memory, operand, sizes) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(base, shape, tuple(sizes(s) * base.itemsize for s in operand.strides))
 
 
-def _steps(steps, memory, sizes, last) -> None:
+def _steps(steps, memory, sizes, last, runner) -> None:
     for step in steps:
         if isinstance(step, Launch):
             if all(sizes(g) for g in step.grid):
                 local = {p.name: memory[b] for p, b in zip(step.kernel.params, step.buffers)}
-                run(step.kernel, local | ({"flags": memory["flags"]} if step.kernel.flags else {}), sizes)
+                runner(step.kernel, local | ({"flags": memory["flags"]} if step.kernel.flags else {}), sizes)
         elif isinstance(step, HostCall):
             a, b = (_view(memory, o, sizes) for o in step.inputs)
             out = _view(memory, step.output, sizes)
             out[...] = np.matmul(a, b)
         elif isinstance(step, Branch):
-            _steps(step.variants[-1 if last else sizes(step.pick)], memory, sizes, last)
+            _steps(step.variants[-1 if last else sizes(step.pick)], memory, sizes, last, runner)
         elif isinstance(step, Check) and memory["flags"][0]:
             site = step.sites[int(memory["flags"][0]) - 1]
             raise site.error(site.message.format(index=memory["flags"][1], size=memory["flags"][2]) + at(site.source))

@@ -21,7 +21,7 @@ from exprgraph.dims import ceildiv, maximum, minimum, product
 
 BLOCK = 512
 """Products that are summed in registers before the sum is added to those of earlier ones."""
-HEIGHT = 256
+HEIGHT = 1024
 """Rows of A that a work-item keeps in the cache."""
 GRAIN = 1 << 19
 """Products that are worth a work-item."""

@@ -15,6 +15,7 @@ from codegen.again import again, carried
 from codegen.combine import COMBINES, serial_prefix
 from codegen.dialect import Dialect, dialect_of
 from codegen.expressions import Expressions, Names
+from codegen.jobs import SUFFIX, alone, divisible, door, job
 from codegen.kernel import (
     STREAM_BYTES,
     Accumulate,
@@ -42,7 +43,6 @@ from codegen.order import writes_of
 from codegen.outer import outer_lines
 from codegen.running import in_registers
 from codegen.spelling import C_TYPES, memory_type
-from codegen.turns import alone, divisible, entry
 from codegen.vector_loops import QUIET, SEVERAL, has_tail, in_two, interleaved
 
 WORK_ITEM = {"grid": "get_global_id", "group": "get_group_id", "local": "get_local_id"}
@@ -349,7 +349,7 @@ def kernel_source(kernel: Kernel, dialect: str = "portable", comments: bool = Fa
     return "\n".join([*(notes if comments else []), head, *printer.lines, "}", ""])
 
 
-def _function_source(kernel: Kernel, tails: bool) -> str:
+def _function_source(kernel: Kernel, tails: bool, jobs: bool) -> str:
     """The kernel as a call of a function of its own, which may use instructions that the rest of the program must not."""
     printer = Printer(kernel, True, inside=True, tails=tails)
     printer.whole()
@@ -358,20 +358,23 @@ def _function_source(kernel: Kernel, tails: bool) -> str:
     head = f"EG_BODY void {kernel.name}_body({', '.join([*arguments.values(), *ids])}) {{"
     call = f"{kernel.name}_body({', '.join([*arguments, *(f'get_global_id({k})' for k in axes)])});"
     plain = f"__kernel void {kernel.name}({', '.join(arguments.values())}) {{ {call} }}"
-    shared = [entry(kernel.name, tuple(arguments.values()), tuple(arguments), len(axes))] if divisible(kernel) else []
-    return "\n".join([head, *printer.lines, "}", plain, *shared, ""])
+    types = [f"__global {memory_type(p.dtype)} *" for p in kernel.params] + ["__global long *"] * kernel.flags
+    entry = [job(kernel.name, types, [printer.index] * len(printer.dims), len(axes))] if jobs and divisible(kernel) else []
+    return "\n".join([head, *printer.lines, "}", plain, *entry, ""])
 
 
-def program_source(kernels: Sequence[Kernel], dialect: str = "portable", comments: bool = False) -> str:
-    """One program that holds the kernels, which have different names, with everything that they need in front."""
+def program_source(kernels: Sequence[Kernel], dialect: str = "portable", comments: bool = False, jobs: bool = False) -> str:
+    """One program that holds the kernels, which have different names, with everything that they need in front; jobs: with the second
+    entries of `codegen.jobs` and their door, in the order of the kernels that are `divisible`."""
     if len({k.name for k in kernels}) != len(kernels):
         raise ValueError("two kernels of one name in a program: " + ", ".join(k.name for k in kernels))
     spoken, functions = dialect_of(dialect), [k for k in kernels if alone(k)]
     if len(functions) < len(kernels):
         spoken = spoken._replace(features="")  # a kernel that is no such function could not inline what those call
     clang = spoken.builtins == "pocl"
-    text = "\n".join(_function_source(k, bool(spoken.features)) if clang and k in functions else kernel_source(k, dialect, comments)
-                     for k in kernels)
+    text = "\n".join(_function_source(k, bool(spoken.features), jobs) if clang and k in functions
+                     else kernel_source(k, dialect, comments) for k in kernels)
+    text += door([k.name + SUFFIX for k in functions if divisible(k)]) if jobs else ""
     body = mathlib.prelude(text, spoken.builtins) + text
     lines = ["#pragma OPENCL FP_CONTRACT OFF", *([QUIET] if clang else [])]
     lines += ["#pragma OPENCL EXTENSION cl_khr_fp64 : enable"] * ("double" in body)

@@ -20,19 +20,25 @@ class Run(NamedTuple):
 
 
 class KernelCall(NamedTuple):
-    """A launch with its numbers; place: one of those of `runtime.together`, where two devices work on it with a kernel for each."""
-    kernels: tuple[Any, ...]
+    """A launch with its numbers; place: one of those of `runtime.together`.
+
+    kernel: what the driver launches, or None where code, the address of a job, is called.  work: picoseconds.  shared: whether helpers
+    may take part.
+    """
+    kernel: Any
     buffers: tuple[str, ...]
     scalars: tuple[int, ...]
     grid: tuple[int, ...]
     local: tuple[int, ...]
     place: str = FAR
+    code: int = 0
+    work: int = 0
+    shared: bool = False
 
     def run(self, run: Run) -> None:
         """Put it into the queue."""
-        kernel, = self.kernels
-        kernel.set_args(*[run.blocks[b].buffer for b in self.buffers], *self.scalars)
-        cl.enqueue_nd_range_kernel(run.session.queue, kernel, self.grid, self.local)
+        self.kernel.set_args(*[run.blocks[b].buffer for b in self.buffers], *self.scalars)
+        cl.enqueue_nd_range_kernel(run.session.queue, self.kernel, self.grid, self.local)
 
 
 class FunctionCall(NamedTuple):

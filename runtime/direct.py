@@ -21,7 +21,9 @@ from runtime.actions import fault_of
 from runtime.device import FORKED, Session, check_process
 from runtime.driver import cl, failure
 from runtime.memory import Array, Block, SharedMemory, View, flat
-from runtime.together import Turns, helper_of, turns_for
+from runtime.native import switchboard
+from runtime.recipe import ASLEEP, BUSY, DONE, FAULT, REFUSED, data_of
+from runtime.together import Helpers, helper_of
 
 _Byte = ctypes.c_char * 1
 KEPT = 1 << 28
@@ -29,21 +31,17 @@ KEPT = 1 << 28
 
 
 class Fixed(NamedTuple):
-    """What the kernel of a launch is given when a call uses other sizes than the one before: None where each call sets a pointer.
-
-    shared: the last arguments of a launch that is done together.
-    """
+    """What the kernel of a launch is given when a call uses other sizes than the one before: None where each call sets a pointer."""
     kernel: Any
     names: tuple[str | None, ...]
     scalars: tuple[int, ...]
-    shared: tuple[int | None, ...] = ()
 
 
 class Setting(NamedTuple):
     """What one set of sizes needs before its function may run.
 
     space: bytes of workspace.  offsets: where in it each intermediate lies, and rooms its bytes.  views: intermediates that host calls
-    use, by their name in `found`.  flags: what kernels report faults in, zeros between calls.
+    use, by their name in `found`.  flags: what kernels report faults in, zeros between calls.  leaves: what the arguments are like.
     """
     space: int
     offsets: dict[str, int]
@@ -53,6 +51,7 @@ class Setting(NamedTuple):
     views: tuple[View, ...]
     found: list[Array]
     flags: Array
+    leaves: Sequence[Any]
 
 
 class State:
@@ -63,26 +62,21 @@ class State:
         self.lock = threading.RLock()
         self.setting: Setting | None = None
         self.workspace: Block | None = None
-        self.busy = False
-        self._turns: Turns | None = None
-
-    @property
-    def turns(self) -> Turns:
-        """The counters for launches that both devices do."""
-        if self._turns is None:
-            self._turns = turns_for(self, self.session)
-        return self._turns
+        self.space = np.zeros(3, np.int64)
+        self.board = switchboard(near)
+        self.helpers: Helpers = helper_of(session)
 
     def install(self, setting: Setting) -> None:
         """Set the kernels to these sizes."""
         self.setting = None
         if setting.space and (self.workspace is None or self.workspace.nbytes < setting.space):
-            self.workspace = None
+            self.trim()
             self.workspace = self.memory.fresh(setting.space)
+            self.space[1:] = data_of(_host(self.workspace)), self.workspace.nbytes
         made = {name: cl.SVM(self._part(setting, name)) for name in setting.offsets}
         pointers = {**made, **{name: block.buffer for name, block in setting.blocks.items()}}
         for fixed in setting.launches:
-            fixed.kernel.set_args(*[None if n is None else pointers[n] for n in fixed.names], *fixed.scalars, *fixed.shared)
+            fixed.kernel.set_args(*[None if n is None else pointers[n] for n in fixed.names], *fixed.scalars)
         setting.found[:] = [v.on(self._part(setting, v.buffer) if v.buffer in setting.offsets else _host(setting.blocks[v.buffer]))
                             for v in setting.views]
         self.setting = setting
@@ -108,9 +102,25 @@ class State:
         """The error to raise after a fault where nothing was launched."""
         return translated(error, self.session)
 
+    def settle(self, outcome: Any, call: Callable[..., Any], arguments: tuple[Any, ...], setting: Setting) -> Any:
+        """What a native call comes to after what was in its way has been seen to; it has done nothing so far."""
+        try:
+            if outcome is ASLEEP:
+                self.helpers.wake()
+                return call(*arguments)
+            assert outcome is BUSY, outcome
+            with self.lock:
+                if self.space[0]:
+                    raise self.entered()
+                self.install(setting)
+                return call(*arguments)
+        except BaseException as error:
+            raise translated(error, self.session) from None
+
     def trim(self) -> None:
         """Give the workspace back."""
         with self.lock:
+            self.space[1:] = 0
             self.setting = self.workspace = None
 
     def slim(self) -> bool:
@@ -123,7 +133,7 @@ class State:
 
     def fail(self, error: BaseException) -> BaseException:
         """After a fault in the middle of a call: no kernel may still run when its memory goes; the error to raise."""
-        helper_of(self.session).halt()
+        self.helpers.halt()
         for queue in {self.session.queue, self.near.queue if self.near else self.session.queue}:
             with contextlib.suppress(failure):
                 queue.finish()
@@ -151,10 +161,11 @@ def translated(error: BaseException, session: Session) -> BaseException:
     return error
 
 
-def faulted(sites: Sequence[Any], flags: Array) -> Exception:
-    """The error of the site that the flags name; they are zeroed for the next call."""
+def faulted(sites: Sequence[Any], flags: Array, keep: bool = False) -> Exception:
+    """The error of the site that the flags name; they are zeroed for the next call unless somebody else does."""
     found = fault_of(sites, flags.tolist())
-    flags.fill(0)
+    if not keep:
+        flags.fill(0)
     return found
 
 
@@ -162,7 +173,7 @@ def faulted(sites: Sequence[Any], flags: Array) -> Exception:
 def _compiled(text: str) -> Callable[[Sequence[Any]], Any]:
     space: dict[str, Any] = {"ndarray": np.ndarray, "array": np.array, "empty": np.empty, "page": pages.array, "flat": flat,
              "SVM": getattr(cl, "SVM", None), "enqueue": getattr(cl, "enqueue_nd_range_kernel", None), "faulted": faulted,
-             "FORKED": FORKED, "check_process": check_process}
+             "FORKED": FORKED, "check_process": check_process, "done": DONE, "refused": REFUSED, "fault": FAULT}
     exec(text, space)  # the source is made of our own names and numbers only
     made: Callable[[Sequence[Any]], Any] = space["make"]
     return made

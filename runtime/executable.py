@@ -19,6 +19,7 @@ from exprgraph.node import SHARED
 from exprgraph.program import Program
 from runtime import report
 from runtime.actions import Run
+from runtime.case import Leaf
 from runtime.device import Device, check_process, devices, session
 from runtime.direct import State, translated
 from runtime.driver import failure
@@ -26,7 +27,6 @@ from runtime.leaves import CONTIGUOUS, Arguments, Leaves
 from runtime.memory import Block, Pool, SharedMemory, check_budget, memory_of, span
 from runtime.prepared import Bound, Numbers, Prepared
 from runtime.program import Printer
-from runtime.written import Leaf
 
 PLANS, REMEMBERED = 8, 256
 RECENT = 16
@@ -49,8 +49,8 @@ class Generator(NamedTuple):
 class DeviceExecutable:
     """A program on one device: called with one value per leaf, it returns one value per output.
 
-    Calls from several threads that launch kernels run one after the other.  The default plan (sizes that must fit are equal, arguments
-    without gaps) is built at once, so that its errors come from the compile.
+    Calls from several threads that use a workspace or take long run one after the other.  The default plan (sizes that must fit are
+    equal, arguments without gaps) is built at once, so that its errors come from the compile.
     """
 
     def __init__(self, program: Program, device: Device, target: Target, generator: Generator) -> None:

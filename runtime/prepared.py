@@ -7,21 +7,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from codegen.jobs import divisible
 from codegen.kernel import Kernel
 from codegen.plan import Branch, Buffer, Check, Commit, HostCall, Launch, Operand, Plan, Step
 from codegen.schedule.stream import is_streamed
-from codegen.turns import divisible
 from exprgraph import dims
 from exprgraph.dims import Atom, Dim
 from runtime import program
 from runtime.actions import Action, FaultCheck, FunctionCall, KernelCall
+from runtime.case import Case, Leaf
 from runtime.device import Session
 from runtime.direct import State
 from runtime.memory import Memory, SharedMemory, View, room, view_of
+from runtime.native import switchboard
 from runtime.program import Built, Printer
-from runtime.together import FAR, NEAR, PLACES, TOGETHER, can_help, place, places, sessions
+from runtime.together import FAR, NEAR, PLACES, helpers_of, place, places
 from runtime.workspace import layout
-from runtime.written import Case, Leaf, write
+from runtime.written import write
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {"matmul": np.matmul}
 FLAGS = "flags"
@@ -106,7 +108,8 @@ class Prepared:
 
     def __init__(self, plan: Plan, atoms: Sequence[Atom], session: Session, memory: Memory, printer: Printer,
                  near: Session | None = None) -> None:
-        self.near, self.memory, self.helped = near, memory, near is not None and can_help(session)
+        self.near, self.memory, self.native = near, memory, switchboard(near) is not None
+        self.helpers = helpers_of(session) if self.native else 0
         self.plan, self.session, self.printer = plan, session, printer
         self.buffers = {b.name: b for b in plan.buffers}
         self.flags = next((b.name for b in plan.buffers if b.role == FLAGS), FLAGS)
@@ -117,7 +120,7 @@ class Prepared:
         self._sizes = {d.text for d in sizes}
         self.constants = {b.name: memory.constant(b.data) for b in plan.buffers if b.data is not None}
         self.zeros = np.zeros(4, np.int64)
-        self._kernels: dict[tuple[int, str], tuple[Any, ...]] = {}
+        self._kernels: dict[tuple[int, str], tuple[Any, int]] = {}
         self._streamed = {id(s) for s in flatten(plan.steps) if isinstance(s, Launch) and is_streamed(s.kernel)}
         self._build((s, min(self._places(s), key=PLACES.index)) for s in chosen(plan.steps, lambda pick: 0))
 
@@ -149,23 +152,22 @@ class Prepared:
         return place(found[step.work.text], math.prod(found[g.text] for g in step.grid), self._shareable(step))
 
     def _shareable(self, step: Launch) -> bool:
-        """Whether two devices can do a launch together."""
-        return self.helped and divisible(step.kernel)
+        """Whether several threads can do a launch together."""
+        return self.helpers > 0 and divisible(step.kernel)
 
     def _build(self, steps: Iterable[tuple[Step, str]]) -> None:
         """Build what is missing among the kernels that these steps launch, together for each device."""
         wanted = [(s, p) for s, p in steps if isinstance(s, Launch) and (id(s), p) not in self._kernels]
         made: dict[tuple[str, str], Built] = {}
-        for session, of in ((self.near, (NEAR, TOGETHER)), (self.session, (TOGETHER, FAR))):
-            unique = {s.kernel.name: s.kernel for s, p in wanted if p in of}
+        for session, at in ((self.near, NEAR), (self.session, FAR)):
+            unique = {s.kernel.name: s.kernel for s, p in wanted if p == at}
             if session is not None and unique:
-                built = program.build(session, list(unique.values()), self.printer)
-                made |= {(session.device.spec, name): b for name, b in zip(unique, built)}
+                built = program.build(session, list(unique.values()), self.printer, self.native and at == NEAR)
+                made |= {(at, name): b for name, b in zip(unique, built)}
         for step, at in wanted:
-            kernel, shared = step.kernel, at == TOGETHER
-            self._kernels[id(step), at] = tuple(
-                program.ready(made[s.device.spec, kernel.name], len(kernel.params) + kernel.flags, len(step.dims), kernel.wide, shared)
-                for s in sessions(at, self.session, self.near))
+            kernel, built_one = step.kernel, made[at, step.kernel.name]
+            launched = None if built_one.code else program.ready(built_one, len(kernel.params) + kernel.flags, len(step.dims), kernel.wide)
+            self._kernels[id(step), at] = launched, built_one.code
 
     def bind(self, found: dict[str, int], copies: bool) -> Bound:
         """The plan with the numbers of a call."""
@@ -206,8 +208,9 @@ class Prepared:
             if isinstance(step, Launch):
                 grid = tuple(found[g.text] for g in step.grid)
                 if all(n > 0 for n in grid):
-                    yield KernelCall(self._kernels[id(step), at], self._arguments(step), tuple(found[d.text] for d in step.dims),
-                                     grid, step.local, at)
+                    kernel, code = self._kernels[id(step), at]
+                    yield KernelCall(kernel, self._arguments(step), tuple(found[d.text] for d in step.dims), grid, step.local, at,
+                                     code, found[step.work.text], self._shareable(step) and math.prod(grid) > 1)
             elif isinstance(step, HostCall):
                 inputs, output = tuple(self._view(o, found) for o in step.inputs), self._view(step.output, found)
                 yield FunctionCall(_function(step.function, inputs, output), inputs, output)

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from codegen import turns
+from codegen.jobs import divisible
 from codegen.kernel import Kernel
 from codegen.naming import named
 from exprgraph.errors import DeviceError
 from runtime.device import Session
 from runtime.driver import cl, failure
+from runtime.native import addresses
 
 KEPT = 2048
 
@@ -25,14 +26,15 @@ class Printer(Protocol):
     def kernel_source(self, kernel: Kernel, dialect: str) -> str:
         """The text of one kernel."""
 
-    def program_source(self, kernels: Sequence[Kernel], dialect: str) -> str:
-        """The text of a program with these kernels and all that they need."""
+    def program_source(self, kernels: Sequence[Kernel], dialect: str, comments: bool = False, jobs: bool = False) -> str:
+        """The text of a program with these kernels and all that they need; jobs: with the entries of `codegen.jobs`."""
 
 
 class Built(NamedTuple):
-    """A kernel in a built program."""
+    """A kernel in a built program; code: the address of its second entry, where it has one."""
     program: Any
     name: str
+    code: int = 0
 
 
 class _Cache:
@@ -40,7 +42,7 @@ class _Cache:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.built: OrderedDict[tuple[str, str, str], Built] = OrderedDict()
+        self.built: OrderedDict[tuple[str, str, bool, str], Built] = OrderedDict()
         self.count = 0
 
 
@@ -52,17 +54,20 @@ def built() -> int:
     return _cache.count
 
 
-def build(session: Session, kernels: Sequence[Kernel], printer: Printer) -> list[Built]:
+def build(session: Session, kernels: Sequence[Kernel], printer: Printer, jobs: bool = False) -> list[Built]:
     """The kernels, built together in one program except for those whose text this process has built before; DeviceError."""
     dialect = session.device.target.dialect
     own = [named(k, dialect) for k in kernels]
     with _cache.lock:
-        keys = [(session.device.spec, dialect, k.name) for k in own]
+        keys = [(session.device.spec, dialect, jobs, k.name) for k in own]
         missing = {k.name: k for key, k in zip(keys, own) if key not in _cache.built}
         if missing:
-            program = _compile(session, printer.program_source(list(missing.values()), dialect), [k.name for k in kernels])
+            text = printer.program_source(list(missing.values()), dialect, jobs=jobs)
+            known = [k.name for k in missing.values() if divisible(k)] if jobs else []
+            program, told = _compile(session, text, [k.name for k in kernels], len(known))
+            codes = dict(zip(known, told))
             for name in missing:
-                _cache.built[session.device.spec, dialect, name] = Built(program, name)
+                _cache.built[session.device.spec, dialect, jobs, name] = Built(program, name, codes.get(name, 0))
         found = [_cache.built[key] for key in keys]
         for key in keys:
             _cache.built.move_to_end(key)
@@ -71,16 +76,18 @@ def build(session: Session, kernels: Sequence[Kernel], printer: Printer) -> list
     return found
 
 
-def _compile(session: Session, text: str, names: Sequence[str]) -> Any:
+def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> tuple[Any, Sequence[int]]:
+    """The program and the addresses of its jobs, where they can be had."""
     program = cl.Program(session.context, text)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", cl.CompilerWarning)
         try:
             program.build(devices=[session.device.handle])
+            told = addresses(session, program, jobs) if jobs else None
         except failure as error:
             raise DeviceError(_report(session, text, names, error)) from error
     _cache.count += 1
-    return program
+    return program, told or ()
 
 
 def _report(session: Session, text: str, names: Sequence[str], error: Exception) -> str:
@@ -90,9 +97,8 @@ def _report(session: Session, text: str, names: Sequence[str], error: Exception)
             f"{numbered}\n{log}")
 
 
-def ready(kernel: Built, buffers: int, integers: int, wide: bool, shared: bool = False) -> Any:
-    """A kernel object for one thread at a time, which takes buffers and then integers; shared: with the entry for several devices."""
-    made = cl.Kernel(kernel.program, kernel.name + turns.SUFFIX * shared)
-    own = [None, *[np.dtype(np.int32)] * 3] if shared else []
-    made.set_scalar_arg_dtypes([None] * buffers + [np.dtype(np.int64 if wide else np.int32)] * integers + own)
+def ready(kernel: Built, buffers: int, integers: int, wide: bool) -> Any:
+    """A kernel object for one thread at a time, which takes buffers and then integers."""
+    made = cl.Kernel(kernel.program, kernel.name)
+    made.set_scalar_arg_dtypes([None] * buffers + [np.dtype(np.int64 if wide else np.int32)] * integers)
     return made

@@ -1,7 +1,6 @@
-"""Launches that two devices do together: counters for `codegen.turns`, and where a launch runs.
+"""Where a launch runs, and the threads that help the calling one: they stand by in a kernel of the device that has threads.
 
-A command for the helping device may come to life long after its launch is done.  It then touches the counter and no more, so a counter
-is used again only when the helping queue has been waited for, and its memory lives as long as the process.
+What helpers and the calling thread say to each other is in `codegen.switchboard`; here they are woken and let go.
 """
 from __future__ import annotations
 
@@ -9,116 +8,95 @@ import atexit
 import contextlib
 import os
 import threading
-import weakref
 from typing import Any
 
-import numpy as np
-
-from codegen.turns import DONE, SLOT, STOP
+from codegen import switchboard as board
+from runtime import native
 from runtime.device import FORKED, Session
 from runtime.driver import cl, failure
+from runtime.recipe import lines
 
-PLACES = NEAR, TOGETHER, FAR = "near", "together", "far"
+PLACES = NEAR, FAR = "near", "far"
 ALONE = 100_000_000
-"""Picoseconds below which a launch that cannot be shared runs in the calling thread: waking threads takes some 40 us."""
-HELPED = 25_000_000
-"""Picoseconds from which on a second thread comes in time to help."""
-LONG = 10_000_000_000
-"""Picoseconds from which on a launch is left to other threads: the driver holds Python's lock while the calling thread works."""
-SLOTS = 128
+"""Picoseconds below which a launch by the driver runs in the calling thread, which holds Python's lock then: waking threads takes some
+40 us."""
 
 
-def can_help(session: Session) -> bool:
-    """Whether the threads of a device have a core besides that of the calling thread, which this process may use."""
+def helpers_of(session: Session) -> int:
+    """The threads of a device that have a core besides that of the calling thread, which this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(session.device.target.units, cores) > 1
+    return min(session.device.target.units, cores) - 1
 
 
 def place(work: float, items: int, shareable: bool) -> str:
-    """Where a launch of so many picoseconds and work-items runs, if there is a device in the calling thread."""
-    if shareable and items > 1:
-        return NEAR if work < HELPED else TOGETHER if work < LONG else FAR
-    return NEAR if work < ALONE else FAR
+    """Where a launch of so many picoseconds and work-items runs, if there is a device in the calling thread; shareable: helpers may
+    take part."""
+    return NEAR if work < ALONE or (shareable and items > 1) else FAR
 
 
 def places(work: tuple[float, float], shareable: bool) -> set[str]:
     """Where it may run if all that is known are bounds of its work."""
-    low, high = work
-    ends = [w for w in (0, HELPED, ALONE, LONG) if low <= w <= high]
-    return {place(w, items, shareable) for w in (low, *ends) for items in (1, 2)}
+    return {place(w, items, shareable) for w in work for items in (1, 2)}
 
 
-def sessions(at: str, session: Session, near: Session | None) -> tuple[Session, ...]:
-    """The devices that work at a place, the one in the calling thread first."""
-    return tuple(s for s, busy in ((near, at != FAR), (session, at != NEAR)) if busy and s is not None)
+class Helpers:
+    """The helpers of a device, one set for all functions; `stop` is set to 1 to let them go at once."""
 
+    def __init__(self, session: Session) -> None:
+        self.session, self.count = session, max(helpers_of(session), 1)
+        first, line, limits = board.BOX["FIRST"], board.BOX["LINE"], board.BOX["LIMITS"]
+        self.box = lines(first + line * self.count)
+        self.box[limits:limits + len(board.LIMITS)] = list(board.LIMITS.values())
+        self.stop = self.box[board.BOX["STOP"]:board.BOX["STOP"] + 1]
+        self.states = self.box[first::line]
+        self._kernel: Any = None
+        self._lock = threading.Lock()
+        atexit.register(self._settle)
 
-class Helper:
-    """The helping device: the last launch told its threads to stay awake, until it is stopped."""
+    def ready(self) -> None:
+        """Build what the helpers run."""
+        with self._lock:
+            if self._kernel is None:
+                self._kernel = cl.Kernel(native.compiled(self.session), board.HELP)
+                self._kernel.set_args(cl.SVM(self.box))
 
-    def __init__(self, helper: Session) -> None:
-        self.queue, self.stop = helper.queue, np.zeros(1, np.int32)
+    def wake(self) -> None:
+        """Have them stand by; what is posted before they do waits for them."""
+        if self._kernel is None:
+            self.ready()
+        with self._lock:
+            self.stop[0] = 0
+            self.states[self.states == board.CLOSED] = board.OPEN
+            try:
+                cl.enqueue_nd_range_kernel(self.session.queue, self._kernel, (self.count,), (1,))
+            except BaseException:
+                self.states[self.states == board.OPEN] = board.CLOSED
+                raise
+
+    def limit(self, name: str, value: int) -> None:
+        """Set one of the limits of `codegen.switchboard`."""
+        self.box[board.BOX["LIMITS"] + list(board.LIMITS).index(name)] = value
 
     def halt(self) -> None:
         """Let go of the threads: something else needs their cores or their queue."""
         self.stop[0] = 1
 
-
-class Turns:
-    """Counters, one launch after the other."""
-
-    def __init__(self, helper: Helper) -> None:
-        self.helper, self.queue = helper, helper.queue
-        self.memory = np.zeros(SLOTS * SLOT, np.int32)
-        slots = self.memory.reshape(SLOTS, SLOT)
-        self.slots = [(cl.SVM(slot), slot[DONE:DONE + 1]) for slot in slots]
-        self.stops = [slot[STOP:STOP + 1] for slot in slots]
-        self.next = SLOTS
-
-    def __call__(self) -> tuple[Any, Any, Any]:
-        """The argument for a counter that nobody uses, an array of one element that counts what is done, and another one to set when
-        the helper has been told of the launch, which lets it go on to that."""
-        helper = self.helper
-        if self.next == SLOTS:
-            helper.halt()
-            self.queue.finish()
-            self.memory.fill(0)
-            self.next = 0
-        stop, helper.stop = helper.stop, self.stops[self.next]
-        self.next += 1
-        return (*self.slots[self.next - 1], stop)
+    def _settle(self) -> None:
+        """Before memory goes, the helpers are through with it; a forked child has none."""
+        if FORKED:
+            return
+        self.halt()
+        with contextlib.suppress(failure):
+            self.session.queue.finish()
 
 
 _lock = threading.Lock()
-_free: list[Turns] = []
-_helpers: dict[int, Helper] = {}
+_helpers: dict[int, Helpers] = {}
 
 
-def helper_of(session: Session) -> Helper:
-    """The helper of a device, one for all functions."""
+def helper_of(session: Session) -> Helpers:
+    """The helpers of a device."""
     with _lock:
-        return _helpers.setdefault(id(session.queue), Helper(session))
-
-
-def turns_for(owner: object, helper: Session) -> Turns:
-    """Counters for the life of the owner, who must not draw from them in two threads at once; then for the next one."""
-    device = helper_of(helper)
-    with _lock:
-        found = next((t for t in _free if t.queue is helper.queue), None)
-        if found is not None:
-            _free.remove(found)
-        else:
-            found = Turns(device)
-            atexit.register(_settle, found)
-    found.next = SLOTS
-    weakref.finalize(owner, _free.append, found).atexit = False
-    return found
-
-
-def _settle(turns: Turns) -> None:
-    """Before memory goes, the helper is through with it; a forked child has no helper."""
-    if FORKED:
-        return
-    turns.helper.halt()
-    with contextlib.suppress(failure):
-        turns.queue.finish()
+        if id(session.queue) not in _helpers:
+            _helpers[id(session.queue)] = Helpers(session)
+        return _helpers[id(session.queue)]

@@ -66,3 +66,11 @@ def device(request: pytest.FixtureRequest) -> Iterator[str]:
     import exprgraph as eg  # not before the driver's variables are set
     with eg.change_flags(device=request.param):
         yield request.param
+
+
+@pytest.fixture
+def by_driver(monkeypatch):
+    """Kernels are launched by the driver, as where native calls cannot be made."""
+    from runtime import device, native
+    for found in device.devices():
+        monkeypatch.setitem(native._known, found.spec, None)

@@ -155,8 +155,8 @@ class Wrong:
     def kernel_source(self, kernel, dialect):
         return opencl.kernel_source(kernel, dialect)
 
-    def program_source(self, kernels, dialect):
-        text = opencl.program_source(kernels, dialect)
+    def program_source(self, kernels, dialect, comments=False, jobs=False):
+        text = opencl.program_source(kernels, dialect, jobs=jobs)
         return text.replace("{", "{ this_is_wrong;", 1) if self.broken else text
 
 

@@ -1,49 +1,57 @@
-"""Launches that the calling thread and the device's other threads do together."""
+"""Jobs that the calling thread and the device's helpers do together."""
 import gc
 import threading
+import time
 
 import numpy as np
 import pytest
 
 import exprgraph as eg
-from codegen import turns
+from codegen import switchboard as board
+from codegen.jobs import SUFFIX, divisible
 from codegen.opencl import program_source
-from codegen.turns import SLOT, SUFFIX, divisible
-from runtime import together
-from runtime.together import FAR, NEAR, TOGETHER, place, places
+from runtime import device, together
+from runtime.together import FAR, NEAR, place, places
 from tests.hand_trees import gather, grid_map, row_argmax, tree_sum
 
 MS = 1_000_000_000
+helped = pytest.mark.skipif(together.helpers_of(device.session(device.choose("pocl"))) < 1, reason="there is one core")
 
 
 @pytest.fixture
-def always(monkeypatch):
-    """Every launch of more than one work-item is shared."""
-    monkeypatch.setattr(together, "HELPED", 0)
+def helpers():
+    """The helpers of PoCL's device, asked and woken for every job of more than one work-item, however they have done before."""
+    found = together.helper_of(device.session(device.choose("pocl")))
+    before = found.box.copy()
+    for name in ("HELPED", "WOKEN", "LONELY"):
+        found.limit(name, 1)
+    yield found
+    limits = board.BOX["LIMITS"]
+    found.box[limits:limits + len(board.LIMITS)] = before[limits:limits + len(board.LIMITS)]
 
 
 @pytest.mark.parametrize(("work", "items", "shareable", "expected"), [
-    (0, 12, True, NEAR), (MS, 12, True, TOGETHER), (100 * MS, 12, True, FAR), (MS, 1, True, FAR), (MS, 12, False, FAR),
-    (together.HELPED, 1, True, NEAR), (together.HELPED, 2, True, TOGETHER), (together.HELPED - 1, 2, True, NEAR)])
+    (0, 12, True, NEAR), (MS, 12, True, NEAR), (100 * MS, 12, True, NEAR), (MS, 1, True, FAR), (MS, 12, False, FAR),
+    (together.ALONE, 1, True, FAR), (together.ALONE - 1, 1, False, NEAR)])
 def test_where_a_launch_runs(work, items, shareable, expected):
     assert place(work, items, shareable) == expected
 
 
 @pytest.mark.parametrize(("low", "high", "shareable", "expected"), [
-    (0, float("inf"), True, {NEAR, TOGETHER, FAR}), (0, 10, True, {NEAR}), (MS, MS, True, {TOGETHER, FAR}),
-    (0, float("inf"), False, {NEAR, FAR}), (100 * MS, float("inf"), True, {FAR})])
+    (0, float("inf"), True, {NEAR, FAR}), (0, 10, True, {NEAR}), (MS, MS, True, {NEAR, FAR}),
+    (0, float("inf"), False, {NEAR, FAR}), (100 * MS, float("inf"), False, {FAR})])
 def test_where_a_launch_may_run(low, high, shareable, expected):
     assert places((low, high), shareable) == expected
 
 
 def test_what_is_known_before_the_sizes_holds_all_that_they_lead_to():
-    points = [0, 1, together.HELPED, together.ALONE, together.LONG, 1 + together.LONG, together.HELPED - 1, together.ALONE - 1]
+    points = [0, 1, together.ALONE - 1, together.ALONE, 1 + together.ALONE, MS]
     for low in points:
         for high in [p for p in points if p >= low]:
             for work in [p for p in points if low <= p <= high]:
                 for items in (1, 2, 9):
-                    assert {place(work, items, s) for s in (True, False)} <= places((low, high), True) | places((low, high), False)
-                    assert place(work, items, True) in places((low, high), True)
+                    for shareable in (True, False):
+                        assert place(work, items, shareable) in places((low, high), shareable)
 
 
 EXPRESSIONS = {
@@ -59,31 +67,45 @@ EXPRESSIONS = {
 
 @pytest.mark.parametrize("name", EXPRESSIONS)
 @pytest.mark.parametrize("shape", [(700, 300), (6, 40_000), (40_000, 6), (1, 200_000)])
-@pytest.mark.usefixtures("always")
-def test_shared_launches_give_what_one_device_gives(name, shape, monkeypatch):
+def test_shared_jobs_give_what_one_thread_gives_and_the_driver_too(name, shape, helpers, request):
     x = eg.matrix("x")
     value = np.random.default_rng(7).standard_normal(shape).astype("f")
-    both = eg.compile([x], EXPRESSIONS[name](x), device="pocl")
-    found = [both(value) for _ in range(5)]
-    monkeypatch.setattr(together, "HELPED", 1 << 60)
-    monkeypatch.setattr(together, "ALONE", 1 << 60)
+    f = eg.compile([x], EXPRESSIONS[name](x), device="pocl")
+    found = [f(value) for _ in range(5)]
+    helpers.limit("HELPED", 1 << 60)
+    found.append(f(value))
+    request.getfixturevalue("by_driver")
     alone = eg.compile([x], EXPRESSIONS[name](x), device="pocl")(value)
-    for f in found:
-        np.testing.assert_array_equal(f, alone)
+    for one in found:
+        np.testing.assert_array_equal(one, alone)
 
 
-@pytest.mark.usefixtures("always")
-def test_counters_are_used_again_only_after_the_helper_was_waited_for():
+def lines(helpers):
+    """The states of the helpers once they have had time to end."""
+    for _ in range(2000):
+        if (helpers.states == board.CLOSED).all():
+            break
+        time.sleep(0.001)
+    return set(helpers.states.tolist())
+
+
+@helped
+def test_helpers_take_part_and_end_when_nothing_comes(helpers):
     x = eg.vector("x")
-    f = eg.compile([x], x * 2 + 1, device="pocl")
-    value = np.arange(300_000, dtype="f")
-    for k in range(3 * together.SLOTS):
-        value[:3] = k
-        np.testing.assert_array_equal(f(value)[:5], value[:5] * 2 + 1)
+    y = x
+    for _ in range(9):
+        y = eg.sin(y + 1)
+    f, value = eg.compile([x], y, device="pocl"), np.linspace(0, 1, 300_000, dtype="f")
+    first = f(value)
+    tasks = helpers.box[board.BOX["FIRST"] + board.BOX["TASK"]::board.BOX["LINE"]]
+    tasks[:] = 0
+    for _ in range(20):
+        np.testing.assert_array_equal(f(value), first)
+    assert tasks.any() and lines(helpers) == {board.CLOSED}
+    np.testing.assert_array_equal(f(value), first)
 
 
-@pytest.mark.usefixtures("always")
-def test_a_function_may_go_while_the_helper_is_still_on_its_way():
+def test_a_function_may_go_while_the_helpers_stand_by(helpers):
     x = eg.vector("x")
     value = np.arange(100_000, dtype="f")
     for k in range(20):
@@ -91,10 +113,9 @@ def test_a_function_may_go_while_the_helper_is_still_on_its_way():
         assert f(value)[-1] == value[-1] * 2 + k % 3
         del f
         gc.collect()
-    assert together._free and all(t.memory.size == together.SLOTS * SLOT for t in together._free)
 
 
-@pytest.mark.usefixtures("always")
+@pytest.mark.usefixtures("helpers")
 def test_several_threads_share_the_helper():
     x = eg.vector("x")
     wrong: list[int] = []
@@ -113,7 +134,7 @@ def test_several_threads_share_the_helper():
     assert not wrong
 
 
-@pytest.mark.usefixtures("always")
+@pytest.mark.usefixtures("helpers")
 def test_a_fault_in_a_shared_launch_is_found():
     x, i = eg.vector("x"), eg.ivector("i")
     f = eg.compile([x, i], x[i] + 1, device="pocl")
@@ -128,55 +149,79 @@ def test_a_fault_in_a_shared_launch_is_found():
 
 @pytest.mark.parametrize(("kernel", "expected"), [(grid_map(), True), (gather(), True), (row_argmax(), True), (tree_sum(), False)],
                          ids=lambda k: getattr(k, "name", k))
-def test_the_second_entry_is_there_for_kernels_without_groups(kernel, expected):
-    assert divisible(kernel) == expected == (f"{kernel.name}{SUFFIX}(" in program_source([kernel], "pocl"))
-    assert SUFFIX not in program_source([kernel], "portable")
+def test_kernels_without_groups_are_jobs_too(kernel, expected):
+    assert divisible(kernel) == expected == (f"{kernel.name}{SUFFIX}(" in program_source([kernel], "pocl", jobs=True))
+    assert SUFFIX not in program_source([kernel], "pocl")
 
 
-@pytest.mark.usefixtures("always")
-def test_a_helper_that_takes_long_is_waited_for(monkeypatch):
-    """Without any patience in the kernel the host waits."""
-    monkeypatch.setattr(turns, "SPINS", 0)
+@helped
+def test_a_helper_that_has_lost_its_core_is_waited_for_and_not_asked_for_a_while(helpers):
+    """Without any patience each helper seems to have lost its core."""
+    helpers.limit("PATIENCE", -(1 << 60))
+    helpers.limit("LONELY", 1 << 60)
     x = eg.vector("x")
     y = x
     for _ in range(9):
         y = eg.sin(y + 1)
     f, value = eg.compile([x], y, device="pocl"), np.linspace(0, 1, 200_000, dtype="f")
-    first = f(value)
-    for _ in range(50):
+    first, doubt = f(value), board.BOX["DOUBT"]
+    helpers.box[doubt] = helpers.box[board.BOX["DOUBTED"]] = 0
+    until = time.monotonic() + 30
+    while not helpers.box[doubt] and time.monotonic() < until:
         np.testing.assert_array_equal(f(value), first)
+    assert helpers.box[doubt] > 0 and board.LIMITS["LEAST"] < helpers.box[board.BOX["DOUBTED"]] <= board.LIMITS["MOST"]
+    helpers.box[doubt] = 0
 
 
-@pytest.mark.usefixtures("always")
-def test_the_helper_stays_awake_until_something_else_needs_its_core():
+def test_helpers_go_when_something_else_needs_their_cores(helpers):
     x, w = eg.matrix("x"), eg.matrix("w")
     value, weights = np.ones((300, 300), "f"), np.ones((300, 4), "f")
     shared = eg.compile([x], eg.exp(x) * 2, device="pocl")
     product = eg.compile([x, w], x @ w, device="pocl")
     for _ in range(3):
         shared(value), product(value, weights)
-    found, = together._helpers.values()
-    shared(value)
-    assert found.stop[0] == 0
-    before = found.stop
-    shared(value)
-    assert before[0] == 1 and found.stop[0] == 0
-    product(value, weights)
-    assert found.stop[0] == 1
+    assert helpers.stop[0] == 1
     np.testing.assert_allclose(shared(value), 2 * np.exp(value), rtol=3e-7)
 
 
-@pytest.mark.usefixtures("always")
 def test_nobody_helps_where_the_process_has_one_core(monkeypatch):
     x = eg.vector("x")
     value = np.arange(300_000, dtype="f")
     monkeypatch.setattr(together.os, "sched_getaffinity", lambda pid: {0}, raising=False)
-    monkeypatch.setattr("runtime.direct.turns_for", lambda *args: pytest.fail("there is no second core"))
     f = eg.compile([x], eg.exp(-x) * 2, device="pocl")
+    monkeypatch.setattr(f._run.state.helpers, "wake", lambda: pytest.fail("there is no second core"))
     for _ in range(3):
         np.testing.assert_allclose(f(value), 2 * np.exp(-value), rtol=3e-6, atol=1e-37)
 
 
-def test_a_forked_child_does_not_wait_for_a_helper(monkeypatch):
+def test_waking_helpers_can_fail_and_is_tried_again(helpers, monkeypatch):
+    lines(helpers)
+    monkeypatch.setattr(helpers, "_kernel", object())
+    with pytest.raises(Exception):  # noqa: B017  the driver's own complaint
+        helpers.wake()
+    assert set(helpers.states.tolist()) == {board.CLOSED}
+
+
+def test_a_forked_child_does_not_wait_for_helpers(monkeypatch, helpers):
     monkeypatch.setattr(together, "FORKED", [True])
-    together._settle(None)  # would ask the helper, which has no threads there
+    monkeypatch.setattr(helpers, "halt", lambda: pytest.fail("there are no threads"))
+    helpers._settle()
+
+
+def test_four_threads_with_long_jobs_of_their_own(helpers):
+    """Long jobs let go of the lock of the interpreter, so that several are under way at once; the helpers work for one at a time."""
+    x = eg.vector("x")
+    functions = [eg.compile([x], eg.sin(eg.cos(x * k)).sum(), device="pocl") for k in range(1, 5)]
+    value = np.linspace(0, 3, 400_000, dtype="f")
+    wanted, wrong = [float(f(value)) for f in functions], []
+
+    def work(f, expected):
+        for _ in range(60):
+            if float(f(value)) != expected:
+                wrong.append(expected)
+    threads = [threading.Thread(target=work, args=pair) for pair in [*zip(functions, wanted)] * 2]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong

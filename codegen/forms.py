@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from codegen.fuse import Cluster, fed, fuse
 from codegen.partial import in_two_steps, parts, unsuited
-from codegen.products import is_either, suits
+from codegen.products import could_be_call, disturbs, suits
 from codegen.roots import find_roots, in_place
 from codegen.target import Target
 from codegen.vector_products import largest_matrix, sums_for_products
@@ -45,7 +45,7 @@ def forms(outputs: Sequence[Out], layout: dict[int, str], target: Target) -> For
 def _with_products(outputs: tuple[Out, ...], target: Target) -> tuple[Form, Dim] | None:
     """The form in which maps join products, where any does, and for which sizes it is the better one."""
     own = target._replace(fused_products=True)
-    products = [n for n in order(outputs) if n.op.kind == "contract" and is_either(n, own)]
+    products = [n for n in order(outputs) if n.op.kind == "contract" and could_be_call(n, own)]
     if not products:
         return None
     roots = find_roots(outputs, own)
@@ -53,8 +53,10 @@ def _with_products(outputs: tuple[Out, ...], target: Target) -> tuple[Form, Dim]
     best = constant(0)
     for cluster in (c for c in clusters if c.kind == "contract"):
         node = cluster.tasks[0].node
-        if is_either(node, own) and (len(cluster.tasks) > 1 or not all(in_place(i, roots.nodes) for i in node.inputs)):
+        if could_be_call(node, own) and (len(cluster.tasks) > 1 or not all(in_place(i, roots.nodes) for i in node.inputs)):
             best = maximum(best, suits(node, own))
+    for node in products:
+        best = minimum(best, 1 - disturbs(node, own))
     apart = [c for c in clusters if any(t.kind == "partial" for t in c.tasks)]
     return (Form(outputs, own), best) if best.const != 0 and all(map(_made_in_place, apart)) else None
 

@@ -17,7 +17,7 @@ from codegen.lower.scatter import atomic_possible, scatter_atomic, scatter_owned
 from codegen.memory import Memory
 from codegen.naming import named
 from codegen.plan import Branch, Buffer, Check, Commit, Launch, Operand, Plan, Requirement, Site, Step
-from codegen.products import is_call, is_either, suits
+from codegen.products import could_be_call, is_call, is_kernel
 from codegen.roots import find_roots, in_place
 from codegen.rows import template_of
 from codegen.schedule import narrow, parts, schedule, split
@@ -175,14 +175,14 @@ class _Generator:
         return self._launch(cluster, Kernel("k", (*params, *scratch), body, self.wide), (*buffers, *names), work)
 
     def _product(self, cluster: Cluster, node: Node) -> list[Step]:
-        """A call of NumPy, kernels, or, where these would save a pass over memory, either."""
+        """A call of NumPy, kernels, or either."""
         computed = [i.node for i in node.inputs if not in_place(i, self.roots)]
-        if is_call(node, self.target) or (is_either(node, self.target) and len(cluster.tasks) == 1 and not computed):
+        if is_call(node, self.target):
             return [host_product(node, self.env, self.memory)]
-        call = self._by_call(cluster, node, computed) if is_either(node, self.target) else None
+        call = self._by_call(cluster, node, computed) if could_be_call(node, self.target) else None
         kernels = contraction_kernels(cluster, self.env, self.target)
         own = self._with_scratch(cluster, (kernels,), product_work(node)[-len(kernels):])[0]
-        return list(own) if call is None else [Branch(suits(node, self.target), (call, own))]
+        return list(own) if call is None else [Branch(is_kernel(node, self.target), (call, own))]
 
     def _by_call(self, cluster: Cluster, node: Node, computed: Sequence[Node]) -> tuple[Step, ...]:
         """The call, and kernels of their own for the maps before and after it."""

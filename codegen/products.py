@@ -2,40 +2,69 @@
 
 NumPy's BLAS and our kernels multiply at about the same speed.  A kernel of our own saves the pass over memory in which a result is
 read again by the map that follows, or an operand is written by the map before; a call of BLAS is quicker to start and better at
-matrices that fill no tile.  So a product with nothing around it is a call; one with maps around it is either, by its sizes.
+matrices that fill no tile.  So a plan has two forms where a product has maps around it: one with calls only, and one with kernels.
+In the latter all but small products are kernels: BLAS has threads of its own, which wait for their next call without giving up their
+cores for some 20 ms, so that whatever else needs these cores has half of them at best.
 """
 from __future__ import annotations
 
 from codegen.outer import tile_of
 from codegen.target import Target, has_blas
-from exprgraph.dims import Dim, ceildiv, constant, maximum, minimum, product
+from exprgraph.dims import Dim, ceildiv, maximum, minimum, product
 from exprgraph.node import Node
 
 SHORT = 32
-"""A product with a shorter side or sum is a call whatever its size."""
+"""A product with a shorter side or sum is no reason for kernels of our own, whatever its size."""
 WASTE = 16
-"""One part in so many may be computed for nothing, beyond the edges of the result."""
+"""In one that is, one part in so many may be computed for nothing, beyond the edges of the result."""
+MOST_WASTE = 4
+"""In any kernel one part in so many has to be of use."""
+QUIET, QUIET_NARROW = 1 << 18, 1 << 13
+"""Multiplications from which on BLAS uses several threads, in general and at least."""
 
 
 def is_call(node: Node, target: Target) -> bool:
     """Whether a product is a step of NumPy's in any case, which nothing can join: since maps are not to be fused with products in this
-    form of the plan, or since its sizes never suit."""
-    return target.host_products and has_blas(node.outs[0].dtype) and (not target.fused_products or suits(node, target).const == 0)
+    form of the plan, or since it is too narrow."""
+    return could_be_call(node, target) and (not target.fused_products or is_kernel(node, target).const == 0)
 
 
-def is_either(node: Node, target: Target) -> bool:
-    """Whether the sizes of a call decide."""
-    return target.host_products and has_blas(node.outs[0].dtype) and not is_call(node, target)
+def could_be_call(node: Node, target: Target) -> bool:
+    """Whether NumPy could do a product on memory that it shares with the device, and fast."""
+    return target.host_products and has_blas(node.outs[0].dtype)
+
+
+def is_kernel(node: Node, target: Target) -> Dim:
+    """1 where a product is a kernel in the form that has kernels, else 0."""
+    return minimum(minimum(_size(node) // QUIET, 1), _of_use(node, target, MOST_WASTE))
 
 
 def suits(node: Node, target: Target) -> Dim:
     """1 where kernels of our own are the better way to a product with something around it, else 0."""
-    *batch, m, n = node.outs[0].shape
-    k, tile = node.inputs[0].type.shape[-1], tile_of(node.outs[0].dtype, target.dialect)
-    size = product((*batch, m, n, k))
-    computed = ceildiv(m, tile.rows) * tile.rows * ceildiv(n, tile.lanes) * tile.lanes
-    filled = m * n * (WASTE + 1) // maximum(computed * WASTE, 1)
-    found = constant(1)
-    for one in (size // target.least_product, minimum(minimum(m, n), k) // SHORT, filled):
-        found = minimum(found, one)
-    return found
+    *_, m, n = node.outs[0].shape
+    shortest = minimum(minimum(m, n), node.inputs[0].type.shape[-1])
+    return minimum(minimum(_size(node) // target.least_product, shortest // SHORT), _filled(node, target))
+
+
+def disturbs(node: Node, target: Target) -> Dim:
+    """1 where a product would be a call that has threads, even in the form that has kernels, else 0."""
+    return minimum(_size(node) // QUIET_NARROW, 1) * (1 - _of_use(node, target, MOST_WASTE))
+
+
+def _size(node: Node) -> Dim:
+    return product((*node.outs[0].shape, node.inputs[0].type.shape[-1]))
+
+
+def _computed(node: Node, target: Target) -> Dim:
+    """The elements of all tiles of one result."""
+    m, n = node.outs[0].shape[-2:]
+    tile = tile_of(node.outs[0].dtype, target.dialect)
+    return maximum(ceildiv(m, tile.rows) * tile.rows * ceildiv(n, tile.lanes) * tile.lanes, 1)
+
+
+def _of_use(node: Node, target: Target, parts: int) -> Dim:
+    return minimum(product(node.outs[0].shape[-2:]) * parts // _computed(node, target), 1)
+
+
+def _filled(node: Node, target: Target) -> Dim:
+    return minimum(product(node.outs[0].shape[-2:]) * (WASTE + 1) // (_computed(node, target) * WASTE), 1)

@@ -5,11 +5,14 @@ order: B as panels, as wide as a tile of results, each with the elements of one 
 (a little longer than it need be, so that rows do not begin in the same sets of the cache) or, where A lies turned, with the elements of one
 k side by side.  Nothing lies beyond the edges of a panel or a tile: it is zero, or a row twice.
 
-A work-item of the second kernel owns some panels, some tiles and some matrices of the batch.  It goes through k in blocks, which are as
-long as a panel fits the cache, through its panels and its tiles.  The sums of all blocks but the last go to scratch memory; after the
-last one results are used where they are made.  So no sum of products is longer than a block, which bounds the error of long sums.
+A work-item of the second kernel owns some panels, as many as fit the cache, some tiles and some matrices of the batch.  It goes through
+k in blocks, in each through its tiles, and for each tile through its panels, so that results follow each other in memory.  The sums of
+all blocks but the last go to scratch memory; after the last one results are used where they are made.  So no sum of products is longer
+than a block, which bounds the error of long sums.
 """
 from __future__ import annotations
+
+import numpy as np
 
 from codegen.kernel import Accumulate, Alloc, Expr, If, Kernel, Let, Loop, Outer, Param, Stmt, Store
 from codegen.lower.packing import Layout, pack_a, pack_b
@@ -17,16 +20,16 @@ from codegen.lower.product_parts import Contraction, batch_indices, finish, loop
 from codegen.outer import Tile, tile_of
 from codegen.schedule.common import clamp
 from codegen.target import Target
-from exprgraph.dims import ceildiv, maximum, minimum, product
+from exprgraph.dims import ceildiv, constant, maximum, minimum, product
 
 BLOCK = 512
 """Products that are summed in registers before the sum is added to those of earlier ones."""
-HEIGHT = 1024
-"""Rows of A that a work-item keeps in the cache."""
-GRAIN = 1 << 19
+KEPT = 1 << 19
+"""Bytes of panels that stay in the cache while rows of A pass by."""
+GRAIN = 1 << 16
 """Products that are worth a work-item."""
 PER_UNIT = 16
-PACKED = 1 << 15
+PACKED = 1 << 13
 """Elements that are worth a work-item while packing."""
 PACKS_PER_UNIT = 4
 
@@ -64,24 +67,25 @@ class _Product:
         self.batch, self.lets = batch_indices(what)
         total = clamp(product(what.batch) * what.m * what.n * what.k // GRAIN, target.units * PER_UNIT)
         batches = clamp(product(what.batch), total)
-        panels = clamp(layout.panels, total // batches)
-        tiles = clamp(maximum(total // (batches * panels), ceildiv(layout.tiles * tile.rows, HEIGHT)), maximum(layout.tiles, 1))
-        self.chunks = (("batch", product(what.batch), batches), ("tile", layout.tiles, tiles), ("panel", layout.panels, panels))
+        abreast = maximum(constant(KEPT // int(np.dtype(what.dtype).itemsize)) // (clamp(what.k, BLOCK) * tile.lanes), 1)
+        panels = clamp(ceildiv(layout.panels, abreast), maximum(layout.panels, 1))
+        tiles = clamp(layout.tiles, ceildiv(total, batches * panels))
+        self.chunks = (("batch", product(what.batch), batches), ("panel", layout.panels, panels), ("tile", layout.tiles, tiles))
 
     def var(self, name: str) -> Expr:
         """An index variable."""
         return self.b.var(name)
 
     def tree(self) -> tuple[Stmt, ...]:
-        """One loop over work-items, so that two devices can share them; neighbours have neighbouring panels."""
+        """One loop over work-items, so that several threads can share them; neighbours have the same panels."""
         b, rest, parts = self.b, self.var("item"), list[Stmt]()
         for name, count, chunks in reversed(self.chunks):
             each = b.index(ceildiv(count, chunks))
             start = b.mul(b.mod(rest, b.index(chunks)), each)
             parts += [Let(f"{name}_start", start), Let(f"{name}_end", b.least(b.add(start, each), b.index(count)))]
             rest = b.div(rest, b.index(chunks))
-        panels = self._over("panel", *self._panel(), self._over("tile", *self._tile()))
-        blocks = loop(b, "serial", "block", b.index(maximum(ceildiv(self.what.k, BLOCK), 1)), *self._block(), panels)
+        tiles = self._over("tile", *self._rows(), self._over("panel", *self._panel(), *self._tile()))
+        blocks = loop(b, "serial", "block", b.index(maximum(ceildiv(self.what.k, BLOCK), 1)), *self._block(), tiles)
         return (loop(b, "grid", "item", b.index(product(c for _, _, c in self.chunks)), *parts, self._over("batch", *self.lets, blocks)),)
 
     def _over(self, name: str, *body: Stmt) -> Loop:
@@ -99,10 +103,15 @@ class _Product:
         return (Let("panel_at", self.layout.b_at(number, self.var("first"))), Let("left", left),
                 Let("columns", b.least(b.sub(b.index(self.what.n), self.var("left")), lanes)))
 
+    def _rows(self) -> tuple[Stmt, ...]:
+        b, rows = self.b, self.b.index(self.tile.rows)
+        number = b.add(b.mul(self.var("batch"), b.index(self.layout.tiles)), self.var("tile"))
+        return (Let("number", number), Let("top", b.mul(self.var("tile"), rows)),
+                Let("height", b.least(b.sub(b.index(self.what.m), self.var("top")), rows)))
+
     def _tile(self) -> tuple[Stmt, ...]:
         """The sums of a tile over a block of k, and what is done with them."""
         b, what, size = self.b, self.what, self.tile.rows * self.tile.lanes
-        number = b.add(b.mul(self.var("batch"), b.index(self.layout.tiles)), self.var("tile"))
         rows = [self.layout.a_at(self.var("number"), r, self.var("first")) for r in range(self.tile.rows)]
         step = Outer("sums", what.dtype, self.tile.lanes, self.tile.width, self.var("count"), "packed_a", tuple(rows),
                      self.layout.a_next, "packed_b", self.var("panel_at"))
@@ -112,20 +121,17 @@ class _Product:
         earlier = loop(b, "vector", "s", size, Accumulate(("sums",), s, "sum", (what.read("partial", at),)))
         keep = loop(b, "vector", "s", size, Store("partial", at, what.read("sums", s)))
         more = b.less(b.add(self.var("first"), b.index(BLOCK)), b.index(what.k))
-        return (Let("number", number), Alloc("sums", what.dtype, size, "private", what.zero()), step,
+        return (Alloc("sums", what.dtype, size, "private", what.zero()), step,
                 If(b.less(b.index(0), b.index(what.k - BLOCK)),
                    (Let("place", place), If(b.less(b.index(0), self.var("block")), (earlier,)), If(more, (keep,)))),
-                If(more, (), self._use()))
+                If(more, (), (self._use(),)))
 
-    def _use(self) -> tuple[Stmt, ...]:
+    def _use(self) -> Stmt:
         """What is done with the results inside the matrix: whole panels in loops of literal length."""
         b, what, r, c, lanes = self.b, self.what, self.var("r"), self.var("c"), self.b.index(self.tile.lanes)
-        top = b.mul(self.var("tile"), b.index(self.tile.rows))
         done = finish(what, self.batch, b.add(self.var("top"), r), b.add(self.var("left"), c),
                       what.read("sums", b.add(b.mul(r, lanes), c)))
-        height = b.least(b.sub(b.index(what.m), self.var("top")), b.index(self.tile.rows))
 
         def over(width: Expr) -> tuple[Stmt, ...]:
             return (loop(b, "serial", "r", self.var("height"), loop(b, "vector", "c", width, *done)),)
-        return (Let("top", top), Let("height", height),
-                If(b.op("eq", "bool", self.var("columns"), lanes), over(lanes), over(self.var("columns"))))
+        return If(b.op("eq", "bool", self.var("columns"), lanes), over(lanes), over(self.var("columns")))

@@ -53,8 +53,9 @@ def _with_products(outputs: tuple[Out, ...], target: Target) -> tuple[Form, Dim]
     best = constant(0)
     for cluster in (c for c in clusters if c.kind == "contract"):
         node = cluster.tasks[0].node
-        if could_be_call(node, own) and (len(cluster.tasks) > 1 or not all(in_place(i, roots.nodes) for i in node.inputs)):
-            best = maximum(best, suits(node, own))
+        if could_be_call(node, own):
+            around = len(cluster.tasks) > 1 or not all(in_place(i, roots.nodes) for i in node.inputs)
+            best = maximum(best, suits(node, own, around))
     for node in products:
         best = minimum(best, 1 - disturbs(node, own))
     apart = [c for c in clusters if any(t.kind == "partial" for t in c.tasks)]

@@ -1,22 +1,26 @@
 """Which products are left to NumPy, and which are kernels of our own that take what surrounds them.
 
-NumPy's BLAS and our kernels multiply at about the same speed.  A kernel of our own saves the pass over memory in which a result is
-read again by the map that follows, or an operand is written by the map before; a call of BLAS is quicker to start and better at
-matrices that fill no tile.  So a plan has two forms where a product has maps around it: one with calls only, and one with kernels.
-In the latter all but small products are kernels: BLAS has threads of its own, which wait for their next call without giving up their
-cores for some 20 ms, so that whatever else needs these cores has half of them at best.
+NumPy's BLAS and our kernels multiply at about the same speed (`python -m benchmarks.products`).  A kernel of our own saves the pass over
+memory in which a result is read again by the map that follows, or an operand is written by the map before; a call of BLAS is quicker
+to start and better at matrices that fill no tile.  So a plan has two forms where a product has maps around it: one with calls only, and
+one with kernels.  In the latter all but small products are kernels: BLAS has threads of its own, which wait for their next call without
+giving up their cores for some 20 ms, so that whatever else needs these cores has half of them at best.
 """
 from __future__ import annotations
 
+import numpy as np
+
 from codegen.outer import tile_of
 from codegen.target import Target, has_blas
-from exprgraph.dims import Dim, ceildiv, maximum, minimum, product
+from exprgraph.dims import Dim, ceildiv, constant, maximum, minimum, product
 from exprgraph.node import Node
 
 SHORT = 32
 """A product with a shorter side or sum is no reason for kernels of our own, whatever its size."""
 WASTE = 16
 """In one that is, one part in so many may be computed for nothing, beyond the edges of the result."""
+ALONE = {"float32": 1 << 24}
+"""Multiplications from which on a product with nothing around it is at least as fast in kernels with 512-bit vectors."""
 MOST_WASTE = 4
 """In any kernel one part in so many has to be of use."""
 QUIET, QUIET_NARROW = 1 << 18, 1 << 13
@@ -39,11 +43,18 @@ def is_kernel(node: Node, target: Target) -> Dim:
     return minimum(minimum(_size(node) // QUIET, 1), _of_use(node, target, MOST_WASTE))
 
 
-def suits(node: Node, target: Target) -> Dim:
-    """1 where kernels of our own are the better way to a product with something around it, else 0."""
+def suits(node: Node, target: Target, around: bool = True) -> Dim:
+    """1 where kernels of our own are the better way to a product, else 0; around: whether there are maps around it."""
     *_, m, n = node.outs[0].shape
+    least = target.least_product if around else _least_alone(node.outs[0].dtype, target)
     shortest = minimum(minimum(m, n), node.inputs[0].type.shape[-1])
-    return minimum(minimum(_size(node) // target.least_product, shortest // SHORT), _filled(node, target))
+    found = minimum(minimum(_size(node) // max(least, 1), shortest // SHORT), _filled(node, target))
+    return minimum(found, 1) if least else constant(0)
+
+
+def _least_alone(dtype: str, target: Target) -> int:
+    wide = tile_of(dtype, target.dialect).width * np.dtype(dtype).itemsize == 64
+    return max(ALONE.get(dtype, 0), target.least_product) if wide and dtype in ALONE else 0
 
 
 def disturbs(node: Node, target: Target) -> Dim:
@@ -67,4 +78,4 @@ def _of_use(node: Node, target: Target, parts: int) -> Dim:
 
 
 def _filled(node: Node, target: Target) -> Dim:
-    return minimum(product(node.outs[0].shape[-2:]) * (WASTE + 1) // (_computed(node, target) * WASTE), 1)
+    return product(node.outs[0].shape[-2:]) * (WASTE + 1) // (_computed(node, target) * WASTE)

@@ -29,7 +29,7 @@ class Target(NamedTuple):
     name: str = "a device"
     cache_bytes: int = 1 << 25
     fused_products: bool = False
-    least_product: int = 1 << 25
+    least_product: int = 1 << 20
 
     @property
     def host_products(self) -> bool:

@@ -10,7 +10,7 @@ import exprgraph as eg
 from codegen import interpret as tree
 from codegen.generate import generate
 from codegen.plan import Branch, HostCall, Launch, Step
-from codegen.products import suits
+from codegen.products import disturbs, is_kernel, suits
 from codegen.target import Target
 from exprgraph.node import Graph
 from tests.plan_runner import CPU, interpret
@@ -102,22 +102,28 @@ def steps_of(out: eg.Symbol, target: Target = CPU) -> list[Step]:
 
 
 def test_what_has_a_choice() -> None:
-    """A product alone stays a call; one with maps around it is either; of integers and without shared memory it is kernels."""
-    assert [type(s) for s in steps_of(A @ B)][0] is HostCall and not any(isinstance(s, Launch) for s in steps_of(A @ B))
+    """A product alone stays a call but where kernels are as fast; one with maps around it is either; without shared memory it is
+    kernels."""
+    alone = {d: [type(s) for s in steps_of(A @ B, CPU._replace(dialect=d))] for d in ("pocl", "pocl_avx512")}
+    assert alone["pocl"][0] is HostCall and Launch not in alone["pocl"] and Launch in alone["pocl_avx512"]
     for name in ("relu", "before", "step"):
         kinds = [type(s) for s in steps_of(GRAPHS[name])]
         assert Branch in kinds and HostCall in kinds and Launch in kinds
     assert not any(isinstance(s, HostCall) for s in steps_of(GRAPHS["relu"], CPU._replace(host_shared=False)))
 
 
-@pytest.mark.parametrize("sizes, dtype, wanted", [
-    ((1024, 1024, 1024), "float32", 1), ((128, 784, 512), "float32", 1), ((128, 784, 512), "float64", 1), ((64, 64, 64), "float32", 0),
-    ((10**6, 512, 10), "float32", 0), ((4096, 4096, 36), "float32", 0), ((4096, 4, 4096), "float32", 0), ((0, 4, 3), "float32", 0)])
-def test_sizes_that_suit(sizes: tuple[int, int, int], dtype: str, wanted: int) -> None:
+@pytest.mark.parametrize("sizes, dtype, around, alone", [
+    ((1024, 1024, 1024), "float32", 1, 1), ((1024, 1024, 1024), "float64", 1, 0), ((128, 784, 512), "float32", 1, 1),
+    ((128, 128, 128), "float32", 1, 0), ((64, 64, 64), "float32", 0, 0), ((10**6, 512, 10), "float32", 0, 0),
+    ((4096, 4096, 36), "float32", 0, 0), ((4096, 4, 4096), "float32", 0, 0), ((0, 4, 3), "float32", 0, 0)])
+def test_sizes_that_suit(sizes: tuple[int, int, int], dtype: str, around: int, alone: int) -> None:
     """Large, no short side, and nearly full tiles."""
     m, k, n = sizes
-    product = eg.tensor(dtype=dtype, shape=(m, k)) @ eg.tensor(dtype=dtype, shape=(k, n))
-    assert suits(product.node, Target(dialect="pocl_avx512")).const == wanted
+    node = (eg.tensor(dtype=dtype, shape=(m, k)) @ eg.tensor(dtype=dtype, shape=(k, n))).node
+    target = Target(dialect="pocl_avx512", fused_products=True)
+    assert suits(node, target).const == around and suits(node, target, around=False).const == alone
+    assert is_kernel(node, target).const == int(m * k * n >= 2**18)
+    assert disturbs(node, target).const == 0
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -17,6 +17,9 @@ from exprgraph.ops.table import ROWS
 
 LARGE = 1 << 22
 """Elements from which on a matrix is read at the speed of memory, to which BLAS adds nothing."""
+SMALL = 1 << 19
+"""Elements below which a matrix lies in the caches next to the cores, where helpers come sooner than the threads of BLAS, and a kernel
+sooner than a call of NumPy's."""
 
 
 class Form(NamedTuple):
@@ -77,7 +80,10 @@ def _plain(outputs: Sequence[Out], layout: dict[int, str], target: Target) -> _O
     merged = _merged(sums, target)
     if merged is not None:
         return _Outputs(merged[1], (merged[0], plain)) if merged[1].const != 0 else _Outputs(merged[1], (merged[0],))
-    return _Outputs(minimum(largest // LARGE, 1), (plain, sums)) if largest.const != 0 else _Outputs(constant(0), (plain,))
+    if largest.const == 0:
+        return _Outputs(constant(0), (plain,))
+    by_blas = minimum(largest // SMALL, 1) * (1 - minimum(largest // LARGE, 1))
+    return _Outputs(by_blas, (sums, plain)) if by_blas.const is None else _Outputs(constant(0), ((sums, plain)[by_blas.const],))
 
 
 def _merged(outputs: tuple[Out, ...], target: Target) -> tuple[tuple[Out, ...], Dim] | None:

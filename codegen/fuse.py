@@ -23,6 +23,9 @@ from exprgraph.node import INPUT, SHARED, Node, Out
 LARGEST_CLUSTER = 1500
 """Operations in one kernel; the time to compile a kernel grows faster than its size."""
 
+COLUMN = 32
+"""The elements that a row of a reduction over rows counts for: 512 rows of some 1024 columns are more than a cache next to a core holds."""
+
 Place = tuple[int, ...]
 """Where an index of an axis comes from: the sum of the loop variables at these positions; () is 0."""
 
@@ -158,8 +161,9 @@ def _sum_to_task(node: Node, cost: int) -> Task:
 
 
 class Fused(NamedTuple):
-    """The clusters of a graph in an order in which they can run; the roots that other clusters than their own read; and the spaces of
-    reductions over everything that were kept apart from what follows them, so that they can be split over work-items."""
+    """The clusters of a graph in an order in which they can run; the roots that other clusters than their own read; and the elements of
+    reductions over everything that were kept apart from what follows them, so that they can be split over work-items.  A row of a
+    reduction over rows counts as `COLUMN` elements."""
     clusters: tuple[Cluster, ...]
     crossing: set[Node]
     apart: tuple[Dim, ...]
@@ -292,22 +296,28 @@ class _Fusion:
             return False
         if self._arguments(task, cluster) > 2 * widest_value(self.target):
             return False
-        inside = False
+        inside = after = False
         for node, index in self.reads(task, positions):
             home = self.home[node]
             if home.level > cluster.level or (home.level == cluster.level and home is not cluster):
                 return False
             if home is cluster:
                 inside = True
+                after = after or self.task[node].kind == "reduce" or self.task[node].space != cluster.space
                 if index != self._written(self.task[node], cluster) or self.task[node].kind == "partial":
                     return False
-        return (inside or cluster.kind not in ("contract", "scan")) and self._stays_parallel(task, cluster, inside)
+        return (inside or cluster.kind not in ("contract", "scan")) and self._stays_parallel(task, cluster, inside, after)
 
-    def _stays_parallel(self, task: Task, cluster: Cluster, inside: bool) -> bool:
-        """A reduction over everything is split over work-items, which leaves no place for a second pass in the same kernel."""
+    def _stays_parallel(self, task: Task, cluster: Cluster, inside: bool, after: bool) -> bool:
+        """A reduction over everything, or over many rows, is split over work-items, which leaves no place for a second pass in the same
+        kernel; after: whether the task reads what is there for each row or column."""
         if task.kind == "map" and task.space != cluster.space or not task.space:
             return True
         inner = task.inner if task.kind == "reduce" else cluster.inner
+        if after and inner and len(cluster.space) - 1 not in inner:
+            rows = product(cluster.space[k] for k in inner) * COLUMN
+            self.apart[rows.text] = rows
+            return self.together
         if len(inner) < len(cluster.space) or cluster.kind == "contract":
             return True
         if task.kind == "reduce" and not inside and all(t.kind == "reduce" or not t.space for t in cluster.tasks):

@@ -41,16 +41,16 @@ LAUNCH = {"JOB": 0, "COST": 1, "POINTERS": 2, "SET": 3}
 """Words of a launch.  JOB: the address of its record.  COST: picoseconds of work if it can be shared, else 0.  POINTERS: how many there
 are to set.  SET: for each of them the word of the job and the word of the recipe, or -1 - an offset in the workspace."""
 CLOSED, OPEN, CLAIMED, POSTED, TAKEN = range(5)
-BOX = {"STOP": 0, "LAST": 1, "DOUBT": 2, "DOUBTED": 3, "LIMITS": 8, "FIRST": 16, "LINE": 8, "TASK": 1}
-"""Words of the box: whether helpers are to end; when a job was shared last; until when helpers are not asked, and for how long that is;
-the limits below; the first helper's line, and the length of each; in it the job."""
-LIMITS = {"STAYS": 1 << 17, "PATIENCE": 1 << 18, "SOON": 1 << 19, "LEAST": 1 << 25, "MOST": 1 << 30,
-          "HELPED": 4_000_000, "WOKEN": 25_000_000, "LONELY": 1_000_000_000}
+BOX = {"STOP": 0, "LAST": 1, "DOUBT": 2, "LIMITS": 8, "FIRST": 16, "LINE": 8, "TASK": 1}
+"""Words of the box: whether helpers are to end; when a job was shared last; until when helpers are not asked; the
+limits below; the first helper's line, and the length of each; in it the job."""
+LIMITS = {"STAYS": 1 << 17, "PATIENCE": 1 << 18, "SOON": 1 << 19, "REGRET": 8,
+          "HELPED": 4_000_000, "WOKEN": 25_000_000, "LONELY": 20_000_000_000}
 """In ticks of the clock, some 0.3 to 0.5 ns each: for how long a helper stands by; how long the caller, beside the time for a work-item,
-looks whether a helper is through before it gives its core away; within which time a second job makes it worth while to wake helpers; for
-how long helpers are not asked after one has lost its core to somebody else, at least and, if that happens again and again, at most.  In
-picoseconds of work: from where on helpers that stand by are asked; from where on they are woken for one job; from where on they are asked
-although they have lost their cores."""
+looks whether a helper is through before it gives its core away; within which time a second job makes it worth while to wake helpers.  How
+many times as long as the caller has then waited helpers are not asked, since they have lost their cores to somebody else.  In picoseconds
+of work: from where on helpers that stand by are asked; from where on they are woken for one job; from where on they are asked although
+they have lost their cores."""
 
 _TOOLS = r"""
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
@@ -145,13 +145,10 @@ TOOL void wait_for(words box, words line, words record, long patience)
 {
     const long from = ticks();
     while (works_on(line, record) && ticks() - from < patience) rest();
-    if (!works_on(line, record)) {
-        box[BOX_DOUBTED] -= (box[BOX_DOUBTED] - box[LIMIT_LEAST]) >> 6;
-        return;
-    }
+    if (!works_on(line, record)) return;
     while (works_on(line, record)) yield_core();
-    box[BOX_DOUBTED] = min(2 * max(box[BOX_DOUBTED], box[LIMIT_LEAST]), box[LIMIT_MOST]);
-    box[BOX_DOUBT] = ticks() + box[BOX_DOUBTED];
+    const long now = ticks();
+    box[BOX_DOUBT] = now + box[LIMIT_REGRET] * (now - from);
 }
 
 TOOL void share(words box, long helpers, words record, long cost)
@@ -188,7 +185,7 @@ __kernel void eg_help(__global long *box)
             }
             rest();
         } while (ticks() - until < 0 && !AT(int, box + BOX_STOP));
-    } while (atomic_cmpxchg((flag)line, OPEN, CLOSED) == POSTED);
+    } while (atomic_cmpxchg((flag)line, OPEN, CLOSED) != OPEN);  // else a job is on its way, or withdrawn
 }
 """
 

@@ -70,6 +70,30 @@ def test_one_kernel(case: str, target, rng) -> None:
         close(got, outputs, {i.node: v for i, v in zip(inputs, values)})
 
 
+COLUMNS = {  # what is computed, and the kernels that many rows take; a reduction in two passes is two
+    "scaled to minimum and maximum": ((X - X.min(axis=0)) / (X.max(axis=0) - X.min(axis=0)), 2),
+    "softmax over columns": (eg.softmax(X, axis=0), 3),
+    "logsumexp over columns": (eg.logsumexp(X, axis=0), 2),
+    "mean of columns": (X.mean(axis=0), 1),
+    "tanh of sums of columns": (eg.tanh(X.sum(axis=0)) * V, 1),
+    "rows": (eg.softmax(X, axis=1), 1)}
+
+
+@pytest.mark.parametrize("target", [CPU, GPU], ids=["cpu", "gpu"])
+@pytest.mark.parametrize("case", COLUMNS)
+def test_reductions_over_many_rows_stand_apart_from_what_follows(case: str, target, rng) -> None:
+    """Their rows can be split over work-items then, and what follows too; few rows are left to one kernel."""
+    out, expected = COLUMNS[case]
+    inputs = [X, V] if case.startswith("tanh") else [X]
+    graph = run_graph(Graph(tuple(inputs), (out,)), {})
+    plan = generate(graph, [i.node for i in inputs], ("equal",) * len(uncertain(graph)), "C" * len(inputs), False, target)
+    apart = plan.steps[0].variants[-1] if expected > 1 else plan.steps[:1]
+    assert len(apart) == expected and len(launches(inputs, [out], target)) == 1
+    values = [rng.normal(size=(700, 6)).astype("float32"), rng.normal(size=6).astype("float32")][:len(inputs)]
+    f, oracle = (eg.compile(inputs, out, **how) for how in ({"schedule": target.schedule}, {"device": "numpy"}))
+    np.testing.assert_allclose(f(*values), oracle(*values), rtol=3e-5, atol=1e-6)
+
+
 def test_epilogue_of_a_product_is_spliced_into_the_tiled_kernel() -> None:
     steps = launches([X, W, B], [eg.relu(X @ W + B)], GPU)
     assert [type(s) for s in steps] == [Launch]

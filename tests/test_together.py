@@ -165,11 +165,11 @@ def test_a_helper_that_has_lost_its_core_is_waited_for_and_not_asked_for_a_while
         y = eg.sin(y + 1)
     f, value = eg.compile([x], y, device="pocl"), np.linspace(0, 1, 200_000, dtype="f")
     first, doubt = f(value), board.BOX["DOUBT"]
-    helpers.box[doubt] = helpers.box[board.BOX["DOUBTED"]] = 0
+    helpers.box[doubt] = 0
     until = time.monotonic() + 30
     while not helpers.box[doubt] and time.monotonic() < until:
         np.testing.assert_array_equal(f(value), first)
-    assert helpers.box[doubt] > 0 and board.LIMITS["LEAST"] < helpers.box[board.BOX["DOUBTED"]] <= board.LIMITS["MOST"]
+    assert helpers.box[doubt] > 0
     helpers.box[doubt] = 0
 
 

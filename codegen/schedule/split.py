@@ -72,7 +72,7 @@ def _tasks(found: Form, target: Target) -> Dim:
 def split(kernel: Kernel, target: Target) -> tuple[Kernel, Kernel] | None:
     """Two scheduled kernels that do the work of one with a single reduction stage, else None.
 
-    Scratch buffers for the partial results, of [rows, parts] elements, are new params of both.  The order in which partial results are
+    Scratch buffers for the partial results, of rows times parts elements, are new params of both.  The order in which partial results are
     joined depends on the sizes only.
     """
     found = form(kernel)
@@ -80,7 +80,7 @@ def split(kernel: Kernel, target: Target) -> tuple[Kernel, Kernel] | None:
         return None
     b, names, count = Builder(), Names(kernel), parts(kernel, target)
     scratch = _scratch(found, names, count)
-    place = b.mul(_row(b, found.outer), b.index(count))
+    place = _places(b, found, count)
     reads = [Param(p.name, p.dtype, "r", p.size) for p in scratch.values()]
     first = _first(b, names, found, target, count, scratch, place)
     second = _around(found.outer, _second(b, names, found, count, scratch, place))
@@ -100,6 +100,14 @@ def _scratch(found: Form, names: Names, count: Dim) -> dict[str, Param]:
     return {t: Param(names.fresh(f"{t}_parts"), d, "w", size) for t, d in dtypes.items()}
 
 
+def _places(b: Builder, found: Form, count: Dim) -> Callable[[Expr], Expr]:
+    """Where the result of a part of a row lies: beside that of the neighbouring row where neighbouring rows are worked on at once."""
+    row = _row(b, found.outer)
+    if _columnwise(found):
+        return lambda part: b.add(b.mul(part, b.index(points(found.outer))), row)
+    return lambda part: b.add(b.mul(row, b.index(count)), part)
+
+
 def _row(b: Builder, outer: Sequence[Loop]) -> Expr:
     row = b.index(0)
     for loop in outer:
@@ -114,14 +122,15 @@ def _around(outer: Sequence[Loop], body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
     return body
 
 
-def _first(b: Builder, names: Names, found: Form, target: Target, count: Dim, scratch: dict[str, Param], place: Expr) -> tuple[Stmt, ...]:
+def _first(b: Builder, names: Names, found: Form, target: Target, count: Dim, scratch: dict[str, Param],
+           place: Callable[[Expr], Expr]) -> tuple[Stmt, ...]:
     part, offset, length = (names.fresh(n) for n in ("part", "offset", "length"))
     total, make = _flat(b, names, found.loop, target)
     each = b.index(ceildiv(total, count))
     start = b.mul(b.var(part), each)
     left = b.op("maximum", INDEX, b.least(each, b.sub(b.index(total), start)), b.index(0))
     loop = Loop("reduce", offset, b.index(0), b.var(length), b.index(1), make(b.add(start, b.var(offset))))
-    keep = [Store(p.name, b.add(place, b.var(part)), b.load(t, p.dtype, b.index(0))) for t, p in scratch.items()]
+    keep = [Store(p.name, place(b.var(part)), b.load(t, p.dtype, b.index(0))) for t, p in scratch.items()]
     body = _around(found.outer, (*found.before, Let(length, left), loop, *keep))
     return (Loop("parallel", part, b.index(0), b.index(count), b.index(1), body),)
 
@@ -147,9 +156,10 @@ def _named(b: Builder, names: Names, at: Expr, loops: Sequence[Loop]) -> tuple[S
     return (Let(point, at), *delinearise(b, b.var(point), loops))
 
 
-def _second(b: Builder, names: Names, found: Form, count: Dim, scratch: dict[str, Param], place: Expr) -> tuple[Stmt, ...]:
+def _second(b: Builder, names: Names, found: Form, count: Dim, scratch: dict[str, Param],
+           place: Callable[[Expr], Expr]) -> tuple[Stmt, ...]:
     part, zero = names.fresh("part"), b.index(0)
-    at = b.add(place, b.var(part))
+    at = place(b.var(part))
     joins: dict[tuple[str, ...], Stmt] = {}
     for stmt in accumulates((found.loop,)):
         values = tuple(b.load(scratch[t].name, v.dtype, at) for t, v in zip(stmt.targets, stmt.values))

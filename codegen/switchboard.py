@@ -185,7 +185,7 @@ __kernel void eg_help(__global long *box)
             }
             rest();
         } while (ticks() - until < 0 && !AT(int, box + BOX_STOP));
-    } while (atomic_cmpxchg((flag)line, OPEN, CLOSED) != OPEN);  // else a job is on its way, or withdrawn
+    } while (1 << atomic_cmpxchg((flag)line, OPEN, CLOSED) & (1 << CLAIMED | 1 << POSTED));  // else who posts would find nobody
 }
 """
 

@@ -42,6 +42,8 @@ def forms(outputs: Sequence[Out], layout: dict[int, str], target: Target) -> For
     if own is None:
         return Forms(pick, made)
     form, best = own
+    if best.const is not None:
+        return Forms(constant(0), (form,))
     return Forms(best * len(made) + (1 - best) * pick, (*made, form))
 
 

@@ -179,10 +179,11 @@ class _Generator:
         computed = [i.node for i in node.inputs if not in_place(i, self.roots)]
         if is_call(node, self.target):
             return [host_product(node, self.env, self.memory)]
-        call = self._by_call(cluster, node, computed) if could_be_call(node, self.target) else None
+        pick = is_kernel(node, self.target)
+        call = self._by_call(cluster, node, computed) if could_be_call(node, self.target) and pick.const is None else None
         kernels = contraction_kernels(cluster, self.env, self.target)
         own = self._with_scratch(cluster, (kernels,), product_work(node)[-len(kernels):])[0]
-        return list(own) if call is None else [Branch(is_kernel(node, self.target), (call, own))]
+        return list(own) if call is None else [Branch(pick, (call, own))]
 
     def _by_call(self, cluster: Cluster, node: Node, computed: Sequence[Node]) -> tuple[Step, ...]:
         """The call, and kernels of their own for the maps before and after it."""

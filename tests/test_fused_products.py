@@ -112,6 +112,15 @@ def test_what_has_a_choice() -> None:
     assert not any(isinstance(s, HostCall) for s in steps_of(GRAPHS["relu"], CPU._replace(host_shared=False)))
 
 
+def test_known_sizes_leave_no_choice() -> None:
+    """Where sizes are part of the types, the plan has one form."""
+    for n, kernels in ((256, True), (32, False)):
+        a, b, v = (eg.tensor(dtype="float32", shape=s) for s in ((n, n), (n, n), (n,)))
+        plan = generate(Graph((a, b, v), (eg.relu(a @ b + v),)), [a.node, b.node, v.node], None, ("C",) * 3, False, CPU)
+        assert any(isinstance(s, HostCall) for s in plan.steps) is not kernels
+        assert sum(isinstance(s, Launch) for s in plan.steps) == 2 if kernels else isinstance(plan.steps[0], HostCall)
+
+
 @pytest.mark.parametrize("sizes, dtype, around, alone", [
     ((1024, 1024, 1024), "float32", 1, 1), ((1024, 1024, 1024), "float64", 1, 0), ((128, 784, 512), "float32", 1, 1),
     ((128, 128, 128), "float32", 1, 0), ((64, 64, 64), "float32", 0, 0), ((10**6, 512, 10), "float32", 0, 0),

@@ -215,7 +215,7 @@ TOOL void launch_all(words recipe, words space)
     }
 }
 
-TOOL long outcome(words recipe, __global long *objects, long count, bool sure)
+static __attribute__((noinline)) long outcome(words recipe, __global long *objects, long count, int sure)
 {
     if (count != recipe[RECIPE_COUNT] || AT(int, recipe[RECIPE_GATE])) return REFUSED;
     words leaf = recipe + RECIPE_LEAVES, space = (words)recipe[RECIPE_SPACE];
@@ -231,7 +231,7 @@ TOOL long outcome(words recipe, __global long *objects, long count, bool sure)
     return faulted(recipe) ? FAULT : DONE;
 }
 
-TOOL long answer(long self, long objects, long count, bool sure)
+TOOL long answer(long self, long objects, long count, int sure)
 {
     __asm__ volatile("" : "+r"(self), "+r"(objects), "+r"(count));
     words recipe = (words)AT(long, self + OBJECT_DATA);
@@ -240,9 +240,9 @@ TOOL long answer(long self, long objects, long count, bool sure)
     return result;
 }
 
-__attribute__((noinline)) long eg_call(long self, long objects, long count) { return answer(self, objects, count, false); }
+__attribute__((noinline)) long eg_call(long self, long objects, long count) { return answer(self, objects, count, 0); }
 
-__attribute__((noinline)) long eg_sure(long self, long objects, long count) { return answer(self, objects, count, true); }
+__attribute__((noinline)) long eg_sure(long self, long objects, long count) { return answer(self, objects, count, 1); }
 """
 
 _DOOR = r"""

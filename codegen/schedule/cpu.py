@@ -27,12 +27,13 @@ def schedule(kernel: Kernel, target: Target, wanted: Dim | None = None, room: bo
     """
     ctx = context(kernel, target)
     outer, inner = peel(kernel.body)
-    inner = by_rank(ctx, inner, kernel.wide)
+    across = bool(outer) and (panels or columnwise(outer[-1], inner))
+    inner = by_rank(ctx, inner, kernel.wide, rows=not across)
     body = sequential(ctx, inner, LANES)
     if not outer:
         return kernel._replace(body=body)
     total = clamp(ceildiv(cost(kernel.body), GRAIN) if wanted is None else wanted, target.units * PER_UNIT)
-    if panels or columnwise(outer[-1], inner):
+    if across:
         return kernel._replace(body=_panels(ctx, outer, inner, total, panel_size(inner, room), wanted is not None))
     if has_loop(inner, "reduce", "parallel"):
         grouped = in_groups(ctx, outer, body, total) if wanted is None else None
@@ -44,10 +45,10 @@ def schedule(kernel: Kernel, target: Target, wanted: Dim | None = None, room: bo
         loops, body = tiled(ctx, outer, inner, tiles)
         return kernel._replace(body=chunked(ctx, "serial", loops, body, clamp(points(loops), total), 0))
     *rows, last = outer
-    across = clamp(points(rows), total) if rows else clamp(total, 1)
-    columns = clamp(total // across, ceildiv(points((last,)), 64)) if rows else total
+    bands = clamp(points(rows), total) if rows else clamp(total, 1)
+    columns = clamp(total // bands, ceildiv(points((last,)), 64)) if rows else total
     innermost = chunked(ctx, "vector", (last,), body, columns, 1 if rows else 0)
-    return kernel._replace(body=chunked(ctx, "serial", rows, innermost, across, 0) if rows else innermost)
+    return kernel._replace(body=chunked(ctx, "serial", rows, innermost, bands, 0) if rows else innermost)
 
 
 def _panels(ctx: Context, outer: Sequence[Loop], inner: tuple[Stmt, ...], total: Dim, size: int, far: bool) -> tuple[Stmt, ...]:

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from codegen.combine import COMBINES
 from codegen.kernel import Accumulate, Alloc, Expr, If, Let, Loop, Stmt, Store, walk
-from codegen.schedule.arguments import arg_lanes, in_lanes
 from codegen.schedule.common import Context, extent, halves, has_loop, known, rebuild
 
 BLOCK = 16
@@ -86,8 +85,7 @@ def blocked(ctx: Context, loop: Loop, stage: Stage) -> tuple[Stmt, ...]:
         return (loop._replace(kind="serial"),)
     plain = loop.start.kind == "lit" and loop.start.value == 0 and loop.step.kind == "lit" and loop.step.value == 1
     if stage.lanes > 1 and plain and not _any_order(loop):
-        few = _lanes(ctx, loop, stage)
-        return arg_lanes(ctx, loop, few) if in_lanes(loop) else few
+        return _lanes(ctx, loop, stage)
     kind, block = ("vector", FREE) if stage.lanes > 1 and plain else ("serial", 2 * BLOCK)
     if not any(t in stage.corrections for a in accumulates(loop.body) for t in a.targets):
         return (loop._replace(kind=kind),)

@@ -19,7 +19,7 @@ CUBES = (64, 96, 128, 192, 256, 384, 512, 1024)
 SHAPES = ((128, 784, 512), (784, 128, 512), (128, 512, 10), (1000, 64, 100), (100, 500, 300))
 KINDS = ("x@w", "x@w.T", "relu(x@w+b)", "tanh(x@w+b)", "c-0.1*(x@w)")
 ENGINES = ("kernels", "calls", "numpy")
-SECONDS = 0.15
+SECONDS = 0.08
 
 
 def by_numpy(kind: str, x: Any, w: Any, b: Any, c: Any) -> Call:

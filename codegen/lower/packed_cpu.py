@@ -68,7 +68,8 @@ class _Product:
         total = clamp(product(what.batch) * what.m * what.n * what.k // GRAIN, target.units * PER_UNIT)
         batches = clamp(product(what.batch), total)
         abreast = maximum(constant(KEPT // int(np.dtype(what.dtype).itemsize)) // (clamp(what.k, BLOCK) * tile.lanes), 1)
-        panels = clamp(ceildiv(layout.panels, abreast), maximum(layout.panels, 1))
+        wanted = maximum(ceildiv(layout.panels, abreast), total // maximum(batches * layout.tiles, 1))   # few rows are no few work-items
+        panels = clamp(wanted, maximum(layout.panels, 1))
         tiles = clamp(layout.tiles, ceildiv(total, batches * panels))
         self.chunks = (("batch", product(what.batch), batches), ("panel", layout.panels, panels), ("tile", layout.tiles, tiles))
 

@@ -6,18 +6,25 @@ argument is the NumPy array that holds the recipe.  It calls nothing of Python's
 happens between its first and its last step; a recipe of long jobs lets go of that lock, so who calls it holds another one.
 
 The *helpers* are threads of the device that stand by for a while after a job, so that they need not be woken for the next one.  Each has
-a line in the *box*: a state and a job.  A job is posted (open -> claimed -> posted), taken by the helper (posted -> taken -> open) or
-withdrawn by who has posted it (posted -> open); a helper that has waited in vain closes its line and ends.  When `eg_call` returns, no
-line holds a job of its own.
+a line in the *box*, a state and a job, and all changes of a state are atomic.
+
+* Who has a job claims an open line and posts the job in it (open -> claimed -> posted).  The helper takes it and opens the line when it is
+  through (posted -> taken -> open); where it has not come by the end, who has posted the job withdraws it (posted -> open).  So when
+  `eg_call` returns, no line holds a job of its own.
+* A helper that has waited in vain closes its line and ends (open -> closed), unless somebody is about to post a job.
+* Who finds a closed line opens it and returns, for Python to wake the helpers (closed -> open); what is posted before they come
+  waits for them or is withdrawn.  A helper that starts opens its line too.  An open line need not have a helper: when jobs have been
+  withdrawn many times running, lines are closed (open -> closed), so that helpers are woken again.
 """
 from __future__ import annotations
 
 from codegen import jobs
 
 CALL, SURE, HELP = "eg_call", "eg_sure", "eg_help"
-OBJECTS = {"TYPE": 8, "DATA": 16, "AXES": 24, "SHAPE": 32, "STRIDES": 40, "DTYPE": 56, "FLAGS": 64, "VALUE": 16}
-"""Where the fields of CPython's and NumPy's objects lie, in bytes: the type of any object; the fields of an array; the value of a float
-or of a NumPy scalar."""
+OBJECTS = {"TYPE": 8, "DATA": 16, "AXES": 24, "SHAPE": 32, "STRIDES": 40, "DTYPE": 56, "FLAGS": 64, "NUMBER": 16, "ORDER": 26,
+           "VALUE": 16}
+"""Where the fields of CPython's and NumPy's objects lie, in bytes: the type of any object; the fields of an array; the type of a dtype's
+scalars and the order of its bytes; the value of a float or of a NumPy scalar."""
 IN_ORDER, ALIGNED = 1, 0x100
 """Flags of an array."""
 DONE, REFUSED, ASLEEP, BUSY, FAULT = range(5)
@@ -35,22 +42,26 @@ an object to return for each of the above.  SEEN: the fault.  LEAVES: where argu
 ANY, COMPACT, STRIDED = range(3)
 LEAF = {"KIND": 0, "OF": 1, "NUMBER": 2, "BYTES": 3, "EXACTLY": 4, "IS": 5, "POINTER": 6, "OWN": 7, "RANK": 8, "EXTENTS": 9}
 """Words of an argument.  KIND: one of the above, where ANY is an array that is not looked at.  OF: its dtype.  NUMBER: the type of its
-scalars, or 0 where only an array will do; BYTES: of an element, with the sign - where a float will do.  EXACTLY: whether its first
+scalars; BYTES: of an element, with the sign - where a float will do.  EXACTLY: whether its first
 element has to be IS.  POINTER: to what was found; OWN: room for a number.  RANK; EXTENTS: the shape and then the strides in bytes."""
 LAUNCH = {"JOB": 0, "COST": 1, "POINTERS": 2, "SET": 3}
 """Words of a launch.  JOB: the address of its record.  COST: picoseconds of work if it can be shared, else 0.  POINTERS: how many there
 are to set.  SET: for each of them the word of the job and the word of the recipe, or -1 - an offset in the workspace."""
+MISSES = 64
+"""Jobs in a row that no helper came for, after which helpers are woken again."""
+PLAIN_MODE = 0x1f80
+"""The processor's mode for floats that kernels expect: no exceptions, denormals as they are, to the nearest."""
 CLOSED, OPEN, CLAIMED, POSTED, TAKEN = range(5)
-BOX = {"STOP": 0, "LAST": 1, "DOUBT": 2, "LIMITS": 8, "FIRST": 16, "LINE": 8, "TASK": 1}
-"""Words of the box: whether helpers are to end; when a job was shared last; until when helpers are not asked; the
-limits below; the first helper's line, and the length of each; in it the job."""
-LIMITS = {"STAYS": 1 << 17, "PATIENCE": 1 << 18, "SOON": 1 << 19, "REGRET": 8,
+BOX = {"STOP": 0, "LAST": 1, "DOUBT": 2, "MISSED": 3, "LIMITS": 8, "FIRST": 24, "LINE": 8, "TASK": 1}
+"""Words of the box: whether helpers are to end; when a job was shared last; until when helpers are not asked; how
+many jobs in a row no helper came for; the limits below; the first helper's line, and the length of each; in it the job."""
+LIMITS = {"STAYS": 1 << 17, "PATIENCE": 1 << 18, "SOON": 1 << 19, "MOST": 1 << 30, "REGRET": 8,
           "HELPED": 4_000_000, "WOKEN": 25_000_000, "LONELY": 20_000_000_000}
 """In ticks of the clock, some 0.3 to 0.5 ns each: for how long a helper stands by; how long the caller, beside the time for a work-item,
-looks whether a helper is through before it gives its core away; within which time a second job makes it worth while to wake helpers.  How
-many times as long as the caller has then waited helpers are not asked, since they have lost their cores to somebody else.  In picoseconds
-of work: from where on helpers that stand by are asked; from where on they are woken for one job; from where on they are asked although
-they have lost their cores."""
+looks whether a helper is through before it gives its core away; within which time a second job makes it worth while to wake helpers;
+for how long at most helpers are not asked after they have lost their cores to somebody else, and how many times as long as the caller has
+waited for them then.  In picoseconds of work: from where on helpers that stand by are asked; from where on they are woken for one job;
+from where on they are asked although they have lost their cores."""
 
 _TOOLS = r"""
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
@@ -59,13 +70,20 @@ typedef volatile __global int *flag;
 #define AT(type, address) (*(volatile __global type *)(address))
 #define TOOL static inline __attribute__((always_inline))
 
+#ifdef __AVX512F__
+#define MORE , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", \
+    "xmm29", "xmm30", "xmm31", "k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
+#else
+#define MORE
+#endif
+
 TOOL long invoke(long code, long argument)
 {
     __asm__ volatile(
         "movq %%rsp, %%rbx\n\tsubq $256, %%rsp\n\tandq $-64, %%rsp\n\tcall *%0\n\tmovq %%rbx, %%rsp"
         : "+a"(code), "+D"(argument) :
         : "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
-          "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+          "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15" MORE);
     return code;
 }
 
@@ -92,6 +110,7 @@ TOOL bool number_fits(words recipe, words leaf, long object)
 {
     const long type = AT(long, object + OBJECT_TYPE);
     leaf[LEAF_POINTER] = object + OBJECT_VALUE;
+    if (leaf[LEAF_RANK] != 0) return false;
     if (type == leaf[LEAF_NUMBER]) return true;
     if (type != recipe[RECIPE_FLOAT] || leaf[LEAF_BYTES] >= 0) return false;
     const double value = AT(double, object + OBJECT_VALUE);
@@ -105,7 +124,10 @@ TOOL bool number_fits(words recipe, words leaf, long object)
 TOOL bool array_fits(words leaf, long object)
 {
     const long rank = leaf[LEAF_RANK], wanted = leaf[LEAF_KIND] == COMPACT ? ALIGNED | IN_ORDER : ALIGNED;
-    if (AT(int, object + OBJECT_AXES) != rank || AT(long, object + OBJECT_DTYPE) != leaf[LEAF_OF]) return false;
+    const long dtype = AT(long, object + OBJECT_DTYPE);
+    if (AT(int, object + OBJECT_AXES) != rank) return false;
+    if (dtype != leaf[LEAF_OF] && (AT(long, dtype + OBJECT_NUMBER) != leaf[LEAF_NUMBER] || AT(char, dtype + OBJECT_ORDER) != ORDER))
+        return false;
     if ((AT(int, object + OBJECT_FLAGS) & wanted) != wanted) return false;
     words shape = (words)AT(long, object + OBJECT_SHAPE), strides = (words)AT(long, object + OBJECT_STRIDES);
     for (long k = 0; k < rank; ++k) {
@@ -120,7 +142,7 @@ TOOL bool fits(words recipe, words leaf, long object)
     if (AT(long, object + OBJECT_TYPE) == recipe[RECIPE_ARRAY]) {
         if (!array_fits(leaf, object)) return false;
         leaf[LEAF_POINTER] = AT(long, object + OBJECT_DATA);
-    } else if (leaf[LEAF_NUMBER] == 0 || !number_fits(recipe, leaf, object)) return false;
+    } else if (!number_fits(recipe, leaf, object)) return false;
     if (leaf[LEAF_EXACTLY])
         for (long k = 0; k < leaf[LEAF_BYTES]; ++k)
             if (AT(char, leaf[LEAF_POINTER] + k) != AT(char, (long)(leaf + LEAF_IS) + k)) return false;
@@ -129,14 +151,26 @@ TOOL bool fits(words recipe, words leaf, long object)
 """
 
 _SHARE = r"""
-TOOL bool asked(words box, long cost) { return cost >= box[LIMIT_LONELY] || ticks() - box[BOX_DOUBT] > 0; }
+TOOL bool asked(words box, long cost)
+{
+    const long left = box[BOX_DOUBT] - ticks();
+    return cost >= box[LIMIT_LONELY] || left < 0 || left > box[LIMIT_MOST];
+}
 
-TOOL bool to_be_woken(words box, long cost)
+TOOL void turn_all(words box, long helpers, int from, int to)
+{
+    for (long k = 0; k < helpers; ++k) atomic_cmpxchg((flag)(box + BOX_FIRST + k * BOX_LINE), from, to);
+}
+
+TOOL bool to_be_woken(words box, long helpers, long cost)
 {
     if (cost < box[LIMIT_HELPED]) return false;
     const long now = ticks(), since = now - box[BOX_LAST];
     box[BOX_LAST] = now;
-    return AT(int, box + BOX_FIRST) == CLOSED && (cost >= box[LIMIT_WOKEN] || (since > 0 && since < box[LIMIT_SOON])) && asked(box, cost);
+    const bool worth = cost >= box[LIMIT_WOKEN] || (since > 0 && since < box[LIMIT_SOON]);
+    if (AT(int, box + BOX_FIRST) != CLOSED || !worth || !asked(box, cost)) return false;
+    turn_all(box, helpers, CLOSED, OPEN);
+    return true;
 }
 
 TOOL bool works_on(words line, words record) { return AT(int, line) == TAKEN && AT(long, line + BOX_TASK) == (long)record; }
@@ -144,16 +178,17 @@ TOOL bool works_on(words line, words record) { return AT(int, line) == TAKEN && 
 TOOL void wait_for(words box, words line, words record, long patience)
 {
     const long from = ticks();
-    while (works_on(line, record) && ticks() - from < patience) rest();
+    for (long gone = 0; works_on(line, record) && gone >= 0 && gone < patience; gone = ticks() - from) rest();
     if (!works_on(line, record)) return;
     while (works_on(line, record)) yield_core();
     const long now = ticks();
-    box[BOX_DOUBT] = now + box[LIMIT_REGRET] * (now - from);
+    box[BOX_DOUBT] = now + min(box[LIMIT_REGRET] * (now - from), box[LIMIT_MOST]);
 }
 
 TOOL void share(words box, long helpers, words record, long cost)
 {
     ulong mine = 0;
+    bool came = false;
     helpers = min(min(helpers, record[JOB_TOTAL] - 1), 64L);
     for (long k = 0; k < helpers; ++k) {
         words line = box + BOX_FIRST + k * BOX_LINE;
@@ -165,10 +200,15 @@ TOOL void share(words box, long helpers, words record, long cost)
     run(record);
     for (long k = 0; k < helpers; ++k) {
         words line = box + BOX_FIRST + k * BOX_LINE;
-        if (mine >> k & 1 && atomic_cmpxchg((flag)line, POSTED, OPEN) == TAKEN)
-            wait_for(box, line, record, box[LIMIT_PATIENCE] + cost / record[JOB_TOTAL] / 128);
+        if (!(mine >> k & 1) || atomic_cmpxchg((flag)line, POSTED, OPEN) == POSTED) continue;
+        wait_for(box, line, record, box[LIMIT_PATIENCE] + cost / record[JOB_TOTAL] / 128);
+        came = true;
     }
     box[BOX_LAST] = ticks();
+    box[BOX_MISSED] = came ? 0 : box[BOX_MISSED] + 1;
+    if (box[BOX_MISSED] < MISSES) return;
+    box[BOX_MISSED] = 0;
+    turn_all(box, helpers, OPEN, CLOSED);
 }
 
 __kernel void eg_help(__global long *box)
@@ -176,16 +216,16 @@ __kernel void eg_help(__global long *box)
     words line = box + BOX_FIRST + get_global_id(0) * BOX_LINE;
     atomic_cmpxchg((flag)line, CLOSED, OPEN);
     do {
-        long until = ticks() + box[LIMIT_STAYS];
+        long from = ticks();
         do {
             if (AT(int, line) == POSTED && atomic_cmpxchg((flag)line, POSTED, TAKEN) == POSTED) {
                 run((words)AT(long, line + BOX_TASK));
                 atomic_xchg((flag)line, OPEN);
-                until = ticks() + box[LIMIT_STAYS];
+                from = ticks();
             }
             rest();
-        } while (ticks() - until < 0 && !AT(int, box + BOX_STOP));
-    } while (1 << atomic_cmpxchg((flag)line, OPEN, CLOSED) & (1 << CLAIMED | 1 << POSTED));  // else who posts would find nobody
+        } while ((ulong)(ticks() - from) < box[LIMIT_STAYS] && !AT(int, box + BOX_STOP));
+    } while (atomic_cmpxchg((flag)line, OPEN, CLOSED) > OPEN);
 }
 """
 
@@ -200,6 +240,15 @@ TOOL bool faulted(words recipe)
     }
     return true;
 }
+
+TOOL uint mode()
+{
+    uint found;
+    __asm__ volatile("stmxcsr %0" : "=m"(found));
+    return found;
+}
+
+TOOL void set_mode(uint wanted) { __asm__ volatile("ldmxcsr %0" : : "m"(wanted)); }
 
 TOOL void launch_all(words recipe, words space)
 {
@@ -220,13 +269,17 @@ static __attribute__((noinline)) long outcome(words recipe, __global long *objec
     if (count != recipe[RECIPE_COUNT] || AT(int, recipe[RECIPE_GATE])) return REFUSED;
     words leaf = recipe + RECIPE_LEAVES, space = (words)recipe[RECIPE_SPACE];
     for (long k = 0; k < count; ++k, leaf += LEAF_EXTENTS + 2 * leaf[LEAF_RANK]) {
-        if (sure || leaf[LEAF_KIND] == ANY) leaf[LEAF_POINTER] = AT(long, objects[k] + OBJECT_DATA);
-        else if (!fits(recipe, leaf, objects[k])) return REFUSED;
+        if (leaf[LEAF_KIND] != ANY && !(sure && AT(long, objects[k] + OBJECT_TYPE) == recipe[RECIPE_ARRAY])) {
+            if (!fits(recipe, leaf, objects[k])) return REFUSED;
+        } else leaf[LEAF_POINTER] = AT(long, objects[k] + OBJECT_DATA);
     }
     if (space && ((space[0] && !recipe[RECIPE_HELD]) || space[2] < recipe[RECIPE_ROOM])) return BUSY;
-    if (recipe[RECIPE_COSTLY] && to_be_woken((words)recipe[RECIPE_BOX], recipe[RECIPE_COSTLY])) return ASLEEP;
+    if (recipe[RECIPE_COSTLY] && to_be_woken((words)recipe[RECIPE_BOX], recipe[RECIPE_HELPERS], recipe[RECIPE_COSTLY])) return ASLEEP;
     const long state = recipe[RECIPE_LETS_GO] ? invoke(recipe[RECIPE_LETS_GO], 0) : 0;
+    const uint own = mode();
+    if ((own ^ PLAIN_MODE) & ~RAISED) set_mode(PLAIN_MODE);
     launch_all(recipe, space);
+    if ((own ^ PLAIN_MODE) & ~RAISED) set_mode(own);
     if (recipe[RECIPE_LETS_GO]) invoke(recipe[RECIPE_COMES_BACK], state);
     return faulted(recipe) ? FAULT : DONE;
 }
@@ -266,5 +319,6 @@ def source() -> str:
     known = {f"{record}_{name}": at for record, names in words.items() for name, at in names.items()}
     known |= {"IN_ORDER": IN_ORDER, "ALIGNED": ALIGNED, "ANY": ANY, "COMPACT": COMPACT, "STRIDED": STRIDED}
     known |= {"DONE": DONE, "REFUSED": REFUSED, "ASLEEP": ASLEEP, "BUSY": BUSY, "FAULT": FAULT}
+    known |= {"MISSES": MISSES, "PLAIN_MODE": PLAIN_MODE, "RAISED": 0x3f, "ORDER": ord("=")}
     known |= {"CLOSED": CLOSED, "OPEN": OPEN, "CLAIMED": CLAIMED, "POSTED": POSTED, "TAKEN": TAKEN}
     return "\n".join([*(f"#define {name} {value}" for name, value in known.items()), _TOOLS, _FITS, _SHARE, _CALL, _DOOR])

@@ -75,6 +75,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: FORKED.append(True))
 
 
+def opened() -> bool:
+    """Whether this process or the one that it was forked from has listed devices."""
+    return _found.pid is not None
+
+
 def check_process() -> None:
     """DeviceError in a process that was forked after its parent had listed devices: the driver would hang there for ever."""
     if _found.pid is not None and _found.pid != os.getpid():

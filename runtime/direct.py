@@ -108,7 +108,8 @@ class State:
             if outcome is ASLEEP:
                 self.helpers.wake()
                 return call(*arguments)
-            assert outcome is BUSY, outcome
+            if outcome is not BUSY:
+                raise DeviceError(f"{self.session.device.name}: a native call came to nothing")
             with self.lock:
                 if self.space[0]:
                     raise self.entered()
@@ -126,7 +127,7 @@ class State:
     def slim(self) -> bool:
         """Give a large workspace back; whether it was."""
         with self.lock:
-            large = self.workspace is not None and self.workspace.nbytes > KEPT
+            large = self.workspace is not None and self.workspace.nbytes > KEPT and not self.space[0]
             if large:
                 self.trim()
         return large
@@ -161,11 +162,10 @@ def translated(error: BaseException, session: Session) -> BaseException:
     return error
 
 
-def faulted(sites: Sequence[Any], flags: Array, keep: bool = False) -> Exception:
-    """The error of the site that the flags name; they are zeroed for the next call unless somebody else does."""
+def faulted(sites: Sequence[Any], flags: Array) -> Exception:
+    """The error of the site that the flags name; they are zeroed for the next call."""
     found = fault_of(sites, flags.tolist())
-    if not keep:
-        flags.fill(0)
+    flags.fill(0)
     return found
 
 
@@ -173,7 +173,7 @@ def faulted(sites: Sequence[Any], flags: Array, keep: bool = False) -> Exception
 def _compiled(text: str) -> Callable[[Sequence[Any]], Any]:
     space: dict[str, Any] = {"ndarray": np.ndarray, "array": np.array, "empty": np.empty, "page": pages.array, "flat": flat,
              "SVM": getattr(cl, "SVM", None), "enqueue": getattr(cl, "enqueue_nd_range_kernel", None), "faulted": faulted,
-             "FORKED": FORKED, "check_process": check_process, "done": DONE, "refused": REFUSED, "fault": FAULT}
+             "FORKED": FORKED, "check_process": check_process, "done": DONE, "refused": REFUSED, "asleep": ASLEEP, "fault": FAULT}
     exec(text, space)  # the source is made of our own names and numbers only
     made: Callable[[Sequence[Any]], Any] = space["make"]
     return made

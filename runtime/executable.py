@@ -14,7 +14,7 @@ from codegen.plan import Plan, Requirement
 from codegen.target import Target
 from exprgraph import dims
 from exprgraph.dims import Dim, Value
-from exprgraph.errors import ShapeError, ValueFault, at
+from exprgraph.errors import DeviceError, ShapeError, ValueFault, at
 from exprgraph.node import SHARED
 from exprgraph.program import Program
 from runtime import report
@@ -151,6 +151,8 @@ class DeviceExecutable:
                 self._plan((outcomes, self._compact, False)).complete()
             for prepared in self.plans.values():
                 prepared.complete()
+            if self.state is not None and self.state.board is not None:
+                self.state.helpers.ready()
             self._warm = True
 
     def _plan(self, key: Key) -> Prepared:
@@ -201,8 +203,9 @@ class DeviceExecutable:
         if self.state is None:
             return bound
         own = arguments.compact() if copies else arguments
-        leaves = [Leaf(v.dtype, v.shape, None if kind == CONTIGUOUS else v.strides, self.leaves.integer(v) if i in self._valued else None,
-                       None) for i, (v, kind) in enumerate(zip(own.values, own.layouts))]
+        values = [self.leaves.integer(v) if i in self._valued else None for i, v in enumerate(own.values)]
+        leaves = [Leaf(dtype, v.shape, None if kind == CONTIGUOUS else v.strides, value, None)
+                  for dtype, v, kind, value in zip(self.leaves.dtypes, own.values, own.layouts, values)]
         return prepared.quicken(bound, found, leaves, self.state, self.program.n_outputs)
 
     def _choose(self, key: Key) -> Key:
@@ -222,7 +225,10 @@ class DeviceExecutable:
         largest = max([*bound.rooms.values(), *(span(v) * v.itemsize for v in arguments.values if isinstance(v, np.ndarray))], default=0)
         check_budget(self.memory, bound.wanted, largest)
         if bound.quick is not None and self.state is not None:
-            done: list[Any] = bound.quick(*arguments.values, trusted=True)
+            done: list[Any] | None = bound.quick(*arguments.values, trusted=True)
+            if done is None:
+                check_process()
+                raise DeviceError(f"{self.device.name} cannot be used by this process any more")
             if not self.state.slim():
                 self._remember(bound.quick, arguments)
             return done

@@ -64,16 +64,19 @@ class Leaves:
             () if kind == CONTIGUOUS else _strides(v) for v, kind in zip(found, layouts))
         return Arguments(found, layouts, strides)
 
-    def _admit(self, number: int, value: Any) -> Any:
+    def _admit(self, number: int, given: Any) -> Any:
+        value = given
         if not isinstance(value, np.ndarray) and hasattr(value, "host"):
             value = value if self.memory.accepts(value) else value.host()
-        if isinstance(value, np.ndarray):
+        if not self.memory.accepts(value):
             value = np.asarray(value)
             if value.dtype != self.dtypes[number] and value.dtype.newbyteorder("=") == self.dtypes[number]:
                 value = value.astype(self.dtypes[number])  # the other byte order
+            elif value.dtype == self.dtypes[number] and value.dtype is not self.dtypes[number]:
+                value = value.view(self.dtypes[number])  # another object for the same dtype
         if getattr(value, "dtype", None) != self.dtypes[number] or len(value.shape) != self.ranks[number]:
             wanted = f"{self.dtypes[number]} array of {self.ranks[number]} axes"
-            raise CallError(f"value {number}: expected a {wanted}, not {type(value).__name__} {getattr(value, 'dtype', '')}")
+            raise CallError(f"value {number}: expected a {wanted}, not {type(given).__name__} {getattr(given, 'dtype', '')}")
         return value
 
     def _layout(self, array: Array) -> str:

@@ -18,13 +18,17 @@ import numpy as np
 
 from codegen import switchboard as board
 from codegen.jobs import DOOR
-from runtime.device import Session
+from runtime.device import Session, opened
 from runtime.driver import cl, failure
-from runtime.recipe import DONE, OUTCOMES, REFUSED, data_of, leaf, recipe
+from runtime.recipe import DONE, GATE, OUTCOMES, REFUSED, data_of, forever, leaf, recipe
 
 FASTCALL = 0x80
 SETTING = "EXPRGRAPH_NATIVE"
 """Set it to 0 to launch through the driver only."""
+PINNED = 4096
+"""The most files that are kept loaded: each takes several mappings, of which a process has some 65,000."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: GATE.fill(opened()))
 
 
 class _Method(ctypes.Structure):
@@ -51,10 +55,12 @@ class Switchboard(NamedTuple):
 _lock = threading.RLock()
 _known: dict[str, Switchboard | None] = {}
 _pinned: dict[bytes, Any] = {}
+_python = ctypes.PyDLL(None)
+"""CPython's functions, with prototypes of our own."""
 
 
 def _function(method: Any, made: np.ndarray[Any, Any]) -> Callable[..., Any]:
-    make = ctypes.pythonapi.PyCFunction_NewEx
+    make = _python.PyCFunction_NewEx
     make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
     found: Callable[..., Any] = make(ctypes.addressof(method), made, None)
     return found
@@ -73,17 +79,22 @@ def addresses(session: Session, program: Any, count: int) -> list[int] | None:
 
 def _pin(address: int) -> bool:
     """Keep the file that an address was loaded from; the driver unloads what it has not launched for long."""
-    known, symbol = ctypes.CDLL(None).dladdr, _Symbol()
-    known.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-    if not known(address, ctypes.addressof(symbol)) or not symbol.file:
-        return False
+    file = _file(address)
     with _lock:
-        if symbol.file not in _pinned:
+        if file is not None and file not in _pinned and len(_pinned) < PINNED:
             try:
-                _pinned[symbol.file] = ctypes.CDLL(os.fsdecode(symbol.file))
+                _pinned[file] = ctypes.CDLL(os.fsdecode(file))
             except OSError:
                 return False
-    return True
+        return file in _pinned and _file(address) == file
+
+
+def _file(address: int) -> bytes | None:
+    """The file that an address was loaded from."""
+    known, symbol = _python.dladdr, _Symbol()
+    known.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    found: bytes | None = symbol.file if known(address, ctypes.addressof(symbol)) else None
+    return found
 
 
 def possible(session: Session) -> bool:
@@ -113,6 +124,8 @@ def _made(session: Session) -> Switchboard | None:
     if told is None:
         return None
     call, sure = [_Method(b"native", code, FASTCALL, None) for code in told]
+    for kept in (call, sure, program):
+        forever(kept)
     made = Switchboard(call, sure, program)
     return made if _layouts() and _rehearsed(made) else None
 
@@ -136,6 +149,7 @@ def _layouts() -> bool:
                     and (extents(a, "SHAPE"), extents(a, "STRIDES")) == (a.shape, a.strides)
                     and word(a, "FLAGS", ctypes.c_int32) & 0x101 == board.ALIGNED | board.IN_ORDER * a.flags.c_contiguous
                     for a in (part, whole))
+            and all((word(t, "NUMBER"), word(t, "ORDER", ctypes.c_char)) == (id(t.type), b"=") for t in (part.dtype, whole.dtype))
             and word(single, "VALUE", ctypes.c_float) == single and word(number, "VALUE", ctypes.c_double) == number)
 
 

@@ -7,9 +7,10 @@ from typing import Any
 from codegen import switchboard as board
 from runtime.actions import FaultCheck, KernelCall
 from runtime.case import Case
+from runtime.direct import faulted
 from runtime.memory import Array
 from runtime.native import Switchboard
-from runtime.recipe import ANYTHING, Job, Space, data_of, leaf, recipe
+from runtime.recipe import ANYTHING, FAULT, Job, Space, data_of, leaf, recipe
 from runtime.together import Helpers
 
 LONG = 100_000_000
@@ -21,7 +22,7 @@ def is_long(launches: Sequence[KernelCall]) -> bool:
     return sum(a.work for a in launches) >= LONG
 
 
-def seen(made: Array) -> Array:
+def _seen(made: Array) -> Array:
     """Where a recipe keeps the fault that a call has found."""
     at = board.RECIPE["SEEN"]
     return made[at:at + 4]
@@ -60,7 +61,16 @@ class Natives:
         """The recipe of launches that somebody makes who holds the workspace: it is called with arrays for these buffers."""
         numbers: dict[str | None, int] = {name: k for k, name in enumerate(buffers)}
         return recipe([ANYTHING] * len(buffers), [self._job(a, numbers) for a in launches], self._box(),
-                      Space(data_of(self.space), 0, True), long=is_long(launches))
+                      Space(data_of(self.space), self.case.space, True), long=is_long(launches))
+
+    def fault(self, check: FaultCheck, arguments: Sequence[Any]) -> Any:
+        """What a call comes to that has found a fault, when it is made once more with a recipe of its own, in which no other thread
+        notes its fault."""
+        made = self.all()
+        outcome = self.function(made, True)(*arguments)
+        if outcome is FAULT:
+            raise faulted(check.sites, _seen(made))
+        return outcome
 
     def _box(self) -> tuple[int, int]:
         return data_of(self.helpers.box), self.helpers.count

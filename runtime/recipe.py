@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,9 +14,7 @@ from codegen import switchboard as board
 Array = np.ndarray[Any, Any]
 OUTCOMES = DONE, REFUSED, ASLEEP, BUSY, FAULT = [type(name, (), {})() for name in ("done", "refused", "asleep", "busy", "fault")]
 GATE = np.zeros(1, np.int32)
-"""Not zero where no native call may be made: in a process that was forked."""
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: GATE.fill(1))
+"""Not zero where no native call may be made."""
 LINE = 8
 """Words of a cache line."""
 
@@ -64,6 +61,13 @@ def lines(words: int) -> Array:
     return whole[start:start + words]
 
 
+def forever(value: object) -> None:
+    """Keep an object that native code points to until the process ends, whatever order things are torn down in."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
+
+
+for _kept in (*OUTCOMES, GATE):
+    forever(_kept)
 ANYTHING = (board.ANY, 0, 0, 0, 0, 0, 0, 0, 0)
 """An argument that is an array and not looked at."""
 
@@ -71,10 +75,10 @@ ANYTHING = (board.ANY, 0, 0, 0, 0, 0, 0, 0, 0)
 def leaf(dtype: np.dtype[Any], shape: tuple[int, ...], strides: tuple[int, ...] | None = None, value: int | None = None) -> tuple[int, ...]:
     """The words of an argument; strides: in bytes, None in C order.  Without axes it may be a scalar too, or where it is not an integer,
     a float of Python's."""
-    kind, single = board.COMPACT if strides is None else board.STRIDED, not shape
+    kind = board.COMPACT if strides is None else board.STRIDED
     exact = 0 if value is None else int.from_bytes(np.asarray(value, dtype).tobytes(), "little", signed=True)
-    floats = single and dtype.char in "fd"
-    return (kind, id(dtype), id(dtype.type) * single, -dtype.itemsize if floats else dtype.itemsize, int(value is not None), exact, 0, 0,
+    floats = not shape and dtype.char in "fd"
+    return (kind, id(dtype), id(dtype.type), -dtype.itemsize if floats else dtype.itemsize, int(value is not None), exact, 0, 0,
             len(shape), *shape, *(strides or shape))
 
 

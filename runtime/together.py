@@ -8,14 +8,17 @@ import atexit
 import contextlib
 import os
 import threading
+import warnings
 from typing import Any
 
 from codegen import switchboard as board
 from runtime import native
 from runtime.device import FORKED, Session
 from runtime.driver import cl, failure
-from runtime.recipe import lines
+from runtime.recipe import forever, lines
 
+NEVER = 1 << 62
+"""More picoseconds of work than any job has."""
 PLACES = NEAR, FAR = "near", "far"
 ALONE = 100_000_000
 """Picoseconds below which a launch by the driver runs in the calling thread, which holds Python's lock then: waking threads takes some
@@ -50,28 +53,29 @@ class Helpers:
         self.stop = self.box[board.BOX["STOP"]:board.BOX["STOP"] + 1]
         self.states = self.box[first::line]
         self._kernel: Any = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # again, since a signal handler may call a function of its own
+        self._helped = limits + list(board.LIMITS).index("HELPED")
+        forever(self.box)
         atexit.register(self._settle)
 
     def ready(self) -> None:
-        """Build what the helpers run."""
-        with self._lock:
-            if self._kernel is None:
-                self._kernel = cl.Kernel(native.compiled(self.session), board.HELP)
-                self._kernel.set_args(cl.SVM(self.box))
+        """Build what the helpers run, unless it is there."""
+        if self._kernel is None and self.box[self._helped] != NEVER:
+            kernel = cl.Kernel(native.compiled(self.session), board.HELP)
+            kernel.set_args(cl.SVM(self.box))
+            self._kernel = kernel
 
     def wake(self) -> None:
-        """Have them stand by; what is posted before they do waits for them."""
-        if self._kernel is None:
+        """Have them stand by, or do without them for good where that fails."""
+        try:
             self.ready()
-        with self._lock:
             self.stop[0] = 0
-            self.states[self.states == board.CLOSED] = board.OPEN
-            try:
+            with self._lock:
                 cl.enqueue_nd_range_kernel(self.session.queue, self._kernel, (self.count,), (1,))
-            except BaseException:
-                self.states[self.states == board.OPEN] = board.CLOSED
-                raise
+        except (failure, OSError) as error:
+            self.box[self._helped] = NEVER
+            warnings.warn(f"{self.session.device.name} does not run the kernel for its other threads, so calls use one core from now on: "
+                          f"{error}", RuntimeWarning, stacklevel=2)
 
     def limit(self, name: str, value: int) -> None:
         """Set one of the limits of `codegen.switchboard`."""
@@ -90,7 +94,7 @@ class Helpers:
             self.session.queue.finish()
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _helpers: dict[int, Helpers] = {}
 
 

@@ -13,7 +13,7 @@ from runtime.case import Case
 from runtime.checks import checks
 from runtime.direct import Fixed, Setting, State, Writer
 from runtime.memory import View
-from runtime.natives import Natives, is_long, seen
+from runtime.natives import Natives, is_long
 from runtime.together import FAR, NEAR
 
 NOTICED = 1 << 16
@@ -69,7 +69,7 @@ class _Text:
         w.emit(2, "while s is not done:")
         w.emit(3, "if s is refused: return None")
         for check in [a for a in self.case.actions if isinstance(a, FaultCheck)]:
-            w.emit(3, f"if s is fault: raise faulted({w.const(check.sites)}, {w.const(seen(recipe))}, True)")
+            w.emit(3, f"if s is fault: s = {w.const(self.native.fault)}({w.const(check)}, ({arguments},)); continue")
         settle = w.const(self.state.settle)
         w.emit(3, f"s = {settle}(s, {calls[0]} if trusted else {calls[1]}, ({arguments},), {setting})")
 
@@ -127,7 +127,8 @@ class _Text:
         w, names = self.w, {**{n: f"v{i}" for n, i in self.leaf.items() if n not in self.case.blocks}, **self.outputs}
         used = [n for n in names if any(n in a.buffers for a in actions)]
         call, arguments = w.const(self.native.function(self.native.some(actions, used), True)), ", ".join(names[n] for n in used)
-        w.emit(3, f"while {call}({arguments}) is not done: {w.const(self.state.helpers.wake)}()")
+        w.emit(3, f"while (s := {call}({arguments})) is asleep: {w.const(self.state.helpers.wake)}()")
+        w.emit(3, f"if s is not done: {w.const(self.state.settle)}(refused, None, (), None)")
 
     def _fixed(self, action: KernelCall) -> Fixed:
         """What stays the same between calls."""

@@ -1,6 +1,8 @@
 """Native calls: what they accept, what they leave to the general way, faults, the workspace, and where they cannot be made."""
+import ctypes
 import gc
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -96,28 +98,30 @@ def test_arguments_of_all_kinds_give_the_same():
                 np.testing.assert_array_equal(f(a, b, k), value[int(k):] * 2 + int(k))
 
 
-def test_a_fault_is_found_again_and_again_and_by_every_thread():
+def test_a_fault_is_found_again_and_again_and_each_thread_is_told_its_own():
     x, i = eg.vector("x"), eg.ivector("i")
     f = eg.compile([x, i], x[i] * 2, device="pocl")
-    value, good, bad = np.arange(5, dtype="f"), np.array([1, 4], "i4"), np.array([1, 7], "i4")
+    value, good = np.arange(5, dtype="f"), np.array([1, 4], "i4")
     assert f._run.state.board is not None
     wrong = []
 
-    def work():
-        for _ in range(200):
+    def work(bad):
+        for _ in range(300):
             try:
-                f(value, bad)
+                f(value, np.array([1, bad], "i4"))
                 wrong.append("no error")
             except IndexError as error:
-                if "7" not in str(error):
+                if str(bad) not in str(error):
                     wrong.append(str(error))
             if f(value, good).tolist() != [2, 8]:
                 wrong.append("not right")
-    threads = [threading.Thread(target=work) for _ in range(4)]
+    threads = [threading.Thread(target=work, args=(701 + k,)) for k in range(4)]
+    before, _ = sys.getswitchinterval(), sys.setswitchinterval(1e-6)
     for t in threads:
         t.start()
     for t in threads:
         t.join()
+    sys.setswitchinterval(before)
     assert not wrong
 
 
@@ -163,6 +167,74 @@ def test_a_recipe_asks_for_room_in_the_workspace():
     assert call() is DONE and held() is DONE
     space[0] = 1
     assert call() is BUSY and held() is DONE
+
+
+def test_a_workspace_in_use_is_not_given_back(monkeypatch):
+    f, value, wanted = two_kernels()
+    state = f._run.state
+    monkeypatch.setattr("runtime.direct.KEPT", 0)
+    state.space[0] = 1
+    assert not state.slim() and state.workspace is not None
+    state.space[0] = 0
+    assert state.slim() and state.workspace is None
+    np.testing.assert_array_equal(f(value), wanted)
+
+
+def test_arrays_whose_dtype_is_another_object():
+    """Arrays that were unpickled have a dtype of their own, which means the same."""
+    value = np.arange(6, dtype="f4")
+    again = pickle.loads(pickle.dumps(value))
+    call = BOARD.of(recipe([leaf(F4, (6,))]))
+    assert again.dtype is not value.dtype and call(again) is DONE and call(value) is DONE
+    assert call(value.astype(">f4")) is REFUSED and call(np.zeros(6, "i4")) is REFUSED
+    x = eg.vector("x")
+    for first, second in ((again, value), (value, again)):
+        f = eg.compile([x], x + 1, device="pocl")
+        f(first)
+        found = f._run.quick(second)
+        assert found is not None and found[0].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+class Looks:
+    """Not an array, but with a dtype and a shape, as many containers have them."""
+    dtype, shape, ndim = np.dtype("f4"), (3,), 1
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array([1, 2, 3], "f4")
+
+
+def test_trusted_arguments_that_are_no_arrays():
+    x, s = eg.vector("x"), eg.scalar("s")
+    f = eg.compile([x, s], x * s, device="pocl")
+    f.trust_input = True
+    value = np.arange(3, dtype="f")
+    for _ in range(3):
+        assert f(value, np.float32(2)).tolist() == [0, 2, 4] and f(value[:2], np.float32(3)).tolist() == [0, 3]
+        assert f(Looks(), np.asarray(2, "f4")).tolist() == [2, 4, 6]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the numbers of rounding modes")
+def test_results_do_not_depend_on_the_mode_for_floats_of_the_thread():
+    x = eg.vector("x")
+    f, value = eg.compile([x], eg.exp(x) / 3 + x, device="pocl"), np.linspace(0, 5, 1000, dtype="f")
+    wanted, m = f(value), ctypes.CDLL("libm.so.6")
+    for rounding in (0x400, 0x800, 0xc00):
+        try:
+            assert m.fesetround(rounding) == 0
+            found = f(value)
+            assert m.fegetround() == rounding
+        finally:
+            m.fesetround(0)
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_only_so_many_files_are_kept_loaded(monkeypatch):
+    monkeypatch.setattr(native, "PINNED", 0)
+    monkeypatch.setattr(native, "_pinned", {})
+    monkeypatch.setattr(program._cache, "built", type(program._cache.built)())
+    x = eg.vector("x")
+    f = eg.compile([x], x * 3 - 2, device="pocl")
+    assert f(np.ones(3, "f4")).tolist() == [1, 1, 1] and f._run.state.setting is not None
 
 
 def test_where_code_might_be_unloaded_the_driver_launches(monkeypatch):

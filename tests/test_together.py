@@ -194,12 +194,74 @@ def test_nobody_helps_where_the_process_has_one_core(monkeypatch):
         np.testing.assert_allclose(f(value), 2 * np.exp(-value), rtol=3e-6, atol=1e-37)
 
 
-def test_waking_helpers_can_fail_and_is_tried_again(helpers, monkeypatch):
+def test_where_helpers_cannot_be_woken_calls_go_on_without_them(helpers, monkeypatch):
     lines(helpers)
-    monkeypatch.setattr(helpers, "_kernel", object())
-    with pytest.raises(Exception):  # noqa: B017  the driver's own complaint
-        helpers.wake()
-    assert set(helpers.states.tolist()) == {board.CLOSED}
+
+    def fail(*args):
+        raise together.failure("no more")
+    monkeypatch.setattr(together.cl, "enqueue_nd_range_kernel", fail)
+    x = eg.vector("x")
+    f, value = eg.compile([x], eg.exp(x) * 2, device="pocl"), np.linspace(0, 1, 300_000, dtype="f")
+    with pytest.warns(RuntimeWarning, match="one core"):
+        first = f(value)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(f(value), first)
+    assert helpers.box[helpers._helped] == together.NEVER
+
+
+@helped
+def test_a_line_that_is_claimed_keeps_its_helper(helpers):
+    """A helper whose time is up while somebody is about to post a job would leave an open line with nobody there."""
+    lines(helpers)
+    helpers.states[0] = board.OPEN
+    helpers.wake()
+    for _ in range(2000):  # it has come when it closes the line again
+        time.sleep(0.001)
+        if helpers.states[0] == board.CLOSED:
+            break
+    helpers.wake()
+    until = time.monotonic() + 5
+    while helpers.states[0] != board.OPEN and time.monotonic() < until:
+        pass
+    helpers.states[0] = board.CLAIMED
+    time.sleep(0.02)
+    assert helpers.states[0] == board.CLAIMED
+    helpers.states[0] = board.OPEN
+    assert lines(helpers) == {board.CLOSED}
+
+
+@helped
+def test_open_lines_without_helpers_are_closed_in_time(helpers, monkeypatch):
+    x = eg.vector("x")
+    f, value = eg.compile([x], eg.exp(x) * 2, device="pocl"), np.linspace(0, 1, 300_000, dtype="f")
+    f(value)
+    lines(helpers)
+    woken = []
+    monkeypatch.setattr(helpers, "wake", lambda: woken.append(True))  # it says that it has, and does not
+    g = eg.compile([x], eg.exp(x) * 3, device="pocl")
+    for _ in range(3 * board.MISSES):
+        g(value)
+    assert 2 <= len(woken) <= 4
+
+
+def test_a_doubt_that_lies_too_far_ahead_is_none(helpers):
+    """The clock may have jumped, or the process may have been stopped."""
+    helpers.limit("LONELY", 1 << 60)
+    x = eg.vector("x")
+    f, value = eg.compile([x], eg.exp(x) * 2, device="pocl"), np.linspace(0, 1, 300_000, dtype="f")
+    f(value)
+    tasks = helpers.box[board.BOX["FIRST"] + board.BOX["TASK"]::board.BOX["LINE"]]
+    tasks[:] = 0
+    helpers.box[board.BOX["DOUBT"]] = 1 << 62
+    f(value)
+    helpers.box[board.BOX["DOUBT"]] = 0
+    assert tasks.any() or together.helpers_of(helpers.session) < 1
+
+
+def test_warm_builds_what_helpers_run():
+    f = eg.compile([x := eg.vector("x")], x * 2, device="pocl")
+    f.warm()
+    assert f._run.state.helpers._kernel is not None
 
 
 def test_a_forked_child_does_not_wait_for_helpers(monkeypatch, helpers):

@@ -15,6 +15,7 @@ Array = np.ndarray[Any, Any]
 OUTCOMES = DONE, REFUSED, ASLEEP, BUSY, FAULT = [type(name, (), {})() for name in ("done", "refused", "asleep", "busy", "fault")]
 GATE = np.zeros(1, np.int32)
 """Not zero where no native call may be made."""
+MOST = 2**63 - 1
 LINE = 8
 """Words of a cache line."""
 
@@ -108,10 +109,15 @@ def recipe(leaves: Sequence[Sequence[int]], launches: Sequence[Job] = (), box: t
         for k, (number, known, offset) in enumerate(job.arguments):
             if known is None:
                 words += [jobs.ARGUMENTS + k, at[number] if number is not None else -1 - (offset or 0)]
-        found[start:start + len(record)] = record
+        found[start:start + len(record)] = list(map(_word, record))
         start += len(record)
-    found[:len(words)] = words
+    found[:len(words)] = list(map(_word, words))
     return found
+
+
+def _word(number: int) -> int:
+    """A number as a word holds it; what is larger is of a call that no memory suffices for, which is refused before it runs."""
+    return max(min(number, MOST), -MOST)
 
 
 def _code(name: str) -> int:

@@ -195,13 +195,13 @@ def test_nobody_helps_where_the_process_has_one_core(monkeypatch):
 
 
 def test_where_helpers_cannot_be_woken_calls_go_on_without_them(helpers, monkeypatch):
+    x = eg.vector("x")
+    f, value = eg.compile([x], eg.exp(x) * 2, device="pocl"), np.linspace(0, 1, 300_000, dtype="f")
     lines(helpers)
 
     def fail(*args):
         raise together.failure("no more")
     monkeypatch.setattr(together.cl, "enqueue_nd_range_kernel", fail)
-    x = eg.vector("x")
-    f, value = eg.compile([x], eg.exp(x) * 2, device="pocl"), np.linspace(0, 1, 300_000, dtype="f")
     with pytest.warns(RuntimeWarning, match="one core"):
         first = f(value)
     monkeypatch.undo()
@@ -213,18 +213,14 @@ def test_where_helpers_cannot_be_woken_calls_go_on_without_them(helpers, monkeyp
 def test_a_line_that_is_claimed_keeps_its_helper(helpers):
     """A helper whose time is up while somebody is about to post a job would leave an open line with nobody there."""
     lines(helpers)
-    helpers.states[0] = board.OPEN
+    helpers.limit("STAYS", 1 << 60)
     helpers.wake()
-    for _ in range(2000):  # it has come when it closes the line again
-        time.sleep(0.001)
-        if helpers.states[0] == board.CLOSED:
-            break
-    helpers.wake()
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while helpers.states[0] != board.OPEN and time.monotonic() < until:
-        pass
+        time.sleep(0.001)
     helpers.states[0] = board.CLAIMED
-    time.sleep(0.02)
+    helpers.limit("STAYS", 0)
+    time.sleep(0.05)
     assert helpers.states[0] == board.CLAIMED
     helpers.states[0] = board.OPEN
     assert lines(helpers) == {board.CLOSED}

@@ -52,16 +52,18 @@ MISSES = 64
 PLAIN_MODE = 0x1f80
 """The processor's mode for floats that kernels expect: no exceptions, denormals as they are, to the nearest."""
 CLOSED, OPEN, CLAIMED, POSTED, TAKEN = range(5)
-BOX = {"STOP": 0, "LAST": 1, "DOUBT": 2, "MISSED": 3, "LIMITS": 8, "FIRST": 24, "LINE": 8, "TASK": 1}
-"""Words of the box: whether helpers are to end; when a job was shared last; until when helpers are not asked; how
-many jobs in a row no helper came for; the limits below; the first helper's line, and the length of each; in it the job."""
-LIMITS = {"STAYS": 1 << 17, "PATIENCE": 1 << 18, "SOON": 1 << 19, "MOST": 1 << 30, "REGRET": 8,
+BOX = {"STOP": 0, "LAST": 1, "DOUBT": 2, "MISSED": 3, "WEIGHT": 4, "LIMITS": 8, "FIRST": 24, "LINE": 8, "TASK": 1}
+"""Words of the box: whether helpers are to end; when a job was shared last; until when helpers are not asked; how many jobs in a row no
+helper came for; how many times as long as they were waited for helpers were not asked last time; the limits below; the first helper's
+line, and the length of each; in it the job."""
+LIMITS = {"STAYS": 1 << 17, "PATIENCE": 1 << 18, "SOON": 1 << 19, "MOST": 1 << 30, "AGAIN": 1 << 26, "REGRET": 16,
           "HELPED": 4_000_000, "WOKEN": 25_000_000, "LONELY": 20_000_000_000}
 """In ticks of the clock, some 0.3 to 0.5 ns each: for how long a helper stands by; how long the caller, beside the time for a work-item,
-looks whether a helper is through before it gives its core away; within which time a second job makes it worth while to wake helpers;
-for how long at most helpers are not asked after they have lost their cores to somebody else, and how many times as long as the caller has
-waited for them then.  In picoseconds of work: from where on helpers that stand by are asked; from where on they are woken for one job;
-from where on they are asked although they have lost their cores."""
+looks whether a helper is through before it gives its core away; within which time a second job makes it worth while to wake helpers.
+Helpers that have lost their cores to somebody else are not asked for as long as the caller has waited for them, and for twice as long
+each time if that happens again so soon after (AGAIN), up to REGRET times as long, for MOST at most.  In picoseconds of work: from where on
+helpers that stand by are asked; from where on they are woken for one job; from where on they are asked although they have lost their
+cores."""
 
 _TOOLS = r"""
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
@@ -181,8 +183,10 @@ TOOL void wait_for(words box, words line, words record, long patience)
     for (long gone = 0; works_on(line, record) && gone >= 0 && gone < patience; gone = ticks() - from) rest();
     if (!works_on(line, record)) return;
     while (works_on(line, record)) yield_core();
-    const long now = ticks();
-    box[BOX_DOUBT] = now + min(box[LIMIT_REGRET] * (now - from), box[LIMIT_MOST]);
+    const long now = ticks(), asked_for = from - box[BOX_DOUBT];
+    const bool soon = asked_for >= 0 && asked_for < box[LIMIT_AGAIN];
+    box[BOX_WEIGHT] = soon ? min(2 * box[BOX_WEIGHT], box[LIMIT_REGRET]) : 1;
+    box[BOX_DOUBT] = now + min(box[BOX_WEIGHT] * (now - from), box[LIMIT_MOST]);
 }
 
 TOOL void share(words box, long helpers, words record, long cost)

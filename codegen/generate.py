@@ -69,7 +69,7 @@ def generate(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | N
     shared = Shared({}, {}, {})
     each = [_Generator(resolved, form.outputs, layouts, wide, form.target, shared) for form in found]
     steps = [tuple(g.steps()) for g in each]
-    return each[0].plan(steps[0] if len(steps) == 1 else (Branch(pick, tuple(steps)),))
+    return each[0].plan(steps[0] if len(steps) == 1 else (Branch(pick, tuple(steps), free=True),))
 
 
 def check_doubles(graph: Graph, target: Target) -> None:

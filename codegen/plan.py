@@ -54,9 +54,11 @@ class HostCall(NamedTuple):
 
 
 class Branch(NamedTuple):
-    """Run `variants[pick]`; `pick` is a pure function of the sizes."""
+    """Run `variants[pick]`; `pick` is a pure function of the sizes.  free: whether any variant is right for any sizes, so that the pick is
+    a guess at the fastest."""
     pick: Dim
     variants: tuple[tuple[Step, ...], ...]
+    free: bool = False
 
 
 class Site(NamedTuple):

@@ -1,6 +1,7 @@
 """Cases: a plan with the numbers of one call and what its arguments have to be like, ready to be written as a function."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ class Case(NamedTuple):
 
     leaves: the arguments.  actions: what to run.  results: (name, view) for each output; rooms: bytes of the intermediates.  counts:
     elements of each output buffer; aligned: buffers that must begin with a cache line.  kept: from which output on
-    results are new versions of shared variables.
+    results are new versions of shared variables.  often: what to do with the arguments in the `choices.OFTEN`-th call.
     """
     leaves: tuple[Leaf, ...]
     actions: tuple[Action, ...]
@@ -37,3 +38,4 @@ class Case(NamedTuple):
     flags: Any
     wanted: int
     kept: int
+    often: Callable[..., None] | None = None

@@ -6,6 +6,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,11 +14,12 @@ import numpy as np
 from codegen.plan import Plan, Requirement
 from codegen.target import Target
 from exprgraph import dims
+from exprgraph.config import config
 from exprgraph.dims import Dim, Value
-from exprgraph.errors import DeviceError, ShapeError, ValueFault, at
+from exprgraph.errors import AllocationError, DeviceError, ShapeError, ValueFault, at
 from exprgraph.node import SHARED
 from exprgraph.program import Program
-from runtime import report
+from runtime import choices, report
 from runtime.actions import Run
 from runtime.case import Leaf
 from runtime.device import Device, check_process, devices, session
@@ -25,7 +27,7 @@ from runtime.direct import State, translated
 from runtime.driver import failure
 from runtime.leaves import CONTIGUOUS, Arguments, Leaves
 from runtime.memory import Block, Pool, SharedMemory, check_budget, memory_of, span
-from runtime.prepared import Bound, Numbers, Prepared
+from runtime.prepared import Bound, Numbers, Prepared, flatten
 from runtime.program import Printer
 
 PLANS, REMEMBERED = 8, 256
@@ -198,15 +200,46 @@ class DeviceExecutable:
         return self._ready(self._plan(key), found, arguments, key[1] != arguments.layouts)
 
     def _ready(self, prepared: Prepared, found: dict[str, int], arguments: Arguments, copies: bool) -> Bound:
-        """The plan bound to the numbers of a call, with a function of its own where the memory is shared."""
-        bound = prepared.bind(found, copies)
+        """The plan bound to the numbers of a call, with a function of its own where the memory is shared; where the plan has several
+        forms, in the one that was found to be the fastest for such sizes, or after many calls is."""
+        free = prepared.free
+        if free is None or config.deterministic or self.state is None or sum(v.size for v in arguments.values) < choices.LEAST:
+            return self._bound(prepared, found, arguments, copies)
+        name = choices.name_of((flatten(v) for v in free.variants), [v.shape for v in arguments.values])
+        form = choices.recall(self.device, name, len(free.variants))
+        if form is not None:
+            return self._bound(prepared, found, arguments, copies, form)
+
+        def often(*values: Any) -> None:
+            self._compare(prepared, found, copies, name, values)
+        return self._bound(prepared, found, arguments, copies, None, often)
+
+    def _bound(self, prepared: Prepared, found: dict[str, int], arguments: Arguments, copies: bool, form: int | None = None,
+               often: Callable[..., None] | None = None) -> Bound:
+        bound = prepared.bind(found, copies, form)
         if self.state is None:
             return bound
         own = arguments.compact() if copies else arguments
         values = [self.leaves.integer(v) if i in self._valued else None for i, v in enumerate(own.values)]
         leaves = [Leaf(dtype, v.shape, None if kind == CONTIGUOUS else v.strides, value, None)
                   for dtype, v, kind, value in zip(self.leaves.dtypes, own.values, own.layouts, values)]
-        return prepared.quicken(bound, found, leaves, self.state, self.program.n_outputs)
+        return prepared.quicken(bound, found, leaves, self.state, self.program.n_outputs, often)
+
+    def _compare(self, prepared: Prepared, found: dict[str, int], copies: bool, name: str, values: Sequence[Any]) -> None:
+        """Time the forms of a plan on the arguments of a call, and take the fastest one for such calls from now on."""
+        free = prepared.free
+        assert free is not None
+        with self._lock, contextlib.suppress(AllocationError, DeviceError, IndexError, ValueFault):
+            arguments = self.leaves.read(values)
+            own = arguments.compact() if copies else arguments
+            bounds = [self._bound(prepared, found, arguments, copies, form) for form in range(len(free.variants))]
+            for bound in bounds:
+                check_budget(self.memory, bound.wanted, max(bound.rooms.values(), default=0))
+            runs = [partial(b.quick, *own.values, trusted=True) for b in bounds]
+            best = choices.fastest(runs, found[free.pick.text])
+            choices.remember(self.device, name, best)
+            self._bounds[self.leaves.key(arguments, self._valued)] = bounds[best]
+            self._remember(bounds[best].quick, own)
 
     def _choose(self, key: Key) -> Key:
         """The key itself, or where no more plans are to be made one that serves it too, at the price of copying strided arguments."""

@@ -137,6 +137,11 @@ class Prepared:
         self._build((s, min(self._places(s), key=PLACES.index)) for s in chosen(plan.steps, lambda pick: 0))
 
     @property
+    def free(self) -> Branch | None:
+        """The branch between the forms of the plan, where it has several."""
+        return next((s for s in self.plan.steps if isinstance(s, Branch) and s.free), None)
+
+    @property
     def kernels(self) -> list[Kernel]:
         """The kernels that have been built, each once, in the order of the plan."""
         steps = [s for s in flatten(self.plan.steps) if isinstance(s, Launch)]
@@ -181,9 +186,11 @@ class Prepared:
             launched = None if built_one.code else program.ready(built_one, len(kernel.params) + kernel.flags, len(step.dims), kernel.wide)
             self._kernels[id(step), at] = launched, built_one.code
 
-    def bind(self, found: dict[str, int], copies: bool) -> Bound:
-        """The plan with the numbers of a call."""
-        steps = list(chosen(self.plan.steps, lambda pick: found[pick.text]))
+    def bind(self, found: dict[str, int], copies: bool, form: int | None = None) -> Bound:
+        """The plan with the numbers of a call; form: which variant of the plan's free branch to take, None for the one that sizes pick."""
+        free = self.free if form is not None else None
+        taken = [t for s in self.plan.steps for t in (free.variants[form or 0] if free is not None and s is free else (s,))]
+        steps = list(chosen(taken, lambda pick: found[pick.text]))
         where = [self._place(s, found) for s in steps]
         self._build(zip(steps, where))
         used = {n for s in steps for n in self._names(s)} | {o.buffer for o in self.plan.outputs}
@@ -192,8 +199,9 @@ class Prepared:
         outputs = tuple(self._view(o, found) for o in self.plan.outputs)
         return Bound(self, tuple(self._actions(steps, where, found)), rooms, sum(rooms.values()), outputs, copies, tuple(steps))
 
-    def quicken(self, bound: Bound, found: dict[str, int], leaves: Sequence[Leaf], state: State, kept: int) -> Bound:
-        """The bound plan with a function written for it."""
+    def quicken(self, bound: Bound, found: dict[str, int], leaves: Sequence[Leaf], state: State, kept: int,
+                often: Callable[..., None] | None = None) -> Bound:
+        """The bound plan with a function written for it; often: what that does with its arguments when it has been called often."""
         assert isinstance(self.memory, SharedMemory)
         temps = {n: r for n, r in bound.rooms.items() if self.buffers[n].role == "temp"}
         offsets, space = layout([*map(self._names, bound.steps), tuple(o.buffer for o in self.plan.outputs)], temps)
@@ -206,7 +214,8 @@ class Prepared:
                 blocks[leaf.name] = self.memory.leaf(np.empty(0, leaf.dtype), False)
         wanted = space + sum(bound.rooms[n] for n in counts)
         aligned = frozenset(n for s in bound.steps if id(s) in self._streamed for n in self._names(s))
-        case = Case(tuple(full), bound.actions, bound.outputs, counts, aligned, temps, offsets, space, blocks, self.zeros, wanted, kept)
+        case = Case(tuple(full), bound.actions, bound.outputs, counts, aligned, temps, offsets, space, blocks, self.zeros, wanted, kept,
+                    often)
         return bound._replace(wanted=wanted, quick=write(case, state))
 
     def _names(self, step: Step) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from runtime import pages
+from runtime import choices, pages
 from runtime.actions import Action, FaultCheck, FunctionCall, KernelCall
 from runtime.case import Case
 from runtime.checks import checks
@@ -249,4 +249,9 @@ class _Text:
                 w.emit(2, f"r{k} = {text}.view()")
                 w.emit(2, f"r{k}.flags.writeable = False")
             names.append(f"r{k}")
+        if self.case.often is not None:  # not before results that lie in the workspace have been copied
+            calls = w.const([0])
+            w.emit(2, f"{calls}[0] += 1")
+            arguments = ", ".join(f"v{i}" for i in range(len(self.case.leaves)))
+            w.emit(2, f"if {calls}[0] == {choices.OFTEN}: {w.const(self.case.often)}({arguments})")
         w.emit(2, f"return [{', '.join(names)}]")

@@ -1,4 +1,4 @@
-"""What every test run shares: devices, one printed seed for everything random, and a PoCL cache of its own."""
+"""What every test run shares: devices, one printed seed for everything random, and caches of its own."""
 from __future__ import annotations
 
 import os
@@ -17,24 +17,25 @@ settings.register_profile("exprgraph", print_blob=True, deadline=None)
 settings.load_profile("exprgraph")
 
 SEED = "EXPRGRAPH_SEED"
-CACHE = "POCL_CACHE_DIR"
+CACHES = ("POCL_CACHE_DIR", "EXPRGRAPH_CACHE")
 _made: list[str] = []
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """The controller draws the seed and makes the cache; workers inherit its environment and its options."""
+    """The controller draws the seed and makes the caches; workers inherit its environment and its options."""
     if not hasattr(config, "workerinput"):
         os.environ.setdefault(SEED, str(random.SystemRandom().randrange(2**32)))
-        if CACHE not in os.environ:
-            os.environ[CACHE] = tempfile.mkdtemp(prefix="exprgraph-pocl-")
-            _made.append(os.environ[CACHE])
+        for name in CACHES:
+            if name not in os.environ:
+                os.environ[name] = tempfile.mkdtemp(prefix="exprgraph-cache-")
+                _made.append(os.environ[name])
     if getattr(config.option, "hypothesis_seed", None) is None:
         config.option.hypothesis_seed = os.environ[SEED]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Remove the cache that this process has made."""
+    """Remove the caches that this process has made."""
     while _made:
         shutil.rmtree(_made.pop(), ignore_errors=True)
 

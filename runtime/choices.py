@@ -1,0 +1,110 @@
+"""Choices between the forms of a plan, by measurement on the machine at hand, remembered on disk.
+
+The sizes of a call pick a form by limits that were measured on some machine.  Where a function is called with the same sizes again and
+again, all forms are timed once, on the arguments of one of these calls, and the fastest is taken from then on, for all sizes of that
+class: extents with as many binary digits.  What was found is kept in a file for each device and version of its driver, and names of
+kernels, which are made of their text, say which forms are meant.  A file that cannot be read or written costs time only.
+"""
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from codegen.plan import HostCall, Launch, Step
+from runtime.device import Device
+
+FOLDER = "EXPRGRAPH_CACHE"
+"""Where files are kept; by default exprgraph/ in the user's folder for caches."""
+OFTEN = 50
+"""The call of a function with the same sizes in which forms are timed."""
+LEAST = 1 << 16
+"""Elements of arguments from which on the forms of a call are worth timing."""
+ROUNDS, LONGEST = 5, 0.05
+"""How often each form is timed at most, and the seconds after which no more rounds are begun."""
+GAIN = 0.95
+"""The share of the time of the form in use that another one may take at most to replace it."""
+_lock = threading.RLock()
+_known: dict[Path, dict[str, int]] = {}
+
+
+def folder() -> Path:
+    """The folder of the files."""
+    own = os.environ.get(FOLDER)
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(own).expanduser() if own else Path(base).expanduser() / "exprgraph"
+
+
+def file_of(device: Device) -> Path:
+    """The file of a device."""
+    driver = getattr(device.handle, "driver_version", "")
+    name = hashlib.sha256(f"{device.name}\0{device.platform}\0{driver}\0{device.target.units}".encode()).hexdigest()[:16]
+    return folder() / f"choices-{name}.json"
+
+
+def name_of(forms: Iterable[Iterable[Step]], shapes: Iterable[Sequence[int]]) -> str:
+    """The name of a choice: what the forms run, and the class of the sizes."""
+    runs = [[s.kernel.name if isinstance(s, Launch) else s.function if isinstance(s, HostCall) else "" for s in form] for form in forms]
+    sizes = [[n.bit_length() for n in shape] for shape in shapes]
+    return hashlib.sha256(json.dumps([runs, sizes]).encode()).hexdigest()[:24]
+
+
+def recall(device: Device, name: str, forms: int) -> int | None:
+    """The form that was found to be the fastest, if there is such a choice among so many."""
+    with _lock:
+        path = file_of(device)
+        if path not in _known:
+            _known[path] = _read(path)
+        found = _known[path].get(name)
+    return found if found is not None and 0 <= found < forms else None
+
+
+def remember(device: Device, name: str, form: int) -> None:
+    """Note a choice, here and on disk, beside those that other processes have noted."""
+    with _lock:
+        path = file_of(device)
+        _known[path] = {**_read(path), **_known.get(path, {}), name: form}
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, fresh = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+            try:
+                with os.fdopen(handle, "w") as file:
+                    json.dump(_known[path], file)
+                os.replace(fresh, path)
+            except BaseException:
+                os.unlink(fresh)
+                raise
+
+
+def _read(path: Path) -> dict[str, int]:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    plain = isinstance(found, dict) and all(type(v) is int for v in found.values())
+    return found if plain else {}
+
+
+def fastest(runs: Sequence[Callable[[], Any]], current: int) -> int:
+    """Which of these is the fastest, in turns, so that what else the machine does concerns all of them; the current one unless another
+    gains by it."""
+    times = [float("inf")] * len(runs)
+    for run in runs:
+        run()
+    begin = time.perf_counter()
+    for _ in range(ROUNDS):
+        for k, run in enumerate(runs):
+            start = time.perf_counter()
+            run()
+            times[k] = min(times[k], time.perf_counter() - start)
+        if time.perf_counter() - begin > LONGEST:
+            break
+    best = min(range(len(runs)), key=times.__getitem__)
+    return best if times[best] < GAIN * times[current] else current

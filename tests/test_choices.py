@@ -1,0 +1,152 @@
+"""Forms of a plan are timed after many calls, the fastest is taken, and that is remembered on disk, whatever lies there."""
+import json
+import time
+
+import numpy as np
+import pytest
+
+import exprgraph as eg
+from runtime import choices, device
+
+pytestmark = pytest.mark.skipif(device.choose("pocl").sibling is None, reason="there is no memory shared with NumPy")
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    """A folder of its own, and few calls before forms are timed."""
+    monkeypatch.setenv(choices.FOLDER, str(tmp_path / "own"))
+    monkeypatch.setattr(choices, "_known", {})
+    monkeypatch.setattr(choices, "OFTEN", 4)
+    return tmp_path / "own"
+
+
+def forced(monkeypatch, form):
+    """Let a form be found to be the fastest; the list of what was asked."""
+    asked = []
+
+    def fastest(runs, current):
+        for run in runs:
+            run()
+        asked.append((len(runs), current))
+        return form
+    monkeypatch.setattr(choices, "fastest", fastest)
+    return asked
+
+
+def product():
+    """A product with a map after it, whose plan has several forms, and values."""
+    x, w = eg.matrix("x"), eg.matrix("w")
+    rng = np.random.default_rng(3)
+    values = rng.standard_normal((300, 200)).astype("f"), rng.standard_normal((200, 310)).astype("f")
+    return (lambda: eg.compile([x, w], eg.relu(x @ w) + 1, device="pocl")), values, np.maximum(values[0] @ values[1], 0) + 1
+
+
+def called(f):
+    """Whether the function calls NumPy for the product with its latest sizes."""
+    bound, = f._run._bounds.values()
+    return any(type(a).__name__ == "FunctionCall" for a in bound.actions) if f._run.quick is bound.quick else None
+
+
+@pytest.mark.parametrize("form", [0, 1])
+def test_the_form_that_was_the_fastest_is_taken(form, folder, monkeypatch):
+    make, values, wanted = product()
+    asked, seen = forced(monkeypatch, form), []
+    f = make()
+    for _ in range(8):
+        np.testing.assert_allclose(f(*values), wanted, rtol=1e-5, atol=1e-4)
+        seen.append(len(asked))
+    assert seen == [0, 0, 0, 1, 1, 1, 1, 1] and asked[0][0] == 2
+    expected = bool(f._run._bounds) and called(f)
+    again = make()
+    np.testing.assert_allclose(again(*values), wanted, rtol=1e-5, atol=1e-4)
+    assert len(asked) == 1 and called(again) == expected
+    file, = folder.iterdir()
+    assert list(json.loads(file.read_text()).values()) == [form]
+    monkeypatch.setattr(choices, "_known", {})  # as another process finds it
+    third = make()
+    for _ in range(6):
+        np.testing.assert_allclose(third(*values), wanted, rtol=1e-5, atol=1e-4)
+    assert len(asked) == 1 and called(third) == expected
+
+
+def test_the_two_forms_are_a_call_and_kernels(folder, monkeypatch):
+    found = set()
+    for form in (0, 1):
+        monkeypatch.setattr(choices, "_known", {})
+        forced(monkeypatch, form)
+        make, values, _ = product()
+        for file in folder.iterdir() if folder.exists() else ():
+            file.unlink()
+        f = make()
+        for _ in range(6):
+            f(*values)
+        found.add(called(f))
+    assert found == {False, True}
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1, 2]", '{"a": "b"}', "null", '{"a": 99}', "\x00\x01"])
+def test_whatever_lies_in_the_file(content, folder, monkeypatch):
+    folder.mkdir()
+    choices.file_of(device.choose("pocl")).write_text(content)
+    asked = forced(monkeypatch, 0)
+    make, values, wanted = product()
+    f = make()
+    for _ in range(5):
+        np.testing.assert_allclose(f(*values), wanted, rtol=1e-5, atol=1e-4)
+    assert len(asked) == 1 and 0 in json.loads(choices.file_of(device.choose("pocl")).read_text()).values()
+
+
+def test_a_choice_that_is_no_form_is_none(folder):
+    found = device.choose("pocl")
+    choices.remember(found, "a", 7)
+    assert choices.recall(found, "a", 2) is None and choices.recall(found, "a", 8) == 7 and choices.recall(found, "b", 8) is None
+
+
+def test_a_folder_that_cannot_be_written_costs_time_only(folder, monkeypatch):
+    folder.write_text("a file where the folder should be")
+    asked = forced(monkeypatch, 1)
+    make, values, wanted = product()
+    f = make()
+    for _ in range(6):
+        np.testing.assert_allclose(f(*values), wanted, rtol=1e-5, atol=1e-4)
+    assert len(asked) == 1 and folder.read_text().startswith("a file")
+
+
+def test_small_calls_and_deterministic_ones_are_not_timed(folder, monkeypatch):
+    asked = forced(monkeypatch, 0)
+    make, values, _ = product()
+    small, f = [v[:20, :20].copy() for v in values], make()
+    for _ in range(6):
+        f(*small)
+    with eg.change_flags(deterministic=True):
+        g = make()
+        for _ in range(6):
+            g(*values)
+    assert not asked
+
+
+def test_results_in_the_workspace_are_those_of_the_call(folder, monkeypatch):
+    """Forms are timed after a call has its results, which may lie where other forms work."""
+    forced(monkeypatch, 1)
+    x, w = eg.matrix("x"), eg.matrix("w")
+    rng = np.random.default_rng(3)
+    values = rng.standard_normal((300, 200)).astype("f"), rng.standard_normal((200, 310)).astype("f")
+    hidden = eg.relu(x @ w)
+    f = eg.compile([x, w], [hidden.T, hidden.sum(axis=0), hidden], device="pocl")
+    plain = np.maximum(values[0] @ values[1], 0)
+    for _ in range(6):
+        for found, wanted in zip(f(*values), (plain.T, plain.sum(axis=0), plain)):
+            np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-3)
+
+
+def test_the_fastest_is_found_and_must_gain_by_it():
+    def takes(seconds):
+        return lambda: time.sleep(seconds)
+    assert choices.fastest([takes(0.004), takes(0.0005)], 0) == 1
+    assert choices.fastest([takes(0.0005), takes(0.004)], 0) == 0
+    assert choices.fastest([takes(0.004), takes(0.00395)], 0) == 0
+
+
+def test_sizes_of_one_class_have_one_choice():
+    forms = [[], []]
+    assert choices.name_of(forms, [(300, 200)]) == choices.name_of(forms, [(511, 130)]) != choices.name_of(forms, [(512, 200)])

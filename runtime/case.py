@@ -24,7 +24,7 @@ class Case(NamedTuple):
 
     leaves: the arguments.  actions: what to run.  results: (name, view) for each output; rooms: bytes of the intermediates.  counts:
     elements of each output buffer; aligned: buffers that must begin with a cache line.  kept: from which output on
-    results are new versions of shared variables.  often: what to do with the arguments in the `choices.OFTEN`-th call.
+    results are new versions of shared variables.  often: what to do with the arguments in the calls `choices.OFTEN`.
     """
     leaves: tuple[Leaf, ...]
     actions: tuple[Action, ...]

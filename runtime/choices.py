@@ -1,9 +1,11 @@
 """Choices between the forms of a plan, by measurement on the machine at hand, remembered on disk.
 
 The sizes of a call pick a form by limits that were measured on some machine.  Where a function is called with the same sizes again and
-again, all forms are timed once, on the arguments of one of these calls, and the fastest is taken from then on, for all sizes of that
-class: extents with as many binary digits.  What was found is kept in a file for each device and version of its driver, and names of
-kernels, which are made of their text, say which forms are meant.  A file that cannot be read or written costs time only.
+again, all forms are timed, on the arguments of one of these calls, and the fastest is taken from then on, for all sizes of that class:
+extents with as many binary digits.  Only what was timed while the machine was quiet counts.
+
+What was found is kept in a file for each device and version of its driver, under names that are made of those of the kernels, which are
+made of their text.  A file that cannot be read or written costs time only.
 """
 from __future__ import annotations
 
@@ -23,13 +25,16 @@ from runtime.device import Device
 
 FOLDER = "EXPRGRAPH_CACHE"
 """Where files are kept; by default exprgraph/ in the user's folder for caches."""
-OFTEN = 50
-"""The call of a function with the same sizes in which forms are timed."""
+OFTEN = (50, 200, 800, 3200, 12800)
+"""The calls of a function with the same sizes in which forms are timed, the later ones where the machine was not quiet before."""
 LEAST = 1 << 16
 """Elements of arguments from which on the forms of a call are worth timing."""
-ROUNDS, LONGEST = 5, 0.05
-"""How often each form is timed at most, and the seconds after which no more rounds are begun."""
-GAIN = 0.95
+RUNS, SECONDS = 4, 0.04
+"""How often each form runs at least, and for how long.  All runs of a form follow each other, and the first half does not count: threads
+of another form, BLAS's for example, keep their cores for a while."""
+QUIET = 1.25
+"""How many times the shortest run the median may take: more is a sign that something else had the cores."""
+GAIN = 0.9
 """The share of the time of the form in use that another one may take at most to replace it."""
 _lock = threading.RLock()
 _known: dict[Path, dict[str, int]] = {}
@@ -92,19 +97,22 @@ def _read(path: Path) -> dict[str, int]:
     return found if plain else {}
 
 
-def fastest(runs: Sequence[Callable[[], Any]], current: int) -> int:
-    """Which of these is the fastest, in turns, so that what else the machine does concerns all of them; the current one unless another
-    gains by it."""
-    times = [float("inf")] * len(runs)
-    for run in runs:
-        run()
+def fastest(runs: Sequence[Callable[[], Any]], current: int) -> int | None:
+    """Which of these is the fastest: the current one unless another gains by it; None where the machine is not quiet."""
+    found = [_timed(run) for run in runs]
+    if any(median > QUIET * least for least, median in found):
+        return None
+    best = min(range(len(runs)), key=lambda k: found[k][1])
+    return best if found[best][1] < GAIN * found[current][1] else current
+
+
+def _timed(run: Callable[[], Any]) -> tuple[float, float]:
+    """The shortest and the median time of the later half of some runs."""
+    times: list[float] = []
     begin = time.perf_counter()
-    for _ in range(ROUNDS):
-        for k, run in enumerate(runs):
-            start = time.perf_counter()
-            run()
-            times[k] = min(times[k], time.perf_counter() - start)
-        if time.perf_counter() - begin > LONGEST:
-            break
-    best = min(range(len(runs)), key=times.__getitem__)
-    return best if times[best] < GAIN * times[current] else current
+    while len(times) < RUNS or time.perf_counter() - begin < SECONDS:
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    later = sorted(times[len(times) // 2:])
+    return later[0], later[len(later) // 2]

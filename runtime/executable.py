@@ -201,7 +201,7 @@ class DeviceExecutable:
 
     def _ready(self, prepared: Prepared, found: dict[str, int], arguments: Arguments, copies: bool) -> Bound:
         """The plan bound to the numbers of a call, with a function of its own where the memory is shared; where the plan has several
-        forms, in the one that was found to be the fastest for such sizes, or after many calls is."""
+        forms, in the one that was found to be the fastest for such sizes, or will be after many calls."""
         free = prepared.free
         if free is None or config.deterministic or self.state is None or sum(v.size for v in arguments.values) < choices.LEAST:
             return self._bound(prepared, found, arguments, copies)
@@ -237,6 +237,8 @@ class DeviceExecutable:
                 check_budget(self.memory, bound.wanted, max(bound.rooms.values(), default=0))
             runs = [partial(b.quick, *own.values, trusted=True) for b in bounds]
             best = choices.fastest(runs, found[free.pick.text])
+            if best is None:
+                return
             choices.remember(self.device, name, best)
             self._bounds[self.leaves.key(arguments, self._valued)] = bounds[best]
             self._remember(bounds[best].quick, own)

@@ -20,9 +20,9 @@ from runtime import pages
 from runtime.actions import fault_of
 from runtime.device import FORKED, Session, check_process
 from runtime.driver import cl, failure
-from runtime.memory import Array, Block, SharedMemory, View, flat
+from runtime.memory import Array, Block, SharedMemory, View, data_of, flat
 from runtime.native import switchboard
-from runtime.recipe import ASLEEP, BUSY, DONE, FAULT, REFUSED, data_of
+from runtime.recipe import ASLEEP, BUSY, DONE, FAULT, REFUSED
 from runtime.together import Helpers, helper_of
 
 _Byte = ctypes.c_char * 1
@@ -91,7 +91,7 @@ class State:
         base = array.base
         if type(base) is np.ndarray and base.nbytes == array.nbytes and base.flags.c_contiguous and base.flags.writeable:
             return cl.SVM(base)
-        return cl.SVM(_Byte.from_address(array.__array_interface__["data"][0]))
+        return cl.SVM(_Byte.from_address(data_of(array)))
 
     def entered(self) -> Exception:
         """The error of a call within a call, by a signal handler or a finaliser in the same thread, which no lock stops."""
@@ -102,6 +102,10 @@ class State:
         """The error to raise after a fault where nothing was launched."""
         return translated(error, self.session)
 
+    def stuck(self) -> Exception:
+        """The error of a native call that did nothing, for no reason that can be seen to."""
+        return DeviceError(f"{self.session.device.name}: a native call came to nothing")
+
     def settle(self, outcome: Any, call: Callable[..., Any], arguments: tuple[Any, ...], setting: Setting) -> Any:
         """What a native call comes to after what was in its way has been seen to; it has done nothing so far."""
         try:
@@ -109,7 +113,7 @@ class State:
                 self.helpers.wake()
                 return call(*arguments)
             if outcome is not BUSY:
-                raise DeviceError(f"{self.session.device.name}: a native call came to nothing")
+                raise self.stuck()
             with self.lock:
                 if self.space[0]:
                     raise self.entered()

@@ -99,10 +99,16 @@ def room(count: int, itemsize: int) -> int:
     return -(-max(count, 1) * itemsize // LINE) * LINE
 
 
+def data_of(array: Array) -> int:
+    """Where the elements of an array begin."""
+    found: int = array.__array_interface__["data"][0]
+    return found
+
+
 def aligned(nbytes: int) -> Array:
     """Fresh host memory as uint8, aligned to a cache line; AllocationError where there is none."""
     raw = pages.POOL.obtain(lambda: np.empty(nbytes + LINE, np.uint8), nbytes)
-    start = -raw.__array_interface__["data"][0] % LINE
+    start = -data_of(raw) % LINE
     return raw[start:start + nbytes]
 
 

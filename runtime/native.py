@@ -20,7 +20,8 @@ from codegen import switchboard as board
 from codegen.jobs import DOOR
 from runtime.device import Session, opened
 from runtime.driver import cl, failure
-from runtime.recipe import DONE, GATE, OUTCOMES, REFUSED, data_of, forever, leaf, recipe
+from runtime.memory import data_of
+from runtime.recipe import DONE, GATE, OUTCOMES, REFUSED, forever, leaf, recipe
 
 FASTCALL = 0x80
 SETTING = "EXPRGRAPH_NATIVE"

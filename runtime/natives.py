@@ -8,9 +8,9 @@ from codegen import switchboard as board
 from runtime.actions import FaultCheck, KernelCall
 from runtime.case import Case
 from runtime.direct import faulted
-from runtime.memory import Array
+from runtime.memory import Array, data_of
 from runtime.native import Switchboard
-from runtime.recipe import ANYTHING, FAULT, Job, Space, data_of, leaf, recipe
+from runtime.recipe import ANYTHING, FAULT, Job, Space, leaf, recipe
 from runtime.together import Helpers
 
 LONG = 100_000_000

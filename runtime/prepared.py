@@ -188,8 +188,8 @@ class Prepared:
 
     def bind(self, found: dict[str, int], copies: bool, form: int | None = None) -> Bound:
         """The plan with the numbers of a call; form: which variant of the plan's free branch to take, None for the one that sizes pick."""
-        free = self.free if form is not None else None
-        taken = [t for s in self.plan.steps for t in (free.variants[form or 0] if free is not None and s is free else (s,))]
+        taken = self.plan.steps if form is None else [
+            t for s in self.plan.steps for t in (s.variants[form] if isinstance(s, Branch) and s.free else (s,))]
         steps = list(chosen(taken, lambda pick: found[pick.text]))
         where = [self._place(s, found) for s in steps]
         self._build(zip(steps, where))

@@ -10,8 +10,8 @@ import numpy as np
 
 from codegen import jobs
 from codegen import switchboard as board
+from runtime.memory import Array, aligned, data_of
 
-Array = np.ndarray[Any, Any]
 OUTCOMES = DONE, REFUSED, ASLEEP, BUSY, FAULT = [type(name, (), {})() for name in ("done", "refused", "asleep", "busy", "fault")]
 GATE = np.zeros(1, np.int32)
 """Not zero where no native call may be made."""
@@ -49,17 +49,11 @@ class Space(NamedTuple):
     held: bool = False
 
 
-def data_of(array: Array) -> int:
-    """Where the elements of an array begin."""
-    found: int = array.__array_interface__["data"][0]
-    return found
-
-
 def lines(words: int) -> Array:
     """So many words, zero, from the begin of a cache line."""
-    whole = np.zeros(words + LINE, np.int64)
-    start = -data_of(whole) // 8 % LINE
-    return whole[start:start + words]
+    found = aligned(8 * words).view(np.int64)
+    found.fill(0)
+    return found
 
 
 def forever(value: object) -> None:

@@ -42,6 +42,11 @@ def places(work: tuple[float, float], shareable: bool) -> set[str]:
     return {place(w, items, shareable) for w in work for items in (1, 2)}
 
 
+def _limit(name: str) -> int:
+    """The word of the box that holds a limit."""
+    return board.BOX["LIMITS"] + list(board.LIMITS).index(name)
+
+
 class Helpers:
     """The helpers of a device, one set for all functions; `stop` is set to 1 to let them go at once."""
 
@@ -54,13 +59,12 @@ class Helpers:
         self.states = self.box[first::line]
         self._kernel: Any = None
         self._lock = threading.RLock()  # again, since a signal handler may call a function of its own
-        self._helped = limits + list(board.LIMITS).index("HELPED")
         forever(self.box)
         atexit.register(self._settle)
 
     def ready(self) -> None:
         """Build what the helpers run, unless it is there."""
-        if self._kernel is None and self.box[self._helped] != NEVER:
+        if self._kernel is None and self.box[_limit("HELPED")] != NEVER:
             kernel = cl.Kernel(native.compiled(self.session), board.HELP)
             kernel.set_args(cl.SVM(self.box))
             self._kernel = kernel
@@ -73,13 +77,13 @@ class Helpers:
             with self._lock:
                 cl.enqueue_nd_range_kernel(self.session.queue, self._kernel, (self.count,), (1,))
         except (failure, OSError) as error:
-            self.box[self._helped] = NEVER
+            self.limit("HELPED", NEVER)
             warnings.warn(f"{self.session.device.name} does not run the kernel for its other threads, so calls use one core from now on: "
                           f"{error}", RuntimeWarning, stacklevel=2)
 
     def limit(self, name: str, value: int) -> None:
         """Set one of the limits of `codegen.switchboard`."""
-        self.box[board.BOX["LIMITS"] + list(board.LIMITS).index(name)] = value
+        self.box[_limit(name)] = value
 
     def halt(self) -> None:
         """Let go of the threads: something else needs their cores or their queue."""

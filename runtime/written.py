@@ -33,6 +33,7 @@ class _Text:
         self.leaf = {leaf.name: i for i, leaf in enumerate(case.leaves) if leaf.name is not None}
         self.outputs = {name: f"o{k}" for k, name in enumerate(case.counts)}
         self.native = Natives(case, state.board, state.space, state.helpers)
+        self.launched = {b for a in case.actions if isinstance(a, KernelCall) and a.kernel is not None for b in a.buffers}
         self.compact = self._shapes()
         self.views: list[View] = []
         self.found: list[Any] = []
@@ -110,11 +111,9 @@ class _Text:
 
     def _checks(self) -> None:
         """Look at the arguments."""
-        w, plain = self.w, [i for i, leaf in enumerate(self.case.leaves) if leaf.strides is None]
+        w = self.w
         if self.state.board is None:
             checks(w, self.case.leaves)
-            if plain:
-                w.emit(2, f"else: {'; '.join(f'f{i} = v{i}.flags' for i in plain)}")
             return
         arguments = ", ".join(f"v{i}" for i in range(len(self.case.leaves)))
         w.emit(2, f"if not trusted and {w.const(self.native.function(self.native.looks()))}({arguments}) is not done: return None")
@@ -128,7 +127,8 @@ class _Text:
         used = [n for n in names if any(n in a.buffers for a in actions)]
         call, arguments = w.const(self.native.function(self.native.some(actions, used), True)), ", ".join(names[n] for n in used)
         w.emit(3, f"while (s := {call}({arguments})) is asleep: {w.const(self.state.helpers.wake)}()")
-        w.emit(3, f"if s is not done: {w.const(self.state.settle)}(refused, None, (), None)")
+        w.emit(3, f"if s is not done: raise {w.const(self.state.stuck)}()")
+
 
     def _fixed(self, action: KernelCall) -> Fixed:
         """What stays the same between calls."""
@@ -146,21 +146,20 @@ class _Text:
 
     def _pointers(self) -> None:
         """What the driver's kernels and NumPy's functions are given for the arguments."""
-        launched = {b for a in self.case.actions if isinstance(a, KernelCall) and a.kernel is not None for b in a.buffers}
         w, frozen = self.w, self.w.const(self.state.frozen)
         hosts = {v.buffer for a in self.case.actions if isinstance(a, FunctionCall) for v in a.inputs}
         hosts |= {v.buffer for v in self.case.results}
         for name, i in self.leaf.items():
             leaf = self.case.leaves[i]
-            if leaf.strides is not None and name in launched | hosts:
+            if leaf.strides is not None and name in self.launched | hosts:
                 w.emit(3, f"h{i} = flat(v{i})")
-            if name in launched and name not in self.case.blocks:
+            if name in self.launched and name not in self.case.blocks:
                 source = f"v{i}" if leaf.strides is None else f"h{i}"
                 w.emit(3, f"p{i} = SVM({source}) if {source}.flags.writeable else {frozen}({source})")
 
     def _fresh(self) -> None:
         """Memory for the results."""
-        w, launched = self.w, {b for a in self.case.actions if isinstance(a, KernelCall) and a.kernel is not None for b in a.buffers}
+        w = self.w
         for name, variable in self.outputs.items():
             count, dtype = self.case.counts[name]
             shape = self.compact[name].shape if name in self.compact else (count,)
@@ -168,7 +167,7 @@ class _Text:
             make = "page" if nbytes >= pages.SMALLEST or name in self.case.aligned else "empty"
             size = "" if make == "empty" else f", {w.const(nbytes)}"
             w.emit(3, f"{variable} = {make}({w.const(shape)}, {w.const(dtype)}{size})")
-            if name in launched:
+            if name in self.launched:
                 w.emit(3, f"q{variable} = SVM({variable})")
         if not self.outputs:
             w.emit(3, "pass")

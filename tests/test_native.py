@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import exprgraph as eg
 from codegen import switchboard as board
 from runtime import device, native, program
-from runtime.recipe import BUSY, DONE, OUTCOMES, REFUSED, Space, data_of, leaf, recipe
+from runtime.memory import data_of
+from runtime.recipe import BUSY, DONE, OUTCOMES, REFUSED, Space, leaf, recipe
 
 NEAR = next((device.session(d) for d in device.devices() if d.spec == device.choose("pocl").sibling), None)
 BOARD = native.switchboard(NEAR)
@@ -131,7 +132,7 @@ def two_kernels():
     f = eg.compile([x], (x - x.mean()) / x.std(axis=0), device="pocl")
     value = np.random.default_rng(5).random((40, 30), "f4")
     f(value), f(value)
-    assert f._run.state.workspace is not None and "no lock" not in f.why()
+    assert f._run.state.workspace is not None
     return f, value, f(value)
 
 

@@ -206,7 +206,7 @@ def test_where_helpers_cannot_be_woken_calls_go_on_without_them(helpers, monkeyp
         first = f(value)
     monkeypatch.undo()
     np.testing.assert_array_equal(f(value), first)
-    assert helpers.box[helpers._helped] == together.NEVER
+    assert helpers.box[together._limit("HELPED")] == together.NEVER
 
 
 @helped

@@ -179,3 +179,40 @@ def test_where_the_machine_is_not_quiet_it_is_tried_again(folder, monkeypatch):
 def test_sizes_of_one_class_have_one_choice():
     forms = [[], []]
     assert choices.name_of(forms, [(300, 200)]) == choices.name_of(forms, [(511, 130)]) != choices.name_of(forms, [(512, 200)])
+
+
+def logistic(x, w):
+    """The gradient of a cross-entropy in w."""
+    return eg.grad(eg.softplus(x @ w).mean() + 0.01 * (w**2).sum(), w)
+
+
+GRAPHS = {
+    "product with a vector": (("matrix", "vector"), lambda x, w: x @ w),
+    "turned product with a vector": (("matrix", "vector"), lambda x, w: (x @ w) @ x),
+    "gradient of a regression": (("matrix", "vector"), logistic),
+    "sums of normalised rows": (("matrix", "vector"), lambda x, w: [eg.softmax(x, axis=1).sum(axis=0), x @ w]),
+    "product and maps": (("matrix", "matrix"), lambda x, w: eg.relu((x * 2) @ w + 1)),
+    "two products": (("matrix", "matrix"), lambda x, w: eg.tanh(x @ w) @ w.T)}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("rows, columns", [(1, 70_000), (70_000, 1), (3, 30_000), (30_000, 3), (257, 300), (800, 800), (65, 1025)])
+def test_every_form_is_right_for_all_sizes(name, rows, columns, monkeypatch):
+    """Whatever the times, a form that is taken gives the results of the others."""
+    kinds, make = GRAPHS[name]
+    x, w = (getattr(eg, kind)() for kind in kinds)
+    rng = np.random.default_rng([rows, columns])
+    value = rng.standard_normal((rows, columns)).astype("f")
+    other = (rng.standard_normal((columns,) if kinds[1] == "vector" else (columns, 5)) / np.sqrt(columns)).astype("f")
+    f, oracle = (eg.compile([x, w], make(x, w), device=d) for d in ("pocl", "numpy"))
+    wanted = oracle(value, other)
+    tried = 0
+    for form in range(4):
+        monkeypatch.setattr(choices, "recall", lambda device, name, forms, form=form: form if form < forms else None)
+        f._run._bounds.clear(), f._run._recent.clear()
+        f._run.quick = lambda *args, **options: None
+        free = next(iter(f._run.plans.values())).free
+        tried += free is not None and form < len(free.variants)
+        for one, expected in zip(*([r] if isinstance(r, np.ndarray) else r for r in (f(value, other), wanted))):
+            np.testing.assert_allclose(one, expected, rtol=2e-4, atol=2e-4 * max(1, np.abs(expected).max()))
+    assert tried == len(free.variants) >= 2

@@ -63,8 +63,7 @@ def _with_products(outputs: tuple[Out, ...], target: Target) -> tuple[Form, Dim]
             best = maximum(best, suits(node, own, around))
     for node in products:
         best = minimum(best, 1 - disturbs(node, own))
-    apart = [c for c in clusters if any(t.kind == "partial" for t in c.tasks)]
-    return (Form(outputs, own), best) if best.const != 0 and all(map(_made_in_place, apart)) else None
+    return (Form(outputs, own), best) if best.const != 0 and _homes(outputs, own) is not None else None
 
 
 class _Outputs(NamedTuple):
@@ -95,13 +94,18 @@ def _merged(outputs: tuple[Out, ...], target: Target) -> tuple[tuple[Out, ...], 
         return None
     counts = {n: parts(c, target) for n, c in found.items()}
     made = transform(outputs, lambda n, i: in_two_steps(n, i, counts) if n in counts else rebuild(n, i))
-    homes = [c for c in fuse(made, find_roots(made, target), target).clusters if any(t.kind == "partial" for t in c.tasks)]
-    return (made, unsuited(homes)) if all(map(_made_in_place, homes)) else None
+    homes = _homes(made, target)
+    return (made, unsuited(homes)) if homes is not None else None
 
 
-def _made_in_place(cluster: Cluster) -> bool:
-    """Whether the cluster's partial sums are made where rows are, not by a kernel of their own."""
-    return bool(cluster.inner) and any(t.kind != "partial" for t in cluster.tasks)
+def _homes(outputs: Sequence[Out], target: Target) -> list[Cluster] | None:
+    """The clusters that make partial sums; None where one of them makes nothing else, as the graph is fused for large sizes or for small
+    ones: such sums are no better than ordinary ones."""
+    roots = find_roots(outputs, target)
+    large, small = ([c for c in fuse(outputs, roots, target, together).clusters if any(t.kind == "partial" for t in c.tasks)]
+                    for together in (False, True))
+    beside = all(c.inner and any(t.kind != "partial" for t in c.tasks) for c in (*large, *small))
+    return large if beside else None
 
 
 def own_outputs(outputs: Sequence[Out]) -> tuple[Out, ...]:

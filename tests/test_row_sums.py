@@ -237,3 +237,16 @@ def test_what_goes_abreast() -> None:
     assert row(x) and row(b.op("mul", "float32", x, b.load("w", "float32", j)))
     assert not row(x, "max") and not row(b.op("exp", "float32", x)) and not row(x, "sum", i)
     assert not row(x, "sum", None, Store("y", j, x)) and not mergeable((), {"i"})
+
+
+def test_partial_sums_that_stand_alone_for_small_sizes_only():
+    """The gradient of a maximum of all pairs: where a reduction over everything shares a kernel, the sums over rows have none to join."""
+    x, y = eg.matrix("x"), eg.matrix("y")
+    pairs = eg.expand_dims(x.reshape((-1,)), 1) + eg.expand_dims(y.reshape((-1,)), 0)
+    outputs = [pairs.max(), *eg.grad(eg.tanh(pairs.max()), [x, y])]
+    f, oracle = (eg.compile([x, y], outputs, device=d) for d in ("pocl", "numpy"))
+    for shape, other in (((1, 1), (1, 1)), ((3, 4), (2, 5)), ((40, 30), (20, 50))):
+        rng = np.random.default_rng(shape)
+        values = rng.standard_normal(shape).astype("f"), rng.standard_normal(other).astype("f")
+        for found, wanted in zip(f(*values), oracle(*values)):
+            np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)

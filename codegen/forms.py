@@ -76,7 +76,7 @@ def _plain(outputs: Sequence[Out], layout: dict[int, str], target: Target) -> _O
     plain = own_outputs(sums_for_products(outputs, layout, target))
     if target.schedule != "cpu":
         return _Outputs(constant(0), (plain,))
-    largest = largest_matrix(plain, layout) if target.host_products else constant(0)
+    largest = largest_matrix(plain, layout) if target.host_calls else constant(0)
     sums = plain if largest.const == 0 else own_outputs(sums_for_products(outputs, layout, target, floats=True))
     merged = _merged(sums, target)
     if merged is not None:

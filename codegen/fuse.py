@@ -31,8 +31,9 @@ Place = tuple[int, ...]
 
 
 class Task(NamedTuple):
-    """One root: what is computed (node), how (kind "map", "reduce", "partial", "scan", "contract" or "scatter"), over which space.
+    """One root: what is computed (node), how, over which space.
 
+    kind: "map", "reduce", "partial", "scan", "contract", "scatter" or "composite".
     space: the sizes of the loops.  inner: positions in space that a reduction sums away.  reads: places of the operand's axes
     (of the node's own for a map).  writes: places of the node's own axes.
     """
@@ -125,7 +126,7 @@ def make_task(node: Node, cost: int = 1) -> Task:
     shape = node.outs[0].shape
     if node.op.kind not in ("reduce", "partial"):
         places, space = _places(shape)
-        kind = node.op.kind if node.op.kind in ("scan", "contract", "scatter") else "map"
+        kind = node.op.kind if node.op.kind in ("scan", "contract", "scatter", "composite") else "map"
         return Task(node, kind, space, (), places, places, cost)
     axes = node.param("axis")
     reads, space = _places(node.inputs[0].type.shape)
@@ -339,7 +340,7 @@ class _Fusion:
             return task.kind == "map" and not is_call(cluster.tasks[0].node, self.target)
         if cluster.kind == "scan":
             return task.kind == "map" and task.space == cluster.space
-        return cluster.kind != "scatter" and task.kind in ("map", "reduce", "partial")
+        return cluster.kind not in ("scatter", "composite") and task.kind in ("map", "reduce", "partial")
 
     def _written(self, task: Task, cluster: Cluster) -> Index:
         positions = cluster.positions(task)

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from codegen.describe import describe
+from codegen.expansions import expanded
 from codegen.forms import forms
 from codegen.fuse import Cluster, Fused, fuse, make_task
 from codegen.kernel import Builder, Kernel, Stmt, dims_of, geometry
 from codegen.lower.mapreduce import Lowering, map_reduce
 from codegen.lower.prefix import variants as scan_variants
-from codegen.lower.product import contraction_kernels, host_product
+from codegen.lower.product import contraction_kernels, host_call
 from codegen.lower.rowsums import row_sums
 from codegen.lower.scan import scan_of
 from codegen.lower.scatter import atomic_possible, scatter_atomic, scatter_owned, scatter_zeros
@@ -64,6 +65,7 @@ def generate(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | N
     resolved = passes.run_plan(Graph(tuple(Out(n) for n in leaves), graph.outputs), known, dict(options or {}))
     check_doubles(resolved, target)
     check_rows(resolved)
+    resolved = resolved._replace(outputs=expanded(resolved.outputs, target, wide))
     layout = {i.node.uid: known for i, known in zip(resolved.inputs, layouts)}
     pick, found = forms(resolved.outputs, layout, target)
     shared = Shared({}, {}, {})
@@ -160,6 +162,8 @@ class _Generator:
         node = cluster.tasks[0].node
         if cluster.kind == "contract":
             return self._product(cluster, node)
+        if cluster.kind == "composite":
+            return [host_call(node, self.env, self.memory)]
         if cluster.kind == "scatter":
             return self._scatter(cluster, node)
         if cluster.kind == "scan":
@@ -178,7 +182,7 @@ class _Generator:
         """A call of NumPy, kernels, or either."""
         computed = [i.node for i in node.inputs if not in_place(i, self.roots)]
         if is_call(node, self.target):
-            return [host_product(node, self.env, self.memory)]
+            return [host_call(node, self.env, self.memory)]
         pick = is_kernel(node, self.target)
         call = self._by_call(cluster, node, computed) if could_be_call(node, self.target) and pick.const is None else None
         kernels = contraction_kernels(cluster, self.env, self.target)
@@ -193,7 +197,7 @@ class _Generator:
                 task = make_task(operand, self.found.cost[operand])
                 before = Cluster(cluster.level, task.space, (), "map", [task], task.cost, reads={operand: ()})
                 steps += self._variants(before, map_reduce(before, self.env))
-            steps.append(host_product(node, self.env, self.memory))
+            steps.append(host_call(node, self.env, self.memory))
             if len(cluster.tasks) > 1:
                 reads = {n: tuple(r for r in read if r is not node) for n, read in cluster.reads.items()}
                 after = Cluster(cluster.level, cluster.space, (), "map", cluster.tasks[1:], cluster.cost, reads=reads)

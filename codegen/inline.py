@@ -347,9 +347,16 @@ def _take_along(t: Inliner, node: Node, index: Index) -> Visit:
     return (yield Want(x, tuple(around)))
 
 
+def _pick(t: Inliner, node: Node, index: Index) -> Visit:
+    x, idx = node.inputs
+    raw = yield Want(idx, index)
+    return (yield Want(x, (t.b.op("cast", INDEX, raw),)))
+
+
 VISITORS: dict[str, Callable[[Inliner, Node, Index], Visit]] = {
     "dimshuffle": _dimshuffle, "broadcast_to": _broadcast_to, "reshape": _reshape, "subtensor": _subtensor, "place": _place,
-    "specify_shape": _specify_shape, "concat": _concat, "take": _take, "take_along": _take_along}
+    "specify_shape": _specify_shape, "read_size": _specify_shape, "concat": _concat, "take": _take, "take_along": _take_along,
+    "pick": _pick}
 
 
 def affine(expr: Expr, variables: Sequence[Expr]) -> tuple[Dim, tuple[Dim, ...]] | None:

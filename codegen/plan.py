@@ -8,7 +8,7 @@ import numpy as np
 from codegen.kernel import Kernel
 from exprgraph.dims import Dim, constant
 from exprgraph.errors import IndexFault, Source
-from exprgraph.node import Condition
+from exprgraph.node import Condition, Params
 
 
 class Buffer(NamedTuple):
@@ -47,10 +47,12 @@ class Launch(NamedTuple):
 
 
 class HostCall(NamedTuple):
-    """Call a NumPy function on shared memory: `function` names it ("matmul"); the result is written into `output`."""
+    """Call a NumPy function on shared memory: `function` names it ("matmul", or the row that it is the meaning of); the result is written
+    into `output`."""
     function: str
     inputs: tuple[Operand, ...]
     output: Operand
+    params: Params = ()
 
 
 class Branch(NamedTuple):

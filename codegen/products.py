@@ -35,7 +35,7 @@ def is_call(node: Node, target: Target) -> bool:
 
 def could_be_call(node: Node, target: Target) -> bool:
     """Whether NumPy could do a product on memory that it shares with the device, and fast."""
-    return target.host_products and has_blas(node.outs[0].dtype)
+    return target.host_calls and has_blas(node.outs[0].dtype)
 
 
 def is_kernel(node: Node, target: Target) -> Dim:

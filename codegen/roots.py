@@ -16,9 +16,9 @@ CHEAP = 3
 LARGEST = 300
 """Operations after which a value is kept in memory, so that no kernel grows without bound."""
 VIEWS = ("dimshuffle", "subtensor", "broadcast_to", "reshape", "specify_shape")
-WHOLE = ("reduce", "partial", "scan", "contract", "scatter")
+WHOLE = ("reduce", "partial", "scan", "contract", "scatter", "composite")
 """What is never inlined."""
-STRETCHING = ("concat", "place", "take", "take_along")
+STRETCHING = ("concat", "place", "take", "take_along", "pick")
 """Index maps that may read an element of their operands more than once, or for nothing."""
 
 
@@ -104,6 +104,8 @@ def _forced(nodes: Sequence[Node], readers: dict[Node, list[Node]], target: Targ
                     found |= {base if base is not None else i.node}
         elif node.op.kind == "scatter":
             found |= {i.node for i in node.inputs if i.ndim}
+        elif node.op.kind == "composite":
+            found |= {view_base(i, True) or i.node for i in node.inputs if i.ndim}
     return {n for n in found if not _in_memory(n)}
 
 

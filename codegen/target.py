@@ -32,6 +32,6 @@ class Target(NamedTuple):
     least_product: int = 1 << 20
 
     @property
-    def host_products(self) -> bool:
-        """Whether products are left to NumPy, on the memory that it shares with the device."""
+    def host_calls(self) -> bool:
+        """Whether products, sorting and searching are left to NumPy, on the memory that it shares with the device."""
         return self.host_shared and self.schedule == "cpu"

@@ -26,7 +26,7 @@ def sums_for_products(outputs: Sequence[Out], layout: dict[int, str], target: Ta
     def change(node: Node, inputs: tuple[Out, ...]) -> Out:
         side = _matrix_side(node, inputs, layout)
         return rebuild(node, inputs) if side is None or (has_blas(inputs[0].dtype) and not floats) else _sum(inputs, 1 - side)
-    return transform(outputs, change) if target.host_products else tuple(outputs)
+    return transform(outputs, change) if target.host_calls else tuple(outputs)
 
 
 def largest_matrix(outputs: Sequence[Out], layout: dict[int, str]) -> Dim:

@@ -19,6 +19,7 @@ from exprgraph.functions.linear import batched_dot, batched_tensordot, dot, matm
 from exprgraph.functions.nnet import (
     binary_crossentropy, categorical_crossentropy, cross_entropy_with_logits, elu, gelu, hard_sigmoid, leaky_relu, log_sigmoid,
     log_softmax, mse, relu, selu, sigmoid_binary_crossentropy, silu, softmax, softsign, ultra_fast_sigmoid)
+from exprgraph.functions.selecting import argwhere, compress, extract, flatnonzero, nonzero, nonzero_values
 from exprgraph.functions.shaping import (
     addbroadcast, atleast_1d, atleast_2d, atleast_3d, broadcast_arrays, broadcast_to, dimshuffle, expand_dims, flatten, moveaxis,
     patternbroadcast, ravel, reshape, shape, shape_padaxis, shape_padleft, shape_padright, size, specify_shape, squeeze, swapaxes,
@@ -64,7 +65,7 @@ __all__ = [
     "GraphError", "In", "IndexFault", "MissingInputError", "Node", "Op", "Out", "OutSpec", "RankError", "ShapeError", "Shared",
     "TensorType", "UnusedInputError", "UseError", "ValueFault", "abs", "abs_", "absolute", "acos", "acosh", "add", "addbroadcast",
     "all", "allclose", "alloc", "and_", "any", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh",
-    "argmax", "argmin",
+    "argmax", "argmin", "argwhere", "compress", "extract", "flatnonzero", "nonzero", "nonzero_values",
     "as_tensor", "as_tensor_variable", "asin", "asinh", "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "atleast_3d",
     "batched_dot", "batched_tensordot", "binary_crossentropy", "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_not",
     "bitwise_or", "bitwise_right_shift", "bitwise_xor", "broadcast_arrays", "broadcast_to", "cast", "categorical_crossentropy", "ceil",

@@ -31,8 +31,10 @@ class Stride(NamedTuple):
 
 
 class Value(NamedTuple):
-    """The value of an integer scalar input or integer scalar shared variable."""
+    """The value of an integer scalar input or shared variable, or of one that a call computes (`source` is a `read_size` node, or what
+    brings its value); at least `least`."""
     source: Any
+    least: float = -INF
 
     @property
     def text(self) -> str:
@@ -63,7 +65,7 @@ def times(a: Bounds, b: Bounds) -> Bounds:
 def interval(atom: Atom) -> Bounds:
     """The closed interval that holds the value of an atom, from the intervals of what it is made of."""
     if isinstance(atom, Value):
-        return -INF, INF
+        return atom.least, INF
     if not isinstance(atom, Call):
         return 0.0, INF
     (la, ha), (lb, hb) = atom.left.interval, atom.right.interval

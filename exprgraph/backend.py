@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from exprgraph import staged
 from exprgraph.errors import DeviceError, UnknownDeviceError, at, here
 from exprgraph.program import Executable, Program
 
@@ -35,7 +36,7 @@ def build(program: Program, device: str) -> tuple[Executable, str]:
     """
     if device != "numpy":
         try:
-            return resolve(BACKENDS["opencl"])(program), "opencl"
+            return staged.build(program, resolve(BACKENDS["opencl"])), "opencl"
         except (ImportError, DeviceError) as error:
             reason = _missing(error)
             if reason is None:
@@ -43,7 +44,7 @@ def build(program: Program, device: str) -> tuple[Executable, str]:
             if device != "auto":
                 raise DeviceError(f"device {device!r} is not available: {reason}{at(here())}") from error
             _warn(reason)
-    return resolve(BACKENDS["numpy"])(program), "numpy"
+    return staged.build(program, resolve(BACKENDS["numpy"])), "numpy"
 
 
 def _missing(error: Exception) -> str | None:

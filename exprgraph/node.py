@@ -84,8 +84,9 @@ class Op:
     """One row: everything that is known about one operation.  The row is the function that users call.
 
     name: unique.  kind: "leaf", "elementwise", "reduce", "scan" (running reductions), "view" (an index map), "source" (values from
-    indices), "gather", "scatter" or "contract"; it chooses the lowering.  numpy: the meaning, on arrays of the input dtypes.  accept:
-    turns the caller's arguments into Outs of the dtypes that the op takes.  infer: the output types.  grad(g, y, *inputs, **params): one
+    indices), "gather", "scatter", "contract" or "composite" (done by NumPy where it shares memory with the device, else made of other rows:
+    codegen/expansions.py); it chooses the lowering.  numpy: the meaning, on arrays of the input dtypes.  accept: turns the caller's
+    arguments into Outs of the dtypes that the op takes.  infer: the output types.  grad(g, y, *inputs, **params): one
     cotangent per input, None where there is none.  c: the C spelling over {0}, {1}, ..., by dtype kind "f", "i", "u", "b" or "*".
     domain: the interval from which tests draw each float argument.  ulp: the error allowed over the oracle's, in units in the last place.
     flags: "commutative", "expensive" (not to be recomputed), "smooth" (tests check finite differences), ...  requires: the Conditions on

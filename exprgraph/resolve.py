@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from exprgraph import graph as graphs
-from exprgraph.dims import Atom, Call, Dim, Value, substitute
+from exprgraph.dims import Atom, Call, Dim, substitute
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out, TensorType
 from exprgraph.ops.shape import dim_node
 
@@ -26,7 +26,7 @@ class Leaves(NamedTuple):
         if atom.source.uid not in self.by_uid:
             return atom
         source = self.by_uid[atom.source.uid]
-        return Value(source) if isinstance(atom, Value) else type(atom)(source, atom.axis)
+        return atom._replace(source=source)
 
 
 def resolve(graph: Graph, facts: Facts) -> Graph:

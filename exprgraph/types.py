@@ -4,7 +4,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 
@@ -117,6 +117,7 @@ _FOLD: dict[str, Callable[[Dim, Dim], Dim]] = {
 
 
 _DIMS: WeakKeyDictionary[Node, Dim] = WeakKeyDictionary()
+_READS: WeakValueDictionary[tuple[int, int, bool], Out] = WeakValueDictionary()
 
 
 def _folds(op: Op) -> bool:
@@ -134,6 +135,11 @@ def _leaf_dim(out: Out) -> Dim | None:
     if node.op.name == "size" and node.op.kind == "source":
         axis: int = node.param("axis")
         return node.inputs[0].type.shape[axis]
+    if node.op.name == "read_size" and node.op is OPERATORS.get("read_size"):
+        given = node.inputs[0].node
+        known = _leaf_dim(node.inputs[0])
+        return known if known is not None and known.const is not None else of_atom(Value(
+            given if given.op is INPUT else node, -np.inf if node.param("signed") else 0.0))
     return None
 
 
@@ -175,16 +181,28 @@ def size_argument(value: Any) -> Out:
         raise DTypeError(f"a size must be an integer, not {out.dtype}{at(here())}")
     if out.ndim:
         raise RankError(f"a size must be a scalar, not a tensor of {out.ndim} axes{at(here())}")
-    size_dim(out)
-    return cast_to(out, "int64")
+    return known_size(cast_to(out, "int64"))
+
+
+def known_size(out: Out, signed: bool = False) -> Out:
+    """The integer scalar itself where it follows from sizes and integer scalars among the inputs, else what reads it during a call.
+
+    signed: whether it may be negative, as bounds of slices may.
+    """
+    if dim_of(out) is not None:
+        return out
+    key = out.node.uid, out.index, signed
+    read: Out | None = _READS.get(key)
+    if read is None:
+        read = _READS[key] = OPERATORS["read_size"](cast_to(out, "int64"), signed=signed)
+    return read
 
 
 def size_dim(out: Out) -> Dim:
-    """The Dim of a size argument; ShapeError where the size depends on the values of tensors."""
+    """The Dim of a size argument."""
     found = dim_of(out)
     if found is None:
-        raise ShapeError("a size must follow from the sizes and integer scalars among the inputs; this one depends on the values of "
-                         f"tensors: compute it in a first function and pass it in as an integer scalar{at(here())}")
+        raise ShapeError(f"a size must be an integer scalar, not a {out.type} that nothing reads as a size{at(here())}")
     return found
 
 

@@ -13,11 +13,13 @@ from codegen.plan import Branch, Buffer, Check, Commit, HostCall, Launch, Operan
 from codegen.schedule.stream import is_streamed
 from exprgraph import dims
 from exprgraph.dims import Atom, Dim
+from exprgraph.node import Params
 from runtime import program
 from runtime.actions import Action, FaultCheck, FunctionCall, KernelCall
 from runtime.case import Case, Leaf
 from runtime.device import Session
 from runtime.direct import State
+from runtime.hosted import hosted
 from runtime.memory import Memory, SharedMemory, View, room, view_of
 from runtime.native import switchboard
 from runtime.program import Built, Printer
@@ -25,7 +27,6 @@ from runtime.together import FAR, NEAR, PLACES, helpers_of, place, places
 from runtime.workspace import layout
 from runtime.written import write
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {"matmul": np.matmul}
 FLAGS = "flags"
 
 
@@ -43,11 +44,13 @@ class Numbers:
         return dict(zip(self.texts, self._run(vector)))
 
 
-def _called(name: str, inputs: tuple[View, ...], output: View) -> FunctionCall:
+def _called(name: str, inputs: tuple[View, ...], output: View, params: Params) -> FunctionCall:
     """The call of a NumPy function; the method `dot`, which says the same of at most two axes, returns sooner than `matmul`, and is given
     vectors for what has one row or column."""
-    if name != "matmul" or not output.compact or not all(0 < len(v.shape) <= 2 and v.dtype == output.dtype for v in inputs):
-        return FunctionCall(FUNCTIONS[name], inputs, output)
+    if name != "matmul":
+        return FunctionCall(hosted(name, params), inputs, output)
+    if not output.compact or not all(0 < len(v.shape) <= 2 and v.dtype == output.dtype for v in inputs):
+        return FunctionCall(np.matmul, inputs, output)
     left, right = inputs
     if len(left.shape) == len(right.shape) == 2 and right.shape[1] == 1:
         right, output = _without(right, 1), _without(output, 1)
@@ -234,7 +237,7 @@ class Prepared:
                                      code, found[step.work.text], self._shareable(step) and math.prod(grid) > 1)
             elif isinstance(step, HostCall):
                 inputs, output = tuple(self._view(o, found) for o in step.inputs), self._view(step.output, found)
-                yield _called(step.function, inputs, output)
+                yield _called(step.function, inputs, output, step.params)
             elif isinstance(step, Check):
                 yield FaultCheck(step.sites, view_of(self.flags, np.dtype("int64"), 0, (4,), (1,)))
             else:

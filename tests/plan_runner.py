@@ -13,6 +13,7 @@ from exprgraph.dims import Dim, Size, Stride, atoms, program
 from exprgraph.errors import at
 from exprgraph.node import Graph, Node
 from exprgraph.pairs import decide
+from runtime.hosted import hosted
 
 CPU = Target("cpu", 2, 32768, 256, True, True, 1024, "pocl", "the interpreter")
 GPU = Target("gpu", 4, 32768, 16, True, False, 1024, "portable", "the interpreter")
@@ -97,9 +98,8 @@ def _steps(steps, memory, sizes, last, runner) -> None:
                 local = {p.name: memory[b] for p, b in zip(step.kernel.params, step.buffers)}
                 runner(step.kernel, local | ({"flags": memory["flags"]} if step.kernel.flags else {}), sizes)
         elif isinstance(step, HostCall):
-            a, b = (_view(memory, o, sizes) for o in step.inputs)
-            out = _view(memory, step.output, sizes)
-            out[...] = np.matmul(a, b)
+            inputs, out = [_view(memory, o, sizes) for o in step.inputs], _view(memory, step.output, sizes)
+            np.matmul(*inputs, out=out) if step.function == "matmul" else hosted(step.function, step.params)(*inputs, out=out)
         elif isinstance(step, Branch):
             _steps(step.variants[-1 if last else sizes(step.pick)], memory, sizes, last, runner)
         elif isinstance(step, Check) and memory["flags"][0]:

@@ -16,13 +16,13 @@ from exprgraph.dims import constant
 from exprgraph.node import Node, Out
 
 
-def host_product(node: Node, env: Lowering, memory: Memory) -> HostCall:
-    """The step that lets NumPy multiply in place."""
-    inputs = tuple(_operand(i, env, memory) for i in node.inputs)
+def host_call(node: Node, env: Lowering, memory: Memory) -> HostCall:
+    """The step that lets NumPy compute a node on memory in place; its scalar operands are sizes, which its result tells."""
+    inputs = tuple(_operand(i, env, memory) for i in node.inputs if i.ndim)
     memory.take()
     name = memory.name(node)
     assert name is not None
-    return HostCall("matmul", inputs, Operand(name, constant(0), node.outs[0].shape, memory.strides(node)))
+    return HostCall(node.op.name, inputs, Operand(name, constant(0), node.outs[0].shape, memory.strides(node)), node.params)
 
 
 def _operand(out: Out, env: Lowering, memory: Memory) -> Operand:

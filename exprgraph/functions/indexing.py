@@ -16,7 +16,7 @@ from exprgraph.functions.slicing import Section, section, wrap
 from exprgraph.node import OPERATORS, Out, as_symbol
 from exprgraph.ops import index as rows
 from exprgraph.ops.shape import dim_node, dimshuffle, reshape, shape_of
-from exprgraph.types import dim_of, normal_axes, normal_axis, size_dim
+from exprgraph.types import dim_of, known_size, normal_axes, normal_axis, size_dim
 
 __all__ = ["diag", "diagonal", "diff", "flip", "getitem", "roll", "take", "take_along_axis", "trace"]
 Item = Dim | Out | slice | EllipsisType | None
@@ -81,7 +81,7 @@ def _bound(value: Any) -> Dim | None:
     if isinstance(value, Out):
         if value.ndim or not dtypes.is_int(value.dtype):
             raise DTypeError(f"a slice bound must be an integer scalar, not {value.type}{at(here())}")
-        return size_dim(value)
+        return size_dim(known_size(value, signed=True))
     try:
         return constant(operator.index(value))
     except TypeError:

@@ -44,6 +44,25 @@ bcast_size = Op("bcast_size", "source", lambda a, b: np.asarray(b if a == 1 else
                 lambda a, b: ((size_argument(a), size_argument(b)), {}), lambda inputs: (TensorType("int64", ()),),
                 lambda g, y, a, b: (None, None), doc="The size that broadcasting gives two sizes.")
 
+
+
+def _read(x: Any, signed: bool) -> Any:
+    if x < 0 and not signed:
+        raise ValueError(f"a size cannot be negative: {x}")
+    return np.asarray(x, "int64")
+
+
+def _accept_read(x: Any, *, signed: bool = False) -> Accepted:
+    out = cast_to(x, "int64")
+    if out.ndim:
+        raise RankError(f"a size must be a scalar, not a tensor of {out.ndim} axes{at(here())}")
+    return (out,), {"signed": bool(signed)}
+
+
+read_size = Op("read_size", "view", _read, _accept_read, lambda inputs, signed: (TensorType("int64", ()),),
+               lambda g, y, x, signed: (None,), doc="An int64 scalar that a call computes and reads before what has it as a size; it must "
+                                                    "not be negative unless it is `signed`.")
+
 _NODES: WeakValueDictionary[Dim, Out] = WeakValueDictionary()
 
 
@@ -250,4 +269,4 @@ sum_to = Op("sum_to", "reduce", _sum_down, _sized, _sum_type, _sum_grad, flags=f
             doc="The adjoint of broadcast_to: leading axes and axes whose target size is 1 are summed away.  A sum of nothing but "
                 "negative zeros is 0.0, as NumPy's sums are, where nothing is summed too.")
 
-TABLE = table([size, bcast_size, dimshuffle, reshape, specify_shape, broadcast_to, sum_to])
+TABLE = table([size, bcast_size, read_size, dimshuffle, reshape, specify_shape, broadcast_to, sum_to])

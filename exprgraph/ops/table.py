@@ -2,8 +2,23 @@
 from __future__ import annotations
 
 from exprgraph.node import Op
-from exprgraph.ops import arithmetic, bits, compare, contract, create, index, markers, reduce, rounding, rows, scan, shape, transcendental
+from exprgraph.ops import (
+    arithmetic,
+    bits,
+    compare,
+    contract,
+    create,
+    index,
+    markers,
+    reduce,
+    rounding,
+    rows,
+    scan,
+    shape,
+    sort,
+    transcendental,
+)
 
-THEMES = (arithmetic, bits, compare, contract, create, index, markers, reduce, rounding, scan, shape, transcendental)
+THEMES = (arithmetic, bits, compare, contract, create, index, markers, reduce, rounding, scan, shape, sort, transcendental)
 
 ROWS: dict[str, Op] = rows.table([row for theme in THEMES for row in theme.TABLE.values()])

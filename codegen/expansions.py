@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from codegen.inline import is_array_constant
 from codegen.ranks import RANKINGS
 from codegen.target import Target
 from exprgraph.dims import Dim, product
 from exprgraph.graph import order, rebuild, transform
-from exprgraph.node import OPERATORS, Node, Out, make_constant
+from exprgraph.node import CONSTANT, OPERATORS, Node, Out, make_constant
 from exprgraph.ops.create import iota
 from exprgraph.ops.index import scatter_add, subtensor
 from exprgraph.ops.shape import broadcast_to, dim_node, dimshuffle, reshape, shape_of
@@ -32,9 +33,17 @@ DIGIT = 4
 def expanded(outputs: Sequence[Out], target: Target, wide: bool) -> tuple[Out, ...]:
     """The outputs without composite nodes, unless they are left to NumPy.  wide: whether positions need 64 bits."""
     found = tuple(outputs)
+    if target.host_calls and any(n.op.kind == "composite" for n in order(found)):
+        return transform(found, lambda n, i: rebuild(n, tuple(map(_in_memory, i))) if n.op.kind == "composite" else rebuild(n, i))
     while not target.host_calls and any(n.op.kind == "composite" for n in order(found)):
         found = transform(found, lambda n, i: EXPANSIONS[n.op.name](n, i, wide) if n.op.kind == "composite" else rebuild(n, i))
     return found
+
+
+def _in_memory(out: Out) -> Out:
+    """An operand that NumPy can be given: constants of one element have no memory, a copy of them has."""
+    alone = out.ndim and out.node.op is CONSTANT and not is_array_constant(out.node)
+    return ROWS["identity"].apply((out,)) if alone else out
 
 
 def _ints(wide: bool) -> str:

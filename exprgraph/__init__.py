@@ -10,6 +10,8 @@ from exprgraph.config import change_flags, config
 from exprgraph.errors import (
     AllocationError, CallError, DeviceError, DisconnectedInputError, DTypeError, GradientError, GraphError, IndexFault,
     MissingInputError, RankError, ShapeError, UnusedInputError, UseError, ValueFault)
+from exprgraph.functions.counting import (
+    Unique, bincount, histogram, histogram_bin_edges, intersect1d, isin, setdiff1d, union1d, unique)
 from exprgraph.functions.creation import (
     alloc, arange, empty, eye, full, full_like, identity_like, linspace, ones, ones_like, to_one_hot, tri, tril, triu, zeros, zeros_like)
 from exprgraph.functions.indexing import diag, diagonal, diff, flip, getitem, roll, take, take_along_axis, trace
@@ -24,6 +26,8 @@ from exprgraph.functions.shaping import (
     addbroadcast, atleast_1d, atleast_2d, atleast_3d, broadcast_arrays, broadcast_to, dimshuffle, expand_dims, flatten, moveaxis,
     patternbroadcast, ravel, reshape, shape, shape_padaxis, shape_padleft, shape_padright, size, specify_shape, squeeze, swapaxes,
     transpose, unbroadcast)
+from exprgraph.functions.sorting import (
+    argsort, argtopk, digitize, interp, median, percentile, quantile, searchsorted, sort, topk, topk_and_argtopk)
 from exprgraph.functions.stats import cov, logsumexp, max_and_argmax, mean, norm, ptp, std, var
 from exprgraph.functions.sugar import (
     abs_, acos, acosh, allclose, asin, asinh, atan, atan2, atanh, bitwise_and, bitwise_invert, bitwise_left_shift, bitwise_not,
@@ -58,14 +62,17 @@ OPERATORS.update(ROWS)
 OPERATORS.update({f.__name__: f for f in (
     matmul, dot, mean, var, std, ptp, norm, max_and_argmax, divmod, clip, round, shape, size, transpose, getitem, reshape,
     flatten, ravel, dimshuffle, swapaxes, squeeze, expand_dims, broadcast_to, take, repeat, zeros_like, ones_like, diagonal, trace,
-    stack)}, where=where, fill=fill, eval=lambda *a, **k: importlib.import_module("exprgraph.compilation").eval(*a, **k))
+    stack, sort, argsort, nonzero, compress, topk, searchsorted)}, where=where, fill=fill,
+    eval=lambda *a, **k: importlib.import_module("exprgraph.compilation").eval(*a, **k))
 
 __all__ = [
     "AllocationError", "CallError", "DTypeError", "DeviceError", "DisconnectedInputError", "Function", "GradientError", "Graph",
     "GraphError", "In", "IndexFault", "MissingInputError", "Node", "Op", "Out", "OutSpec", "RankError", "ShapeError", "Shared",
     "TensorType", "UnusedInputError", "UseError", "ValueFault", "abs", "abs_", "absolute", "acos", "acosh", "add", "addbroadcast",
     "all", "allclose", "alloc", "and_", "any", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh",
-    "argmax", "argmin", "argwhere", "compress", "extract", "flatnonzero", "nonzero", "nonzero_values",
+    "Unique", "argmax", "argmin", "argsort", "argtopk", "argwhere", "bincount", "compress", "digitize", "extract", "flatnonzero",
+    "histogram", "histogram_bin_edges", "interp", "intersect1d", "isin", "median", "nonzero", "nonzero_values", "percentile",
+    "quantile", "searchsorted", "setdiff1d", "sort", "topk", "topk_and_argtopk", "union1d", "unique",
     "as_tensor", "as_tensor_variable", "asin", "asinh", "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "atleast_3d",
     "batched_dot", "batched_tensordot", "binary_crossentropy", "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_not",
     "bitwise_or", "bitwise_right_shift", "bitwise_xor", "broadcast_arrays", "broadcast_to", "cast", "categorical_crossentropy", "ceil",

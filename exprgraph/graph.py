@@ -4,8 +4,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from exprgraph.dims import Value, atoms
 from exprgraph.errors import GraphError, at
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out
+from exprgraph.types import dim_of
 
 
 def order(outputs: Iterable[Out]) -> list[Node]:
@@ -58,9 +60,15 @@ def reuse(node: Node, inputs: tuple[Out, ...]) -> Out:
     """The node on equal inputs; unlike `graph.rebuild` it keeps the types that are known where those of the inputs stayed the same."""
     if unchanged(node, inputs):
         return Out(node)
-    if all(a.type == b.type for a, b in zip(node.inputs, inputs)):
+    if all(a.type == b.type and (a is b or not reads_size(a)) for a, b in zip(node.inputs, inputs)):
         return Out(Node(node.op, node.params, inputs, node.outs, node.sources, node.name))
     return rebuild(node, inputs)
+
+
+def reads_size(out: Out) -> bool:
+    """Whether an integer scalar rests on a size that a call reads: what takes its place may be another Dim."""
+    found = dim_of(out) if not out.ndim and out.node.op.kind != "leaf" else None
+    return found is not None and any(isinstance(a, Value) and a.source.op.name == "read_size" for a in atoms([found]))
 
 
 def unchanged(node: Node, inputs: Sequence[Out]) -> bool:

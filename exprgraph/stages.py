@@ -113,6 +113,7 @@ class _Cut:
             if node in seen:
                 continue
             seen.add(node)
+            self._place(node)
             if node in self.reads:
                 self.wanted[self.level[self.reads[node].value.node]][self.reads[node].value.node] = None
             if node.op in (INPUT, SHARED):

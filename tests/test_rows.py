@@ -54,6 +54,8 @@ def usable(row: Op, symbols: list[Out], values: list[np.ndarray]) -> list[np.nda
     """The arguments for which the row has a value at all: integers to negative powers have none."""
     if row.name == "pow" and symbols[0].dtype in ALL[1:9]:
         return [values[0], np.abs(values[1]) % 8]
+    if row.name == "natural":
+        return [np.maximum(values[0], 0)]
     return values
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from exprgraph.dims import Dim, constant
-from exprgraph.errors import RankError, ShapeError, UseError, at, here
+from exprgraph.errors import RankError, ShapeError, at, here
+from exprgraph.functions.selecting import repeat_each
 from exprgraph.functions.shaping import atleast_1d, atleast_2d, ravel
 from exprgraph.node import Out, as_symbol
 from exprgraph.ops import shape as rows
@@ -129,11 +130,16 @@ def _equal_parts(x: Out, count: int, axis: int) -> list[Out]:
 
 
 def repeat(x: Any, repeats: Any, axis: Any = None) -> Out:
-    """Each element `repeats` times along an axis (of the flattened tensor without one); `repeats` is one integer for all."""
+    """Each element `repeats` times along an axis (of the flattened tensor without one).
+
+    repeats: one integer for all, or an integer vector with a count for each; its sum is a size that each call decides.
+    """
     out = ravel(x) if axis is None else as_symbol(x)
     axis = normal_axis(axis or 0, out.ndim)
     if isinstance(repeats, tuple | list | np.ndarray) and np.ndim(repeats):
-        raise UseError(f"repeat with one count per element is not supported: take(x, positions) does it{at(here())}")
+        return repeat_each(out, np.asarray(repeats), axis)
+    if isinstance(repeats, Out) and repeats.ndim:
+        return repeat_each(out, repeats, axis)
     return _blocks(out, axis, size_dim(size_argument(repeats)), inner=True)
 
 

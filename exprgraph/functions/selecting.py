@@ -4,14 +4,16 @@ from __future__ import annotations
 from typing import Any
 
 from exprgraph import dtypes
-from exprgraph.errors import DTypeError, RankError, ShapeError, at, here
+from exprgraph.errors import DTypeError, RankError, at, here
 from exprgraph.functions.shaping import ravel
 from exprgraph.node import OPERATORS, Out, as_symbol
 from exprgraph.ops import index as rows
 from exprgraph.ops.create import iota
 from exprgraph.ops.reduce import sum_
-from exprgraph.ops.shape import dim_node
+from exprgraph.ops.scan import cumsum
+from exprgraph.ops.shape import broadcast_to, declared, dim_node
 from exprgraph.ops.sort import flatnonzero as positions_row
+from exprgraph.ops.sort import natural
 from exprgraph.ops.sort import searchsorted as search_row
 from exprgraph.types import cast_to, known_size, normal_axis
 
@@ -84,8 +86,9 @@ def repeat_each(a: Any, repeats: Any, axis: Any = None) -> Out:
     axis = normal_axis(axis or 0, out.ndim)
     if not dtypes.is_int(counts.dtype) or counts.ndim != 1:
         raise DTypeError(f"repeats must be an integer or a vector of integers, not {counts.type}{at(here())}")
-    if None not in (have := counts.type.shape[0].const, want := out.type.shape[axis].const) and have != want:
-        raise ShapeError(f"repeat: {have} counts for {want} elements along axis {axis}{at(here())}")
-    ends = OPERATORS["cumsum"](cast_to(counts, "int64"))
-    total = known_size(sum_(cast_to(counts, "int64")))
-    return rows.take(out, search_row(ends, iota(total), side="right"), axis=axis)
+    if counts.type.shape[0].const == 1:
+        counts = broadcast_to(counts, dim_node(out.type.shape[axis]))
+    message = f"repeat: {{left}} counts for {{right}} elements along axis {axis}"
+    counts = declared(natural(cast_to(counts, "int64")), {0: (out.type.shape[axis], message)})
+    places = search_row(cumsum(counts, axis=0), iota(known_size(sum_(counts))), side="right")
+    return rows.take(out, places, axis=axis)

@@ -7,10 +7,10 @@ import numpy as np
 
 from exprgraph.dims import constant, product
 from exprgraph.errors import RankError, at, here
-from exprgraph.node import OPERATORS, Condition, Op, Out, TensorType, as_symbol
+from exprgraph.node import OPERATORS, Condition, Op, Out, Refusal, TensorType, as_symbol
 from exprgraph.ops.create import iota
 from exprgraph.ops.index import scatter_add
-from exprgraph.ops.rows import table
+from exprgraph.ops.rows import no_slope, row, table
 from exprgraph.ops.shape import Grads, Types, dim_node, dimshuffle, needed, reshape, shape_of, typed
 from exprgraph.types import Accepted, cast_to, describe, normal_axis, promoted, size_argument, size_dim
 
@@ -150,4 +150,17 @@ def _pick_grad(g: Out, y: Out, x: Out, idx: Out) -> Grads:
 pick = Op("pick", "gather", lambda x, idx: x[idx], _accept_pick, lambda inputs: (TensorType(inputs[0].dtype, inputs[1].type.shape),),
           _pick_grad, doc="A vector at positions that are known to lie in it.")
 
-TABLE = table([sort, argsort, argtopk, searchsorted, flatnonzero, pick])
+def _refused(inputs: tuple[Out, ...], **params: Any) -> list[Refusal]:
+    return [Refusal(OPERATORS["lt"](inputs[0], 0), inputs[0], "{index} is negative, and no count or position")]
+
+
+def _natural(x: Any) -> Any:
+    if np.any(x < 0):
+        raise ValueError(f"{x[x < 0].flat[0]} is negative, and no count or position")
+    return x.copy()
+
+
+natural = row("natural", _natural, "{0}", no_slope(1), takes=("int64",), refuses=_refused, domain=((0.0, 9.0),),
+              doc="An int64 tensor that must hold no negative number.")
+
+TABLE = table([sort, argsort, argtopk, searchsorted, flatnonzero, pick, natural])

@@ -24,6 +24,7 @@ from codegen.rows import template_of
 from codegen.schedule import narrow, parts, schedule, split
 from codegen.schedule.common import used
 from codegen.schedule.estimate import PREFIX, picoseconds, product_work
+from codegen.schedule.faults import apart
 from codegen.schedule.stream import streamed, streams
 from codegen.target import Target
 from exprgraph import passes
@@ -259,7 +260,7 @@ class _Generator:
 
     def _launch(self, cluster: Cluster, kernel: Kernel, buffers: tuple[str, ...], work: Dim) -> Launch:
         """The launch of a scheduled kernel, named by its text, so that equal kernels are one."""
-        kernel = named(kernel, self.target.dialect)
+        kernel = named(apart(kernel) if self.target.schedule == "cpu" else kernel, self.target.dialect)
         items, local = geometry(kernel.body)
         self.notes[f"{kernel.name}: {describe(cluster, self.roots)}"] = None
         grid: tuple[Dim, ...] = tuple(g.value if isinstance(g.value, Dim) else constant(g.value) for g in items)

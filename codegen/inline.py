@@ -315,18 +315,16 @@ def _wrapped(t: Inliner, node: Node, raw: Expr, size: Dim, axis: int) -> Expr:
 
 
 def checked_position(b: Builder, raw: Expr, size: Dim, axis: int, node: Node) -> tuple[Expr, Fault]:
-    """The position that an index names, clamped to the axis, and the fault it may be.
+    """The position that an index names, 0 for one outside the axis, and the fault it may be.
 
     All is decided in int64, before the index becomes as narrow as the kernel's own.
     """
     extent = b.op("cast", "int64", b.index(size))
-    low = b.less(raw, b.op("neg", "int64", extent))
-    high = b.op("ge", "bool", raw, extent)
     moved = b.select(b.less(raw, b.lit(0, "int64")), b.op("add", "int64", raw, extent), raw)
-    top = b.op("sub", "int64", extent, b.lit(1, "int64"))
-    inside = b.op("maximum", "int64", b.op("minimum", "int64", moved, top), b.lit(0, "int64"))
+    outside = b.op("ge", "bool", b.op("cast", "uint64", moved), b.op("cast", "uint64", extent))
+    inside = b.select(outside, b.lit(0, "int64"), moved)
     message = f"{node.op.name}: index {{index}} is out of bounds for axis {axis} with size {{size}}"
-    return b.op("cast", INDEX, inside), Fault(b.op("or_", "bool", low, high), raw, extent, Site(message, node.source))
+    return b.op("cast", INDEX, inside), Fault(outside, raw, extent, Site(message, node.source))
 
 
 def _take(t: Inliner, node: Node, index: Index) -> Visit:

@@ -80,18 +80,30 @@ def _best_needs(inputs: tuple[Out, ...], axis: int, largest: bool) -> list[Condi
 def best_positions(x: Any, k: int, axis: int, largest: bool) -> Any:
     """The positions of the k largest or smallest along an axis, best first, of equals those that come first; NaN is the largest."""
     rows = np.moveaxis(x, axis, -1)
-    found = np.empty((*rows.shape[:-1], k), "int64")
-    for at_row in np.ndindex(*rows.shape[:-1]):
-        found[at_row] = _best_of_row(rows[at_row], k, largest)
-    return np.moveaxis(found, -1, axis)
+    flat = np.ascontiguousarray(rows).reshape(-1, rows.shape[-1])
+    found = _best(flat, k, largest) if k and flat.size else np.empty((len(flat), k), "int64")
+    return np.moveaxis(found.reshape(*rows.shape[:-1], k), -1, axis)
 
 
-def _best_of_row(row: Any, k: int, largest: bool) -> Any:
-    """By a partition: all beyond the k-th value, then the first ones that are equal to it."""
-    n = row.shape[0]
-    if not k:
-        return np.empty(0, "int64")
-    edge = np.partition(row, n - k if largest else k - 1)[n - k if largest else k - 1]
+def _best(rows: Any, k: int, largest: bool) -> Any:
+    """By a partition: all that are at least as good as the k-th one, where these are k; rows with more equals, or NaN, one by one."""
+    n = rows.shape[1]
+    edge = np.partition(rows, n - k if largest else k - 1)[:, [n - k if largest else k - 1]]
+    good = rows >= edge if largest else rows <= edge
+    counts = np.count_nonzero(good, axis=1)
+    if (counts == k).all():
+        places = np.flatnonzero(good).reshape(-1, k) % n
+        return np.take_along_axis(places, _ranked(np.take_along_axis(rows, places, 1), largest), 1)
+    found = np.empty((len(rows), k), "int64")
+    clean = counts == k
+    found[clean] = _best(rows[clean], k, largest) if clean.any() else 0
+    for r in np.flatnonzero(~clean):
+        found[r] = _best_with_equals(rows[r], edge[r, 0], k, largest)
+    return found
+
+
+def _best_with_equals(row: Any, edge: Any, k: int, largest: bool) -> Any:
+    """All that is better than the k-th one, then the first ones that are equal to it."""
     if edge == edge:
         beyond = (row > edge) | (row != row) if largest else row < edge
         equal = row == edge
@@ -103,10 +115,10 @@ def _best_of_row(row: Any, k: int, largest: bool) -> Any:
 
 
 def _ranked(values: Any, largest: bool) -> Any:
-    """The positions that put values in order, equals as they come."""
+    """The positions that put the last axis in order, equals as they come."""
     if not largest:
-        return np.argsort(values, kind="stable")
-    return len(values) - 1 - np.argsort(values[::-1], kind="stable")[::-1]
+        return np.argsort(values, axis=-1, kind="stable")
+    return values.shape[-1] - 1 - np.argsort(values[..., ::-1], axis=-1, kind="stable")[..., ::-1]
 
 
 argtopk = Op("argtopk", "composite", lambda x, k, axis, largest: best_positions(x, int(k), axis, largest), _accept_best, _best_type,

@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from tests.bench.engines import BESIDE, OURS, PEERS
+from tests.bench.rows import GROUPS
 
 Found = dict[str, Any]
 MODES = ("dropped", "kept")
@@ -160,6 +161,6 @@ def markdown(run: Found) -> str:
 def merged(runs: Sequence[Found]) -> Found:
     """One run out of several: a row is taken whole from the last that has it, since times of two runs must not be mixed."""
     rows = {(r["group"], r["row"]): r for run in runs for r in run["rows"]}
-    order = {"named": 0, "own": 1, "random": 2}
+    order = {name: k for k, name in enumerate(GROUPS)}
     missing = sorted(set.intersection(*(set(run["missing"]) for run in runs)))
     return {**runs[-1], "rows": sorted(rows.values(), key=lambda r: order.get(r["group"], 3)), "missing": missing}

@@ -3,18 +3,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.bench import drawn, named, own
+from tests.bench import drawn, language, named, own
 from tests.bench.engines import function_of
 from tests.bench.row import Row, rows_of
 
-GROUPS = ("named", "own", "random")
+GROUPS = ("named", "own", "language", "random")
 
 
 def rows_in(group: str, seed: int) -> list[Row]:
     """The rows of a set; the seed draws those of "random"."""
     if group == "random":
         return rows_of(group, drawn.workloads(seed))
-    return rows_of(group, {"named": named.WORKLOADS, "own": own.WORKLOADS}[group])
+    return rows_of(group, {"named": named.WORKLOADS, "own": own.WORKLOADS, "language": language.WORKLOADS}[group])
 
 
 def row_called(group: str, label: str, seed: int) -> Row:

@@ -1,0 +1,52 @@
+"""Loops that can meet faults: vector loops note that they met one, another loop finds the first."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import exprgraph as eg
+from codegen.generate import generate, uncertain
+from codegen.kernel import Flag, If, Loop, walk
+from codegen.plan import Launch
+from exprgraph.errors import IndexFault
+from runtime.prepared import flatten
+from tests.plan_runner import CPU, interpret
+
+
+def kernels(symbols, out):
+    graph = eg.Graph(tuple(symbols), (out,))
+    plan = generate(graph, [s.node for s in symbols], ("equal",) * len(uncertain(graph)), "C" * len(symbols), False, CPU)
+    return [s.kernel for s in flatten(plan.steps) if isinstance(s, Launch)]
+
+
+def test_a_gather_is_a_vector_loop_without_branches() -> None:
+    """No loop of a gather has both work and a fault's branch; the search for the fault stands under a condition."""
+    x, i = eg.vector("x"), eg.lvector("i")
+    for kernel in kernels([x, i], x[i] * 2):
+        work = [s for s in walk(kernel.body) if isinstance(s, Loop) and s.kind == "vector"]
+        assert work and not any(isinstance(s, Flag) for loop in work for s in loop.body)
+        assert any(isinstance(s, If) and any(isinstance(t, Flag) for t in walk(s.then)) for s in walk(kernel.body))
+
+
+@pytest.mark.parametrize("at", [0, 17, 99])
+def test_the_first_fault_of_a_chunk_is_reported(at: int) -> None:
+    """With its index and the size; what lies behind it is not."""
+    x, i = eg.vector("x"), eg.lvector("i")
+    values, places = np.arange(10, dtype="float32"), np.arange(100) % 10
+    places[at:] = 10 + at
+    out = x[i] * 2
+    with pytest.raises(IndexFault, match=f"index {10 + at} is out of bounds for axis 0 with size 10"):
+        interpret(eg.Graph((x, i), (out,)), [x.node, i.node], [values, places], CPU)
+    f = eg.compile([x, i], out, device="pocl")
+    with pytest.raises(IndexFault, match=f"index {10 + at} is out of bounds"):
+        f(values, places)
+    np.testing.assert_array_equal(f(values, places % 10), values[places % 10] * 2)
+
+
+def test_the_ends_of_int64_are_outside(device: str) -> None:
+    """Wrapping does not bring an index back into its axis."""
+    x, i = eg.vector("x"), eg.lvector("i")
+    f = eg.compile([x, i], x[i])
+    for bad in (np.iinfo("int64").min, np.iinfo("int64").max, -4, 3):
+        with pytest.raises(IndexFault, match=str(bad)):
+            f(np.zeros(3, "float32"), np.array([0, bad]))

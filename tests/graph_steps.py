@@ -127,6 +127,21 @@ def arg(pool: Pool) -> Out | None:
     return None if x is None else pool.one_of(eg.argmax, eg.argmin)(x, axis=pool.one_of(None, *range(x.ndim)))
 
 
+def ordered(pool: Pool) -> Out | None:
+    """A tensor sorted along an axis; the positions that sort small integers; positions in a sorted row, in values that nothing rounded."""
+    kind = pool.one_of("sort", "argsort", "search", "best")
+    if kind == "sort":
+        x = pool.number_like(_has_axes)
+        return None if x is None else eg.sort(x, axis=pool.one_of(None, *range(x.ndim)))
+    x = pool.pick(lambda x: x.ndim > 0 and (_whole(x) or x.node.op.kind == "leaf") and 0 not in pool.shape(x))
+    if x is None:
+        return None
+    if kind == "search":
+        return eg.searchsorted(eg.sort(x.ravel()), x)
+    axis = pool.number(0, x.ndim - 1)
+    return eg.argsort(x.astype("int8"), axis=axis) if kind == "argsort" else eg.topk(x.astype("int8"), 1, axis=axis)
+
+
 def labels(pool: Pool) -> Out | None:
     """A cross-entropy of scores and integer labels."""
     x = pool.float_like(lambda x: x.ndim > 0 and 0 not in pool.shape(x))
@@ -270,5 +285,5 @@ def extra(pool: Pool) -> Out | None:
     return pool.leaf(pool.one_of(pool.dtype, pool.dtype, "int32", "bool", "float64"), [pool.one_of(n, n, 1) for n in shape])
 
 
-STEPS = [unary, unary, unary, binary, binary, binary, reduce, reduce, rows, running, move, move, move, take, along, labels, arg, integer,
+STEPS = [unary, unary, unary, binary, binary, binary, reduce, reduce, rows, running, ordered, move, move, move, take, along, labels, arg, integer,
          compare, choose, cast, outer, product, extra]

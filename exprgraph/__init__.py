@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from exprgraph import errors
 from exprgraph.config import change_flags, config
 from exprgraph.errors import (
-    AllocationError, CallError, DeviceError, DisconnectedInputError, DTypeError, GradientError, GraphError, IndexFault,
+    AllocationError, AssertionFault, CallError, DeviceError, DisconnectedInputError, DTypeError, GradientError, GraphError, IndexFault,
     MissingInputError, RankError, ShapeError, UnusedInputError, UseError, ValueFault)
 from exprgraph.functions.counting import (
     Unique, bincount, histogram, histogram_bin_edges, intersect1d, isin, setdiff1d, union1d, unique)
@@ -41,7 +41,7 @@ from exprgraph.ops.arithmetic import (
     absolute, absolute as abs, add, deg2rad, int_div, mod, mul, neg, rad2deg, reciprocal, rsqrt, sign, sqr, sqrt, sub, true_div)
 from exprgraph.ops.bits import and_, invert, left_shift, or_, right_shift, xor
 from exprgraph.ops.compare import eq, ge, gt, isfinite, isinf, isnan, le, lt, maximum, minimum, neq, switch
-from exprgraph.ops.markers import disconnected_grad, zero_grad
+from exprgraph.ops.markers import Assert, Print, assert_op, disconnected_grad, zero_grad
 from exprgraph.ops.reduce import all_ as all, any_ as any, argmax, argmin, max_ as max, min_ as min, prod, sum_ as sum
 from exprgraph.ops.rounding import cast, ceil, floor, identity, round_half_away_from_zero, round_half_to_even, second, trunc
 from exprgraph.ops.scan import cummax, cummin, cumprod, cumsum
@@ -53,7 +53,7 @@ from exprgraph.shared import Shared, shared
 from exprgraph.symbols import as_tensor_variable, constant, constructors, tensor, tensor_type as TensorType
 
 if TYPE_CHECKING:
-    from exprgraph.compilation import Function, In, OutSpec, compile, function
+    from exprgraph.compilation import Container, Function, In, compile, function
 
 __version__ = "0.1.0"
 logsoftmax, swish, as_tensor = log_softmax, silu, as_tensor_variable
@@ -67,7 +67,7 @@ OPERATORS.update({f.__name__: f for f in (
 
 __all__ = [
     "AllocationError", "CallError", "DTypeError", "DeviceError", "DisconnectedInputError", "Function", "GradientError", "Graph",
-    "GraphError", "In", "IndexFault", "MissingInputError", "Node", "Op", "Out", "OutSpec", "RankError", "ShapeError", "Shared",
+    "GraphError", "In", "IndexFault", "MissingInputError", "Node", "Op", "Out", "RankError", "ShapeError", "Shared",
     "TensorType", "UnusedInputError", "UseError", "ValueFault", "abs", "abs_", "absolute", "acos", "acosh", "add", "addbroadcast",
     "all", "allclose", "alloc", "and_", "any", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh",
     "Unique", "argmax", "argmin", "argsort", "argtopk", "argwhere", "bincount", "compress", "digitize", "extract", "flatnonzero",
@@ -100,7 +100,7 @@ globals().update(_SYMBOLS)
 __all__ += [*_SYMBOLS]
 
 _LATE = {
-    **dict.fromkeys(("Function", "In", "OutSpec", "compile", "function"), "exprgraph.compilation"),
+    **dict.fromkeys(("Container", "Function", "In", "compile", "function"), "exprgraph.compilation"),
     **dict.fromkeys(("from_sympy", "latex", "to_networkx", "to_sympy"), "exprgraph.convert"),
     **dict.fromkeys(("debugprint", "pp", "pydotprint", "to_dot"), "exprgraph.show"), "check_grads": "exprgraph.testing"}
 __all__ += [name for name in _LATE if name not in __all__]

@@ -10,47 +10,63 @@ from exprgraph import dtypes
 from exprgraph.errors import GraphError, MissingInputError, UnusedInputError, at, here
 from exprgraph.graph import order, replace
 from exprgraph.node import INPUT, Graph, Node, Out, as_symbol, leaf
+from exprgraph.ops.markers import Print
+from exprgraph.prints import Pack, stripped
 from exprgraph.shared import SharedNode, matching
-from exprgraph.signature import In, OutSpec, Slot
+from exprgraph.signature import In, Slot
 from exprgraph.types import cast_to
 
-Pack = Callable[[list[Any]], Any]
 Updates = dict[SharedNode, Out]
 POLICIES = ("raise", "warn", "ignore")
 
 
 class Assembly(NamedTuple):
-    """A graph whose outputs are the function's and then one new value per target; its inputs are the leaves, inputs before shared."""
+    """A graph whose outputs are the function's, what its Prints print, and one new value per target; its inputs are the leaves, inputs
+    before shared.  n_outputs counts the outputs before the new values."""
     graph: Graph
     n_outputs: int
     shared: tuple[SharedNode, ...]
     targets: tuple[SharedNode, ...]
+    printers: tuple[Print, ...]
 
 
-def unpacked(outputs: Any) -> tuple[list[Out], Pack]:
-    """The outputs as a list, and what gives the list of their values the form that the user chose."""
+class Form(NamedTuple):
+    """The form that the user chose for outputs: what gives it to a list of values, and the names of a dict."""
+    pack: Pack
+    names: tuple[str, ...] | None = None
+
+    def part(self, chosen: Sequence[int]) -> Form:
+        """The form of some of the outputs: a dict of a dict, else a list."""
+        return Form(list) if self.names is None else _dict([self.names[i] for i in chosen])
+
+
+def _dict(names: Sequence[str]) -> Form:
+    return Form(lambda values: dict(zip(names, values)), tuple(names))
+
+
+def unpacked(outputs: Any) -> tuple[list[Out], Form]:
+    """The outputs as a list, and their form."""
     if outputs is None:
-        return [], lambda values: None
+        return [], Form(lambda values: None)
     if isinstance(outputs, dict):
         return _unpacked_dict(outputs)
     if isinstance(outputs, list | tuple):
-        return [_output(o) for o in outputs], list if isinstance(outputs, list) else tuple
-    return [_output(outputs)], itemgetter(0)
+        return [_output(o) for o in outputs], Form(list if isinstance(outputs, list) else tuple)
+    return [_output(outputs)], Form(itemgetter(0))
 
 
-def _unpacked_dict(outputs: dict[Any, Any]) -> tuple[list[Out], Pack]:
+def _unpacked_dict(outputs: dict[Any, Any]) -> tuple[list[Out], Form]:
     names = list(outputs)
     wrong = [n for n in names if not isinstance(n, str)]
     if wrong:
         raise GraphError(f"a dict of outputs has string keys; {wrong[0]!r:.40} is a {type(wrong[0]).__name__}{at(here())}")
-    return [_output(o) for o in outputs.values()], lambda values: dict(zip(names, values))
+    return [_output(o) for o in outputs.values()], _dict(names)
 
 
 def _output(item: Any) -> Out:
-    value = item.variable if isinstance(item, OutSpec) else item
-    if value is None or isinstance(value, str | bytes | In):
-        raise GraphError(f"an output is {value!r:.60}: a symbol is needed{at(here())}")
-    return as_symbol(value)
+    if item is None or isinstance(item, str | bytes | In):
+        raise GraphError(f"an output is {item!r:.60}: a symbol is needed{at(here())}")
+    return as_symbol(item)
 
 
 def pairs(given: Any, what: str) -> list[tuple[Any, Any]]:
@@ -76,15 +92,15 @@ def as_updates(given: Any) -> Updates:
     return found
 
 
-def as_givens(given: Any) -> dict[Node, Out]:
-    """Givens by the node that they replace, each with the dtype and rank of what it replaces."""
+def as_givens(given: Any, strict: bool = True) -> dict[Node, Out]:
+    """Givens by the node that they replace, each with the dtype and rank of what it replaces; not `strict`: cast to that dtype."""
     found: dict[Node, Out] = {}
     for old, new in pairs(given, "givens"):
         if not isinstance(old, Out):
             raise GraphError(f"givens replace symbols, not {old!r:.60}{at(here())}")
         if old.node in found:
             raise GraphError(f"givens replace {_name(old)} twice{at(here())}")
-        out = cast_to(new, old.dtype) if dtypes.is_weak(new) else as_symbol(new)
+        out = cast_to(new, old.dtype) if dtypes.is_weak(new) or not strict else as_symbol(new)
         if (out.dtype, out.ndim) != (old.dtype, old.ndim):
             raise GraphError(f"givens replace {_name(old)}, which is {old.type}, by {out.type}: dtype and rank must agree; "
                              f"cast or reshape the replacement{at(here())}")
@@ -141,8 +157,10 @@ def assemble(specs: Sequence[In], slots: Sequence[Slot], outputs: Sequence[Out],
     if policy != "ignore":
         _check_givens(givens, substitute.seen)
     known = [n for n in used if isinstance(n, SharedNode)]
-    graph = Graph(tuple(Out(n) for n in (*inputs, *known)), (*results, *new.values()))
-    return Assembly(graph, len(results), tuple(known), tuple(new))
+    plain, prints = stripped([*results, *new.values()])
+    shown = [o for _, o in prints]
+    graph = Graph(tuple(Out(n) for n in (*inputs, *known)), (*plain[:len(results)], *shown, *plain[len(results):]))
+    return Assembly(graph, len(results) + len(shown), tuple(known), tuple(new), tuple(p for p, _ in prints))
 
 
 def _with_defaults(results: list[Out], new: Updates, substitute: _Substitution, excluded: Callable[[SharedNode], bool]) -> list[Node]:

@@ -6,16 +6,20 @@ from contextlib import ExitStack
 from typing import Any
 
 from exprgraph import backend
-from exprgraph.assemble import POLICIES, Assembly, Pack, as_givens, as_updates, assemble, unpacked
+from exprgraph.assemble import POLICIES, Assembly, Form, as_givens, as_updates, assemble, unpacked
 from exprgraph.backend import BACKENDS
 from exprgraph.config import config
+from exprgraph.containers import Container, Containers, Place
+from exprgraph.duplicate import moved, numbers, part, swaps
 from exprgraph.errors import GraphError, at, here
-from exprgraph.node import Graph, Out
+from exprgraph.maker import FunctionGraph, Maker
+from exprgraph.node import Out
+from exprgraph.prints import printing
 from exprgraph.program import Executable, Program, Watch
-from exprgraph.shared import Shared, SharedNode, host, pin, publish
-from exprgraph.signature import In, OutSpec, Signature, Slot, as_input, slot
+from exprgraph.shared import Shared, pin, publish
+from exprgraph.signature import In, Signature, Slot, as_input, slot
 
-__all__ = ["BACKENDS", "Function", "In", "OutSpec", "compile", "eval", "function"]
+__all__ = ["BACKENDS", "Container", "Function", "In", "compile", "eval", "function"]
 MODES = {"FAST_RUN": "full", "FAST_COMPILE": "none"}
 
 
@@ -27,29 +31,48 @@ class Function:
     arrays of the right dtype and rank.
     """
 
-    def __init__(self, name: str, signature: Signature, outputs: Sequence[Out], assembly: Assembly, graph: Graph, pack: Pack,
+    def __init__(self, name: str, slots: Sequence[Slot], outputs: Sequence[Out], assembly: Assembly, form: Form, program: Program,
                  executable: Executable, device: str) -> None:
-        self.name, self.signature, self.graph, self.device = name, signature, graph, device
-        self.inputs = [s.variable for s in signature.slots]
+        self.name, self.signature, self.graph, self.device = name, Signature(name, slots), program.graph, device
+        self.inputs = [s.variable for s in slots]
         self.outputs = list(outputs)
         self.trust_input = False
         self.targets = assembly.targets
-        self._shared, self._count, self._pack, self._run = assembly.shared, assembly.n_outputs, pack, executable
+        self._assembly, self._form, self._program, self._run = assembly, form, program, executable
+        self._shared, self._count, self._pack = assembly.shared, program.n_outputs, printing(form.pack, assembly.printers)
         self._several = len(assembly.shared) > 1
-        self._arity = len(signature.slots)
-        self._lean = not any(s.implicit or s.want.strict for s in signature.slots) and hasattr(executable, "quick")
+        self._arity = len(slots)
+        self._lean = not any(s.slow for s in slots) and hasattr(executable, "quick")
         self._plain = self._lean and not assembly.shared and not assembly.targets
         self._locks = [t.lock for t in sorted(assembly.targets, key=lambda t: t.uid)]
+        self._parts: dict[tuple[int, ...], Function] = {}
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
-        """Compute the outputs; updates are published together after everything has succeeded."""
+        """Compute the outputs; updates are published together after everything has succeeded.
+
+        output_subset: only these outputs, by number, or by name where the outputs are a dict; a list or a dict of them is returned, and
+        nothing is computed that neither they nor the updates need.
+        """
         if self._plain and not keywords and len(args) == self._arity:  # the short way once more, without a call between
             found = self._run.quick(*args, checked=True) if self.trust_input else self._run.quick(*args)
             if found is not None:
                 return self._pack(found)
+        if keywords and keywords.get("output_subset") is not None:
+            return self._part(keywords.pop("output_subset"))(*args, **keywords)
         if self._locks:
             return self._update(args, keywords)
         return self._pack(self._results(args, keywords))
+
+    def _part(self, subset: Any) -> Function:
+        """The function of some of the outputs, which shares everything else with this one."""
+        chosen = numbers(subset, self._form.names, len(self.outputs), self.name)
+        if chosen not in self._parts:
+            program = part(self._program, chosen, len(self._assembly.printers))
+            executable, _ = backend.build(program, self._program.options["device"])
+            self._parts[chosen] = Function(self.name, self.signature.slots, [self.outputs[i] for i in chosen], self._assembly,
+                                           self._form.part(chosen), program, executable, self.device)
+        self._parts[chosen].trust_input = self.trust_input
+        return self._parts[chosen]
 
     def _update(self, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
         if len(self._locks) == 1:
@@ -81,19 +104,50 @@ class Function:
         values += pin(self._shared) if self._several else [s.version for s in self._shared]
         return self._run(values)
 
+    @property
+    def container(self) -> Containers:
+        """Where the defaults of inputs and the shared variables have their values, by symbol or name."""
+        places = [Place(s.variable, s.name, s.default) for s in self.signature.slots]
+        return Containers(self.name, places + [Place(Shared(n), n.name, n) for n in self._shared])
+
     def __getitem__(self, key: Any) -> Any:
-        """The present default of an input (a symbol or a name)."""
-        return host(self._default(key).version).copy()
+        """The present default of an input, or value of a shared variable, by symbol or name; KeyError where there is none."""
+        return self.container[key].value
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        cell = self._default(key)
-        Shared(cell).set_value(value)
+        self.container[key].value = value
 
-    def _default(self, key: Any) -> SharedNode:
-        cell = self.signature.slots[self.signature.find(key)].default
-        if cell is None:
-            raise KeyError(f"the input {key!r} of {self.name} has no default")
-        return cell
+    def __contains__(self, key: Any) -> bool:
+        return key in self.container
+
+    @property
+    def maker(self) -> Maker:
+        """What Theano's users look at: maker.fgraph with inputs, outputs and toposort()."""
+        return Maker(FunctionGraph(self.graph), self.inputs, self.outputs)
+
+    def copy(self, share_memory: bool = False, swap: Any = None, delete_updates: bool = False, name: str | None = None,
+             profile: Any = None) -> Function:
+        """A function of the same graph with defaults of its own, which start with this one's present values.
+
+        swap: shared variable -> the one that takes its place, also in updates; of the same dtype and rank.  delete_updates: nothing is
+        updated.  name: the copy's.  share_memory and profile are accepted and change nothing.  GraphError for a wrong swap.
+        """
+        label = name or self.name
+        cells = swaps(swap, self.name, (*self._shared, *self.targets))
+        assembly, slots = moved(self._assembly, self.signature.slots, cells, self.name)
+        program, executable = self._program, self._run
+        if delete_updates and self.targets:
+            program = part(program, range(len(self.outputs)), len(assembly.printers), updates=False)
+            assembly, (executable, _) = assembly._replace(targets=()), backend.build(program, program.options["device"])
+        return Function(label, slots, self.outputs, assembly, self._form, program, executable, self.device)
+
+    def free(self) -> None:
+        """Give back the memory that is kept between calls; the next call takes it again."""
+        for function in (self, *self._parts.values()):
+            function._run.free()
+
+    def sync_shared(self) -> None:
+        """Nothing is left to wait for: a call has finished when it returns."""
 
     def get_shared(self) -> list[Shared]:
         """The shared variables that the function reads."""
@@ -112,40 +166,41 @@ class Function:
         self._run.warm()
 
     def __repr__(self) -> str:
-        parts = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((self._count, "output"), (len(self.targets), "update")) if n]
+        parts = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((len(self.outputs), "output"), (len(self.targets), "update")) if n]
         return f"<function {self.signature} -> {' and '.join(parts) or 'nothing'}, on {self.device}>"
 
 
 def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: Any = None, name: str | None = None,
             device: str | None = None, on_unused_input: str | None = None, allow_input_downcast: bool | None = None,
             mode: str | None = None, no_default_updates: bool | Iterable[Shared] = False, optimizer: str | None = None,
-            schedule: str | None = None, watch: Watch | None = None) -> Function:
+            schedule: str | None = None, watch: Watch | None = None, rebuild_strict: bool = True) -> Function:
     """A function from values of `inputs` to values of `outputs`.
 
     inputs: a list of symbols and `In`s, or one symbol; a computed symbol may be an input too.  outputs: a symbol (the function
     returns an array), a list or tuple (a list or tuple), a dict with string keys (a dict), None (None).  updates: shared variable
     -> new value, all computed from the old values and stored together.  givens: symbol -> replacement.  device: "auto", "cpu",
-    "gpu", "pocl", "numpy", "0:1" or part of a name.  on_unused_input: "raise", "warn" or "ignore".  allow_input_downcast: cast
-    arguments even where precision is lost.  no_default_updates: True, or shared variables whose default update is left out.
+    "gpu", "pocl", "numpy", "0:1" or part of a name.  on_unused_input: "raise", "warn" or "ignore".  allow_input_downcast: True casts
+    arguments even where precision is lost, None takes Python numbers though they are rounded, False does not.  rebuild_strict: givens must have
+    the dtype of what they replace; with False they are cast to it.  no_default_updates: True, or shared variables whose default update is left out.
     optimizer: "full" or "none" (mode="FAST_RUN" and "FAST_COMPILE" mean the same).  schedule: "auto", "cpu" or "gpu".  watch: called
     with (name, before, after) for every pass.  GraphError, DTypeError, RankError or ShapeError for what cannot be compiled.
     """
     options = _options(device, optimizer, mode, schedule, name, watch)
     policy = _choice("on_unused_input", on_unused_input or config.on_unused_input, POLICIES)
     specs = [as_input(item, i) for i, item in enumerate(inputs if isinstance(inputs, list | tuple) else [inputs])]
-    wanted, pack = unpacked(outputs)
+    wanted, form = unpacked(outputs)
     label = name or (wanted[0].name if wanted else None) or "f"
     slots = [slot(spec, label, allow_input_downcast) for spec in specs]
-    assembly = assemble(specs, slots, wanted, as_updates(updates), as_givens(givens), _excluded(no_default_updates), policy)
-    return _built(label, slots, wanted, assembly, pack, options)
+    assembly = assemble(specs, slots, wanted, as_updates(updates), as_givens(givens, rebuild_strict), _excluded(no_default_updates), policy)
+    return _built(label, slots, wanted, assembly, form, options)
 
 
-def _built(label: str, slots: Sequence[Slot], wanted: Sequence[Out], assembly: Assembly, pack: Pack, options: dict[str, Any]) -> Function:
+def _built(label: str, slots: Sequence[Slot], wanted: Sequence[Out], assembly: Assembly, form: Form, options: dict[str, Any]) -> Function:
     from exprgraph.passes import run_graph  # the optimiser is loaded by the first compile, not by the import
     graph = run_graph(assembly.graph, options, options["watch"])
     program = Program(graph, tuple(i.node for i in assembly.graph.inputs), assembly.n_outputs, options)
     executable, used = backend.build(program, options["device"])
-    return Function(label, Signature(label, slots), wanted, assembly, graph, pack, executable,
+    return Function(label, slots, wanted, assembly, form, program, executable,
                     "numpy" if used == "numpy" else options["device"])
 
 
@@ -172,9 +227,15 @@ def _excluded(given: bool | Iterable[Shared]) -> Any:
 
 
 def function(inputs: Any, outputs: Any = None, mode: str | None = None, updates: Any = None, givens: Any = None,
-             no_default_updates: bool | Iterable[Shared] = False, **options: Any) -> Function:
-    """`compile` under its Theano name, with Theano's order of arguments."""
-    return compile(inputs, outputs, mode=mode, updates=updates, givens=givens, no_default_updates=no_default_updates, **options)
+             no_default_updates: bool | Iterable[Shared] = False, accept_inplace: bool = False, name: str | None = None,
+             rebuild_strict: bool = True, allow_input_downcast: bool | None = None, profile: Any = None,
+             on_unused_input: str | None = None, **options: Any) -> Function:
+    """`compile` under its Theano name, with Theano's order of arguments.
+
+    accept_inplace and profile are accepted and change nothing: no op of a graph writes into its inputs.
+    """
+    return compile(inputs, outputs, mode=mode, updates=updates, givens=givens, no_default_updates=no_default_updates, name=name,
+                   rebuild_strict=rebuild_strict, allow_input_downcast=allow_input_downcast, on_unused_input=on_unused_input, **options)
 
 
 def eval(expression: Out, given: Mapping[Out, Any] | None = None) -> Any:

@@ -77,6 +77,10 @@ class ValueFault(ValueError):
     """
 
 
+class AssertionFault(AssertionError):
+    """A condition of an `Assert` that does not hold, found by a kernel or by the NumPy backend; nothing was changed by the call."""
+
+
 class CallError(TypeError):
     """A compiled function called with the wrong number, names, dtypes or ranks of arguments."""
 

@@ -106,7 +106,7 @@ class Op:
 
     def changed(self, **fields: Any) -> Op:
         """A row that differs from this one in some fields."""
-        return Op(**{**{k: getattr(self, k) for k in self.__slots__}, **fields})
+        return Op(**{**{k: getattr(self, k) for k in Op.__slots__}, **fields})
 
     def __call__(self, *args: Any, **params: Any) -> Out:
         try:
@@ -149,6 +149,11 @@ class Node:
         return dict(self.params)[name]
 
     @property
+    def outputs(self) -> tuple[Out, ...]:
+        """The symbols of all outputs."""
+        return tuple(Out(self, i) for i in range(len(self.outs)))
+
+    @property
     def source(self) -> Source | None:
         """The first of the user's lines, for messages."""
         return min(self.sources) if self.sources else None
@@ -177,7 +182,7 @@ def _reflected(name: str) -> Any:
 
 
 class Out:
-    """One output of a node: a symbolic tensor.
+    """One output of a node: a symbolic tensor.  Out(symbol, borrow=True) is that symbol, as Theano's users ask for an output.
 
     Operators are elementwise as in NumPy, `==` too; identity is `is`, and the hash is that of identity, so that Outs are keys of
     dicts.  An Out has no value: `if x:` raises, and so does NumPy where it would make an array of it; NumPy's functions go to those
@@ -187,7 +192,11 @@ class Out:
     _tag: SimpleNamespace
     __array_priority__ = 1000
 
-    def __init__(self, node: Node, index: int = 0, name: str | None = None) -> None:
+    def __init__(self, node: Node | Out, index: int = 0, name: str | None = None, borrow: bool = False) -> None:
+        if not isinstance(node, Node):
+            if not isinstance(node, Out):
+                raise UseError(f"Out({node!r:.60}): a symbol is needed{at(here())}")
+            node, index, name = node.node, node.index, node._name
         self.node, self.index, self._name = node, index, name
         self.type = node.outs[index]
 
@@ -267,7 +276,7 @@ class Out:
     dimshuffle, swapaxes, squeeze, expand_dims = _method("dimshuffle"), _method("swapaxes"), _method("squeeze"), _method("expand_dims")
     broadcast_to, take, dot, astype = _method("broadcast_to"), _method("take"), _method("dot"), _method("cast")
     cast, clip, round, fill = _method("cast"), _method("clip"), _method("round"), _method("fill")
-    copy, eval, repeat = _method("identity"), _method("eval"), _method("repeat")
+    copy, eval, repeat, clone = _method("identity"), _method("eval"), _method("repeat"), _method("clone_symbol")
     sort, argsort, topk, searchsorted = _method("sort"), _method("argsort"), _method("topk"), _method("searchsorted")
     nonzero, compress = _method("nonzero"), _method("compress")
     zeros_like, ones_like, diagonal = _method("zeros_like"), _method("ones_like"), _method("diagonal")

@@ -52,3 +52,6 @@ class Executable(Protocol):
 
     def warm(self) -> None:
         """Build everything that any later call can need."""
+
+    def free(self) -> None:
+        """Give back the memory that is kept between calls."""

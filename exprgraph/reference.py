@@ -157,6 +157,9 @@ class Evaluator:
     def warm(self) -> None:
         """There is nothing to build."""
 
+    def free(self) -> None:
+        """Nothing is kept between calls."""
+
 
 def _owned(result: Array, taken: set[int]) -> Array:
     """The result itself, or a copy where it may share memory with an input, a constant or another result."""

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from exprgraph.containers import Container
 from exprgraph.errors import CallError, GraphError, at, here
 from exprgraph.node import CONSTANT, SHARED, Out
 from exprgraph.shared import Shared, SharedNode, shared
@@ -18,33 +19,41 @@ CURE = "compile with allow_input_downcast=True"
 class In:
     """An input with more than a symbol.
 
-    name: for calls by keyword, instead of the symbol's.  value: the default, a value or a shared variable.  update: an expression
-    whose value becomes the default after each call.  strict: only arrays of exactly the dtype.  allow_downcast: precision may be
-    lost.  implicit: the caller may not give it, the default is always used.  mutable and borrow are accepted: inputs are never
-    written to.
+    name: for calls by keyword, instead of the symbol's; with autoname=False the symbol's is not taken, so that an input without a name
+    is given by position or symbol only.  value: the default, a value, a shared variable or the `Container` of another function.
+    update: an expression whose value becomes the default after each call.  strict: only arrays of exactly the dtype.  allow_downcast:
+    True casts arguments even where precision is lost, False takes Python numbers only where they lose nothing, None is the function's
+    setting.  implicit: the caller may not give it, the default is always used; that is so unless implicit=False where the default
+    is a shared variable or a container.  mutable, borrow and shared are accepted and change nothing: inputs are never written to, and
+    who holds a default follows from `value`.  mutable=True with borrow=False is a GraphError, since mutable memory is borrowed.
     """
 
-    def __init__(self, variable: Out, name: str | None = None, value: Any = None, update: Any = None, mutable: bool = False,
-                 strict: bool = False, allow_downcast: bool | None = None, borrow: bool | None = None,
-                 implicit: bool | None = None) -> None:
-        self.variable, self.name, self.value, self.update, self.strict = variable, name, value, update, strict
-        self.allow_downcast, self.implicit, self.mutable, self.borrow = allow_downcast, implicit, mutable, borrow
+    def __init__(self, variable: Out, name: str | None = None, value: Any = None, update: Any = None, mutable: bool | None = None,
+                 strict: bool = False, allow_downcast: bool | None = None, autoname: bool = True, implicit: bool | None = None,
+                 borrow: bool | None = None, shared: bool = False) -> None:
+        self.variable, self.value, self.update, self.strict, self.autoname = variable, value, update, strict, autoname
+        self.name = name if name is not None or not autoname else getattr(variable, "name", None)
+        self.implicit = isinstance(value, Shared | Container) if implicit is None else implicit
+        self.allow_downcast, self.mutable, self.shared = allow_downcast, bool(mutable), shared
+        self.borrow = bool(mutable) if borrow is None else borrow
 
-
-class OutSpec:
-    """An output with more than a symbol; with borrow=True the result may share memory with others."""
-
-    def __init__(self, variable: Any, borrow: bool = False) -> None:
-        self.variable, self.borrow = variable, borrow
+    def __repr__(self) -> str:
+        return f"In({self.variable!r}, name={self.name!r})"
 
 
 class Slot(NamedTuple):
-    """One input of a function: the symbol, its name, what it wants, and the shared leaf that holds its default."""
+    """One input of a function: the symbol, its name, what it wants, and the shared leaf that holds its default; `own`: nobody else does."""
     variable: Out
     name: str | None
     want: Want
     default: SharedNode | None
     implicit: bool
+    own: bool
+
+    @property
+    def slow(self) -> bool:
+        """Whether arguments have to be looked at one by one: what takes Python floats as they are would take too much."""
+        return self.implicit or self.want.strict or (self.want.downcast is False and self.want.ndim == 0)
 
 
 def as_input(item: Any, position: int) -> In:
@@ -59,7 +68,7 @@ def as_input(item: Any, position: int) -> In:
                          f"its value in this function use givens{at(here())}")
     if out.node.op is CONSTANT:
         raise GraphError(f"{what} is a constant: only symbols can be inputs{at(here())}")
-    if spec.mutable and spec.borrow is False:
+    if spec.mutable and not spec.borrow:
         raise GraphError(f"{what}: mutable=True and borrow=False contradict each other{at(here())}")
     if spec.value is None and (spec.implicit or spec.update is not None):
         raise GraphError(f"{what}: an implicit or updated input needs a value to start with: In(symbol, value=...){at(here())}")
@@ -68,22 +77,22 @@ def as_input(item: Any, position: int) -> In:
 
 def slot(spec: In, function: str, allow_downcast: bool | None) -> Slot:
     """The slot of an input; a default value is checked here, and kept in a shared leaf of its own."""
-    out, name = spec.variable, spec.name or spec.variable.name
+    out, name = spec.variable, spec.name
     downcast = allow_downcast if spec.allow_downcast is None else spec.allow_downcast
     label = f"{function}: input {name!r}" if name else f"{function}: an input"
     wanted = want(out, label, downcast=downcast, strict=spec.strict, cure=CURE)
-    return Slot(out, name, wanted, _default(spec, wanted), bool(spec.implicit))
+    return Slot(out, name, wanted, _default(spec, wanted), spec.implicit, not isinstance(spec.value, Shared | Container))
 
 
 def _default(spec: In, wanted: Want) -> SharedNode | None:
     if spec.value is None:
         return None
-    if not isinstance(spec.value, Shared):
+    if not isinstance(spec.value, Shared | Container):
         return shared(np.array(coerce(spec.value, wanted)), wanted.what).cell
-    out = spec.variable
-    if (out.dtype, out.ndim) != (spec.value.dtype, spec.value.ndim):
-        raise GraphError(f"{wanted.what} is {out.type}, its shared default {spec.value.type}: dtype and rank must agree{at(here())}")
-    return spec.value.cell
+    out, kept = spec.variable, Shared(spec.value.cell)
+    if (out.dtype, out.ndim) != (kept.dtype, kept.ndim):
+        raise GraphError(f"{wanted.what} is {out.type}, its shared default {kept.type}: dtype and rank must agree{at(here())}")
+    return kept.cell
 
 
 class Signature:

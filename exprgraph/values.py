@@ -17,14 +17,15 @@ class Want(NamedTuple):
     """What a value must be.
 
     what: who asks, for messages.  known: (axis, size) of the axes of known length.  source: where the symbol was made.  downcast:
-    whether precision may be lost.  strict: only an array of exactly this dtype.  cure: the setting that allows a downcast.
+    whether precision may be lost; None: by Python floats
+    only, False: by nothing.  strict: only an array of exactly this dtype.  cure: the setting that allows a downcast.
     """
     what: str
     dtype: np.dtype[Any]
     ndim: int
     known: tuple[tuple[int, int], ...]
     source: Source | None
-    downcast: bool
+    downcast: bool | None
     strict: bool
     cure: str
 
@@ -33,7 +34,7 @@ def want(out: Out, what: str, *, downcast: bool | None, strict: bool, cure: str)
     """What a value for this symbol must be."""
     sizes = [(axis, d.const) for axis, d in enumerate(out.type.shape)]
     known = tuple((axis, size) for axis, size in sizes if size is not None)
-    return Want(what, np.dtype(out.dtype), out.ndim, known, out.node.source, bool(downcast), strict, cure)
+    return Want(what, np.dtype(out.dtype), out.ndim, known, out.node.source, downcast, strict, cure)
 
 
 def coerce(value: Any, wanted: Want) -> Array:
@@ -138,9 +139,12 @@ def _weak(data: Any, value: Any, kinds: set[str], wanted: Want) -> Array:
         _refuse(value, wanted, f"{reason}; round it or cast it yourself, or {wanted.cure}")
     try:
         with np.errstate(all="ignore"):
-            return np.asarray(data).astype(wanted.dtype)
+            array: Array = np.asarray(data).astype(wanted.dtype)
     except (OverflowError, TypeError, ValueError):
         return _refuse(value, wanted, f"out of the range of {name}")
+    if wanted.downcast is False and not np.array_equal(array, np.asarray(data), equal_nan="f" in kinds):
+        _refuse(value, wanted, f"{name} would round it, which allow_input_downcast=False forbids")
+    return array
 
 
 def _from_list(value: Any, wanted: Want) -> Array:

@@ -157,6 +157,14 @@ class DeviceExecutable:
                 self.state.helpers.ready()
             self._warm = True
 
+    def free(self) -> None:
+        """Give back the workspaces of the sizes met so far, and the blocks that are kept for intermediates."""
+        with self._lock:
+            self._bounds.clear()
+            self._recent.clear()
+            self.quick = _none
+            self.pool.free.clear()
+
     def _plan(self, key: Key) -> Prepared:
         """The plan for a key, made where there is none yet."""
         found = self.plans.get(key)

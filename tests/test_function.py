@@ -14,7 +14,6 @@ import pytest
 
 import exprgraph as eg
 from exprgraph import backend
-from exprgraph.compilation import OutSpec
 
 pytestmark = pytest.mark.usefixtures("device")  # every test runs on each backend
 F = np.float32
@@ -35,7 +34,7 @@ FORMS = [
     ("none", lambda a, b: None, lambda r: r is None),
     ("empty list", lambda a, b: [], lambda r: r == []),
     ("number", lambda a, b: 3.5, lambda r: r.shape == () and float(r) == 3.5),
-    ("spec", lambda a, b: [OutSpec(a, borrow=True)], lambda r: r[0].tolist() == [2.0, 4.0]),
+    ("Out", lambda a, b: [eg.Out(a, borrow=True)], lambda r: r[0].tolist() == [2.0, 4.0]),
     ("twice", lambda a, b: [a, a], lambda r: not np.shares_memory(r[0], r[1])),
 ]
 

@@ -21,6 +21,12 @@ def boolean(match: Match) -> bool:
     return match.root.dtype == "bool"
 
 
+def always(match: Match) -> bool:
+    """The condition c is the constant True."""
+    known: Any = Matcher().value(match.bound["c"])
+    return known is not None and bool(known)
+
+
 def power_of_two(match: Match) -> bool:
     """The constant k and its reciprocal are powers of two and normal floats, so that dividing and multiplying round alike."""
     number = abs(value(match.bound["k"]))

@@ -9,7 +9,7 @@ from exprgraph.node import Out, Params
 from exprgraph.ops.rounding import cast
 from exprgraph.ops.shape import broadcast_to, dim_node
 from exprgraph.rewrite import Rule, some
-from exprgraph.rules.conditions import reduces_nothing
+from exprgraph.rules.conditions import always, reduces_nothing
 from exprgraph.types import broadcast_dims
 
 WIDTH = {"bool": 1, "int8": 7, "int16": 15, "int32": 31, "int64": 63, "uint8": 8, "uint16": 16, "uint32": 32, "uint64": 64,
@@ -145,6 +145,7 @@ MOVEMENT: tuple[Rule, ...] = (
     Rule("sum over no axis", lambda x, p: some("sum", p, x), lambda x: sum_nothing(x), reduces_nothing, kinds="fiub"),
     *(Rule(f"{name} over no axis", lambda x, p, name=name: some(name, p, x), lambda x: x, reduces_nothing, kinds="fiub")
       for name in REDUCTIONS),
+    Rule("assert of what holds", lambda x, p, c: some("assert", p, x, c), lambda x: x, always, kinds="fiub"),
     Rule("broadcast operands", None, bare, kinds="fiub"),
 )
 """All movement rules, in the order in which they are tried."""

@@ -36,6 +36,7 @@ from exprgraph.functions.sugar import (
     logical_or, logical_xor, multiply, nan_to_num, ne, negative, not_equal, positive, pow, radians, remainder, rint, round, sgn,
     smallest, square, subtract, true_divide, where)
 from exprgraph.grad import grad
+from exprgraph.graph import ancestors, explicit_graph_inputs, graph_inputs, io_toposort
 from exprgraph.node import OPERATORS, Graph, Node, Op, Out
 from exprgraph.ops.arithmetic import (
     absolute, absolute as abs, add, deg2rad, int_div, mod, mul, neg, rad2deg, reciprocal, rsqrt, sign, sqr, sqrt, sub, true_div)
@@ -49,6 +50,7 @@ from exprgraph.ops.table import ROWS
 from exprgraph.ops.transcendental import (
     arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, cos, cosh, erf, erfc, exp, exp2, expm1, hypot, log, log1p, log2, log10,
     logaddexp, power, sigmoid, sin, sinh, softplus, tan, tanh)
+from exprgraph.replace import clone, clone_replace, clone_symbol, graph_replace
 from exprgraph.shared import Shared, shared
 from exprgraph.symbols import as_tensor_variable, constant, constructors, tensor, tensor_type as TensorType
 
@@ -62,7 +64,7 @@ OPERATORS.update(ROWS)
 OPERATORS.update({f.__name__: f for f in (
     matmul, dot, mean, var, std, ptp, norm, max_and_argmax, divmod, clip, round, shape, size, transpose, getitem, reshape,
     flatten, ravel, dimshuffle, swapaxes, squeeze, expand_dims, broadcast_to, take, repeat, zeros_like, ones_like, diagonal, trace,
-    stack, sort, argsort, nonzero, compress, topk, searchsorted)}, where=where, fill=fill,
+    stack, clone_symbol, sort, argsort, nonzero, compress, topk, searchsorted)}, where=where, fill=fill,
     eval=lambda *a, **k: importlib.import_module("exprgraph.compilation").eval(*a, **k))
 
 __all__ = [
@@ -95,6 +97,8 @@ __all__ = [
     "transpose", "tri", "tril", "triu", "true_div", "true_divide", "trunc", "ultra_fast_sigmoid", "unbroadcast", "var", "vdot",
     "vertical_stack", "vstack", "where", "xor", "zero_grad", "zeros", "zeros_like"]
 
+__all__ += ["Assert", "AssertionFault", "Container", "Print", "ancestors", "assert_op", "clone", "clone_replace",
+            "explicit_graph_inputs", "graph_inputs", "graph_replace", "io_toposort"]
 _SYMBOLS = constructors()
 globals().update(_SYMBOLS)
 __all__ += [*_SYMBOLS]
@@ -102,12 +106,17 @@ __all__ += [*_SYMBOLS]
 _LATE = {
     **dict.fromkeys(("Container", "Function", "In", "compile", "function"), "exprgraph.compilation"),
     **dict.fromkeys(("from_sympy", "latex", "to_networkx", "to_sympy"), "exprgraph.convert"),
-    **dict.fromkeys(("debugprint", "pp", "pydotprint", "to_dot"), "exprgraph.show"), "check_grads": "exprgraph.testing"}
+    **dict.fromkeys(("debugprint", "pp", "pydotprint", "to_dot"), "exprgraph.show"), "check_grads": "exprgraph.testing",
+    **dict.fromkeys(("explain", "get_test_value"), "exprgraph.explain"),
+    **dict.fromkeys(("function_dump", "function_load"), "exprgraph.dump")}
+_ROOMS = ("printing",)
 __all__ += [name for name in _LATE if name not in __all__]
 
 
 def __getattr__(name: str) -> Any:
     """What compiles, shows and tests graphs is loaded when first asked for, so that the import stays quick."""
+    if name in _ROOMS:
+        return importlib.import_module(f"exprgraph.{name}")
     if name not in _LATE:
         raise AttributeError(f"module 'exprgraph' has no attribute {name!r}")
     globals()[name] = found = getattr(importlib.import_module(_LATE[name]), name)

@@ -12,6 +12,7 @@ from exprgraph.config import config
 from exprgraph.containers import Container, Containers, Place
 from exprgraph.duplicate import moved, numbers, part, swaps
 from exprgraph.errors import GraphError, at, here
+from exprgraph.graph import symbol_of
 from exprgraph.maker import FunctionGraph, Maker
 from exprgraph.node import Out
 from exprgraph.prints import printing
@@ -238,11 +239,15 @@ def function(inputs: Any, outputs: Any = None, mode: str | None = None, updates:
                    rebuild_strict=rebuild_strict, allow_input_downcast=allow_input_downcast, on_unused_input=on_unused_input, **options)
 
 
-def eval(expression: Out, given: Mapping[Out, Any] | None = None) -> Any:
-    """The value of an expression where its symbols have the given values; the function is kept on the expression for the next time."""
-    symbols = list(given or {})
+def eval(expression: Out, given: Mapping[Any, Any] | None = None) -> Any:
+    """The value of an expression where its symbols, or inputs of these names, have the given values.
+
+    The function is kept on the expression for the next time.  Values of symbols that it does not depend on are left alone.  UseError for
+    a key that is neither a symbol nor the name of exactly one input, MissingInputError for an input without a value.
+    """
+    values = {symbol_of(k, [expression]): v for k, v in (given or {}).items()}
     kept: dict[Any, Function] = expression.tag.__dict__.setdefault("functions", {})
-    key = (tuple((s.node.uid, s.index) for s in symbols), config.device, config.optimizer, config.real_rules)
+    key = (tuple((s.node.uid, s.index) for s in values), config.device, config.optimizer, config.real_rules)
     if key not in kept:
-        kept[key] = compile(symbols, expression, on_unused_input="ignore", name="eval")
-    return kept[key](*(given or {}).values())
+        kept[key] = compile(list(values), expression, on_unused_input="ignore", name="eval")
+    return kept[key](*values.values())

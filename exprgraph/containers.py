@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from exprgraph.errors import at, here
-from exprgraph.node import Out
+from exprgraph.node import Node, Out
 from exprgraph.shared import Shared, SharedNode
 from exprgraph.values import Array
 
@@ -72,6 +72,10 @@ class Containers:
     def __contains__(self, key: Any) -> bool:
         found = self._found(key)
         return len(found) == 1 and found[0].cell is not None
+
+    def cells(self) -> dict[Node, SharedNode]:
+        """For each input and shared variable that has a value what holds it."""
+        return {p.variable.node: p.cell for p in self._places if p.cell is not None}
 
     def _found(self, key: Any) -> list[Place]:
         return [p for p in self._places if p.fits(key)] if isinstance(key, Out | str) else []

@@ -1,17 +1,20 @@
 """Iterative traversal of graphs: order, consumers, rebuild, replace, structural key.  Nothing here recurses, however deep a graph."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from exprgraph.dims import Value, atoms
-from exprgraph.errors import GraphError, at
+from exprgraph.errors import GraphError, UseError, at, here
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out
 from exprgraph.types import dim_of
 
 
-def order(outputs: Iterable[Out]) -> list[Node]:
-    """Every node that the outputs need, inputs before consumers, in an order that depends on the graph's structure alone."""
+def order(outputs: Iterable[Out], stops: Collection[Node] = ()) -> list[Node]:
+    """Every node that the outputs need, inputs before consumers, in an order that depends on the graph's structure alone.
+
+    What only the nodes of `stops` need is left out.
+    """
     done: set[Node] = set()
     begun: set[Node] = set()
     found: list[Node] = []
@@ -28,13 +31,52 @@ def order(outputs: Iterable[Out]) -> list[Node]:
         else:
             begun.add(node)
             todo.append((node, True))
-            todo += [(i.node, False) for i in reversed(node.inputs) if i.node not in done]
+            todo += [(i.node, False) for i in reversed(node.inputs) if i.node not in done and node not in stops]
     return found
 
 
 def leaves(outputs: Iterable[Out]) -> list[Node]:
     """The inputs and shared variables that the outputs need, in order of first use."""
     return [n for n in order(outputs) if n.op in (INPUT, SHARED)]
+
+
+def ancestors(variables: Out | Iterable[Out], blockers: Iterable[Out] = ()) -> list[Out]:
+    """The tensors that the given ones are computed from, these included, inputs first; what is only behind `blockers` is left out."""
+    listed = [variables] if isinstance(variables, Out) else list(variables)
+    stops = {b.node for b in blockers}
+    nodes = order(listed, stops)
+    read = [*listed, *(i for n in nodes if n not in stops for i in n.inputs)]
+    held = {(o.node, o.index): o for o in reversed(read)}  # the very symbols that the user holds, where there are any
+    return [held[n, k] for n in nodes for k in range(len(n.outs)) if (n, k) in held]
+
+
+def graph_inputs(variables: Out | Iterable[Out], blockers: Iterable[Out] = ()) -> list[Out]:
+    """Those `ancestors` that nothing computes: inputs, shared variables, constants; and blockers."""
+    stops = {b.node for b in blockers}
+    return [o for o in ancestors(variables, blockers) if o.owner is None or o.node in stops]
+
+
+def explicit_graph_inputs(variables: Out | Iterable[Out]) -> list[Out]:
+    """The inputs that a compiled function of the tensors would need values for."""
+    return [o for o in ancestors(variables) if o.node.op is INPUT]
+
+
+def io_toposort(inputs: Iterable[Out], outputs: Iterable[Out]) -> list[Node]:
+    """The nodes that compute the outputs from the inputs, in the order of evaluation."""
+    stops = {i.node for i in inputs}
+    return [n for n in order(outputs, stops) if n.op.kind != "leaf" and n not in stops]
+
+
+def symbol_of(key: Any, outputs: Iterable[Out]) -> Out:
+    """A symbol as it is, a name as the one input of that name; UseError for anything else."""
+    if isinstance(key, Out):
+        return key
+    found = [o for o in explicit_graph_inputs(outputs) if o.name == key] if isinstance(key, str) else []
+    if len(found) != 1:
+        kind = "a symbol or the name of an input is needed" if not isinstance(key, str) else (
+            "several inputs have this name" if found else "no input has this name")
+        raise UseError(f"{key!r:.60}: {kind}{at(here())}")
+    return found[0]
 
 
 def consumers(outputs: Iterable[Out]) -> dict[Node, list[Node]]:

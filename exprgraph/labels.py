@@ -99,6 +99,13 @@ def number_text(value: Any) -> str:
     return str(value) if isinstance(number, float) else str(number)
 
 
+def value_text(array: Any) -> str:
+    """An array on one short line."""
+    if array.ndim == 0:
+        return short(number_text(array[()]))
+    return short(np.array2string(array, threshold=6, edgeitems=2).replace("\n", ""))
+
+
 def constant_text(out: Out) -> str:
     """A constant: a number, a short list, or its type."""
     value = constant_value(out)

@@ -4,13 +4,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from exprgraph.errors import UseError, at, here
-from exprgraph.graph import order
+from exprgraph.graph import consumers, order
 from exprgraph.infix import pp as pp
-from exprgraph.labels import COUNTED, Shown, leaf_text, name_text, named, op_text, roots, shown
+from exprgraph.labels import COUNTED, Shown, leaf_text, name_text, named, op_text, roots, short, shown, value_text
 from exprgraph.node import Node, Out
+from exprgraph.shared import SharedNode, host
 
 LENGTH = 100_000
 """Characters of a tree."""
@@ -33,12 +34,19 @@ IDS: dict[str, Callable[[int, Node], str]] = {
     "": lambda k, node: ""}
 
 
-class _Tree:
-    """The lines of an indented tree; what is below a node is written once."""
+class Notes(NamedTuple):
+    """What is written behind nodes: their place in the order of evaluation, the values of leaves, who reads them."""
+    places: Mapping[Node, int]
+    values: Mapping[Node, str]
+    clients: Mapping[Node, str]
 
-    def __init__(self, depth: int, print_type: bool, ids: str, stop_on_name: bool, places: Mapping[Node, int]) -> None:
-        self.depth, self.print_type, self.ids, self.stop_on_name, self.places = depth, print_type, IDS[ids], stop_on_name, places
-        self.seen: dict[Node, int] = {}
+
+class _Tree:
+    """The lines of an indented tree; what is below a node is written once.  seen: the numbers of the nodes that have been written."""
+
+    def __init__(self, depth: int, print_type: bool, ids: str, stop_on_name: bool, seen: dict[Node, int], notes: Notes) -> None:
+        self.depth, self.print_type, self.ids, self.stop_on_name, self.notes = depth, print_type, IDS[ids], stop_on_name, notes
+        self.seen = seen
 
     def lines(self, outputs: tuple[Out, ...]) -> Iterator[str]:
         """One line per use of a tensor, depth first, without recursion."""
@@ -58,7 +66,9 @@ class _Tree:
         text += self.ids(self.seen[node], node)
         text += f" {name_text(out.name)}" if out.name and not leaf else ""
         text += f" <{out.type}>" if self.print_type else ""
-        return text + (f"   {self.places[node]}" if node in self.places and not leaf else "")
+        text += f" = {self.notes.values[node]}" if node in self.notes.values else ""
+        text += f" clients: [{self.notes.clients[node]}]" if node in self.notes.clients else ""
+        return text + (f"   {self.notes.places[node]}" if node in self.notes.places and not leaf else "")
 
 
 def _places(thing: Any) -> dict[Node, int]:
@@ -68,6 +78,21 @@ def _places(thing: Any) -> dict[Node, int]:
         return {}
     computed = [n for n in order(outputs) if n.op.kind != "leaf"]
     return {n: k for k, n in enumerate(computed)}
+
+
+def _values(thing: Any) -> dict[Node, str]:
+    """The present values of shared variables, and of the inputs of a compiled function that have a default."""
+    cells = {n: n for n in shown(roots(thing), COUNTED).nodes if isinstance(n, SharedNode)}
+    cells.update(thing.container.cells() if hasattr(thing, "container") else {})
+    return {n: value_text(host(c.version)) for n, c in cells.items()}
+
+
+def _clients(outputs: tuple[Out, ...]) -> dict[Node, str]:
+    """For each node, in a graph that is printed whole, what reads it."""
+    if shown(outputs, 0).total > COUNTED:
+        return {}
+    ends = {o.node for o in outputs}
+    return {n: short(", ".join([r.op.name for r in readers] + ["output"] * (n in ends))) for n, readers in consumers(outputs).items()}
 
 
 def _tree_text(thing: Any, tree: _Tree, limit: int) -> str:
@@ -83,17 +108,20 @@ def _tree_text(thing: Any, tree: _Tree, limit: int) -> str:
 
 
 def debugprint(obj: Any, depth: int = -1, print_type: bool = False, file: TextIO | str | None = None, ids: str = "CHAR",
-               stop_on_name: bool = False, limit: int = LENGTH) -> str | None:
+               stop_on_name: bool = False, done: dict[Node, int] | None = None, print_storage: bool = False, print_clients: bool = False,
+               limit: int = LENGTH) -> str | None:
     """Print a graph as an indented tree: one line per use of a tensor, what is shared in full once and then with "...".
 
     obj: a symbol, a list of symbols, a graph, or a compiled function (whose lines end in the place in the order of evaluation).  depth:
     levels to print, -1 for all.  print_type: dtype and shape too.  file: where to print, standard output by default; with "str" the text
     is returned instead.  ids: "CHAR", "int", "id" (the same in all printings of this process) or "" for none.  stop_on_name: nothing
-    below tensors that have a name.  The text ends after `limit` characters with a count of nodes.
+    below tensors that have a name.  done: a dict, filled with the nodes that are printed: what one call has printed the next one with the same
+    dict only names.  print_storage: the values of shared variables and of defaults too.  print_clients: what reads each node.  The text ends after `limit` characters with a count of nodes.
     """
     if ids not in IDS:
         raise UseError(f"debugprint: ids={ids!r}: expected one of {', '.join(map(repr, IDS))}{at(here())}")
-    text = _tree_text(obj, _Tree(depth, print_type, ids, stop_on_name, _places(obj)), limit)
+    notes = Notes(_places(obj), _values(obj) if print_storage else {}, _clients(roots(obj)) if print_clients else {})
+    text = _tree_text(obj, _Tree(depth, print_type, ids, stop_on_name, {} if done is None else done, notes), limit)
     if file == "str":
         return text
     if isinstance(file, str):

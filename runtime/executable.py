@@ -16,7 +16,7 @@ from codegen.target import Target
 from exprgraph import dims
 from exprgraph.config import config
 from exprgraph.dims import Dim, Value
-from exprgraph.errors import AllocationError, DeviceError, ShapeError, ValueFault, at
+from exprgraph.errors import AllocationError, AssertionFault, DeviceError, ShapeError, ValueFault, at
 from exprgraph.node import SHARED
 from exprgraph.program import Program
 from runtime import choices, report
@@ -129,7 +129,7 @@ class DeviceExecutable:
         arguments = self.leaves.read([np.zeros(s, t) for s, t in zip(shapes, self.leaves.dtypes)])
         vector = self.leaves.vector(arguments)
         evaluate = self._evaluate(vector)
-        with contextlib.suppress(ShapeError, IndexError, ValueFault, MemoryError):
+        with contextlib.suppress(ShapeError, IndexError, ValueFault, AssertionFault, MemoryError):
             self._require(evaluate)
             if tuple(self.generator.decide(self.pairs, evaluate)) == self._equal:
                 prepared = self._plan((self._equal, self._compact, False))
@@ -237,7 +237,7 @@ class DeviceExecutable:
         """Time the forms of a plan on the arguments of a call, and take the fastest one for such calls from now on."""
         free = prepared.free
         assert free is not None
-        with self._lock, contextlib.suppress(AllocationError, DeviceError, IndexError, ValueFault):
+        with self._lock, contextlib.suppress(AllocationError, DeviceError, IndexError, ValueFault, AssertionFault):
             arguments = self.leaves.read(values)
             own = arguments.compact() if copies else arguments
             bounds = [self._bound(prepared, found, arguments, copies, form) for form in range(len(free.variants))]

@@ -170,7 +170,7 @@ def test_G7_config(name: str, value: Any, error: type[Exception], message: str) 
         setattr(eg.config, name, value)
 
 
-@pytest.mark.parametrize("keyword", ["profile", "inplace", "update"])
+@pytest.mark.parametrize("keyword", ["profiles", "inplace", "update"])
 def test_unknown_keyword_of_compile(keyword: str) -> None:
     with pytest.raises(TypeError, match=keyword):
         eg.compile([x], x, **{keyword: None})

@@ -31,15 +31,28 @@ def evaluate(outputs: Sequence[Out], values: Mapping[Node, Array], wider: Wider 
     done: dict[Node, tuple[Array, ...]] = {}
     with np.errstate(all="ignore"):
         for node in nodes:
-            if node.op is INPUT or node.op is SHARED:
-                done[node] = _results(node, values[node], wider)
-            else:
-                done[node] = _results(node, _apply(node, [done[i.node][i.index] for i in node.inputs], wider), wider)
+            leaf = node.op is INPUT or node.op is SHARED
+            done[node] = _results(node, values[node], wider) if leaf else compute(node, [done[i.node][i.index] for i in node.inputs], wider)
             readers.subtract(i.node for i in node.inputs)
             for i in node.inputs:
                 if not readers[i.node]:
                     done.pop(i.node, None)
     return [done[o.node][o.index] for o in outputs]
+
+
+def compute(node: Node, inputs: list[Array], wider: Wider = SAME) -> tuple[Array, ...]:
+    """The values of the outputs of one node; errors as of `evaluate`."""
+    return _results(node, _apply(node, inputs, wider), wider)
+
+
+def check_sizes(node: Node, values: Mapping[Node, Array]) -> None:
+    """The error of the first condition on sizes of one node that does not hold; `values` has those of the leaves."""
+    for condition in node.op.requires(node.inputs, **dict(node.params)):
+        sides = [condition.left, condition.right]
+        atoms = dims.atoms(sides)
+        left, right = dims.program(sides, atoms)([_atom(a, values) for a in atoms])
+        if not condition.holds(left, right):
+            raise condition.error(condition.message.format(left=left, right=right) + at(node.source))
 
 
 def _apply(node: Node, inputs: list[Array], wider: Wider) -> Any:

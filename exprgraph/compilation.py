@@ -181,10 +181,11 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
     returns an array), a list or tuple (a list or tuple), a dict with string keys (a dict), None (None).  updates: shared variable
     -> new value, all computed from the old values and stored together.  givens: symbol -> replacement.  device: "auto", "cpu",
     "gpu", "pocl", "numpy", "0:1" or part of a name.  on_unused_input: "raise", "warn" or "ignore".  allow_input_downcast: True casts
-    arguments even where precision is lost, None takes Python numbers though they are rounded, False does not.  rebuild_strict: givens must have
-    the dtype of what they replace; with False they are cast to it.  no_default_updates: True, or shared variables whose default update is left out.
-    optimizer: "full" or "none" (mode="FAST_RUN" and "FAST_COMPILE" mean the same).  schedule: "auto", "cpu" or "gpu".  watch: called
-    with (name, before, after) for every pass.  GraphError, DTypeError, RankError or ShapeError for what cannot be compiled.
+    arguments even where precision is lost, None takes Python numbers though they are rounded, False does not.  rebuild_strict: givens
+    must have the dtype of what they replace; with False they are cast to it.  no_default_updates: True, or shared variables whose
+    default update is left out.  optimizer: "full" or "none" (mode="FAST_RUN" and "FAST_COMPILE" mean the same).  schedule: "auto",
+    "cpu" or "gpu".  watch: called with (name, before, after) for every pass.
+    GraphError, DTypeError, RankError or ShapeError for what cannot be compiled.
     """
     options = _options(device, optimizer, mode, schedule, name, watch)
     policy = _choice("on_unused_input", on_unused_input or config.on_unused_input, POLICIES)

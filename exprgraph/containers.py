@@ -1,4 +1,4 @@
-"""Containers: where a compiled function keeps the defaults of its inputs, and the values of its shared variables, for users to see and set."""
+"""Containers: where a function keeps the defaults of its inputs and the values of its shared variables, for users to see and set."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence

@@ -23,13 +23,13 @@ HEADS = ("", "value", "dtype", "shape", "range", "line", "")
 class Row(NamedTuple):
     """One tensor: its number, what it is over the numbers of others, and what its value is like.
 
-    node, index: which output of which node.  low, high: the least and the greatest finite value, None without any.  nans, infs: how many
+    node, output: which output of which node.  low, high: the least and the greatest finite value, None without any.  nans, infs: how many
     there are.  problem: what is wrong with it, None where nothing is.  Where a node failed, shape, low and high are None.
     """
     number: int
     text: str
     node: Node
-    index: int
+    output: int
     dtype: str
     shape: tuple[int, ...] | None
     low: Any
@@ -81,7 +81,8 @@ class Explanation(NamedTuple):
         bad = self.first_bad
         return "nothing is wrong" if bad is None else f"first bad: #{bad.number} {bad.text}: {bad.problem}{at(bad.source)}"
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def explain(expr: Any, given: Mapping[Any, Any] | None = None, limit: int = LIMIT, optimized: bool = False) -> Explanation:

@@ -189,6 +189,9 @@ class Out:
     of exprgraph.
     """
     __slots__ = ("node", "index", "type", "_name", "_tag", "__weakref__")
+    node: Node
+    index: int
+    _name: str | None
     _tag: SimpleNamespace
     __array_priority__ = 1000
 
@@ -196,7 +199,8 @@ class Out:
         if not isinstance(node, Node):
             if not isinstance(node, Out):
                 raise UseError(f"Out({node!r:.60}): a symbol is needed{at(here())}")
-            node, index, name = node.node, node.index, node._name
+            given = node
+            node, index, name = given.node, given.index, given._name
         self.node, self.index, self._name = node, index, name
         self.type = node.outs[index]
 

@@ -115,8 +115,9 @@ def debugprint(obj: Any, depth: int = -1, print_type: bool = False, file: TextIO
     obj: a symbol, a list of symbols, a graph, or a compiled function (whose lines end in the place in the order of evaluation).  depth:
     levels to print, -1 for all.  print_type: dtype and shape too.  file: where to print, standard output by default; with "str" the text
     is returned instead.  ids: "CHAR", "int", "id" (the same in all printings of this process) or "" for none.  stop_on_name: nothing
-    below tensors that have a name.  done: a dict, filled with the nodes that are printed: what one call has printed the next one with the same
-    dict only names.  print_storage: the values of shared variables and of defaults too.  print_clients: what reads each node.  The text ends after `limit` characters with a count of nodes.
+    below tensors that have a name.  done: a dict, filled with the nodes that are printed: what one call has printed the next one with
+    the same dict only names.  print_storage: the values of shared variables and of defaults too.  print_clients: what reads each node.
+    The text ends after `limit` characters with a count of nodes.
     """
     if ids not in IDS:
         raise UseError(f"debugprint: ids={ids!r}: expected one of {', '.join(map(repr, IDS))}{at(here())}")

@@ -28,7 +28,7 @@ zero_grad = _marker("zero_grad", "zero_grad", "The tensor itself; its gradient i
 
 def _assert(x: Any, holds: Any, message: str = "") -> Any:
     """A tensor without elements has none that a kernel would check."""
-    if x.size and not holds:
+    if x.size and not np.all(holds):
         raise ValueError(message)
     return np.array(x)
 
@@ -126,7 +126,8 @@ class Print:
     The optimiser sees x alone, so what it makes of the rest does not change what is printed.  The gradient goes through.
     """
 
-    def __init__(self, message: str = "", attrs: Sequence[str] = ("__str__",), global_fn: Callable[[Print, Any], Any] | None = None) -> None:
+    def __init__(self, message: str = "", attrs: Sequence[str] = ("__str__",),
+                 global_fn: Callable[[Print, Any], Any] | None = None) -> None:
         if isinstance(attrs, str) or not all(isinstance(a, str) for a in attrs):
             raise UseError(f"Print: attrs={attrs!r:.60}: a tuple of names of attributes is needed{at(here())}")
         self.message, self.attrs, self.global_fn = message, tuple(attrs), global_fn

@@ -147,8 +147,7 @@ def assemble(specs: Sequence[In], slots: Sequence[Slot], outputs: Sequence[Out],
     """The graph of a function.  `excluded` says which shared variables do not take their default update; `policy` is on_unused_input."""
     inputs, fresh = input_leaves(specs)
     substitute = _Substitution(givens, fresh)
-    updates = {**updates, **{s.default: matching(p.variable, p.update) for p, s in zip(specs, slots)
-                             if p.update is not None and s.default is not None}}
+    updates = _with_inputs(specs, slots, updates)
     values = list(substitute([*outputs, *updates.values()]))
     new: Updates = dict(zip(updates, values[len(outputs):]))
     results = values[:len(outputs)]
@@ -161,6 +160,17 @@ def assemble(specs: Sequence[In], slots: Sequence[Slot], outputs: Sequence[Out],
     shown = [o for _, o in prints]
     graph = Graph(tuple(Out(n) for n in (*inputs, *known)), (*plain[:len(results)], *shown, *plain[len(results):]))
     return Assembly(graph, len(results) + len(shown), tuple(known), tuple(new), tuple(p for p, _ in prints))
+
+
+def _with_inputs(specs: Sequence[In], slots: Sequence[Slot], updates: Updates) -> Updates:
+    """The updates with those of inputs, each of what holds the default."""
+    found = dict(updates)
+    for spec, slot in zip(specs, slots):
+        if spec.update is not None and slot.default is not None:
+            if slot.default in found:
+                raise GraphError(f"two updates of what holds the default of {_name(spec.variable)}{at(here())}")
+            found[slot.default] = matching(spec.variable, spec.update)
+    return found
 
 
 def _with_defaults(results: list[Out], new: Updates, substitute: _Substitution, excluded: Callable[[SharedNode], bool]) -> list[Node]:

@@ -58,8 +58,9 @@ class Function:
             found = self._run.quick(*args, checked=True) if self.trust_input else self._run.quick(*args)
             if found is not None:
                 return self._pack(found)
-        if keywords and keywords.get("output_subset") is not None:
-            return self._part(keywords.pop("output_subset"))(*args, **keywords)
+        subset = keywords.pop("output_subset", None) if keywords else None
+        if subset is not None:
+            return self._part(subset)(*args, **keywords)
         if self._locks:
             return self._update(args, keywords)
         return self._pack(self._results(args, keywords))
@@ -134,7 +135,8 @@ class Function:
         updated.  name: the copy's.  share_memory and profile are accepted and change nothing.  GraphError for a wrong swap.
         """
         label = name or self.name
-        cells = swaps(swap, self.name, (*self._shared, *self.targets))
+        held = [s.default for s in self.signature.slots if s.default is not None and not s.own]
+        cells = swaps(swap, self.name, (*self._shared, *self.targets, *held))
         assembly, slots = moved(self._assembly, self.signature.slots, cells, self.name)
         program, executable = self._program, self._run
         if delete_updates and self.targets:

@@ -8,7 +8,10 @@ from exprgraph.node import Graph, Node, Out
 
 
 class FunctionGraph:
-    """A graph with the questions that users ask of it.  inputs, outputs: symbols, in a function shared variables and updates too."""
+    """A graph with the questions that users ask of it.
+
+    inputs, outputs: symbols; in a function shared variables are among the inputs, what is printed and new values among the outputs.
+    """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph

@@ -162,11 +162,12 @@ def _make(array: Array, name: str | None, fixed: Sequence[int | None], strict: b
 
 
 def shared(value: Any, name: str | None = None, strict: bool = False, allow_downcast: bool | None = None, borrow: bool = False,
-           broadcastable: Sequence[bool] | None = None) -> Shared:
+           broadcastable: Sequence[bool] | None = None, target: str | None = None) -> Shared:
     """A shared variable that starts with `value`: an array, or a number (a Python float becomes floatX, an int int64).
 
     Its sizes may change later, but not those of the axes marked in `broadcastable`, which stay 1.  With borrow=True the array is
-    kept without a copy.  CallError for lists and other things that are not arrays, DTypeError for dtypes that are not supported.
+    kept without a copy.  target is accepted and changes nothing: a value lies where it was last written.
+    CallError for lists and other things that are not arrays, DTypeError for dtypes that are not supported.
     """
     if isinstance(value, np.ma.MaskedArray) or not isinstance(value, np.ndarray | np.generic | bool | int | float):
         cure = "say which dtype: shared(np.asarray(value, dtype))" if isinstance(value, list | tuple) else "give an array or a number"

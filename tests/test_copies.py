@@ -107,7 +107,8 @@ def test_copies_have_defaults_of_their_own_unless_they_are_shared() -> None:
 
 
 SWAPS: list[tuple[str, Any, str]] = [
-    ("not used", lambda s: {eg.shared(F(1), "t"): s}, "does not use"), ("by a symbol", lambda s: {s: eg.scalar("x")}, "takes shared variables"),
+    ("not used", lambda s: {eg.shared(F(1), "t"): s}, "does not use"),
+    ("by a symbol", lambda s: {s: eg.scalar("x")}, "takes shared variables"),
     ("of a name", lambda s: {"state": s}, "takes shared variables"), ("rank", lambda s: {s: eg.shared(np.ones(2, F))}, "must agree"),
     ("dtype", lambda s: {s: eg.shared(1.0, "d") if s.dtype != "float32" else eg.shared(np.float64(1))}, "must agree"),
     ("no pairs", lambda s: [s], "a dict or a list of pairs"), ("twice", lambda s: [(s, s), (s, s)], "twice")]

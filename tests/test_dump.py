@@ -31,7 +31,8 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     h = x @ w + table[:2] * k
     h.name = "h"
     arguments: dict[str, Any] = {
-        "outputs": {"h": h, "n": n}, "updates": [(w, w * 2)], "givens": {x: data * i.astype("float32")}, "name": "step", "on_unused_input": "warn"}
+        "outputs": {"h": h, "n": n},
+        "updates": [(w, w * 2)], "givens": {x: data * i.astype("float32")}, "name": "step", "on_unused_input": "warn"}
     inputs = [i, eg.In(k, value=F(0.5), update=k + 1, name="rate", strict=True)]
     f, g = eg.function(inputs, **arguments), again(tmp_path / "step.npz", inputs, **arguments)
     assert g.name == "step" and repr(g) == repr(f) and "h" in str(eg.debugprint(g, file="str"))
@@ -44,11 +45,13 @@ def test_everything_comes_back(tmp_path: Path) -> None:
         g(1, rate=2)
 
 
-@pytest.mark.parametrize("form", [lambda a, b: a, lambda a, b: [a, b], lambda a, b: (b, a), lambda a, b: {"a": a}, lambda a, b: None, lambda a, b: []])
+@pytest.mark.parametrize("form", [
+    lambda a, b: a, lambda a, b: [a, b], lambda a, b: (b, a), lambda a, b: {"a": a}, lambda a, b: None, lambda a, b: []])
 def test_forms_of_outputs(form: Any, tmp_path: Path) -> None:
     x = eg.vector("x")
     given_ = form(x + 1, x * 2)
-    f, g = eg.compile([x], given_, on_unused_input="ignore", device="numpy"), again(tmp_path / "f", [x], given_, on_unused_input="ignore", device="numpy")
+    options = {"on_unused_input": "ignore", "device": "numpy"}
+    f, g = eg.function([x], given_, **options), again(tmp_path / "f", [x], given_, **options)
     assert type(f([1])) is type(g([1])) and str(f([1])) == str(g([1]))
 
 

@@ -25,12 +25,15 @@ def test_a_healthy_expression() -> None:
 
 
 BAD: list[tuple[str, Any, Any, str, str]] = [
-    ("log of zero", lambda x: eg.log(x) * 2, [1, 0], "log", "an infinity"), ("overflow", lambda x: eg.log(1 + eg.exp(x)), [800], "exp", "an infinity"),
+    ("log of zero", lambda x: eg.log(x) * 2, [1, 0], "log", "an infinity"),
+    ("overflow", lambda x: eg.log(1 + eg.exp(x)), [800], "exp", "an infinity"),
     ("root of less than zero", lambda x: eg.sqrt(x).sum(), [-1], "sqrt", "NaN"), ("inf - inf", lambda x: x - x, [np.inf], "sub", "NaN"),
     ("0 / 0", lambda x: 1 + x / x, [0], "true_div", "NaN"), ("sum", lambda x: (x * 1).sum(), [3e38, 3e38], "sum", "an infinity"),
-    ("sizes", lambda x: x + eg.constant(np.ones(3, F)), [1, 2], "add", "3"), ("index", lambda x: x.sum() + x[5], [1, 2], "subtensor", "5 is out of"),
+    ("sizes", lambda x: x + eg.constant(np.ones(3, F)), [1, 2], "add", "3"),
+    ("index", lambda x: x.sum() + x[5], [1, 2], "subtensor", "5 is out of"),
     ("index from the end", lambda x: x[-5] * 1, [1, 2], "subtensor", "index -5 is out of bounds"),
-    ("gather", lambda x: eg.take(x, np.array([0, 9])), [1, 2], "take", "9"), ("product", lambda x: x @ eg.ones((3,)), [1, 2], "specify_shape", "3"),
+    ("gather", lambda x: eg.take(x, np.array([0, 9])), [1, 2], "take", "9"),
+    ("product", lambda x: x @ eg.ones((3,)), [1, 2], "specify_shape", "3"),
     ("assertion", lambda x: eg.Assert("positive")(x, x > 0), [-1], "assert", "positive"),
     ("assertion on sizes", lambda x: eg.Assert("long")(x, x.shape[0] > 5), [1], "assert", "long"),
     ("power", lambda x: eg.cast(x, "int32") ** eg.cast(x - 3, "int32"), [1, 2], "pow", "negative integer powers")]
@@ -74,7 +77,8 @@ def test_test_values_names_functions_and_lists() -> None:
 
 def wrong() -> list[tuple[Any, type[Exception], str]]:
     x = eg.vector("x")
-    return [(lambda: eg.explain(x + 1), eg.MissingInputError, "x, declared at .*has no value"), (lambda: eg.explain(3), eg.UseError, "expected a symbol"),
+    return [(lambda: eg.explain(x + 1), eg.MissingInputError, "x, declared at .*has no value"),
+            (lambda: eg.explain(3), eg.UseError, "expected a symbol"),
             (lambda: eg.explain(x + 1, {"z": 1}), eg.UseError, "no input has this name"),
             (lambda: eg.explain(x + 1, {x: 1}), eg.CallError, "explain: x is float32 with 1 axis"),
             (lambda: eg.get_test_value(x), eg.MissingInputError, "test_value")]

@@ -64,7 +64,8 @@ def test_functions_share_a_container() -> None:
 
 
 OPTIONS: list[tuple[str, dict[str, Any], Any]] = [
-    ("mutable", {"mutable": True}, [1, 2]), ("mutable and borrow", {"mutable": True, "borrow": True}, [1, 2]), ("borrow", {"borrow": True}, [1, 2]),
+    ("mutable", {"mutable": True}, [1, 2]), ("mutable and borrow", {"mutable": True, "borrow": True}, [1, 2]),
+    ("borrow", {"borrow": True}, [1, 2]),
     ("shared", {"shared": True}, [1, 2]), ("strict", {"strict": True}, np.array([1, 2], F)), ("strict, big endian", {"strict": True},
                                                                                           np.array([1, 2], ">f4"))]
 

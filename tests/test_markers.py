@@ -89,7 +89,8 @@ def test_the_gradient_goes_through_print_and_assert(way: str) -> None:
 
 
 def test_second_gradient_of_markers() -> None:
-    check_grads(lambda v: eg.Assert("small")(eg.Print(global_fn=lambda op, value: None)(v) * v, v < 9).sum(), [np.array([1.0, 2.0])], order=2)
+    show = eg.Print(global_fn=lambda op, value: None)
+    check_grads(lambda v: eg.Assert("small")(show(v) * v, v < 9).sum(), [np.array([1.0, 2.0])], order=2)
 
 
 def test_markers_never_merge() -> None:
@@ -100,7 +101,8 @@ def test_markers_never_merge() -> None:
         assert left.node is not right.node
 
 
-WRONG = [("attrs of text", lambda x: eg.Print("a", attrs="shape"), "attrs"), ("attrs of numbers", lambda x: eg.Print("a", attrs=(1,)), "attrs"),
+WRONG = [("attrs of text", lambda x: eg.Print("a", attrs="shape"), "attrs"),
+         ("attrs of numbers", lambda x: eg.Print("a", attrs=(1,)), "attrs"),
          ("message", lambda x: eg.Assert(3)(x, x > 0), "message"), ("no condition", lambda x: eg.Assert("a")(x), "no condition"),
          ("no attribute", lambda x: eg.compile([x], eg.Print(attrs=("size_of",))(x), device="numpy")([1]), "size_of")]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import exprgraph as eg
 import exprgraph as T  # one module plays both parts that a script from Theano imports
+import exprgraph as eg
 from exprgraph import function, pp
 
 pytestmark = pytest.mark.usefixtures("device")  # every test runs on each backend
@@ -57,8 +57,9 @@ def test_scalars_vectors_and_matrices_broadcast() -> None:
     np.testing.assert_array_equal(f([[1, 2], [3, 4]], [10, 100], 1), [[11, 201], [31, 401]])
 
 
-@pytest.mark.parametrize("letter,dtype", [("b", "int8"), ("w", "int16"), ("i", "int32"), ("l", "int64"), ("f", "float32"), ("d", "float64")])
-@pytest.mark.parametrize("kind,shape", [("scalar", ()), ("vector", (2,)), ("row", (1, 2)), ("col", (2, 1)), ("matrix", (2, 3)),
+@pytest.mark.parametrize(("letter", "dtype"), [
+    ("b", "int8"), ("w", "int16"), ("i", "int32"), ("l", "int64"), ("f", "float32"), ("d", "float64")])
+@pytest.mark.parametrize(("kind", "shape"), [("scalar", ()), ("vector", (2,)), ("row", (1, 2)), ("col", (2, 1)), ("matrix", (2, 3)),
                                         ("tensor3", (1, 2, 3)), ("tensor4", (1, 2, 1, 3))])
 def test_every_type_of_symbol(letter: str, dtype: str, kind: str, shape: tuple[int, ...]) -> None:
     x = getattr(T, letter + kind)("x")

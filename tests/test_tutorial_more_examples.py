@@ -4,8 +4,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import exprgraph as eg
 import exprgraph as T
+import exprgraph as eg
 from exprgraph import In, Out, config, function, shared
 
 pytestmark = pytest.mark.usefixtures("device")  # every test runs on each backend

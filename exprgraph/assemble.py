@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from exprgraph import dtypes
 from exprgraph.errors import GraphError, MissingInputError, UnusedInputError, at, here
 from exprgraph.graph import order, replace
+from exprgraph.marked import Pack, hoisted, stripped
 from exprgraph.node import INPUT, Graph, Node, Out, as_symbol, leaf
 from exprgraph.ops.markers import Print
-from exprgraph.prints import Pack, stripped
 from exprgraph.shared import SharedNode, matching
 from exprgraph.signature import In, Slot
 from exprgraph.types import cast_to
@@ -158,7 +158,7 @@ def assemble(specs: Sequence[In], slots: Sequence[Slot], outputs: Sequence[Out],
     known = [n for n in used if isinstance(n, SharedNode)]
     plain, prints = stripped([*results, *new.values()])
     shown = [o for _, o in prints]
-    graph = Graph(tuple(Out(n) for n in (*inputs, *known)), (*plain[:len(results)], *shown, *plain[len(results):]))
+    graph = Graph(tuple(Out(n) for n in (*inputs, *known)), hoisted([*plain[:len(results)], *shown, *plain[len(results):]]))
     return Assembly(graph, len(results) + len(shown), tuple(known), tuple(new), tuple(p for p, _ in prints))
 
 

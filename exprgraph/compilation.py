@@ -14,8 +14,8 @@ from exprgraph.duplicate import moved, numbers, part, swaps
 from exprgraph.errors import GraphError, at, here
 from exprgraph.graph import symbol_of
 from exprgraph.maker import FunctionGraph, Maker
+from exprgraph.marked import printing
 from exprgraph.node import Out
-from exprgraph.prints import printing
 from exprgraph.program import Executable, Program, Watch
 from exprgraph.shared import Shared, pin, publish
 from exprgraph.signature import In, Signature, Slot, as_input, slot

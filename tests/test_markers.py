@@ -133,12 +133,14 @@ CONDITIONS = {
     "not a number": (lambda x, y: ~eg.isnan(x), [1, 2], [1, np.nan])}
 
 
+USES = {"itself": lambda y: y, "sum": lambda y: eg.exp(y).sum(), "section": lambda y: y[::-1] * 2, "broadcast": lambda y: y[:, None] * y,
+        "product": lambda y: y @ y}
+
+
 @EVERYWHERE
-@pytest.mark.parametrize("name", CONDITIONS)
-@pytest.mark.parametrize("use", [lambda y: y, lambda y: eg.exp(y).sum(), lambda y: y[::-1] * 2, lambda y: y[:, None] * y, lambda y: y @ y],
-                         ids=["itself", "sum", "section", "broadcast", "product"])
-def test_assert(way: str, name: str, use: Any) -> None:
-    condition, good, bad = CONDITIONS[name]
+@pytest.mark.parametrize(("name", "used"), [("elements", u) for u in USES] + [(c, "sum") for c in CONDITIONS if c != "elements"])
+def test_assert(way: str, name: str, used: str) -> None:
+    use, (condition, good, bad) = USES[used], CONDITIONS[name]
     x, n = eg.vector("x"), eg.shared(0, "n")
     f = compiled(way, [x], use(eg.Assert("x is {wrong} 100%")(x, condition(x, None))), updates={n: n + 1})
     plain = compiled(way, [x], use(x))
@@ -186,6 +188,33 @@ def test_an_assertion_on_a_result_that_nobody_needs_is_not_checked(way: str) -> 
     assert f([-1], output_subset=[0])[0].tolist() == [-2]
     with pytest.raises(AssertionFault):
         f([-1])
+
+
+@EVERYWHERE
+def test_assert_does_not_stand_in_the_way_of_the_optimiser(way: str) -> None:
+    """What is asserted inside comes out at the results, with the line of the assertion."""
+    x = eg.vector("x")
+    e = eg.Assert("finite")(eg.exp(x), x < 900)
+    out = eg.log(1 + e)
+    f = compiled(way, [x], [out, out, e.sum(), x * 2])
+    assert [n.op.name for n in f.maker.fgraph.toposort()].count("softplus") == 1
+    assert f([100])[0].tolist() == [100] and f([])[2] == 0
+    with pytest.raises(AssertionFault, match=rf"finite\n  at .*test_markers\.py:{min(e.node.sources).line}$"):
+        f([1000])
+    assert f([1000], output_subset=[3])[0].tolist() == [2000]
+
+
+@EVERYWHERE
+def test_assertions_inside_conditions_and_updates(way: str) -> None:
+    x, s = eg.vector("x"), eg.shared(F(1), "s")
+    inner = eg.Assert("inner")(x, x > 0)
+    outer = eg.Assert("outer")(x * 2, inner.sum() < 10)
+    f = compiled(way, [x], updates={s: s + outer.sum()})
+    f([1, 2])
+    for value, message in (([-1, 2], "inner"), ([5, 6], "outer")):
+        with pytest.raises(AssertionFault, match=message):
+            f(value)
+    assert s.get_value() == 7
 
 
 @pytest.mark.parametrize("target", [CPU, GPU], ids=["cpu", "gpu"])

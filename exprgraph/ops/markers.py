@@ -89,9 +89,9 @@ class Assert:
     """Assert(message)(x, *conditions): x itself, where all conditions hold.
 
     A condition is a tensor of any shape; all of its elements must be true (or other than 0).  Where one is not, the call raises
-    AssertionFault, an AssertionError, with the message and the user's line, and changes nothing.  Conditions are looked at where
-    x is needed: for a result that nothing depends on, or for an x without elements, only those about sizes are.  The gradient goes
-    through to x.  UseError for a message that is no text.
+    AssertionFault, an AssertionError, with the message and the user's line, and changes nothing.  A condition is looked at
+    by calls that compute a result from what Assert returned; where all such results have no elements, it is if it is about sizes.  The
+    optimiser sees x alone.  The gradient goes through to x.  UseError for a message that is no text.
     """
 
     def __init__(self, message: str = "the condition does not hold") -> None:

@@ -136,7 +136,7 @@ class _Walk:
     """Numbers for tensors, their values as long as somebody reads them, and whether these have NaNs and infinities."""
 
     def __init__(self, outputs: Sequence[Out], values: Mapping[Node, Array]) -> None:
-        self.nodes, self.values = order(outputs), values
+        self.nodes, self.values = order(outputs), dict(values)
         self.names = {(o.node, o.index): o.name for o in ancestors(outputs) if o.name and o.owner is not None}
         self.readers = Counter(i.node for n in self.nodes for i in n.inputs)
         self.done: dict[Node, tuple[Array, ...]] = {}
@@ -157,6 +157,8 @@ class _Walk:
     def keep(self, node: Node, found: tuple[Array, ...]) -> None:
         """Remember the values of a node, and forget those that it was the last to read."""
         self.done[node] = found
+        if node.op.name == "read_size":
+            self.values[node] = found[0]
         self.odd[node] = (any(map(_nans, found)), any(map(_infs, found)))
         self.readers.subtract(i.node for i in node.inputs)
         for i in node.inputs:

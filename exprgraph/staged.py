@@ -50,6 +50,11 @@ class Staged:
         for _, run in self.steps:
             run.warm()
 
+    def free(self) -> None:
+        """Give back the memory that is kept between calls."""
+        for _, run in self.steps:
+            run.free()
+
 
 def _size(read: Read, value: Any) -> Any:
     number = np.asarray(value if isinstance(value, np.ndarray | np.generic) else value.host())

@@ -74,6 +74,13 @@ def test_random_graphs_come_back(tmp_path: Path, drawn: Drawn) -> None:
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.usefixtures("device")
+def test_sizes_that_values_decide_come_back(tmp_path: Path) -> None:
+    x = eg.vector("x")
+    f = again(tmp_path / "f", [x], [eg.unique(x), eg.sort(x[eg.nonzero(x)[0]])])
+    assert [r.tolist() for r in f([3, 0, 3, 1])] == [[0, 1, 3], [1, 3, 3]]
+
+
 def refused() -> list[tuple[Any, dict[str, Any], str]]:
     x = eg.vector("x")
     own = eg.exp.changed(name="own")

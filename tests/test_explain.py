@@ -100,6 +100,14 @@ def test_kinds_of_values() -> None:
     assert row.shape == (0,) and row.low is None
 
 
+def test_sizes_that_values_decide() -> None:
+    x = eg.vector("x")
+    out = eg.unique(x[eg.nonzero(x)[0]])
+    assert [r.shape for r in eg.explain(out, {x: [2, 0, 2, 1]}).rows][-1] == (2,)
+    bad = eg.explain(eg.unique(x).reshape((2, 2)), {x: [1, 2, 2]}).first_bad
+    assert bad is not None and bad.node.op.name == "reshape" and "2" in str(bad.problem)
+
+
 def test_explain_is_bounded_G8() -> None:
     x = eg.vector("x")
     y = x

@@ -205,6 +205,22 @@ def test_assert_does_not_stand_in_the_way_of_the_optimiser(way: str) -> None:
 
 
 @EVERYWHERE
+def test_markers_about_sizes_that_a_call_computes(way: str) -> None:
+    """The call reads the size between two stages; whatever stage an assertion belongs to, it comes before the update."""
+    seen: list[Any] = []
+    x, n = eg.vector("x"), eg.shared(0, "n")
+    found = eg.Print(global_fn=lambda op, value: seen.append(value.tolist()))(x[eg.nonzero(x)[0]])
+    out = eg.Assert("two of them")(found * 2, found.shape[0] > 1, found.sum() < 9)
+    f = compiled(way, [x], out, updates={n: n + 1})
+    assert f([1, 0, 3]).tolist() == [2, 6] and f.copy(delete_updates=True)([0, 1, 1]).tolist() == [2, 2]
+    for bad in ([1, 0, 0], [8, 8, 8]):
+        with pytest.raises(AssertionFault, match="two of them"):
+            f(bad)
+    f.free()
+    assert f([1, 2, 0]).tolist() == [2, 4] and n.get_value() == 2 and seen == [[1, 3], [1, 1], [1, 2]]
+
+
+@EVERYWHERE
 def test_assertions_inside_conditions_and_updates(way: str) -> None:
     x, s = eg.vector("x"), eg.shared(F(1), "s")
     inner = eg.Assert("inner")(x, x > 0)

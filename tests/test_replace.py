@@ -99,6 +99,12 @@ def test_sizes_follow_what_is_replaced() -> None:
     assert [d.const for d in made.type.shape] == [3, 2] and value(made, y=np.ones((2, 3), F)) == [[0, 1]] * 3
 
 
+def test_sizes_that_values_decide_are_cloned() -> None:
+    x, y = eg.vector("x"), eg.vector("y")
+    out = x[eg.nonzero(x)[0]] * 2
+    assert value(eg.clone(out, {x: y}), y=[0, 5, 1]) == [10, 2] and value(eg.clone(out, share_inputs=False), x=[3, 0]) == [6]
+
+
 def test_strict_and_cast() -> None:
     x, d, m = eg.vector("x"), eg.dvector("d"), eg.matrix("m")
     for wrong, message in (({x: d}, "dtype and rank must agree"), ({x: m}, "must agree"), ({"x": d}, "a symbol and its replacement"),

@@ -3,22 +3,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exprgraph import backend
 from exprgraph.assemble import POLICIES, Assembly, Form, as_givens, as_updates, assemble, unpacked
 from exprgraph.backend import BACKENDS
 from exprgraph.config import config
 from exprgraph.containers import Container, Containers, Place
-from exprgraph.duplicate import moved, numbers, part, swaps
 from exprgraph.errors import GraphError, at, here
 from exprgraph.graph import symbol_of
-from exprgraph.maker import FunctionGraph, Maker
 from exprgraph.marked import printing
 from exprgraph.node import Out
 from exprgraph.program import Executable, Program, Watch
 from exprgraph.shared import Shared, pin, publish
 from exprgraph.signature import In, Signature, Slot, as_input, slot
+
+if TYPE_CHECKING:
+    from exprgraph.maker import Maker
 
 __all__ = ["BACKENDS", "Container", "Function", "In", "compile", "eval", "function"]
 MODES = {"FAST_RUN": "full", "FAST_COMPILE": "none"}
@@ -27,9 +28,9 @@ MODES = {"FAST_RUN": "full", "FAST_COMPILE": "none"}
 class Function:
     """A compiled function: call it with values.
 
-    inputs and outputs: the symbols it was compiled from.  graph: what is left of them after optimisation, with the new values of
-    `targets` as the last outputs.  trust_input: set it to True to skip all checks of arguments, which then must be native, aligned
-    arrays of the right dtype and rank.
+    inputs and outputs: the symbols it was compiled from.  graph: what is left of them after optimisation, with what is printed and the
+    new values of `targets` as the last outputs.  trust_input: set it to True to skip all checks of arguments, which then must be native,
+    aligned arrays of the right dtype and rank.
     """
 
     def __init__(self, name: str, slots: Sequence[Slot], outputs: Sequence[Out], assembly: Assembly, form: Form, program: Program,
@@ -67,6 +68,7 @@ class Function:
 
     def _part(self, subset: Any) -> Function:
         """The function of some of the outputs, which shares everything else with this one."""
+        from exprgraph.duplicate import numbers, part  # rarely needed
         chosen = numbers(subset, self._form.names, len(self.outputs), self.name)
         if chosen not in self._parts:
             program = part(self._program, chosen, len(self._assembly.printers))
@@ -125,6 +127,7 @@ class Function:
     @property
     def maker(self) -> Maker:
         """What Theano's users look at: maker.fgraph with inputs, outputs and toposort()."""
+        from exprgraph.maker import FunctionGraph, Maker  # rarely needed
         return Maker(FunctionGraph(self.graph), self.inputs, self.outputs)
 
     def copy(self, share_memory: bool = False, swap: Any = None, delete_updates: bool = False, name: str | None = None,
@@ -134,6 +137,7 @@ class Function:
         swap: shared variable -> the one that takes its place, also in updates; of the same dtype and rank.  delete_updates: nothing is
         updated.  name: the copy's.  share_memory and profile are accepted and change nothing.  GraphError for a wrong swap.
         """
+        from exprgraph.duplicate import moved, part, swaps  # rarely needed
         label = name or self.name
         held = [s.default for s in self.signature.slots if s.default is not None and not s.own]
         cells = swaps(swap, self.name, (*self._shared, *self.targets, *held))

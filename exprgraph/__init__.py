@@ -14,6 +14,7 @@ from exprgraph.functions.counting import (
     Unique, bincount, histogram, histogram_bin_edges, intersect1d, isin, setdiff1d, union1d, unique)
 from exprgraph.functions.creation import (
     alloc, arange, empty, eye, full, full_like, identity_like, linspace, ones, ones_like, to_one_hot, tri, tril, triu, zeros, zeros_like)
+from exprgraph.functions.einsum import einsum, einsum_path
 from exprgraph.functions.indexing import diag, diagonal, diff, flip, getitem, roll, take, take_along_axis, trace
 from exprgraph.functions.joining import (
     concat, concatenate, horizontal_stack, hstack, join, repeat, split, stack, tile, vertical_stack, vstack)
@@ -21,7 +22,7 @@ from exprgraph.functions.linear import batched_dot, batched_tensordot, dot, matm
 from exprgraph.functions.nnet import (
     binary_crossentropy, categorical_crossentropy, cross_entropy_with_logits, elu, gelu, hard_sigmoid, leaky_relu, log_sigmoid,
     log_softmax, mse, relu, selu, sigmoid_binary_crossentropy, silu, softmax, softsign, ultra_fast_sigmoid)
-from exprgraph.functions.selecting import argwhere, compress, extract, flatnonzero, nonzero, nonzero_values
+from exprgraph.functions.products import block_diag, cross, inner, kron, matrix_power, matvec, multi_dot, vecdot, vecmat
 from exprgraph.functions.shaping import (
     addbroadcast, atleast_1d, atleast_2d, atleast_3d, broadcast_arrays, broadcast_to, dimshuffle, expand_dims, flatten, moveaxis,
     patternbroadcast, ravel, reshape, shape, shape_padaxis, shape_padleft, shape_padright, size, specify_shape, squeeze, swapaxes,
@@ -66,6 +67,7 @@ OPERATORS.update({f.__name__: f for f in (
     eval=lambda *a, **k: importlib.import_module("exprgraph.compilation").eval(*a, **k))
 
 __all__ = [
+    "block_diag", "cross", "einsum", "einsum_path", "inner", "kron", "matrix_power", "matvec", "multi_dot", "vecdot", "vecmat",
     "AllocationError", "CallError", "DTypeError", "DeviceError", "DisconnectedInputError", "Function", "GradientError", "Graph",
     "GraphError", "In", "IndexFault", "MissingInputError", "Node", "Op", "Out", "OutSpec", "RankError", "ShapeError", "Shared",
     "TensorType", "UnusedInputError", "UseError", "ValueFault", "abs", "abs_", "absolute", "acos", "acosh", "add", "addbroadcast",

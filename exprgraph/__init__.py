@@ -22,6 +22,7 @@ from exprgraph.functions.linear import batched_dot, batched_tensordot, dot, matm
 from exprgraph.functions.nnet import (
     binary_crossentropy, categorical_crossentropy, cross_entropy_with_logits, elu, gelu, hard_sigmoid, leaky_relu, log_sigmoid,
     log_softmax, mse, relu, selu, sigmoid_binary_crossentropy, silu, softmax, softsign, ultra_fast_sigmoid)
+from exprgraph.functions.padding import pad
 from exprgraph.functions.products import block_diag, cross, inner, kron, matrix_power, matvec, multi_dot, vecdot, vecmat
 from exprgraph.functions.shaping import (
     addbroadcast, atleast_1d, atleast_2d, atleast_3d, broadcast_arrays, broadcast_to, dimshuffle, expand_dims, flatten, moveaxis,
@@ -67,7 +68,7 @@ OPERATORS.update({f.__name__: f for f in (
     eval=lambda *a, **k: importlib.import_module("exprgraph.compilation").eval(*a, **k))
 
 __all__ = [
-    "block_diag", "cross", "einsum", "einsum_path", "inner", "kron", "matrix_power", "matvec", "multi_dot", "vecdot", "vecmat",
+    "block_diag", "cross", "einsum", "einsum_path", "inner", "kron", "matrix_power", "matvec", "multi_dot", "pad", "vecdot", "vecmat",
     "AllocationError", "CallError", "DTypeError", "DeviceError", "DisconnectedInputError", "Function", "GradientError", "Graph",
     "GraphError", "In", "IndexFault", "MissingInputError", "Node", "Op", "Out", "OutSpec", "RankError", "ShapeError", "Shared",
     "TensorType", "UnusedInputError", "UseError", "ValueFault", "abs", "abs_", "absolute", "acos", "acosh", "add", "addbroadcast",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from exprgraph.dims import Dim, constant
-from exprgraph.errors import CallError, RankError, ShapeError, UseError, at, here
+from exprgraph.errors import CallError, RankError, UseError, at, here
 from exprgraph.functions.creation import eye
 from exprgraph.functions.einsum import einsum
 from exprgraph.functions.joining import concatenate, stack
@@ -102,8 +102,9 @@ def multi_dot(arrays: Sequence[Any]) -> Out:
         raise CallError(f"multi_dot takes at least two matrices, {len(outs)} given{at(here())}")
     ends = (0, len(outs) - 1)
     if any(o.ndim != 2 and not (o.ndim == 1 and k in ends) for k, o in enumerate(outs)):
-        raise RankError(f"multi_dot takes matrices, and vectors at the ends; ranks given: {', '.join(str(o.ndim) for o in outs)}{at(here())}")
-    labels = [[k, k + 1] if o.ndim == 2 else [k + 1 if not k else k] for k, o in enumerate(outs)]
+        ranks = ", ".join(str(o.ndim) for o in outs)
+        raise RankError(f"multi_dot takes matrices, and vectors at the ends; ranks given: {ranks}{at(here())}")
+    labels = [[k, k + 1] if o.ndim == 2 else [k if k else 1] for k, o in enumerate(outs)]
     result = [0] * (outs[0].ndim == 2) + [len(outs)] * (outs[-1].ndim == 2)
     return einsum(*[a for pair in zip(outs, labels) for a in pair], result)
 

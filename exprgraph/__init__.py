@@ -13,30 +13,40 @@ from exprgraph.errors import (
 from exprgraph.functions.counting import (
     Unique, bincount, histogram, histogram_bin_edges, intersect1d, isin, setdiff1d, union1d, unique)
 from exprgraph.functions.creation import (
-    alloc, arange, empty, eye, full, full_like, identity_like, linspace, ones, ones_like, to_one_hot, tri, tril, triu, zeros, zeros_like)
+    AllocEmpty, alloc, arange, empty, empty_like, eye, full, full_like, identity_like, ones, ones_like, to_one_hot, tri, tril, triu,
+    zeros, zeros_like)
+from exprgraph.functions.diagonals import diagflat, fill_diagonal, fill_diagonal_offset
 from exprgraph.functions.einsum import einsum, einsum_path
-from exprgraph.functions.indexing import diag, diagonal, diff, flip, getitem, roll, take, take_along_axis, trace
+from exprgraph.functions.grids import indices, meshgrid, mgrid, ogrid
+from exprgraph.functions.indexing import diag, diagonal, diff, flip, getitem, take, take_along_axis, trace
 from exprgraph.functions.joining import (
     concat, concatenate, horizontal_stack, hstack, join, repeat, split, stack, tile, vertical_stack, vstack)
 from exprgraph.functions.linear import batched_dot, batched_tensordot, dot, matmul, matrix_dot, outer, tensordot, vdot
+from exprgraph.functions.nan_stats import (
+    nanargmax, nanargmin, nancumprod, nancumsum, nanmax, nanmean, nanmin, nanprod, nanstd, nansum, nanvar)
 from exprgraph.functions.nnet import (
     binary_crossentropy, categorical_crossentropy, cross_entropy_with_logits, elu, gelu, hard_sigmoid, leaky_relu, log_sigmoid,
     log_softmax, mse, relu, selu, sigmoid_binary_crossentropy, silu, softmax, softsign, ultra_fast_sigmoid)
 from exprgraph.functions.padding import pad
+from exprgraph.functions.parts import array_split, block, column_stack, dsplit, dstack, hsplit, stacklists, unstack, vsplit
+from exprgraph.functions.positions import (
+    choose, inverse_permutation, permute_row_elements, ravel_multi_index, select, unravel_index)
 from exprgraph.functions.products import block_diag, cross, inner, kron, matrix_power, matvec, multi_dot, vecdot, vecmat
+from exprgraph.functions.samples import average, corrcoef, count_nonzero, cov, ediff1d, trapezoid
 from exprgraph.functions.shaping import (
     addbroadcast, atleast_1d, atleast_2d, atleast_3d, broadcast_arrays, broadcast_to, dimshuffle, expand_dims, flatten, moveaxis,
     patternbroadcast, ravel, reshape, shape, shape_padaxis, shape_padleft, shape_padright, size, specify_shape, squeeze, swapaxes,
     transpose, unbroadcast)
-from exprgraph.functions.sorting import (
-    argsort, argtopk, digitize, interp, median, percentile, quantile, searchsorted, sort, topk, topk_and_argtopk)
-from exprgraph.functions.stats import cov, logsumexp, max_and_argmax, mean, norm, ptp, std, var
+from exprgraph.functions.spaced import bartlett, blackman, geomspace, hamming, hanning, linspace, logspace
+from exprgraph.functions.stats import logsumexp, max_and_argmax, mean, norm, ptp, std, var
 from exprgraph.functions.sugar import (
     abs_, acos, acosh, allclose, asin, asinh, atan, atan2, atanh, bitwise_and, bitwise_invert, bitwise_left_shift, bitwise_not,
     bitwise_or, bitwise_right_shift, bitwise_xor, ceil_intdiv, clip, degrees, divide, divmod, equal, expit, fill, floor_div,
-    floor_divide, greater, greater_equal, inv, iround, isclose, largest, less, less_equal, log1pexp, logical_and, logical_not,
+    floor_divide, fmax, fmin, greater, greater_equal, heaviside, inv, iround, isclose, largest, less, less_equal, log1mexp, log1pexp,
+    logaddexp2, logical_and, logical_not,
     logical_or, logical_xor, multiply, nan_to_num, ne, negative, not_equal, positive, pow, radians, remainder, rint, round, sgn,
-    smallest, square, subtract, true_divide, where)
+    sinc, smallest, square, subtract, true_divide, where)
+from exprgraph.functions.turning import fliplr, flipud, roll, rollaxis, rot90
 from exprgraph.grad import grad
 from exprgraph.node import OPERATORS, Graph, Node, Op, Out
 from exprgraph.ops.arithmetic import (
@@ -68,7 +78,13 @@ OPERATORS.update({f.__name__: f for f in (
     eval=lambda *a, **k: importlib.import_module("exprgraph.compilation").eval(*a, **k))
 
 __all__ = [
-    "block_diag", "cross", "einsum", "einsum_path", "inner", "kron", "matrix_power", "matvec", "multi_dot", "pad", "vecdot", "vecmat",
+    "AllocEmpty", "array_split", "average", "bartlett", "blackman", "block", "block_diag", "choose", "column_stack", "corrcoef",
+    "count_nonzero", "cross", "diagflat", "dsplit", "dstack", "ediff1d", "einsum", "einsum_path", "empty_like", "fill_diagonal",
+    "fill_diagonal_offset", "fliplr", "flipud", "fmax", "fmin", "geomspace", "hamming", "hanning", "heaviside", "hsplit", "indices",
+    "inner", "inverse_permutation", "kron", "log1mexp", "logaddexp2", "logspace", "matrix_power", "matvec", "meshgrid", "mgrid",
+    "multi_dot", "nanargmax", "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmin", "nanprod", "nanstd", "nansum",
+    "nanvar", "ogrid", "pad", "permute_row_elements", "ravel_multi_index", "rollaxis", "rot90", "select", "sinc", "stacklists",
+    "trapezoid", "unravel_index", "unstack", "vecdot", "vecmat", "vsplit",
     "AllocationError", "CallError", "DTypeError", "DeviceError", "DisconnectedInputError", "Function", "GradientError", "Graph",
     "GraphError", "In", "IndexFault", "MissingInputError", "Node", "Op", "Out", "OutSpec", "RankError", "ShapeError", "Shared",
     "TensorType", "UnusedInputError", "UseError", "ValueFault", "abs", "abs_", "absolute", "acos", "acosh", "add", "addbroadcast",

@@ -14,7 +14,7 @@ ELSEWHERE = {"numpy.linalg": ("norm", "matrix_power", "multi_dot")}
 """What is taken from NumPy's modules beside `numpy` itself: inv, for one, means something else there."""
 RUNNING = {"add": "cumsum", "multiply": "cumprod", "maximum": "cummax", "minimum": "cummin"}
 """What `np.maximum.accumulate` and the like are called here."""
-OTHER = {"split": "write exprgraph.split with the lengths of the parts, or slices"}
+OTHER = {"identity": "write exprgraph.eye: identity(x) is x there"}
 """Functions of the same name and another meaning."""
 
 

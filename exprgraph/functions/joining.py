@@ -143,13 +143,16 @@ def repeat(x: Any, repeats: Any, axis: Any = None) -> Out:
     return _blocks(out, axis, size_dim(size_argument(repeats)), inner=True)
 
 
-def tile(A: Any, reps: Any) -> Out:
-    """The tensor laid side by side `reps` times: one integer for the last axis, or one for each."""
+def tile(A: Any, reps: Any, ndim: int | None = None) -> Out:
+    """The tensor laid side by side `reps` times: one integer for the last axis, or one for each (a vector of known length, too).
+
+    ndim: the least number of axes of the result.
+    """
     out = as_symbol(A)
-    counts = list(reps) if isinstance(reps, tuple | list | np.ndarray) else [reps]
-    counts = [1] * (out.ndim - len(counts)) + counts
+    counts = list(reps) if isinstance(reps, tuple | list | np.ndarray) or (isinstance(reps, Out) and reps.ndim) else [reps]
+    counts = [1] * (max(out.ndim, ndim or 0) - len(counts)) + counts
     out = dimshuffle(out, pattern=[-1] * (len(counts) - out.ndim) + list(range(out.ndim)))
-    for axis, times in enumerate(size_dims([size_argument(n if isinstance(n, Out) else int(n)) for n in counts])):
+    for axis, times in enumerate(size_dims([size_argument(int(n) if isinstance(n, np.integer) else n) for n in counts])):
         out = out if times.const == 1 else _blocks(out, axis, times, inner=False)
     return out
 

@@ -1,4 +1,4 @@
-"""Statistics and norms, composed of reductions: mean, var, std, cov, ptp, max_and_argmax, norm, logsumexp."""
+"""Statistics and norms, composed of reductions: mean, var, std, ptp, max_and_argmax, norm, logsumexp."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 from exprgraph import dtypes
 from exprgraph.dims import product
-from exprgraph.errors import RankError, UseError, at, here
+from exprgraph.errors import UseError, at, here
 from exprgraph.node import Out, as_symbol
 from exprgraph.ops.arithmetic import absolute, sqr, sqrt
 from exprgraph.ops.compare import gt, isfinite, maximum, neq, switch
@@ -61,16 +61,6 @@ def var(x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False, corr
 def std(x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False, corrected: bool = False, dtype: Any = None) -> Out:
     """The square root of `var`; its gradient where the variance is 0 is 0."""
     return safe_sqrt(var(x, axis, ddof, keepdims, corrected, dtype))
-
-
-def cov(m: Any, rowvar: bool = True, ddof: int = 1) -> Out:
-    """The covariances of the variables in the rows of a matrix (in its columns without rowvar) over the observations."""
-    out: Any = as_floats(m)
-    if out.ndim != 2:
-        raise RankError(f"cov takes a matrix, not a tensor of {out.ndim} axes{at(here())}")
-    data = out if rowvar else out.T
-    apart = data - mean(data, axis=1, keepdims=True)
-    return (apart @ apart.T) / (extent(data, 1, data.dtype) - ddof)  # type: ignore[no-any-return]
 
 
 def safe_sqrt(x: Any) -> Out:

@@ -121,7 +121,10 @@ __all__ += [*_SYMBOLS]
 _LATE = {
     **dict.fromkeys(("Function", "In", "OutSpec", "compile", "function"), "exprgraph.compilation"),
     **dict.fromkeys(("from_sympy", "latex", "to_networkx", "to_sympy"), "exprgraph.convert"),
-    **dict.fromkeys(("debugprint", "pp", "pydotprint", "to_dot"), "exprgraph.show"), "check_grads": "exprgraph.testing"}
+    **dict.fromkeys(("debugprint", "pp", "pydotprint", "to_dot"), "exprgraph.show"), "check_grads": "exprgraph.testing",
+    "nnet": "exprgraph.nnet", **dict.fromkeys(("batch_normalization_test", "batch_normalization_train"), "exprgraph.functions.batch_norm"),
+    **dict.fromkeys(("images2neibs", "neibs2images"), "exprgraph.functions.patches"),
+    **dict.fromkeys(("h_softmax", "sparse_block_dot"), "exprgraph.functions.classes")}
 __all__ += [name for name in _LATE if name not in __all__]
 
 
@@ -129,5 +132,6 @@ def __getattr__(name: str) -> Any:
     """What compiles, shows and tests graphs is loaded when first asked for, so that the import stays quick."""
     if name not in _LATE:
         raise AttributeError(f"module 'exprgraph' has no attribute {name!r}")
-    globals()[name] = found = getattr(importlib.import_module(_LATE[name]), name)
+    module = importlib.import_module(_LATE[name])
+    globals()[name] = found = module if module.__name__ == f"exprgraph.{name}" else getattr(module, name)
     return found

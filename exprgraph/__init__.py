@@ -37,6 +37,7 @@ from exprgraph.functions.shaping import (
     addbroadcast, atleast_1d, atleast_2d, atleast_3d, broadcast_arrays, broadcast_to, dimshuffle, expand_dims, flatten, moveaxis,
     patternbroadcast, ravel, reshape, shape, shape_padaxis, shape_padleft, shape_padright, size, specify_shape, squeeze, swapaxes,
     transpose, unbroadcast)
+from exprgraph.functions.selecting import argwhere, compress, extract, flatnonzero, nonzero, nonzero_values
 from exprgraph.functions.spaced import bartlett, blackman, geomspace, hamming, hanning, linspace, logspace
 from exprgraph.functions.stats import logsumexp, max_and_argmax, mean, norm, ptp, std, var
 from exprgraph.functions.sugar import (

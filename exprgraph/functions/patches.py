@@ -27,7 +27,7 @@ class Side(NamedTuple):
 
 def _pair(name: str, value: Any) -> tuple[Dim, Dim]:
     found = size_dims(sizes(value))
-    if len(found) != 2 or any((d.const or 1) < 1 for d in found):
+    if len(found) != 2 or any(d.const is not None and d.const < 1 for d in found):
         raise ShapeError(f"images2neibs: {name} is two positive integers, not {value!r}{at(here())}")
     return found[0], found[1]
 

@@ -38,6 +38,8 @@ from exprgraph.functions.shaping import (
     patternbroadcast, ravel, reshape, shape, shape_padaxis, shape_padleft, shape_padright, size, specify_shape, squeeze, swapaxes,
     transpose, unbroadcast)
 from exprgraph.functions.selecting import argwhere, compress, extract, flatnonzero, nonzero, nonzero_values
+from exprgraph.functions.sorting import (
+    argsort, argtopk, digitize, interp, median, percentile, quantile, searchsorted, sort, topk, topk_and_argtopk)
 from exprgraph.functions.spaced import bartlett, blackman, geomspace, hamming, hanning, linspace, logspace
 from exprgraph.functions.stats import logsumexp, max_and_argmax, mean, norm, ptp, std, var
 from exprgraph.functions.sugar import (
@@ -75,7 +77,7 @@ OPERATORS.update(ROWS)
 OPERATORS.update({f.__name__: f for f in (
     matmul, dot, mean, var, std, ptp, norm, max_and_argmax, divmod, clip, round, shape, size, transpose, getitem, reshape,
     flatten, ravel, dimshuffle, swapaxes, squeeze, expand_dims, broadcast_to, take, repeat, zeros_like, ones_like, diagonal, trace,
-    stack, sort, argsort, nonzero, compress, topk, searchsorted)}, where=where, fill=fill,
+    stack, sort, argsort, nonzero, compress, choose, topk, searchsorted)}, where=where, fill=fill,
     eval=lambda *a, **k: importlib.import_module("exprgraph.compilation").eval(*a, **k))
 
 __all__ = [
@@ -125,7 +127,7 @@ _LATE = {
     **dict.fromkeys(("debugprint", "pp", "pydotprint", "to_dot"), "exprgraph.show"), "check_grads": "exprgraph.testing",
     "nnet": "exprgraph.nnet", **dict.fromkeys(("batch_normalization_test", "batch_normalization_train"), "exprgraph.functions.batch_norm"),
     **dict.fromkeys(("images2neibs", "neibs2images"), "exprgraph.functions.patches"),
-    **dict.fromkeys(("h_softmax", "sparse_block_dot"), "exprgraph.functions.classes")}
+    **dict.fromkeys(("confusion_matrix", "h_softmax", "sparse_block_dot"), "exprgraph.functions.classes")}
 __all__ += [name for name in _LATE if name not in __all__]
 
 

@@ -269,7 +269,7 @@ class Out:
     cast, clip, round, fill = _method("cast"), _method("clip"), _method("round"), _method("fill")
     copy, eval, repeat = _method("identity"), _method("eval"), _method("repeat")
     sort, argsort, topk, searchsorted = _method("sort"), _method("argsort"), _method("topk"), _method("searchsorted")
-    nonzero, compress = _method("nonzero"), _method("compress")
+    nonzero, compress, choose = _method("nonzero"), _method("compress"), _method("choose")
     zeros_like, ones_like, diagonal = _method("zeros_like"), _method("ones_like"), _method("diagonal")
 
     def __bool__(self) -> bool:

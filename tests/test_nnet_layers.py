@@ -138,6 +138,16 @@ def test_c8_blocks_and_targets_outside_are_faults(device):
             f(np.array([[0, bad]]))
 
 
+def test_confusion_matrix(device):
+    a, p = eg.lvectors("ap")
+    f = eg.compile([a, p], eg.confusion_matrix(a, p))
+    matrix, labels = f(np.array([2, 0, 2, 2, 0, 1]), np.array([0, 0, 2, 2, 0, 2]))
+    np.testing.assert_array_equal(matrix, [[2, 0, 0], [0, 0, 1], [1, 0, 2]])
+    np.testing.assert_array_equal(labels, [0, 1, 2])
+    matrix, labels = f(np.array([7, 7]), np.array([7, -3]))
+    np.testing.assert_array_equal(matrix, [[0, 0], [1, 1]])
+
+
 def test_a_porting_user_finds_the_namespace():
     x = eg.matrix("x")
     assert eg.nnet is nnet and nnet.sigmoid is eg.sigmoid and nnet.softmax is eg.softmax and nnet.relu is eg.relu
@@ -153,6 +163,7 @@ BAD = [
     (lambda: eg.batch_normalization_test(m, v, v, v, v, epsilon=0), eg.ShapeError, "at least 1e-05, not 0"),
     (lambda: eg.batch_normalization_test(eg.scalar(), v, v, v, v), eg.RankError, "no axis 0"),
     (lambda: eg.sparse_block_dot(x, m, m, m, m), eg.RankError, "4, 3, 2, 2 and 2 axes, not 4, 2, 2, 2, 2"),
+    (lambda: eg.confusion_matrix(v, m), eg.RankError, "two vectors, not tensors of 1 and 2"),
     (lambda: eg.images2neibs(m, (2, 2)), eg.RankError, "4 axes, not 2"), (lambda: eg.images2neibs(x, 2), eg.ShapeError, "two positive"),
     (lambda: eg.images2neibs(x, (2, 2), mode="same"), eg.UseError, "mode must be"),
     (lambda: eg.images2neibs(x, (0, 2)), eg.ShapeError, "two positive"),

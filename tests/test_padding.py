@@ -14,6 +14,7 @@ MODES = [
     ("constant", {}), ("constant", {"constant_values": 2.0}), ("constant", {"constant_values": ((1, 2), (3, 4))}), ("edge", {}),
     ("reflect", {}), ("reflect", {"reflect_type": "odd"}), ("symmetric", {}), ("symmetric", {"reflect_type": "odd"}), ("wrap", {}),
     ("linear_ramp", {}), ("linear_ramp", {"end_values": (5, -4)}), ("maximum", {}), ("minimum", {"stat_length": 2}), ("mean", {}),
+    ("median", {}), ("median", {"stat_length": 3}),
     ("mean", {"stat_length": ((1, 2), (3, 100))}), ("maximum", {"stat_length": ((2, 1),)})]
 WIDTHS = [1, (2, 1), ((0, 2), (3, 0)), ((1,),), ((7, 12), (9, 11)), 0]
 ROWS = [Row(f"{mode} {keywords} {widths}", lambda a, m=mode, k=keywords, w=widths: eg.pad(a, w, m, **k),

@@ -1,17 +1,21 @@
-"""Output layers over many classes: hierarchical softmax and products of chosen blocks."""
+"""Output layers over many classes: hierarchical softmax and products of chosen blocks, and how often classes were confused."""
 from __future__ import annotations
 
 from typing import Any
 
 from exprgraph.errors import RankError, at, here
+from exprgraph.functions.counting import unique
 from exprgraph.functions.einsum import einsum
 from exprgraph.functions.indexing import getitem, take, take_along_axis
+from exprgraph.functions.joining import concatenate
 from exprgraph.functions.linear import dot, tensordot
 from exprgraph.functions.nnet import softmax
 from exprgraph.functions.positions import inside
 from exprgraph.functions.shaping import reshape
 from exprgraph.node import Out, as_symbol
 from exprgraph.ops.arithmetic import int_div, mod
+from exprgraph.ops.compare import eq
+from exprgraph.ops.rounding import cast
 from exprgraph.ops.shape import dim_node, dimshuffle
 
 
@@ -55,3 +59,16 @@ def h_softmax(x: Any, batch_size: Any, n_outputs: int, n_classes: int, n_outputs
 
 def _picked(rows: Out, places: Out) -> Out:
     return getitem(take_along_axis(rows, dimshuffle(places, pattern=[0, -1]), axis=1), (slice(None), 0))
+
+
+def confusion_matrix(actual: Any, pred: Any) -> list[Out]:
+    """How often each label was taken for each other, [matrix, labels]: actual labels in the rows, predicted ones in the columns, int64.
+
+    labels: those that occur in either vector, ascending; each call decides how many there are.
+    """
+    found = [as_symbol(a) for a in (actual, pred)]
+    if [a.ndim for a in found] != [1, 1]:
+        raise RankError(f"confusion_matrix takes two vectors, not tensors of {found[0].ndim} and {found[1].ndim} axes{at(here())}")
+    labels = unique(concatenate(found, 0))
+    rows, columns = (cast(eq(dimshuffle(a, pattern=[0, -1]), labels), "int64") for a in found)
+    return [dot(dimshuffle(rows, pattern=[1, 0]), columns), labels]

@@ -12,6 +12,7 @@ from exprgraph.errors import CallError, ShapeError, UseError, at, here
 from exprgraph.functions.indexing import getitem
 from exprgraph.functions.joining import concatenate
 from exprgraph.functions.shaping import expand_dims
+from exprgraph.functions.sorting import median
 from exprgraph.functions.stats import mean
 from exprgraph.node import Out, as_symbol, constant_value
 from exprgraph.ops.arithmetic import int_div, mod
@@ -41,7 +42,8 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", **keywords: Any) -> 
 
     pad_width: one number, a pair (before, after), one pair for each axis, or a dict from axis to one of the first two; integers or
     integer scalars of the graph.  mode: "constant" (constant_values=0), "edge", "reflect" and "symmetric" (reflect_type="even" or
-    "odd"), "wrap", "linear_ramp" (end_values=0), "maximum", "minimum" and "mean" (stat_length=None), "empty" (zeros).  Values given
+    "odd"), "wrap", "linear_ramp" (end_values=0), "maximum", "minimum", "mean" and
+    "median" (stat_length=None), "empty" (zeros).  Values given
     by keyword may differ by axis and side, as pad_width may.  ShapeError for negative widths and for an axis without elements where
     the mode takes its elements from there; UseError for another mode.
     """
@@ -212,6 +214,10 @@ def _statistic(compute: Callable[..., Any]) -> Callable[..., Out]:
     return padded
 
 
+def _median(x: Out, axis: int, keepdims: bool) -> Out:
+    return median(x if dtypes.is_float(x.dtype) else cast_to(x, "float64"), axis=axis, keepdims=keepdims)
+
+
 def _stat_length(value: Any) -> Dim:
     dim = size_dim(size_argument(value))
     if dim.const is not None and dim.const < 1:
@@ -225,7 +231,8 @@ def _mean(x: Out, axis: int, keepdims: bool) -> Out:
 
 MODES: dict[str, Callable[..., Out]] = {
     "constant": _constant, "edge": _edge, "reflect": _mirrored(0), "symmetric": _mirrored(1), "wrap": _wrap, "linear_ramp": _ramp,
-    "maximum": _statistic(max_), "minimum": _statistic(min_), "mean": _statistic(_mean), "empty": _empty}
+    "maximum": _statistic(max_), "minimum": _statistic(min_), "mean": _statistic(_mean),
+    "median": _statistic(_median), "empty": _empty}
 KEYWORDS: dict[str, dict[str, Any]] = {
     "constant": {"constant_values": 0}, "reflect": {"reflect_type": "even"}, "symmetric": {"reflect_type": "even"},
-    "linear_ramp": {"end_values": 0}, **{m: {"stat_length": None} for m in ("maximum", "minimum", "mean")}}
+    "linear_ramp": {"end_values": 0}, **{m: {"stat_length": None} for m in ("maximum", "minimum", "mean", "median")}}

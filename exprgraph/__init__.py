@@ -27,6 +27,7 @@ from exprgraph.functions.nan_stats import (
 from exprgraph.functions.nnet import (
     binary_crossentropy, categorical_crossentropy, cross_entropy_with_logits, elu, gelu, hard_sigmoid, leaky_relu, log_sigmoid,
     log_softmax, mse, relu, selu, sigmoid_binary_crossentropy, silu, softmax, softsign, ultra_fast_sigmoid)
+from exprgraph.functions.norms import entrywise_norm, matrix_norm, norm, vector_norm
 from exprgraph.functions.padding import pad
 from exprgraph.functions.parts import array_split, block, column_stack, dsplit, dstack, hsplit, stacklists, unstack, vsplit
 from exprgraph.functions.positions import (
@@ -41,7 +42,7 @@ from exprgraph.functions.selecting import argwhere, compress, extract, flatnonze
 from exprgraph.functions.sorting import (
     argsort, argtopk, digitize, interp, median, percentile, quantile, searchsorted, sort, topk, topk_and_argtopk)
 from exprgraph.functions.spaced import bartlett, blackman, geomspace, hamming, hanning, linspace, logspace
-from exprgraph.functions.stats import logsumexp, max_and_argmax, mean, norm, ptp, std, var
+from exprgraph.functions.stats import logsumexp, max_and_argmax, mean, ptp, std, var
 from exprgraph.functions.sugar import (
     abs_, acos, acosh, allclose, asin, asinh, atan, atan2, atanh, bitwise_and, bitwise_invert, bitwise_left_shift, bitwise_not,
     bitwise_or, bitwise_right_shift, bitwise_xor, ceil_intdiv, clip, degrees, divide, divmod, equal, expit, fill, floor_div,
@@ -75,16 +76,17 @@ logsoftmax, swish, as_tensor = log_softmax, silu, as_tensor_variable
 
 OPERATORS.update(ROWS)
 OPERATORS.update({f.__name__: f for f in (
-    matmul, dot, mean, var, std, ptp, norm, max_and_argmax, divmod, clip, round, shape, size, transpose, getitem, reshape,
+    matmul, dot, mean, var, std, ptp, max_and_argmax, divmod, clip, round, shape, size, transpose, getitem, reshape,
     flatten, ravel, dimshuffle, swapaxes, squeeze, expand_dims, broadcast_to, take, repeat, zeros_like, ones_like, diagonal, trace,
-    stack, sort, argsort, nonzero, compress, choose, topk, searchsorted)}, where=where, fill=fill,
+    stack, sort, argsort, nonzero, compress, choose, topk, searchsorted)}, where=where, fill=fill, norm=entrywise_norm,
     eval=lambda *a, **k: importlib.import_module("exprgraph.compilation").eval(*a, **k))
 
 __all__ = [
     "AllocEmpty", "array_split", "average", "bartlett", "blackman", "block", "block_diag", "choose", "column_stack", "corrcoef",
     "count_nonzero", "cross", "diagflat", "dsplit", "dstack", "ediff1d", "einsum", "einsum_path", "empty_like", "fill_diagonal",
     "fill_diagonal_offset", "fliplr", "flipud", "fmax", "fmin", "geomspace", "hamming", "hanning", "heaviside", "hsplit", "indices",
-    "inner", "inverse_permutation", "kron", "log1mexp", "logaddexp2", "logspace", "matrix_power", "matvec", "meshgrid", "mgrid",
+    "inner", "inverse_permutation", "kron", "log1mexp", "logaddexp2", "logspace", "entrywise_norm", "matrix_norm", "vector_norm",
+    "matrix_power", "matvec", "meshgrid", "mgrid",
     "multi_dot", "nanargmax", "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmin", "nanprod", "nanstd", "nansum",
     "nanvar", "ogrid", "pad", "permute_row_elements", "ravel_multi_index", "rollaxis", "rot90", "select", "sinc", "stacklists",
     "trapezoid", "unravel_index", "unstack", "vecdot", "vecmat", "vsplit",

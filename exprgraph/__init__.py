@@ -18,7 +18,7 @@ from exprgraph.functions.creation import (
 from exprgraph.functions.diagonals import diagflat, fill_diagonal, fill_diagonal_offset
 from exprgraph.functions.einsum import einsum, einsum_path
 from exprgraph.functions.grids import indices, meshgrid, mgrid, ogrid
-from exprgraph.functions.indexing import diag, diagonal, diff, flip, getitem, take, take_along_axis, trace
+from exprgraph.functions.indexing import diag, diagonal, flip, getitem, take, take_along_axis, trace
 from exprgraph.functions.joining import (
     concat, concatenate, horizontal_stack, hstack, join, repeat, split, stack, tile, vertical_stack, vstack)
 from exprgraph.functions.linear import batched_dot, batched_tensordot, dot, matmul, matrix_dot, outer, tensordot, vdot
@@ -33,7 +33,7 @@ from exprgraph.functions.parts import array_split, block, column_stack, dsplit, 
 from exprgraph.functions.positions import (
     choose, inverse_permutation, permute_row_elements, ravel_multi_index, select, unravel_index)
 from exprgraph.functions.products import block_diag, cross, inner, kron, matrix_power, matvec, multi_dot, vecdot, vecmat
-from exprgraph.functions.samples import average, corrcoef, count_nonzero, cov, ediff1d, trapezoid
+from exprgraph.functions.samples import average, corrcoef, count_nonzero, cov, diff, ediff1d, trapezoid
 from exprgraph.functions.shaping import (
     addbroadcast, atleast_1d, atleast_2d, atleast_3d, broadcast_arrays, broadcast_to, dimshuffle, expand_dims, flatten, moveaxis,
     patternbroadcast, ravel, reshape, shape, shape_padaxis, shape_padleft, shape_padright, size, specify_shape, squeeze, swapaxes,

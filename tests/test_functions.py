@@ -123,6 +123,14 @@ def test_the_method_norm_takes_the_elements_of_matrices_together_as_in_theano():
             eg.norm(eg.matrix(), p)
 
 
+def test_acc_dtype_is_taken_and_sums_keep_their_dtype():
+    x = np.full(1000, 0.1, "float32")
+    for name in ("sum", "prod"):
+        got = value(lambda v, n=name: getattr(v, n)(acc_dtype="float64"), x)
+        assert got.dtype == "float32"
+    np.testing.assert_allclose(value(lambda v: eg.sum(v, acc_dtype="float64"), x), x.sum(dtype="float64"), rtol=1e-7)
+
+
 def test_covariance():
     for rowvar in (True, False):
         np.testing.assert_allclose(value(partial(eg.cov, rowvar=rowvar), X[0]), np.cov(X[0], rowvar=rowvar), rtol=1e-12)

@@ -35,6 +35,12 @@ def filled(a, val, offset=0):
     return out
 
 
+def wrapped(a):
+    out = a.copy()
+    np.fill_diagonal(out, 7, wrap=True)
+    return out
+
+
 def cube_filled(a):
     out = a.copy()
     np.fill_diagonal(out, 7)
@@ -65,6 +71,8 @@ SHAPE = [
     Row("tile ndim", lambda x: eg.tile(x, 2, ndim=3), lambda x: np.tile(x, (1, 1, 2)), [M]),
     Row("fill_diagonal", lambda x: eg.fill_diagonal(x, 7.0), partial(filled, val=7.0), [M]),
     Row("fill_diagonal tall", lambda x: eg.fill_diagonal(x, 7.0), partial(filled, val=7.0), [M.T]),
+    *[Row(f"fill_diagonal wrap {a.shape}", lambda x: eg.fill_diagonal(x, 7, wrap=True), wrapped, [a])
+      for a in (M, M.T, RNG.normal(size=(9, 2)))],
     Row("fill_diagonal cube", lambda x: eg.fill_diagonal(x, 7), cube_filled, [RNG.normal(size=(3, 3, 3))]),
     *[Row(f"fill_diagonal_offset {o}", lambda x, v, o=o: eg.fill_diagonal_offset(x, v, o), partial(filled, offset=o), [M, V[0]])
       for o in (-4, -2, 0, 1, 3, 9)],
@@ -104,6 +112,10 @@ CREATION = [
     both("geomspace of negatives", lambda e, a: e.geomspace(a, -100, 4), -abs(V) - 1),
     both("known spaces", lambda e, x: [e.linspace(0, 1, 5), e.logspace(0, 2, 3), e.geomspace(1, 8, 4)], V),
     both("like", lambda e, x: [e.full_like(x, 2), e.empty_like(x) * 0, e.zeros_like(x), e.ones_like(x)], I, smooth=False),
+    both("like of another shape",
+         lambda e, x: [e.full_like(x, 2, shape=(2, 5)), e.zeros_like(x, shape=3), e.ones_like(x, shape=())],
+         I, smooth=False),
+    both("stacks of a dtype", lambda e, x: [f([x, x], dtype="float64") for f in (e.concatenate, e.stack, e.vstack, e.hstack)], I, smooth=False),
     Row("AllocEmpty", lambda x: eg.AllocEmpty("float64")(2, x.shape[0]) * 0, lambda x: np.zeros((2, 5)), [V], False)]
 
 
@@ -139,6 +151,10 @@ STATISTICS = [
     both("corrcoef", lambda e, x: e.corrcoef(x), M), both("corrcoef y", lambda e, x, y: e.corrcoef(x, y), V, V ** 2),
     both("corrcoef of one", lambda e, x: e.corrcoef(x), V),
     *[both(f"count_nonzero {a}", lambda e, x, a=a: e.count_nonzero(x, axis=a), x, smooth=False) for x in (I, B) for a in (None, 0)],
+    *[both(f"diff {k}", lambda e, x, k=k: e.diff(x, **k), M)
+      for k in ({}, {"n": 2, "axis": 0}, {"prepend": 1.0}, {"axis": 0, "append": 0})],
+    both("diff between", lambda e, x, y: e.diff(x, prepend=y, append=y), M, RNG.normal(size=(3, 2))),
+    both("size", lambda e, x: [e.size(x), e.size(x, 0)], T, smooth=False),
     both("ediff1d", lambda e, x: e.ediff1d(x), M), both("ediff1d ends", lambda e, x, y: e.ediff1d(x, y, [1.0]), V, V[:2]),
     Row("trapezoid", eg.trapezoid, trapezoid, [M]),
     Row("trapezoid dx", lambda y: eg.trapezoid(y, dx=0.5, axis=0), lambda y: trapezoid(y, dx=0.5, axis=0), [M]),

@@ -47,25 +47,25 @@ def empty(shape: Any, dtype: Any = None) -> Out:
     return zeros(shape, dtype)
 
 
-def full_like(a: Any, fill_value: Any, dtype: Any = None) -> Out:
-    """A tensor of the shape, and without `dtype` of the dtype, of another, filled with one value."""
+def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Out:
+    """A tensor filled with one value; its shape and dtype are those of another unless they are given."""
     out = as_symbol(a)
-    return _filled(list(shape_of(out)), fill_value, dtype or out.dtype)
+    return _filled(list(shape_of(out)) if shape is None else sizes(shape), fill_value, dtype or out.dtype)
 
 
-def zeros_like(a: Any, dtype: Any = None) -> Out:
-    """Zeros of the shape and dtype of another tensor."""
-    return full_like(a, 0, dtype)
+def zeros_like(a: Any, dtype: Any = None, shape: Any = None) -> Out:
+    """Zeros of the shape and dtype of another tensor unless they are given."""
+    return full_like(a, 0, dtype, shape)
 
 
-def empty_like(a: Any, dtype: Any = None) -> Out:
-    """A tensor of the shape and dtype of another, whose values do not matter: zeros."""
-    return full_like(a, 0, dtype)
+def empty_like(a: Any, dtype: Any = None, shape: Any = None) -> Out:
+    """A tensor whose values do not matter, zeros; its shape and dtype are those of another unless they are given."""
+    return full_like(a, 0, dtype, shape)
 
 
-def ones_like(a: Any, dtype: Any = None) -> Out:
-    """Ones of the shape and dtype of another tensor."""
-    return full_like(a, 1, dtype)
+def ones_like(a: Any, dtype: Any = None, shape: Any = None) -> Out:
+    """Ones of the shape and dtype of another tensor unless they are given."""
+    return full_like(a, 1, dtype, shape)
 
 
 def alloc(value: Any, *shape: Any) -> Out:

@@ -1,11 +1,12 @@
-"""What is said of samples and of curves: average, cov, corrcoef, count_nonzero, trapezoid, ediff1d."""
+"""What is said of samples and of curves: average, cov, corrcoef, count_nonzero, trapezoid, diff, ediff1d."""
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
 from exprgraph.errors import RankError, UseError, at, here
-from exprgraph.functions.indexing import diagonal, diff, getitem
+from exprgraph.functions.indexing import diagonal, getitem
+from exprgraph.functions.indexing import diff as differences
 from exprgraph.functions.joining import concatenate
 from exprgraph.functions.shaping import broadcast_to, moveaxis, ravel
 from exprgraph.functions.stats import as_floats, extent, mean
@@ -14,7 +15,7 @@ from exprgraph.ops.arithmetic import sqrt
 from exprgraph.ops.compare import clip, maximum, neq
 from exprgraph.ops.reduce import sum_
 from exprgraph.ops.shape import dimshuffle, shape_of
-from exprgraph.types import cast_to, normal_axes, promoted
+from exprgraph.types import cast_to, normal_axes, normal_axis, promoted
 
 Axis = int | Sequence[int] | None
 
@@ -117,6 +118,22 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Out:
     late, soon = (getitem(curve, (..., s)) for s in (slice(1, None), slice(None, -1)))
     pairs: Any = (late + soon) / 2
     return sum_(pairs * gaps, axis=-1)
+
+
+def diff(a: Any, n: int = 1, axis: Any = -1, prepend: Any = None, append: Any = None) -> Out:
+    """The differences of neighbours along an axis, taken n times; of bools whether they differ.
+
+    prepend and append: what is put before and behind the elements first, tensors or scalars (of length 1 along the axis).
+    """
+    out = as_symbol(a)
+    axis = normal_axis(axis, out.ndim)
+    ends = [[] if end is None else [_end(end, out, axis)] for end in (prepend, append)]
+    return differences(concatenate([*ends[0], out, *ends[1]], axis) if any(ends) else out, n, axis)
+
+
+def _end(value: Any, like: Out, axis: int) -> Out:
+    end = cast_to(value, like.dtype)
+    return end if end.ndim else broadcast_to(end, [1 if k == axis else n for k, n in enumerate(shape_of(like))])
 
 
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Out:

@@ -115,7 +115,8 @@ CREATION = [
     both("like of another shape",
          lambda e, x: [e.full_like(x, 2, shape=(2, 5)), e.zeros_like(x, shape=3), e.ones_like(x, shape=())],
          I, smooth=False),
-    both("stacks of a dtype", lambda e, x: [f([x, x], dtype="float64") for f in (e.concatenate, e.stack, e.vstack, e.hstack)], I, smooth=False),
+    both("stacks of a dtype",
+         lambda e, x: [f([x, x], dtype="float64") for f in (e.concatenate, e.stack, e.vstack, e.hstack)], I, smooth=False),
     Row("AllocEmpty", lambda x: eg.AllocEmpty("float64")(2, x.shape[0]) * 0, lambda x: np.zeros((2, 5)), [V], False)]
 
 

@@ -76,10 +76,11 @@ logsoftmax, swish, as_tensor = log_softmax, silu, as_tensor_variable
 
 OPERATORS.update(ROWS)
 OPERATORS.update({f.__name__: f for f in (
-    matmul, dot, mean, var, std, ptp, max_and_argmax, divmod, clip, round, shape, size, transpose, getitem, reshape,
+    matmul, dot, mean, var, std, ptp, norm, max_and_argmax, divmod, clip, round, shape, size, transpose, getitem, reshape,
     flatten, ravel, dimshuffle, swapaxes, squeeze, expand_dims, broadcast_to, take, repeat, zeros_like, ones_like, diagonal, trace,
-    stack, sort, argsort, nonzero, compress, choose, topk, searchsorted)}, where=where, fill=fill, norm=entrywise_norm,
+    stack, sort, argsort, nonzero, compress, topk, searchsorted)}, where=where, fill=fill,
     eval=lambda *a, **k: importlib.import_module("exprgraph.compilation").eval(*a, **k))
+OPERATORS.update(choose=choose, norm=entrywise_norm)
 
 __all__ = [
     "AllocEmpty", "array_split", "average", "bartlett", "blackman", "block", "block_diag", "choose", "column_stack", "corrcoef",

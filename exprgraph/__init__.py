@@ -13,28 +13,44 @@ from exprgraph.errors import (
 from exprgraph.functions.counting import (
     Unique, bincount, histogram, histogram_bin_edges, intersect1d, isin, setdiff1d, union1d, unique)
 from exprgraph.functions.creation import (
-    alloc, arange, empty, eye, full, full_like, identity_like, linspace, ones, ones_like, to_one_hot, tri, tril, triu, zeros, zeros_like)
-from exprgraph.functions.indexing import diag, diagonal, diff, flip, getitem, roll, take, take_along_axis, trace
+    AllocEmpty, alloc, arange, empty, empty_like, eye, full, full_like, identity_like, ones, ones_like, to_one_hot, tri, tril, triu,
+    zeros, zeros_like)
+from exprgraph.functions.diagonals import diagflat, fill_diagonal, fill_diagonal_offset
+from exprgraph.functions.einsum import einsum, einsum_path
+from exprgraph.functions.grids import indices, meshgrid, mgrid, ogrid
+from exprgraph.functions.indexing import diag, diagonal, flip, getitem, take, take_along_axis, trace
 from exprgraph.functions.joining import (
     concat, concatenate, horizontal_stack, hstack, join, repeat, split, stack, tile, vertical_stack, vstack)
 from exprgraph.functions.linear import batched_dot, batched_tensordot, dot, matmul, matrix_dot, outer, tensordot, vdot
+from exprgraph.functions.nan_stats import (
+    nanargmax, nanargmin, nancumprod, nancumsum, nanmax, nanmean, nanmin, nanprod, nanstd, nansum, nanvar)
 from exprgraph.functions.nnet import (
     binary_crossentropy, categorical_crossentropy, cross_entropy_with_logits, elu, gelu, hard_sigmoid, leaky_relu, log_sigmoid,
     log_softmax, mse, relu, selu, sigmoid_binary_crossentropy, silu, softmax, softsign, ultra_fast_sigmoid)
-from exprgraph.functions.selecting import argwhere, compress, extract, flatnonzero, nonzero, nonzero_values
+from exprgraph.functions.norms import entrywise_norm, matrix_norm, norm, vector_norm
+from exprgraph.functions.padding import pad
+from exprgraph.functions.parts import array_split, block, column_stack, dsplit, dstack, hsplit, stacklists, unstack, vsplit
+from exprgraph.functions.positions import (
+    choose, inverse_permutation, permute_row_elements, ravel_multi_index, select, unravel_index)
+from exprgraph.functions.products import block_diag, cross, inner, kron, matrix_power, matvec, multi_dot, vecdot, vecmat
+from exprgraph.functions.samples import average, corrcoef, count_nonzero, cov, diff, ediff1d, trapezoid
 from exprgraph.functions.shaping import (
     addbroadcast, atleast_1d, atleast_2d, atleast_3d, broadcast_arrays, broadcast_to, dimshuffle, expand_dims, flatten, moveaxis,
     patternbroadcast, ravel, reshape, shape, shape_padaxis, shape_padleft, shape_padright, size, specify_shape, squeeze, swapaxes,
     transpose, unbroadcast)
+from exprgraph.functions.selecting import argwhere, compress, extract, flatnonzero, nonzero, nonzero_values
 from exprgraph.functions.sorting import (
     argsort, argtopk, digitize, interp, median, percentile, quantile, searchsorted, sort, topk, topk_and_argtopk)
-from exprgraph.functions.stats import cov, logsumexp, max_and_argmax, mean, norm, ptp, std, var
+from exprgraph.functions.spaced import bartlett, blackman, geomspace, hamming, hanning, linspace, logspace
+from exprgraph.functions.stats import logsumexp, max_and_argmax, mean, ptp, std, var
 from exprgraph.functions.sugar import (
     abs_, acos, acosh, allclose, asin, asinh, atan, atan2, atanh, bitwise_and, bitwise_invert, bitwise_left_shift, bitwise_not,
     bitwise_or, bitwise_right_shift, bitwise_xor, ceil_intdiv, clip, degrees, divide, divmod, equal, expit, fill, floor_div,
-    floor_divide, greater, greater_equal, inv, iround, isclose, largest, less, less_equal, log1pexp, logical_and, logical_not,
+    floor_divide, fmax, fmin, greater, greater_equal, heaviside, inv, iround, isclose, largest, less, less_equal, log1mexp, log1pexp,
+    logaddexp2, logical_and, logical_not,
     logical_or, logical_xor, multiply, nan_to_num, ne, negative, not_equal, positive, pow, radians, remainder, rint, round, sgn,
-    smallest, square, subtract, true_divide, where)
+    sinc, smallest, square, subtract, true_divide, where)
+from exprgraph.functions.turning import fliplr, flipud, roll, rollaxis, rot90
 from exprgraph.grad import grad
 from exprgraph.graph import ancestors, explicit_graph_inputs, graph_inputs, io_toposort
 from exprgraph.node import OPERATORS, Graph, Node, Op, Out
@@ -66,8 +82,17 @@ OPERATORS.update({f.__name__: f for f in (
     flatten, ravel, dimshuffle, swapaxes, squeeze, expand_dims, broadcast_to, take, repeat, zeros_like, ones_like, diagonal, trace,
     stack, clone_symbol, sort, argsort, nonzero, compress, topk, searchsorted)}, where=where, fill=fill,
     eval=lambda *a, **k: importlib.import_module("exprgraph.compilation").eval(*a, **k))
+OPERATORS.update(choose=choose, norm=entrywise_norm)
 
 __all__ = [
+    "AllocEmpty", "array_split", "average", "bartlett", "blackman", "block", "block_diag", "choose", "column_stack", "corrcoef",
+    "count_nonzero", "cross", "diagflat", "dsplit", "dstack", "ediff1d", "einsum", "einsum_path", "empty_like", "fill_diagonal",
+    "fill_diagonal_offset", "fliplr", "flipud", "fmax", "fmin", "geomspace", "hamming", "hanning", "heaviside", "hsplit", "indices",
+    "inner", "inverse_permutation", "kron", "log1mexp", "logaddexp2", "logspace", "entrywise_norm", "matrix_norm", "vector_norm",
+    "matrix_power", "matvec", "meshgrid", "mgrid",
+    "multi_dot", "nanargmax", "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmin", "nanprod", "nanstd", "nansum",
+    "nanvar", "ogrid", "pad", "permute_row_elements", "ravel_multi_index", "rollaxis", "rot90", "select", "sinc", "stacklists",
+    "trapezoid", "unravel_index", "unstack", "vecdot", "vecmat", "vsplit",
     "AllocationError", "CallError", "DTypeError", "DeviceError", "DisconnectedInputError", "Function", "GradientError", "Graph",
     "GraphError", "In", "IndexFault", "MissingInputError", "Node", "Op", "Out", "RankError", "ShapeError", "Shared",
     "TensorType", "UnusedInputError", "UseError", "ValueFault", "abs", "abs_", "absolute", "acos", "acosh", "add", "addbroadcast",
@@ -108,16 +133,17 @@ _LATE = {
     **dict.fromkeys(("from_sympy", "latex", "to_networkx", "to_sympy"), "exprgraph.convert"),
     **dict.fromkeys(("debugprint", "pp", "pydotprint", "to_dot"), "exprgraph.show"), "check_grads": "exprgraph.testing",
     **dict.fromkeys(("explain", "get_test_value"), "exprgraph.explain"),
-    **dict.fromkeys(("function_dump", "function_load"), "exprgraph.dump")}
-_ROOMS = ("printing",)
+    **dict.fromkeys(("function_dump", "function_load"), "exprgraph.dump"), "printing": "exprgraph.printing",
+    "nnet": "exprgraph.nnet", **dict.fromkeys(("batch_normalization_test", "batch_normalization_train"), "exprgraph.functions.batch_norm"),
+    **dict.fromkeys(("images2neibs", "neibs2images"), "exprgraph.functions.patches"),
+    **dict.fromkeys(("confusion_matrix", "h_softmax", "sparse_block_dot"), "exprgraph.functions.classes")}
 __all__ += [name for name in _LATE if name not in __all__]
 
 
 def __getattr__(name: str) -> Any:
     """What compiles, shows and tests graphs is loaded when first asked for, so that the import stays quick."""
-    if name in _ROOMS:
-        return importlib.import_module(f"exprgraph.{name}")
     if name not in _LATE:
         raise AttributeError(f"module 'exprgraph' has no attribute {name!r}")
-    globals()[name] = found = getattr(importlib.import_module(_LATE[name]), name)
+    module = importlib.import_module(_LATE[name])
+    globals()[name] = found = module if module.__name__ == f"exprgraph.{name}" else getattr(module, name)
     return found

@@ -282,7 +282,7 @@ class Out:
     cast, clip, round, fill = _method("cast"), _method("clip"), _method("round"), _method("fill")
     copy, eval, repeat, clone = _method("identity"), _method("eval"), _method("repeat"), _method("clone_symbol")
     sort, argsort, topk, searchsorted = _method("sort"), _method("argsort"), _method("topk"), _method("searchsorted")
-    nonzero, compress = _method("nonzero"), _method("compress")
+    nonzero, compress, choose = _method("nonzero"), _method("compress"), _method("choose")
     zeros_like, ones_like, diagonal = _method("zeros_like"), _method("ones_like"), _method("diagonal")
 
     def __bool__(self) -> bool:

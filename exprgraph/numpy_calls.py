@@ -10,11 +10,11 @@ from exprgraph.errors import UseError, at, here
 
 ALIASES = {"amax": "max", "amin": "min", "around": "round", "a_min": "min", "a_max": "max"}
 """Names of functions and parameters that differ."""
-ELSEWHERE = {"numpy.linalg": ("norm",)}
+ELSEWHERE = {"numpy.linalg": ("norm", "matrix_norm", "vector_norm", "matrix_power", "multi_dot")}
 """What is taken from NumPy's modules beside `numpy` itself: inv, for one, means something else there."""
 RUNNING = {"add": "cumsum", "multiply": "cumprod", "maximum": "cummax", "minimum": "cummin"}
 """What `np.maximum.accumulate` and the like are called here."""
-OTHER = {"split": "write exprgraph.split with the lengths of the parts, or slices"}
+OTHER = {"identity": "write exprgraph.eye: identity(x) is x there"}
 """Functions of the same name and another meaning."""
 
 

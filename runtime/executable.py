@@ -76,9 +76,19 @@ class DeviceExecutable:
         self._valued: tuple[int, ...] = ()
         self._lock = threading.RLock()
         self._warm = False
-        self._equal = ("equal",) * len(self.pairs)
+        self._equal: tuple[str, ...] | None = ("equal",) * len(self.pairs)
         self._watch_values(self._sizes.dims)
-        self._plan((self._equal, self._compact, False))
+        self._build_default()
+
+    def _build_default(self) -> None:
+        """All pairs equal; where that contradicts itself, as for x[:1] beside 2 elements and beside 1, the general plan instead."""
+        try:
+            self._plan((self._equal, self._compact, False))
+        except ShapeError:
+            if self._general is not None:
+                raise
+            self._equal = None
+            self._plan((None, self._compact, False))
 
     @property
     def _compact(self) -> str:

@@ -101,6 +101,36 @@ def test_norms_of_vectors(p):
     np.testing.assert_allclose(value(lambda x: eg.norm(x, p, axis=1), X), np.linalg.norm(X, p, axis=1), rtol=1e-12)
 
 
+@pytest.mark.parametrize("p", [None, "fro", 1, -1, inf, -inf])
+def test_norms_of_matrices_are_numpys(p):
+    for array, axis in ((X[0], None), (X, (0, 2)), (X, (-1, 1))):
+        for keepdims in (False, True):
+            want = np.linalg.norm(array, p, axis, keepdims)
+            got = value(lambda x, a=axis, k=keepdims: eg.norm(x, p, axis=a, keepdims=k), array)
+            np.testing.assert_allclose(got, want, rtol=1e-12)
+            assert got.shape == np.shape(want)
+    np.testing.assert_allclose(value(lambda x: eg.matrix_norm(x, ord=p or "fro"), X), np.linalg.norm(X, p, (1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(value(lambda x: np.linalg.norm(x, p), X[0]), np.linalg.norm(X[0], p), rtol=1e-12)
+    assert slope_error(lambda x: eg.norm(x, p), X[0]) < 1e-6
+
+
+def test_the_method_norm_takes_the_elements_of_matrices_together_as_in_theano():
+    np.testing.assert_allclose(value(lambda x: x.norm(2), X[0]), np.linalg.norm(X[0].ravel()), rtol=1e-12)
+    np.testing.assert_allclose(value(lambda x: x.norm(1), X[0]), abs(X[0]).sum(), rtol=1e-12)
+    np.testing.assert_allclose(value(lambda x: eg.vector_norm(x, ord=3), X[0]), np.linalg.norm(X[0].ravel(), 3), rtol=1e-12)
+    for p, why in ((2, "singular values"), ("nuc", "singular values"), (3, "no norm of matrices")):
+        with pytest.raises(eg.UseError, match=why):
+            eg.norm(eg.matrix(), p)
+
+
+def test_acc_dtype_is_taken_and_sums_keep_their_dtype():
+    x = np.full(1000, 0.1, "float32")
+    for name in ("sum", "prod"):
+        got = value(lambda v, n=name: getattr(v, n)(acc_dtype="float64"), x)
+        assert got.dtype == "float32"
+    np.testing.assert_allclose(value(lambda v: eg.sum(v, acc_dtype="float64"), x), x.sum(dtype="float64"), rtol=3e-7)
+
+
 def test_covariance():
     for rowvar in (True, False):
         np.testing.assert_allclose(value(partial(eg.cov, rowvar=rowvar), X[0]), np.cov(X[0], rowvar=rowvar), rtol=1e-12)
@@ -338,8 +368,8 @@ def test_import_loads_neither_device_nor_picture_packages():
     (lambda: eg.tensordot(eg.matrix(), eg.vector(), 2), eg.ShapeError, "axes=2 does not fit tensors of 2 and 1 axes"),
     (lambda: eg.tensordot(eg.matrix(), eg.matrix(), ([0, 1], [0])), eg.ShapeError, "2 axes of the left, 1 of the right"),
     (lambda: eg.tensordot(eg.tensor(shape=(2, 3)), eg.tensor(shape=(2, 3)), 1), eg.ShapeError, "axis 1 of the left has 3 elements"),
-    (lambda: eg.norm(eg.matrix(), "nuc"), eg.UseError, "ord must be a number"), (lambda: eg.largest(), eg.CallError, "at least one"),
-    (lambda: eg.cov(eg.vector()), eg.RankError, "cov takes a matrix"),
+    (lambda: eg.norm(eg.vector(), "nuc"), eg.UseError, "ord must be a number"), (lambda: eg.largest(), eg.CallError, "at least one"),
+    (lambda: eg.cov(eg.tensor3()), eg.RankError, "cov takes a matrix"),
     (lambda: eg.binary_crossentropy(eg.scalar(), eg.vector()), eg.RankError, "the target has 1 axes, the output only 0")])
 def test_messages_name_the_line(make, error, message):
     with pytest.raises(error, match=message) as found:

@@ -156,3 +156,15 @@ def test_a_long_launch_does_not_need_wide_indices():
     f = eg.compile([x], y, device="pocl")
     f(np.ones(1 << 20, "f"))
     assert "64-bit" not in f.why() and f.why().startswith("1 plan ")
+
+
+def test_sizes_that_cannot_all_be_equal_leave_the_general_plan():
+    v = eg.vector("v")
+    f = eg.compile([v], [v[:1] * np.ones(2, "float32"), eg.broadcast_to(v[:1], (1,))], device="pocl")
+    for n in (1, 3):
+        assert [o.shape for o in f(np.ones(n, "float32"))] == [(2,), (1,)]
+    f.warm()
+    g = eg.compile([v], [v + np.ones(2, "float32"), v + np.ones(3, "float32")], device="pocl")
+    assert [o.shape for o in g(np.ones(1, "float32"))] == [(2,), (3,)]
+    with pytest.raises(eg.ShapeError, match="do not broadcast"):
+        g(np.ones(2, "float32"))

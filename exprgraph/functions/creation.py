@@ -1,6 +1,7 @@
 """The functions that make tensors: filled, ranges, identity and triangles, one-hot."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ from exprgraph.ops.shape import broadcast_to, dim_node, dimshuffle, shape_of
 from exprgraph.types import cast_to, dim_of, size_argument
 
 __all__ = [
-    "alloc", "arange", "empty", "eye", "full", "full_like", "identity_like", "linspace", "ones", "ones_like", "to_one_hot", "tri",
-    "tril", "triu", "zeros", "zeros_like"]
+    "AllocEmpty", "alloc", "arange", "empty", "empty_like", "eye", "full", "full_like", "identity_like", "ones", "ones_like",
+    "to_one_hot", "tri", "tril", "triu", "zeros", "zeros_like"]
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Out:
@@ -41,28 +42,40 @@ def ones(shape: Any, dtype: Any = None) -> Out:
     return full(shape, 1, dtype or config.floatX)
 
 
-empty = zeros
+def empty(shape: Any, dtype: Any = None) -> Out:
+    """A tensor whose values do not matter: zeros."""
+    return zeros(shape, dtype)
 
 
-def full_like(a: Any, fill_value: Any, dtype: Any = None) -> Out:
-    """A tensor of the shape, and without `dtype` of the dtype, of another, filled with one value."""
+def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Out:
+    """A tensor filled with one value; its shape and dtype are those of another unless they are given."""
     out = as_symbol(a)
-    return _filled(list(shape_of(out)), fill_value, dtype or out.dtype)
+    return _filled(list(shape_of(out)) if shape is None else sizes(shape), fill_value, dtype or out.dtype)
 
 
-def zeros_like(a: Any, dtype: Any = None) -> Out:
-    """Zeros of the shape and dtype of another tensor."""
-    return full_like(a, 0, dtype)
+def zeros_like(a: Any, dtype: Any = None, shape: Any = None) -> Out:
+    """Zeros of the shape and dtype of another tensor unless they are given."""
+    return full_like(a, 0, dtype, shape)
 
 
-def ones_like(a: Any, dtype: Any = None) -> Out:
-    """Ones of the shape and dtype of another tensor."""
-    return full_like(a, 1, dtype)
+def empty_like(a: Any, dtype: Any = None, shape: Any = None) -> Out:
+    """A tensor whose values do not matter, zeros; its shape and dtype are those of another unless they are given."""
+    return full_like(a, 0, dtype, shape)
+
+
+def ones_like(a: Any, dtype: Any = None, shape: Any = None) -> Out:
+    """Ones of the shape and dtype of another tensor unless they are given."""
+    return full_like(a, 1, dtype, shape)
 
 
 def alloc(value: Any, *shape: Any) -> Out:
     """A value broadcast to a shape, as `alloc(value, n, m)` or `alloc(value, (n, m))`."""
     return _filled(sizes(shape[0] if len(shape) == 1 else shape), value, None)
+
+
+def AllocEmpty(dtype: Any) -> Callable[..., Out]:
+    """Theano's op for memory that is not filled: `AllocEmpty("float32")(n, m)` is `empty((n, m), "float32")`."""
+    return lambda *shape: empty(shape[0] if len(shape) == 1 else shape, dtype)
 
 
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Out:
@@ -95,13 +108,6 @@ def _integer(value: Any) -> Dim:
     found = dim_of(out)
     assert found is not None
     return found
-
-
-def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Out:
-    """`num` evenly spaced numbers from start to stop (all Python numbers); floatX without a dtype."""
-    if any(isinstance(v, Out) for v in (start, stop, num)):
-        raise DTypeError(f"linspace takes Python numbers: for symbols write start + arange(n) * step{at(here())}")
-    return make_constant(np.linspace(start, stop, num, endpoint), dtypes.canonical(dtype or config.floatX))
 
 
 def _grid(n: Any, m: Any) -> tuple[Any, Any]:

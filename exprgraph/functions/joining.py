@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from exprgraph import dtypes
 from exprgraph.dims import Dim, constant
 from exprgraph.errors import RankError, ShapeError, at, here
 from exprgraph.functions.selecting import repeat_each
@@ -20,9 +21,9 @@ from exprgraph.types import cast_to, normal_axis, promoted, size_argument, size_
 __all__ = ["concat", "concatenate", "horizontal_stack", "hstack", "join", "repeat", "split", "stack", "tile", "vertical_stack", "vstack"]
 
 
-def concatenate(arrays: Any, axis: Any = 0) -> Out:
-    """Tensors one after the other along an axis; flattened first where the axis is None."""
-    parts = list(arrays)
+def concatenate(arrays: Any, axis: Any = 0, dtype: Any = None) -> Out:
+    """Tensors one after the other along an axis; flattened first where the axis is None.  dtype: what all are cast to."""
+    parts = _cast(arrays, dtype)
     return concat_row(*[ravel(a) for a in parts], axis=0) if axis is None else concat_row(*parts, axis=axis)
 
 
@@ -34,9 +35,13 @@ def join(axis: int, *tensors: Any) -> Out:
     return concatenate(tensors, axis)
 
 
-def stack(arrays: Any, *more: Any, axis: Any = 0) -> Out:
-    """Tensors of one shape side by side along a new axis; Python numbers adapt to the dtype of the others."""
-    parts = list(arrays) if isinstance(arrays, tuple | list) else [arrays, *more]
+def _cast(arrays: Any, dtype: Any) -> list[Any]:
+    return list(arrays) if dtype is None else [cast_to(a, dtypes.canonical(dtype)) for a in arrays]
+
+
+def stack(arrays: Any, *more: Any, axis: Any = 0, dtype: Any = None) -> Out:
+    """Tensors of one shape side by side along a new axis; Python numbers adapt to the dtype of the others.  dtype: what all are cast to."""
+    parts = _cast(arrays if isinstance(arrays, tuple | list) else [arrays, *more], dtype)
     if not parts:
         raise RankError(f"stack takes at least one tensor{at(here())}")
     common = promoted(parts)
@@ -48,15 +53,15 @@ def stack(arrays: Any, *more: Any, axis: Any = 0) -> Out:
     return concat_row(*[dimshuffle(o, pattern=[*range(axis), -1, *range(axis, rank)]) for o in outs], axis=axis)
 
 
-def vstack(tup: Any) -> Out:
+def vstack(tup: Any, dtype: Any = None) -> Out:
     """Tensors one below the other; vectors become rows."""
-    return concatenate([atleast_2d(a) for a in tup], 0)
+    return concatenate([atleast_2d(a) for a in tup], 0, dtype)
 
 
-def hstack(tup: Any) -> Out:
+def hstack(tup: Any, dtype: Any = None) -> Out:
     """Tensors one beside the other; vectors end to end."""
     parts = [atleast_1d(a) for a in tup]
-    return concatenate(parts, 0 if parts[0].ndim == 1 else 1)
+    return concatenate(parts, 0 if parts[0].ndim == 1 else 1, dtype)
 
 
 def horizontal_stack(*args: Any) -> Out:
@@ -143,13 +148,16 @@ def repeat(x: Any, repeats: Any, axis: Any = None) -> Out:
     return _blocks(out, axis, size_dim(size_argument(repeats)), inner=True)
 
 
-def tile(A: Any, reps: Any) -> Out:
-    """The tensor laid side by side `reps` times: one integer for the last axis, or one for each."""
+def tile(A: Any, reps: Any, ndim: int | None = None) -> Out:
+    """The tensor laid side by side `reps` times: one integer for the last axis, or one for each (a vector of known length, too).
+
+    ndim: the least number of axes of the result.
+    """
     out = as_symbol(A)
-    counts = list(reps) if isinstance(reps, tuple | list | np.ndarray) else [reps]
-    counts = [1] * (out.ndim - len(counts)) + counts
+    counts = list(reps) if isinstance(reps, tuple | list | np.ndarray) or (isinstance(reps, Out) and reps.ndim) else [reps]
+    counts = [1] * (max(out.ndim, ndim or 0) - len(counts)) + counts
     out = dimshuffle(out, pattern=[-1] * (len(counts) - out.ndim) + list(range(out.ndim)))
-    for axis, times in enumerate(size_dims([size_argument(n if isinstance(n, Out) else int(n)) for n in counts])):
+    for axis, times in enumerate(size_dims([size_argument(int(n) if isinstance(n, np.integer) else n) for n in counts])):
         out = out if times.const == 1 else _blocks(out, axis, times, inner=False)
     return out
 

@@ -41,9 +41,10 @@ def shape(x: Any) -> tuple[Out, ...]:
     return shape_of(as_symbol(x))
 
 
-def size(x: Any) -> Out:
-    """The number of elements, an int64 scalar."""
-    return dim_node(product(as_symbol(x).type.shape))
+def size(x: Any, axis: Any = None) -> Out:
+    """The number of elements, or that along an axis or several, an int64 scalar."""
+    out = as_symbol(x)
+    return dim_node(product(out.type.shape[i] for i in normal_axes(axis, out.ndim)))
 
 
 def reshape(x: Any, *newshape: Any, ndim: int | None = None, shape: Any = None) -> Out:

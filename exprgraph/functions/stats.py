@@ -1,4 +1,4 @@
-"""Statistics and norms, composed of reductions: mean, var, std, cov, ptp, max_and_argmax, norm, logsumexp."""
+"""Statistics, composed of reductions: mean, var, std, ptp, max_and_argmax, logsumexp."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -6,14 +6,13 @@ from typing import Any
 
 from exprgraph import dtypes
 from exprgraph.dims import product
-from exprgraph.errors import RankError, UseError, at, here
 from exprgraph.node import Out, as_symbol
-from exprgraph.ops.arithmetic import absolute, sqr, sqrt
-from exprgraph.ops.compare import gt, isfinite, maximum, neq, switch
+from exprgraph.ops.arithmetic import sqr, sqrt
+from exprgraph.ops.compare import gt, isfinite, maximum, switch
 from exprgraph.ops.reduce import argmax, max_, min_, sum_
 from exprgraph.ops.rounding import cast
 from exprgraph.ops.shape import dim_node, dimshuffle
-from exprgraph.ops.transcendental import exp, log, power
+from exprgraph.ops.transcendental import exp, log
 from exprgraph.types import cast_to, normal_axes
 
 Axis = int | Sequence[int] | None
@@ -63,16 +62,6 @@ def std(x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False, corr
     return safe_sqrt(var(x, axis, ddof, keepdims, corrected, dtype))
 
 
-def cov(m: Any, rowvar: bool = True, ddof: int = 1) -> Out:
-    """The covariances of the variables in the rows of a matrix (in its columns without rowvar) over the observations."""
-    out: Any = as_floats(m)
-    if out.ndim != 2:
-        raise RankError(f"cov takes a matrix, not a tensor of {out.ndim} axes{at(here())}")
-    data = out if rowvar else out.T
-    apart = data - mean(data, axis=1, keepdims=True)
-    return (apart @ apart.T) / (extent(data, 1, data.dtype) - ddof)  # type: ignore[no-any-return]
-
-
 def safe_sqrt(x: Any) -> Out:
     """The square root of what is never negative, with derivative 0 at 0."""
     positive = gt(x, 0)
@@ -87,36 +76,6 @@ def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Out:
 def max_and_argmax(x: Any, axis: Axis = None, keepdims: bool = False) -> tuple[Out, Out]:
     """The greatest element and its position."""
     return max_(x, axis=axis, keepdims=keepdims), argmax(x, axis=axis, keepdims=keepdims)
-
-
-def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Out:
-    """The p-norm of the elements over the axes, taken together as one vector: sum(abs(x)**ord)**(1/ord).
-
-    ord None, "fro" and 2 are the square root of the sum of squares; inf and -inf the greatest and least absolute value; 0 the number of
-    elements that are not 0.  Norms of matrices as operators (singular values) are not meant.  Where the norm is 0 its derivative is 0.
-    """
-    out = as_floats(x)
-    if isinstance(ord, Out) or not (ord is None or ord == "fro" or isinstance(ord, int | float)):
-        raise UseError(f"norm: ord must be a number, inf, \"fro\" or None, not {ord!r}{at(here())}")
-    if ord is None or ord in ("fro", 2):
-        return safe_sqrt(sum_(sqr(out), axis=axis, keepdims=keepdims))
-    if ord == 0:
-        return cast(sum_(neq(out, 0), axis=axis, keepdims=keepdims), out.dtype)
-    size = absolute(out)
-    if ord in (float("inf"), -float("inf")):
-        return (max_ if ord > 0 else min_)(size, axis=axis, keepdims=keepdims)
-    if ord == 1:
-        return sum_(size, axis=axis, keepdims=keepdims)
-    return _p_norm(size, float(ord), axis, keepdims)
-
-
-def _p_norm(size: Any, p: float, axis: Axis, keepdims: bool) -> Out:
-    if p < 0:
-        return power(sum_(power(size, p), axis=axis, keepdims=keepdims), 1 / p)
-    occupied = gt(size, 0)
-    total: Any = sum_(switch(occupied, power(switch(occupied, size, 1), p), size * 0), axis=axis, keepdims=keepdims)
-    positive = gt(total, 0)
-    return switch(positive, power(switch(positive, total, 1), 1 / p), total * 0)
 
 
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Out:

@@ -1,7 +1,9 @@
 """Other names of the elementwise rows, and small elementwise functions composed of them."""
 from __future__ import annotations
 
+import builtins
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,24 @@ from exprgraph.ops.compare import clip as clip_row
 from exprgraph.ops.compare import eq, ge, gt, isfinite, isnan, le, lt, maximum, minimum, neq, switch
 from exprgraph.ops.reduce import all_
 from exprgraph.ops.rounding import cast, identity, round_half_away_from_zero, round_half_to_even, second
-from exprgraph.ops.transcendental import arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, power, sigmoid, softplus
+from exprgraph.ops.transcendental import (
+    arccos,
+    arccosh,
+    arcsin,
+    arcsinh,
+    arctan,
+    arctan2,
+    arctanh,
+    exp,
+    expm1,
+    log,
+    log1p,
+    logaddexp,
+    power,
+    sigmoid,
+    sin,
+    softplus,
+)
 from exprgraph.types import cast_to, promoted
 
 where = switch
@@ -28,14 +47,22 @@ bitwise_left_shift, bitwise_right_shift = left_shift, right_shift
 asin, acos, atan, atan2, asinh, acosh, atanh = arcsin, arccos, arctan, arctan2, arcsinh, arccosh, arctanh
 radians, degrees, rint, fill = deg2rad, rad2deg, round_half_to_even, second
 expit, log1pexp = sigmoid, softplus
+LN2 = math.log(2)
 ROUNDINGS = {"half_to_even": round_half_to_even, "half_away_from_zero": round_half_away_from_zero}
 
 
-def round(x: Any, mode: str = "half_to_even") -> Out:
-    """The nearest whole number, in the dtype of x; halves go to the even one, or away from zero with mode "half_away_from_zero"."""
+def round(x: Any, mode: str = "half_to_even", decimals: int = 0) -> Out:
+    """The nearest number of so many decimals, in the dtype of x; halves go to the even one, or away from zero with mode
+    "half_away_from_zero".  Negative decimals round to tens, hundreds, ..."""
     if mode not in ROUNDINGS:
         raise UseError(f"round: mode must be one of {', '.join(map(repr, ROUNDINGS))}, not {mode!r}{at(here())}")
-    return ROUNDINGS[mode](x)
+    out = as_symbol(x)
+    if not decimals or (decimals > 0 and not dtypes.is_float(out.dtype)):
+        return ROUNDINGS[mode](out)
+    wide: Any = out if dtypes.is_float(out.dtype) else cast(out, "float64")
+    scale = 10.0 ** builtins.abs(decimals)
+    scaled = ROUNDINGS[mode](wide * scale if decimals > 0 else wide / scale)
+    return cast_to(true_div(scaled, scale) if decimals > 0 else mul(scaled, scale), out.dtype)
 
 
 def iround(x: Any, mode: str = "half_to_even") -> Out:
@@ -122,3 +149,41 @@ def nan_to_num(x: Any, nan: Any = 0, posinf: Any = None, neginf: Any = None) -> 
     limit, inf = float(np.finfo(out.dtype).max), float("inf")
     bounded = switch(eq(out, inf), limit if posinf is None else posinf, switch(eq(out, -inf), -limit if neginf is None else neginf, out))
     return switch(isnan(out), nan, bounded)
+
+
+def logaddexp2(a: Any, b: Any) -> Out:
+    """log2(2**a + 2**b) without overflow."""
+    x, y = (mul(cast_to(v, dtypes.as_float(promoted((a, b)))), LN2) for v in (a, b))
+    return true_div(logaddexp(x, y), LN2)
+
+
+def log1mexp(x: Any) -> Out:
+    """log(1 - exp(x)) for negative x, exact for x near 0 and for x far below."""
+    near = gt(x, -LN2)
+    small, large = switch(near, x, -1.0), switch(near, -1.0, x)
+    return switch(near, log(neg(expm1(small))), log1p(neg(exp(large))))
+
+
+def fmax(a: Any, b: Any) -> Out:
+    """The larger of the two, or the one that is not NaN."""
+    return switch(isnan(a), b, switch(isnan(b), a, maximum(a, b)))
+
+
+def fmin(a: Any, b: Any) -> Out:
+    """The smaller of the two, or the one that is not NaN."""
+    return switch(isnan(a), b, switch(isnan(b), a, minimum(a, b)))
+
+
+def heaviside(x: Any, h0: Any) -> Out:
+    """0 for negative x, 1 for positive x, h0 for x = 0; NaN stays."""
+    dtype = dtypes.as_float(promoted((x, h0)))
+    out: Any = cast_to(x, dtype)
+    return switch(eq(out, 0), cast_to(h0, dtype), switch(gt(out, 0), 1.0, switch(isnan(out), out, 0.0)))
+
+
+def sinc(x: Any) -> Out:
+    """sin(pi x) / (pi x), 1 at 0."""
+    angle: Any = mul(cast_to(x, dtypes.as_float(promoted((x,)))), math.pi)
+    zero = eq(angle, 0)
+    safe = switch(zero, 1.0, angle)
+    return switch(zero, 1.0, true_div(sin(safe), safe))

@@ -23,8 +23,11 @@ def _settle(x: Out, axis: Any, keepdims: Any) -> Accepted:
     return (x,), {"axis": normal_axes(axis, x.ndim), "keepdims": bool(keepdims)}
 
 
-def _accept_total(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Accepted:
-    """sum and prod: the operand is cast to the dtype in which it accumulates, which is that of the result."""
+def _accept_total(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, acc_dtype: Any = None) -> Accepted:
+    """sum and prod: the operand is cast to the dtype in which it accumulates, which is that of the result.
+
+    acc_dtype is accepted and not needed: sums are accurate in their own dtype.
+    """
     out = as_symbol(x)
     target = dtypes.accumulator(out.dtype) if dtype is None else dtypes.canonical(dtype)
     return _settle(cast_to(out, target), axis, keepdims)

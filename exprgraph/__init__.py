@@ -137,6 +137,7 @@ _LATE = {
     "nnet": "exprgraph.nnet", **dict.fromkeys(("batch_normalization_test", "batch_normalization_train"), "exprgraph.functions.batch_norm"),
     **dict.fromkeys(("images2neibs", "neibs2images"), "exprgraph.functions.patches"),
     **dict.fromkeys(("confusion_matrix", "h_softmax", "sparse_block_dot"), "exprgraph.functions.classes")}
+_ROOMS = ("nnet", "printing")
 __all__ += [name for name in _LATE if name not in __all__]
 
 
@@ -145,5 +146,5 @@ def __getattr__(name: str) -> Any:
     if name not in _LATE:
         raise AttributeError(f"module 'exprgraph' has no attribute {name!r}")
     module = importlib.import_module(_LATE[name])
-    globals()[name] = found = module if module.__name__ == f"exprgraph.{name}" else getattr(module, name)
+    globals()[name] = found = module if name in _ROOMS else getattr(module, name)
     return found

@@ -48,9 +48,12 @@ class FunctionCall(NamedTuple):
     output: View
 
     def run(self, run: Run) -> None:
-        """Wait for what is in the queue, then call."""
+        """Wait for what is in the queue, then call; the result goes to the device."""
         run.session.queue.finish()
-        self.function(*[self._on(run, v) for v in self.inputs], out=self._on(run, self.output))
+        block = run.blocks[self.output.buffer]
+        host = run.memory.bytes_of(block, self.output)
+        self.function(*[self._on(run, v) for v in self.inputs], out=self.output.on(host))
+        run.memory.put(block, host)
 
     def _on(self, run: Run, view: View) -> Array:
         return run.memory.read(run.blocks[view.buffer], view)

@@ -24,6 +24,7 @@ class Device:
     spec: "platform:device", as `choose` takes it.  kind: "gpu", "cpu" or "oclgrind".  target: what code generation may know.
     memory and max_alloc: bytes in all and for one buffer.  sibling: the spec of a device of the same context that runs short
     kernels in the calling thread, where there is one.  handle and group: the driver's devices, this one and those of its context.
+    options: what its compiler is to be told.
     """
     spec: str
     name: str
@@ -36,6 +37,7 @@ class Device:
     handle: Any = field(repr=False, compare=False)
     group: tuple[Any, ...] = field(repr=False, compare=False, default=())
     sibling: str | None = None
+    options: tuple[str, ...] = ()
 
     @property
     def pocl(self) -> bool:
@@ -131,7 +133,7 @@ def _describe(spec: str, platform: Any, handle: Any, handles: tuple[Any, ...]) -
         spec, name, " ".join(handle.vendor.split()), platform_name, kind, _target(handle, kind, is_pocl, name), memory,
         min(_ask(handle, "max_mem_alloc_size", 1 << 18, memory // 4), memory), handle,
         handles if is_pocl else (handle,),  # PoCL's devices share memory; a context over several GPUs would open all of them
-        f"{spec.partition(':')[0]}:{basic[0]}" if basic else None)
+        f"{spec.partition(':')[0]}:{basic[0]}" if basic else None, _options(handle))
 
 
 def _target(handle: Any, kind: str, is_pocl: bool, name: str) -> Target:
@@ -151,6 +153,12 @@ def _ask(handle: Any, name: str, least: int, default: int) -> int:
     except (driver.failure, AttributeError, TypeError, ValueError):
         return default
     return value if value >= least else default
+
+
+def _options(handle: Any) -> tuple[str, ...]:
+    """Quotients and square roots of float32 as NumPy rounds them, where the compiler can but would not if it is not told."""
+    can = _ask(handle, "single_fp_config", 1, 0) & int(driver.cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT)
+    return ("-cl-fp32-correctly-rounded-divide-sqrt",) * bool(can)
 
 
 def _fp64(handle: Any) -> bool:

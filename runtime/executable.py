@@ -341,7 +341,7 @@ class DeviceExecutable:
         return found
 
 
-def _none(*values: Any) -> None:
+def _none(*values: Any, checked: bool = False) -> None:
     """No call has been met yet that a next one could be like."""
 
 

@@ -164,8 +164,15 @@ class SharedMemory:
 
     def read(self, block: Block, view: View) -> Array:
         """A view of finished memory; it shares that memory."""
+        return view.on(self.bytes_of(block, view))
+
+    def bytes_of(self, block: Block, view: View) -> Array:
+        """The finished memory that a view lies in."""
         assert block.host is not None
-        return view.on(block.host)
+        return block.host
+
+    def put(self, block: Block, host: Array) -> None:
+        """Make new values in what `bytes_of` gave those of the block, which they are already."""
 
     def result(self, block: Block, view: View, keep: bool) -> Any:
         """An output for the user, or with `keep` a new version of a shared variable."""
@@ -238,11 +245,21 @@ class CopiedMemory:
 
     def read(self, block: Block, view: View) -> Array:
         """A copy of a view of finished memory."""
+        return view.on(self.bytes_of(block, view))
+
+    def bytes_of(self, block: Block, view: View) -> Array:
+        """A copy of finished memory as far as a view reaches."""
         host = aligned(room(view.reach, 1))
         if view.reach:
             cl.enqueue_copy(self.session.queue, host[:view.reach], block.buffer, is_blocking=True)
             self.account.copied(downloads=1)
-        return view.on(host)
+        return host[:view.reach]
+
+    def put(self, block: Block, host: Array) -> None:
+        """Make new values in what `bytes_of` gave those of the block."""
+        if host.size:
+            cl.enqueue_copy(self.session.queue, block.buffer, host, is_blocking=True)
+            self.account.copied(uploads=1)
 
     def result(self, block: Block, view: View, keep: bool) -> Any:
         """An output for the user, or with `keep` a new version of a shared variable, which stays on the device."""

@@ -82,7 +82,7 @@ def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> tu
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", cl.CompilerWarning)
         try:
-            program.build(devices=[session.device.handle])
+            program.build(list(session.device.options), devices=[session.device.handle])
             told = addresses(session, program, jobs) if jobs else None
         except failure as error:
             raise DeviceError(_report(session, text, names, error)) from error

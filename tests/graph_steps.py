@@ -285,5 +285,5 @@ def extra(pool: Pool) -> Out | None:
     return pool.leaf(pool.one_of(pool.dtype, pool.dtype, "int32", "bool", "float64"), [pool.one_of(n, n, 1) for n in shape])
 
 
-STEPS = [unary, unary, unary, binary, binary, binary, reduce, reduce, rows, running, ordered, move, move, move, take, along, labels, arg, integer,
-         compare, choose, cast, outer, product, extra]
+STEPS = [unary, unary, unary, binary, binary, binary, reduce, reduce, rows, running, ordered, move, move, move, take, along, labels, arg,
+         integer, compare, choose, cast, outer, product, extra]

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from itertools import count
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from exprgraph.errors import IndexFault, Source
 from exprgraph.node import INPUT, Node, leaf
 from runtime import program
 from runtime.executable import DeviceExecutable
-from tests.hand_plans import doubling, executable, leaf_buffer, output, size
+from tests.hand_plans import doubling, executable, leaf_buffer, output, separate, size
 
 B = Builder()
 SCALES = count(1000)  # each function has kernels of its own, so that none was built before
@@ -33,7 +34,7 @@ def scaled(name: str, x: Node, scale: float, source: str, target: str, limit: fl
     return made._replace(kernel=kernel, buffers=(source, target))
 
 
-def nested() -> DeviceExecutable:
+def nested(where: Any = None) -> DeviceExecutable:
     """2 * x below 5 rows; else 3 * x, times 5 below 4 columns, else the matrix product of that and y."""
     x, y = (leaf(INPUT, "float32", (None, None), name) for name in "xy")
     n, m, unit = size(x, 0), size(x, 1), float(next(SCALES))
@@ -47,15 +48,17 @@ def nested() -> DeviceExecutable:
                                                  (scaled("three", x, 3 * unit, "in0", "temp"), inner)))
         check = Check((Site("index {index} beyond {size}", Source("user.py", 3)),))
         return Plan((leaf_buffer(0, x), leaf_buffer(1, y), out, temp), (outer, check, Commit()), (result,))
-    made = executable([x, y], generate)
+    made = executable([x, y], generate, where=where)
     made.unit = unit  # type: ignore[attr-defined]
     return made
 
 
+@pytest.mark.parametrize("where", ["shared", "copied"])
 @pytest.mark.parametrize(("rows", "columns", "kept"), [(4, 3, ("out0", "flags")), (4, 6, ("out0", "flags")),
                                                        (5, 3, ("out0", "temp", "flags")), (6, 4, ("out0", "temp", "flags"))])
-def test_the_picked_variant_runs_and_has_memory(rows: int, columns: int, kept: tuple[str, ...]) -> None:
-    f = nested()
+def test_the_picked_variant_runs_and_has_memory(rows: int, columns: int, kept: tuple[str, ...], where: str) -> None:
+    """Calls of NumPy too, on memory that it shares with the device and on a device with memory of its own."""
+    f = nested(separate() if where == "copied" else None)
     x = np.arange(rows * columns, dtype="float32").reshape(rows, columns)
     y = np.eye(columns, k=1, dtype="float32")
     unit = np.float32(f.unit)

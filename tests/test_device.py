@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import exprgraph as eg
 from exprgraph.errors import DeviceError
 from runtime import device, driver, pocl
 from runtime.device import choose, describe, devices, session
@@ -43,6 +44,23 @@ def test_d2_an_unknown_device_is_an_error_that_lists_all(spec, words):
     with pytest.raises(DeviceError) as error:
         choose(spec)
     assert all(word in str(error.value) for word in words)
+
+
+def test_quotients_are_rounded_as_numpys_where_the_compiler_has_to_be_told(monkeypatch):
+    """OpenCL allows float32 quotients and roots to be off by some units unless an option is given, which not every device knows."""
+    monkeypatch.setattr(driver, "cl", SimpleNamespace(device_fp_config=SimpleNamespace(CORRECTLY_ROUNDED_DIVIDE_SQRT=128)))
+    told = [device._options(SimpleNamespace(**known)) for known in ({"single_fp_config": 191}, {"single_fp_config": 63}, {})]
+    assert told == [("-cl-fp32-correctly-rounded-divide-sqrt",), (), ()]
+
+
+def test_options_of_a_device_reach_its_compiler(monkeypatch):
+    """One that spoils all kernels does so."""
+    found = choose("pocl")
+    asked = device.Device(**{**found.__dict__, "spec": "told", "sibling": None, "options": ("-Drestrict=nonsense",)})
+    monkeypatch.setattr("runtime.function.choose", lambda spec: asked)
+    x = eg.vector("x")
+    with pytest.raises(DeviceError, match="could not build"):
+        eg.compile([x], x * 12345.75, device="pocl")
 
 
 def test_ranking_prefers_gpu_then_vendor_cpu_then_threads_and_takes_oclgrind_by_name_only(monkeypatch):

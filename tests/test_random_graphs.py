@@ -13,6 +13,7 @@ from exprgraph.reference import evaluate
 from tests.graphs import Drawn, graphs
 from tests.plan_runner import CPU, GPU, interpret
 
+SCHEDULES = ("cpu", "gpu")
 RELAXED = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
 
@@ -39,7 +40,7 @@ def check_trees(drawn: Drawn) -> None:
 
 def check_pocl(drawn: Drawn) -> None:
     """Compiled and run."""
-    for schedule in ("cpu", "gpu"):
+    for schedule in SCHEDULES:
         f = eg.compile(drawn.inputs, drawn.outputs, device="pocl", schedule=schedule, on_unused_input="ignore")
         close(f(*drawn.values), drawn.outputs, drawn.by_leaf)
 

@@ -13,16 +13,18 @@ from exprgraph.errors import ShapeError
 from exprgraph.node import INPUT, Graph, Out, leaf
 from runtime import program
 from runtime.executable import PLANS
-from tests.hand_plans import BASE, B, along, doubling, executable, launch, leaf_buffer, output, product_plan, size, twice
+from tests.hand_plans import BASE, B, along, doubling, executable, launch, leaf_buffer, output, product_plan, separate, size, twice
 
 
 @pytest.mark.parametrize("n, k, m", [(3, 4, 5), (1, 1, 1), (0, 4, 5), (3, 0, 5), (3, 4, 0), (40, 30, 20)])
 @pytest.mark.parametrize("turned", [False, True])
-def test_host_calls_work_on_shared_memory(n, k, m, turned):
+@pytest.mark.parametrize("where", ["shared", "copied"])
+def test_host_calls_work_on_memory_of_the_device_and_of_the_host(n, k, m, turned, where):
     rng = np.random.default_rng(n + k + m)
     x, z = rng.random((n, k), "f4"), rng.random((m, k) if turned else (k, m), "f4")
     z = z.T if turned else z
-    np.testing.assert_allclose(product_plan()([x, z])[0], 2 * (x @ z), rtol=1e-6)
+    f = product_plan(separate() if where == "copied" else None)
+    np.testing.assert_allclose(f([x, z])[0], 2 * (x @ z), rtol=1e-6)
 
 
 def test_c4_conditions_on_sizes_are_checked_before_anything_runs():
@@ -168,3 +170,12 @@ def test_sizes_that_cannot_all_be_equal_leave_the_general_plan():
     assert [o.shape for o in g(np.ones(1, "float32"))] == [(2,), (3,)]
     with pytest.raises(eg.ShapeError, match="do not broadcast"):
         g(np.ones(2, "float32"))
+
+
+def test_trusted_calls_on_a_device_with_memory_of_its_own(monkeypatch):
+    """trust_input asks for the short way first, which such a device does not have."""
+    monkeypatch.setattr("runtime.function.choose", lambda spec: separate())
+    x = eg.vector("x")
+    f = eg.compile([x], x + 1, device="pocl")
+    f.trust_input = True
+    assert [f(np.array([k], "f4")).tolist() for k in (1, 2)] == [[2.0], [3.0]]

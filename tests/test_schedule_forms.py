@@ -145,6 +145,15 @@ def test_parts_follow_the_sizes(target, n, d, few):
     assert (count == 1) == few
 
 
+def test_columns_on_a_gpu_are_cut_until_its_units_are_busy():
+    """A column is a work-item there, not a work-group: 1024 columns are four groups, of 4096 rows each for a part of a whole group."""
+    target = Target("gpu", units=132)
+    count, = interpret.values_of([parts(reduce("sum", F, "rows"), target)], environment(16384, 1024))
+    assert count * 1024 // gpu.ITEMS_PER_GROUP >= 2 * target.units
+    few, = interpret.values_of([parts(reduce("sum", F, "rows"), target)], environment(100, 1024))
+    assert few == 1
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_two_runs_give_the_same_bits_j4(form):
     x, got = draw(F, 3, 70001), []

@@ -16,6 +16,8 @@ TILE = 4096
 PER_PART = {"cpu": 32768, "gpu": 4096}
 PER_PANEL = 3 << 17
 """The like on a CPU for the elements of a panel: each of its parts begins and ends with a row of sums."""
+PER_ITEM = 128
+"""The like on a GPU where work-items have rows of their own, so that a group does not share what a part costs."""
 PARTS_PER_UNIT = {"cpu": cpu.PER_UNIT, "gpu": gpu.GROUPS_PER_UNIT}
 
 
@@ -51,7 +53,8 @@ def parts(kernel: Kernel, target: Target) -> Dim:
     if target.schedule == "cpu" and _columnwise(found):
         width = minimum(points(found.outer[-1:]), panel_size((found.loop,), True))
         return clamp(ceildiv(cost((found.loop,)) * width, PER_PANEL), room)
-    return clamp(ceildiv(cost((found.loop,)), PER_PART[target.schedule]), room)
+    alone = target.schedule == "gpu" and _columnwise(found)
+    return clamp(ceildiv(cost((found.loop,)), PER_ITEM if alone else PER_PART[target.schedule]), room)
 
 
 def _columnwise(found: Form) -> bool:

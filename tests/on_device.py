@@ -1,0 +1,65 @@
+"""A pytest plugin that lets the tests run on another device than PoCL: what they call "pocl" is then the device that the user names.
+
+`EXPRGRAPH_TEST_DEVICE=gpu python -m pytest -p tests.on_device` names it as `device=` would.  With `EXPRGRAPH_TEST_DEVICE=rehearsal` it is
+PoCL dressed as a GPU: the schedule and the dialect of one, and memory of its own.  Tests of PoCL itself are left out, and so are those
+that force the schedule for CPUs.
+"""
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+import pytest
+
+from runtime import device as devices
+
+REHEARSAL = "rehearsal"
+WANTED = os.environ.get("EXPRGRAPH_TEST_DEVICE", REHEARSAL)
+OF_POCL = ("test_again", "test_bench", "test_choices", "test_device", "test_direct_calls", "test_eight_kernels", "test_examples",
+           "test_every_float32", "test_fused_products", "test_imports", "test_interpret", "test_mathlib", "test_native", "test_opencl",
+           "test_products", "test_rehearsal", "test_runtime", "test_runtime_faults", "test_runtime_plans", "test_short_rows",
+           "test_stream_tile", "test_together", "test_vector_loops")
+"""Files whose tests look at how things are done on a CPU."""
+
+
+def _wrap_fits() -> None:
+    fits = devices._fits
+
+    def on_the_device(device: devices.Device, wanted: str) -> bool:
+        if wanted == "pocl" and WANTED != REHEARSAL:
+            return fits(device, WANTED)
+        return fits(device, wanted)
+    devices._fits = on_the_device
+
+
+def _dress() -> None:
+    """PoCL as a GPU: 20 units, groups of 1024, 48 KiB of local memory."""
+    describe = devices._describe
+
+    def dressed(*arguments: Any) -> devices.Device:
+        found = describe(*arguments)
+        target = found.target._replace(schedule="gpu", units=20, local_bytes=49152, max_group=1024, host_shared=False,
+                                       dialect="portable", argument_bytes=4096, name="a GPU in rehearsal")
+        return dataclasses.replace(found, sibling=None, target=target)
+    devices._describe = dressed
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before any test lists the devices."""
+    _wrap_fits()
+    if WANTED == REHEARSAL:
+        _dress()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is no test of the device."""
+    out = [i for i in items if _left_out(i)]
+    config.hook.pytest_deselected(items=out)
+    items[:] = [i for i in items if i not in set(out)]
+
+
+def _left_out(item: pytest.Item) -> bool:
+    given = getattr(item, "callspec", None)
+    values = list(given.params.values()) if given is not None else []
+    return item.path.stem in OF_POCL or any(v == "cpu" for v in values if isinstance(v, str))

@@ -7,7 +7,7 @@ from typing import Any
 from exprgraph import dtypes
 from exprgraph.dims import constant, product
 from exprgraph.errors import DTypeError, RankError, ShapeError, UseError, at, here
-from exprgraph.functions.indexing import index_symbol, take_along_axis
+from exprgraph.functions.indexing import take_along_axis
 from exprgraph.functions.joining import stack
 from exprgraph.functions.shaping import broadcast_arrays, flatten, sizes
 from exprgraph.node import Out, as_symbol
@@ -25,7 +25,7 @@ def inside(name: str, index: Any, size: Any, mode: str) -> Any:
     """int64 positions from 0 to size - 1; outside of that IndexFault when called (negative ones too), or wrapped round, or clipped."""
     if mode not in MODES:
         raise UseError(f"{name}: mode must be one of {', '.join(map(repr, MODES))}, not {mode!r}{at(here())}")
-    places: Any = index_array(index_symbol(index))
+    places: Any = index_array(index)
     if mode == "wrap":
         return mod(places, size)
     if mode == "clip":
@@ -81,10 +81,10 @@ def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Out:
         raise UseError(f"choose: out= has no meaning for symbols; write y = choose(...){at(here())}")
     if isinstance(choices, tuple | list):
         common = promoted([c if dtypes.is_weak(c) else as_symbol(c) for c in choices])
-        number, *tensors = broadcast_arrays(index_symbol(a), *[as_symbol(c).astype(common) for c in choices])
+        number, *tensors = broadcast_arrays(index_array(a), *[as_symbol(c).astype(common) for c in choices])
         options: Any = stack(tensors)
     else:
-        number, options = index_symbol(a), as_symbol(choices)
+        number, options = index_array(a), as_symbol(choices)
         spread = max(number.ndim, options.ndim - 1)
         options = dimshuffle(options, pattern=[0, *[-1] * (spread + 1 - options.ndim), *range(1, options.ndim)])
         number = dimshuffle(number, pattern=[*[-1] * (spread - number.ndim), *range(number.ndim)])
@@ -107,7 +107,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
 
 def inverse_permutation(perm: Any) -> Out:
     """For each row of a permutation of 0 .. n-1, in the last axis, the permutation that undoes it."""
-    out = index_array(index_symbol(perm))
+    out = index_array(perm)
     if not out.ndim:
         raise RankError(f"inverse_permutation takes a vector or rows of a matrix, not a scalar{at(here())}")
     size = shape_of(out)[-1]
@@ -125,7 +125,7 @@ def permute_row_elements(x: Any, y: Any, inverse: Any = False) -> Out:
 
     With inverse the order is undone: result[y[i]] = x[i].
     """
-    out, order = as_symbol(x), index_symbol(y)
+    out, order = as_symbol(x), index_array(y)
     if not out.ndim or not order.ndim:
         raise RankError(f"permute_row_elements takes rows, not scalars{at(here())}")
     order = inverse_permutation(order) if inverse else order

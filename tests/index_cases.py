@@ -95,27 +95,21 @@ def valid(case: Case) -> bool:
     return True
 
 
-def lone_mask(case: Case) -> bool:
-    """Whether the index has one mask and no other array."""
-    kinds = [np.asarray(i).dtype.kind for i in case.index if isinstance(i, np.ndarray | bool)]
-    return kinds == ["b"]
-
-
-def built(case: Case, known: bool, masks: bool = True) -> Built:
-    """The graph of the index expression.  known: with the sizes of the array known.  masks: whether masks may be symbols."""
+def built(case: Case, known: bool, number: int = 0) -> Built:
+    """The index as a graph.  known: with the sizes of the array known.  number: part of the names of the leaves."""
     shape = case.value.shape if known else (None,) * case.value.ndim
-    x = eg.tensor("x", case.value.dtype.name, shape)
+    x = eg.tensor(f"x{number}", case.value.dtype.name, shape)
     leaves, values, items = [x.node], [case.value], []
     for k, item in enumerate(case.index):
-        if k in case.symbolic and isinstance(item, np.ndarray | int) and (masks or np.asarray(item).dtype != "bool"):
+        if k in case.symbolic and isinstance(item, np.ndarray | int):
             looked_up = isinstance(item, int) and not isinstance(item, bool) and case.seed % 3 == 0
             array = np.asarray([item] if looked_up else item)
-            symbol = eg.tensor(f"i{k}", array.dtype.name, (None,) * array.ndim)
+            symbol = eg.tensor(f"i{number}_{k}", array.dtype.name, (None,) * array.ndim)
             leaves.append(symbol.node)
             values.append(array)
             item = symbol[0] if looked_up else symbol
         elif k in case.symbolic and isinstance(item, slice):
-            item = slice(*(_scalar(f"{name}{k}", v, leaves, values) for name, v in
+            item = slice(*(_scalar(f"{name}{number}_{k}", v, leaves, values) for name, v in
                            (("start", item.start), ("stop", item.stop), ("step", item.step))))
         elif isinstance(item, np.ndarray) and item.size and case.seed % 2:
             item = item.tolist()

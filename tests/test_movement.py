@@ -172,7 +172,6 @@ ERRORS = [
     (lambda x: x[1.0], DTypeError, "an index must be an integer"),
     (lambda x: x["a"], DTypeError, "an index must be an integer"),
     (lambda x: x[1.5:], DTypeError, "a slice bound must be an integer"),
-    (lambda x: x[x > 0], UseError, "boolean mask"),
     (lambda x: x[[0, 3]], IndexFault, "index 3 is out of bounds for axis 0 with size 3"),
     (lambda x: x[:, np.array([[0], [-5]])], IndexFault, "index -5 is out of bounds for axis 1 with size 4"),
     (lambda x: x[[0, 1], [0, 1, 2]], ShapeError, r"arrays of an index do not broadcast: their shapes are \(2,\), \(3,\)"),

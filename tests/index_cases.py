@@ -34,8 +34,7 @@ def arrays(draw: Any, size: int, shape: tuple[int, ...]) -> np.ndarray:
     """An array of positions in an axis."""
     dtype = draw(st.sampled_from(DTYPES))
     low = 0 if dtype.startswith("u") else -size
-    flat = [draw(st.integers(low, size - 1)) for _ in range(int(np.prod(shape)))]
-    return np.array(flat, dtype).reshape(shape)
+    return np.random.default_rng(draw(st.integers(0, 30))).integers(low, size, shape).astype(dtype)
 
 
 @st.composite
@@ -82,8 +81,8 @@ def cases(draw: Any, masks: bool = True) -> Case:
 
 
 def _mask(draw: Any, shape: tuple[int, ...]) -> Any:
-    flat = [draw(st.booleans()) for _ in range(int(np.prod(shape)))]
-    return np.array(flat, "bool").reshape(shape) if shape else flat[0]
+    share = draw(st.sampled_from([0, 1, 2, 4]))
+    return np.random.default_rng(draw(st.integers(0, 30))).integers(0, 4, shape) < share if shape else share > 1
 
 
 def valid(case: Case) -> bool:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 import exprgraph as eg
 from exprgraph import reference, staged
-from exprgraph.errors import GradientError
 from exprgraph.functions.assigning import changed
 from exprgraph.functions.indexing import picked
 from exprgraph.node import Graph, Node, Out
@@ -90,3 +89,17 @@ def test_index_expressions_on_pocl(several: list[tuple[Case, str, bool]], schedu
     for got, one in zip(f(*[v for f in found for v in f.values]), found):
         assert got.dtype == one.want.dtype
         np.testing.assert_array_equal(got, one.want)
+
+
+@settings(max_examples=300, **QUICK)
+@given(cases(), WAYS)
+def test_gradients_of_index_expressions(case: Case, way: str) -> None:
+    """I9, B15: of the tensor and of the values, twice; what is overwritten gets none, and of equal places the last value all of it."""
+    assume(valid(case))
+    point = [case.value, drawn(case)] if way != "read" else [case.value]
+
+    def result(x: Any, y: Any = None) -> Out:
+        part = eg.cast(x, "float64")[case.index]
+        made: Out = part if y is None else part.set(y) if way == "set" else part.inc(y)
+        return made ** 2 + made
+    check_grads(result, point, order=2)

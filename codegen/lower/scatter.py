@@ -9,12 +9,20 @@ from collections.abc import Sequence
 
 from codegen.combine import COMBINES
 from codegen.inline import Index, Inliner, checked_position, linear, unravel
-from codegen.kernel import Atomic, Expr, If, Let, Loop, Stmt, Store
+from codegen.kernel import Atomic, Builder, Expr, If, Let, Loop, Stmt, Store
 from codegen.lower.mapreduce import Lowering, flag, nest
 from exprgraph.dims import ceildiv, maximum, minimum, product
 from exprgraph.node import Node
 
-MERGES = {"scatter_add": "sum", "scatter_max": "max"}
+MERGES = {"scatter_add": "sum", "scatter_inc": "sum", "scatter_max": "max"}
+
+
+def _start(b: Builder, node: Node) -> Expr:
+    """What the values are merged with."""
+    dtype = node.outs[0].dtype
+    if node.op.name == "scatter_inc" and dtype.startswith("float"):
+        return b.lit(-0.0, dtype)
+    return COMBINES[MERGES[node.op.name]].identity(b, (dtype,))[0]
 
 
 class _Scatter:
@@ -23,8 +31,7 @@ class _Scatter:
     def __init__(self, node: Node, env: Lowering) -> None:
         self.node, self.env, self.b = node, env, env.builder
         self.idx, self.g = node.inputs[0], node.inputs[1]
-        self.axis, self.combine = node.param("axis"), COMBINES[MERGES[node.op.name]]
-        self.start, = self.combine.identity(self.b, (node.outs[0].dtype,))
+        self.axis, self.combine, self.start = node.param("axis"), COMBINES[MERGES[node.op.name]], _start(self.b, node)
         shape = node.outs[0].shape
         self.shape, self.size = shape, shape[self.axis]
         self.around = [k for k in range(len(shape)) if k != self.axis]
@@ -84,8 +91,7 @@ def scatter_starts(node: Node, env: Lowering) -> tuple[Stmt, ...]:
     b, flat = env.builder, env.builder.var("i")
     name = env.buffer(node)
     assert name is not None
-    start, = COMBINES[MERGES[node.op.name]].identity(b, (node.outs[0].dtype,))
-    store = Store(name, flat, start)
+    store = Store(name, flat, _start(b, node))
     return nest(b, "parallel", [flat], [product(node.outs[0].shape)], [store])
 
 

@@ -130,9 +130,9 @@ def _sums(x: Out, arrays: Sequence[Out], axes: Sequence[int], value: Out) -> Out
     """What is to be added to x: the sums of the values at the positions that the arrays name."""
     sizes = shape_of(x)
     if len(axes) == 1:
-        return rows.scatter_add(arrays[0], value, sizes[axes[0]], axis=axes[0])
+        return rows.scatter_inc(arrays[0], value, sizes[axes[0]], axis=axes[0])
     flat, total = flat_position(arrays, [sizes[a] for a in axes], axes)
-    spread = rows.scatter_add(flat, value, total, axis=axes[0])
+    spread = rows.scatter_inc(flat, value, total, axis=axes[0])
     return apart(spread, [sizes[a] for a in merged(x.ndim, axes)], axes)
 
 

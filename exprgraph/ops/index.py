@@ -287,8 +287,10 @@ scatter_add = Op("scatter_add", "scatter", partial(_scatter, np.add, 0), _accept
                  flags=frozenset({"smooth"}), requires=_scatter_needs,
                  doc="Zeros with g added at integer positions along an axis; equal positions accumulate.")
 
+scatter_inc = scatter_add.changed(name="scatter_inc", numpy=partial(_scatter, np.add, -0.0), doc="As scatter_add, but -0.0 where nothing is "
+                                  "added, which changes no float that it is added to, the sign of a zero neither.")
 scatter_max = Op("scatter_max", "scatter", lambda idx, g, size, axis: _scatter(np.maximum, np.iinfo(g.dtype).min, idx, g, size, axis),
                  _accept_integers, _scatter_type, lambda g, y, *inputs, axis: (None, None, None), requires=_scatter_needs,
                  doc="At each place the largest of the integers that are put there, the least of the dtype where there are none.")
 
-TABLE = table([subtensor, place, concat, take, take_along, scatter_add, scatter_max])
+TABLE = table([subtensor, place, concat, take, take_along, scatter_add, scatter_inc, scatter_max])

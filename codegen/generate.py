@@ -14,7 +14,7 @@ from codegen.lower.prefix import variants as scan_variants
 from codegen.lower.product import contraction_kernels, host_call
 from codegen.lower.rowsums import row_sums
 from codegen.lower.scan import scan_of
-from codegen.lower.scatter import atomic_possible, scatter_atomic, scatter_owned, scatter_zeros
+from codegen.lower.scatter import atomic_possible, scatter_atomic, scatter_owned, scatter_starts
 from codegen.memory import Memory
 from codegen.naming import named
 from codegen.plan import Branch, Buffer, Check, Commit, Launch, Operand, Plan, Requirement, Site, Step
@@ -221,10 +221,11 @@ class _Generator:
                                    tuple(names[p.name] for p in own), w) for k, w in zip(kernels, work)) for kernels in found]
 
     def _scatter(self, cluster: Cluster, node: Node) -> list[Step]:
-        if self.target.schedule == "cpu" or config.deterministic or not atomic_possible(node):
+        ordered = config.deterministic and node.op.name != "scatter_max"
+        if self.target.schedule == "cpu" or ordered or not atomic_possible(node):
             return self._variants(cluster, scatter_owned(node, self.env, self.target.units))
-        zeros = self._variants(cluster, scatter_zeros(node, self.env))
-        return zeros + self._variants(cluster, scatter_atomic(node, self.env))
+        starts = self._variants(cluster, scatter_starts(node, self.env))
+        return starts + self._variants(cluster, scatter_atomic(node, self.env))
 
     def _variants(self, cluster: Cluster, body: tuple[Stmt, ...]) -> list[Step]:
         """The kernel as it is, and, for reductions, in another form where rows are short."""

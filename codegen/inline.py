@@ -8,7 +8,7 @@ be empty the want carries a guard.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -149,8 +149,11 @@ def _elementwise(t: Inliner, node: Node, index: Index) -> Visit:
     for refusal in node.op.refuses(node.inputs, **dict(node.params)):
         condition = yield Want(refusal.condition, aligned(t.b, index, node.outs[0].shape, refusal.condition.type.shape))
         value = yield Want(refusal.value, aligned(t.b, index, node.outs[0].shape, refusal.value.type.shape))
+        size = t.b.lit(0, "int64")
+        if refusal.size is not None:
+            size = yield Want(refusal.size, aligned(t.b, index, node.outs[0].shape, refusal.size.type.shape))
         site = Site(refusal.message, node.source, refusal.error)
-        t.report(Fault(condition, t.b.op("cast", "int64", value), t.b.lit(0, "int64"), site))
+        t.report(Fault(condition, t.b.op("cast", "int64", value), t.b.op("cast", "int64", size), site))
     return t.b.op(value_of(node.op), node.outs[0].dtype, *operands)
 
 
@@ -351,44 +354,21 @@ def _pick(t: Inliner, node: Node, index: Index) -> Visit:
     return (yield Want(x, (t.b.op("cast", INDEX, raw),)))
 
 
+def _take_at(t: Inliner, node: Node, index: Index) -> Visit:
+    x, *positions = node.inputs
+    axes, rank = node.param("axes"), positions[0].ndim
+    found: dict[int, Expr] = {}
+    for idx, axis in zip(positions, axes):
+        raw = yield Want(idx, index[axes[0]:axes[0] + rank])
+        found[axis] = _wrapped(t, node, raw, x.type.shape[axis], axis)
+    others = iter((*index[:axes[0]], *index[axes[0] + rank:]))
+    return (yield Want(x, tuple(found[k] if k in found else next(others) for k in range(x.ndim))))
+
+
 VISITORS: dict[str, Callable[[Inliner, Node, Index], Visit]] = {
     "dimshuffle": _dimshuffle, "broadcast_to": _broadcast_to, "reshape": _reshape, "subtensor": _subtensor, "place": _place,
     "specify_shape": _specify_shape, "read_size": _specify_shape, "concat": _concat, "take": _take, "take_along": _take_along,
-    "pick": _pick}
-
-
-def affine(expr: Expr, variables: Sequence[Expr]) -> tuple[Dim, tuple[Dim, ...]] | None:
-    """The expression as offset + sum(coefficient * variable) with Dims, or None where it is not of that form."""
-    zero = constant(0)
-    done: dict[int, tuple[Dim, tuple[Dim, ...]] | None] = {}
-    todo = [expr]
-    while todo:
-        top = todo[-1]
-        waiting = [a for a in top.args if id(a) not in done]
-        if waiting and top.kind == "op":
-            todo += waiting
-            continue
-        todo.pop()
-        if top.kind in ("dim", "lit"):
-            done[id(top)] = (top.value if isinstance(top.value, Dim) else constant(top.value), (zero,) * len(variables))
-        elif top.kind == "var":
-            done[id(top)] = (zero, tuple(constant(int(v is top)) for v in variables)) if any(v is top for v in variables) else None
-        else:
-            done[id(top)] = _combine_affine(top, [done.get(id(a)) for a in top.args]) if top.kind == "op" else None
-    return done[id(expr)]
-
-
-def _combine_affine(top: Expr, parts: list[Any]) -> tuple[Dim, tuple[Dim, ...]] | None:
-    if any(p is None for p in parts) or top.value not in ("add", "sub", "mul"):
-        return None
-    (a, x), (c, y) = parts
-    if top.value == "add":
-        return a + c, tuple(p + q for p, q in zip(x, y))
-    if top.value == "sub":
-        return a - c, tuple(p - q for p, q in zip(x, y))
-    if all(p == 0 for p in y):
-        return a * c, tuple(p * c for p in x)
-    return (a * c, tuple(a * q for q in y)) if all(p == 0 for p in x) else None
+    "pick": _pick, "take_at": _take_at}
 
 
 def is_array_constant(node: Node) -> bool:

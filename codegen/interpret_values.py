@@ -26,7 +26,7 @@ def _function(row: Op, dtype: str) -> Callable[..., Any]:
     def call(*args: Any) -> Any:
         try:
             return np.asarray(meaning(*args), kind)[()]
-        except ValueError:  # a kernel cannot raise: it goes on with any value, and a Flag reports the fault
+        except (ValueError, IndexError):  # a kernel cannot raise: it goes on with any value, and a Flag reports the fault
             return kind.type(0)
     return call
 

@@ -70,6 +70,7 @@ FAMILIES: dict[str, tuple[str, dict[str, str]]] = {
     "max": ("$T a, $T b", {"f": "return a >= b || a != a ? a : b;", "*": _MORE}),
     "min": ("$T a, $T b", {"f": "return a <= b || a != a ? a : b;", "*": _LESS}),
     "clip": ("$T x, $T low, $T high", {"*": "return eg_min_$N(eg_max_$N(x, low), high);"}),
+    "wrap": ("$T x, $T n", {"i": "$T p = x < 0 ? x + n : x; p = p < n ? p : n - 1; return p > 0 ? p : 0;"}),
     "isnan": ("$T x", {"f": "return x != x;"}),
     "isinf": ("$T x", {"f": "return EG_FABS$S(x) == INFINITY;"}),
     "isfinite": ("$T x", {"f": "return EG_FABS$S(x) < INFINITY;"}),

@@ -4,7 +4,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple
 
-from codegen.inline import Index, Inliner, affine, is_array_constant
+from codegen.affine import affine
+from codegen.inline import Index, Inliner, is_array_constant
 from codegen.kernel import Builder, Expr
 from codegen.products import is_call
 from codegen.target import Target
@@ -18,7 +19,7 @@ LARGEST = 300
 VIEWS = ("dimshuffle", "subtensor", "broadcast_to", "reshape", "specify_shape")
 WHOLE = ("reduce", "partial", "scan", "contract", "scatter", "composite")
 """What is never inlined."""
-STRETCHING = ("concat", "place", "take", "take_along", "pick")
+STRETCHING = ("concat", "place", "take", "take_along", "pick", "take_at")
 """Index maps that may read an element of their operands more than once, or for nothing."""
 
 

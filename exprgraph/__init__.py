@@ -10,6 +10,7 @@ from exprgraph.config import change_flags, config
 from exprgraph.errors import (
     AllocationError, AssertionFault, CallError, DeviceError, DisconnectedInputError, DTypeError, GradientError, GraphError, IndexFault,
     MissingInputError, RankError, ShapeError, UnusedInputError, UseError, ValueFault)
+from exprgraph.functions.assigning import inc_subtensor, set_subtensor
 from exprgraph.functions.counting import (
     Unique, bincount, histogram, histogram_bin_edges, intersect1d, isin, setdiff1d, union1d, unique)
 from exprgraph.functions.creation import (
@@ -80,7 +81,7 @@ OPERATORS.update(ROWS)
 OPERATORS.update({f.__name__: f for f in (
     matmul, dot, mean, var, std, ptp, norm, max_and_argmax, divmod, clip, round, shape, size, transpose, getitem, reshape,
     flatten, ravel, dimshuffle, swapaxes, squeeze, expand_dims, broadcast_to, take, repeat, zeros_like, ones_like, diagonal, trace,
-    stack, clone_symbol, sort, argsort, nonzero, compress, topk, searchsorted)}, where=where, fill=fill,
+    stack, clone_symbol, sort, argsort, nonzero, compress, topk, searchsorted, set_subtensor, inc_subtensor)}, where=where, fill=fill,
     eval=lambda *a, **k: importlib.import_module("exprgraph.compilation").eval(*a, **k))
 OPERATORS.update(choose=choose, norm=entrywise_norm)
 
@@ -120,6 +121,7 @@ __all__ = [
     "softplus", "softsign", "specify_shape", "split", "sqr", "sqrt", "square", "squeeze", "stack", "std", "sub", "subtract", "sum",
     "swapaxes", "swish", "switch", "take", "take_along_axis", "tan", "tanh", "tensor", "tensordot", "tile", "to_one_hot", "trace",
     "transpose", "tri", "tril", "triu", "true_div", "true_divide", "trunc", "ultra_fast_sigmoid", "unbroadcast", "var", "vdot",
+    "inc_subtensor", "set_subtensor",
     "vertical_stack", "vstack", "where", "xor", "zero_grad", "zeros", "zeros_like"]
 
 __all__ += ["Assert", "AssertionFault", "Container", "Print", "ancestors", "assert_op", "clone", "clone_replace",

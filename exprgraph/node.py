@@ -67,12 +67,14 @@ def no_condition(inputs: tuple[Out, ...], **params: Any) -> list[Condition]:
 class Refusal(NamedTuple):
     """Operands for which an elementwise op has no result: `error` is raised where `condition`, a bool tensor over them, is true.
 
-    `value`, an integer tensor, is what the message is formatted with, as {index}.  Both broadcast to the shape of the result.
+    `value` and `size`, integer tensors, are what the message is formatted with, as {index} and {size}.  All broadcast to the shape of
+    the result.
     """
     condition: Out
     value: Out
     message: str
     error: type[Exception] = ValueFault
+    size: Out | None = None
 
 
 def no_refusal(inputs: tuple[Out, ...], **params: Any) -> list[Refusal]:
@@ -188,11 +190,12 @@ class Out:
     dicts.  An Out has no value: `if x:` raises, and so does NumPy where it would make an array of it; NumPy's functions go to those
     of exprgraph.
     """
-    __slots__ = ("node", "index", "type", "_name", "_tag", "__weakref__")
+    __slots__ = ("node", "index", "type", "_name", "_tag", "subscript", "__weakref__")
     node: Node
     index: int
     _name: str | None
     _tag: SimpleNamespace
+    subscript: Any
     __array_priority__ = 1000
 
     def __init__(self, node: Node | Out, index: int = 0, name: str | None = None, borrow: bool = False) -> None:
@@ -284,6 +287,7 @@ class Out:
     sort, argsort, topk, searchsorted = _method("sort"), _method("argsort"), _method("topk"), _method("searchsorted")
     nonzero, compress, choose = _method("nonzero"), _method("compress"), _method("choose")
     zeros_like, ones_like, diagonal = _method("zeros_like"), _method("ones_like"), _method("diagonal")
+    set, inc = _method("set_subtensor"), _method("inc_subtensor")
 
     def __bool__(self) -> bool:
         raise UseError("a symbol has no truth value while the graph is built: write where(condition, a, b) for a choice, "
@@ -302,7 +306,7 @@ class Out:
         raise UseError(f"`in` has no meaning for a symbol: write any(eq(x, value)){at(here())}")
 
     def __setitem__(self, key: object, value: object) -> None:
-        raise UseError(f"symbols cannot be assigned to: build a new tensor, e.g. where(condition, value, x){at(here())}")
+        raise UseError(f"symbols cannot be assigned to: x[index].set(value) and x[index].inc(value) build new tensors{at(here())}")
 
     def __float__(self) -> float:
         raise UseError(f"a symbol has no value while the graph is built: compile it and call the function{at(here())}")

@@ -51,11 +51,16 @@ def taken(row: Op) -> list[tuple[list[Out], Out]]:
 
 
 def usable(row: Op, symbols: list[Out], values: list[np.ndarray]) -> list[np.ndarray]:
-    """The arguments for which the row has a value at all: integers to negative powers have none."""
+    """The arguments for which the row has a value at all: integers to negative powers and indices outside their axis have none."""
     if row.name == "pow" and symbols[0].dtype in ALL[1:9]:
         return [values[0], np.abs(values[1]) % 8]
     if row.name == "natural":
         return [np.maximum(values[0], 0)]
+    if row.name == "position":
+        back = 0 if values[0].dtype.kind == "u" else 5
+        return [values[0] % 5 - values[0] % 2 * back, values[1] % 3 + 5]
+    if row.name == "agreed":
+        return [values[0] % 2 * 3 + 1, values[1] % 1 + 4]
     return values
 
 
@@ -131,6 +136,7 @@ def test_broadcast_operands(row: Op) -> None:
         out = row(a, b)
         draws = [rng.uniform(*row.domain[k], s).astype(dtype) if dtype == "float32" else rng.integers(0, 5, s).astype(dtype)
                  for k, s in enumerate((left, right))]
+        draws = usable(row, [a, b], draws)
         own, wide = oracle(row, [a, b], draws, out)
         for target in (CPU, GPU):
             for general in (False, True):

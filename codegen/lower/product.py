@@ -3,8 +3,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from codegen.affine import affine
 from codegen.fuse import Cluster
-from codegen.inline import Inliner, affine, aligned
+from codegen.inline import Inliner, aligned
 from codegen.kernel import Expr, Kernel, Stmt
 from codegen.lower.contraction import Contraction, contraction
 from codegen.lower.epilogue import epilogue

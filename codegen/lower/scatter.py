@@ -1,17 +1,28 @@
-"""Scatter-add: zeros of a shape, to which values are added at integer positions along one axis; duplicates accumulate.
+"""Scatters: values that are put at integer positions along one axis, added to zeros or the largest kept; duplicates accumulate.
 
 On a CPU each work-item owns a range of positions and scans all indices: no atomics, and the order of additions is that of NumPy.  On a GPU
-the values are added atomically after the zeros are written, unless determinism is asked for.
+the values are merged atomically after the starts are written, unless determinism is asked for and their order shows in the result.
 """
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from codegen.combine import COMBINES
 from codegen.inline import Index, Inliner, checked_position, linear, unravel
-from codegen.kernel import Atomic, Expr, If, Let, Loop, Stmt, Store
+from codegen.kernel import Atomic, Builder, Expr, If, Let, Loop, Stmt, Store
 from codegen.lower.mapreduce import Lowering, flag, nest
 from exprgraph.dims import ceildiv, maximum, minimum, product
 from exprgraph.node import Node
+
+MERGES = {"scatter_add": "sum", "scatter_inc": "sum", "scatter_max": "max"}
+
+
+def _start(b: Builder, node: Node) -> Expr:
+    """What the values are merged with."""
+    dtype = node.outs[0].dtype
+    if node.op.name == "scatter_inc" and dtype.startswith("float"):
+        return b.lit(-0.0, dtype)
+    return COMBINES[MERGES[node.op.name]].identity(b, (dtype,))[0]
 
 
 class _Scatter:
@@ -20,7 +31,7 @@ class _Scatter:
     def __init__(self, node: Node, env: Lowering) -> None:
         self.node, self.env, self.b = node, env, env.builder
         self.idx, self.g = node.inputs[0], node.inputs[1]
-        self.axis = node.param("axis")
+        self.axis, self.combine, self.start = node.param("axis"), COMBINES[MERGES[node.op.name]], _start(self.b, node)
         shape = node.outs[0].shape
         self.shape, self.size = shape, shape[self.axis]
         self.around = [k for k in range(len(shape)) if k != self.axis]
@@ -41,7 +52,7 @@ class _Scatter:
         return [let, flag(self.env, fault)], b.var("p")
 
     def added(self) -> Expr:
-        """The value to add for index number k and the loops around the axis."""
+        """The value to put there for index number k and the loops around the axis."""
         at = list(unravel(self.b, self.k, self.idx.type.shape))
         index: Index = (*self.loops[:self.axis], *at, *self.loops[self.axis + 1:])
         return self.inliner.value(self.g, index)
@@ -64,38 +75,38 @@ def scatter_owned(node: Node, env: Lowering, units: int) -> tuple[Stmt, ...]:
     part, low = b.var("part"), b.mul(b.var("part"), b.index(chunk))
     high = b.least(b.add(low, b.index(chunk)), b.index(s.size))
     own = s.loops[s.axis]
-    zero = Store(s.buffer, s.at(own), b.lit(0, node.outs[0].dtype))
-    zeros = Loop("serial", own.value, low, high, b.index(1), s.around_nest("serial", [zero]))
+    start = Store(s.buffer, s.at(own), s.start)
+    starts = Loop("serial", own.value, low, high, b.index(1), s.around_nest("serial", [start]))
     checks, p = s.position()
-    total = b.op("add", node.outs[0].dtype, b.load(s.buffer, node.outs[0].dtype, s.at(p)), s.added())
+    total, = s.combine.merge(b, (b.load(s.buffer, node.outs[0].dtype, s.at(p)),), (s.added(),))
     mine = b.both(b.op("ge", "bool", p, low), b.less(p, high))
-    add = If(mine, s.around_nest("serial", [Store(s.buffer, s.at(p), total)]))
+    put = If(mine, s.around_nest("serial", [Store(s.buffer, s.at(p), total)]))
     faults = [flag(env, f) for f in s.inliner.faults]
-    adds = Loop("serial", "k", b.index(0), b.index(s.count), b.index(1), (*checks, *faults, add))
-    return nest(b, "parallel", [part], [parts], [zeros, adds])
+    puts = Loop("serial", "k", b.index(0), b.index(s.count), b.index(1), (*checks, *faults, put))
+    return nest(b, "parallel", [part], [parts], [starts, puts])
 
 
-def scatter_zeros(node: Node, env: Lowering) -> tuple[Stmt, ...]:
-    """The first kernel of the atomic form: zeros everywhere."""
+def scatter_starts(node: Node, env: Lowering) -> tuple[Stmt, ...]:
+    """The first kernel of the atomic form: what values are merged with, everywhere."""
     b, flat = env.builder, env.builder.var("i")
     name = env.buffer(node)
     assert name is not None
-    store = Store(name, flat, b.lit(0, node.outs[0].dtype))
+    store = Store(name, flat, _start(b, node))
     return nest(b, "parallel", [flat], [product(node.outs[0].shape)], [store])
 
 
 def scatter_atomic(node: Node, env: Lowering) -> tuple[Stmt, ...]:
-    """The second kernel of the atomic form: every value is added where it belongs, on top of what the first kernel wrote."""
+    """The second kernel of the atomic form: every value is merged where it belongs, on top of what the first kernel wrote."""
     env.load(node, tuple(env.builder.index(0) for _ in node.outs[0].shape))
     s = _Scatter(node, env)
     b = s.b
     checks, p = s.position()
-    add = If(b.op("ge", "bool", p, b.index(0)), (Atomic(s.buffer, s.at(p), "sum", s.added()),))
+    add = If(b.op("ge", "bool", p, b.index(0)), (Atomic(s.buffer, s.at(p), MERGES[node.op.name], s.added()),))
     body = [*checks, *(flag(env, f) for f in s.inliner.faults), add]
     return nest(b, "parallel", [s.k], [s.count], s.around_nest("parallel", body))
 
 
 def atomic_possible(node: Node) -> bool:
-    """Whether the result's dtype has an atomic addition."""
+    """Whether the result's dtype has an atomic form."""
     return node.outs[0].dtype in ("int32", "uint32", "int64", "uint64", "float32", "float64")
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,16 +32,18 @@ def _section_type(inputs: tuple[Out, ...], axes: Axes) -> Types:
 
 
 def _section_needs(inputs: tuple[Out, ...], axes: Axes) -> list[Condition]:
-    """Slices always fit; a single position must lie inside its axis, no step may be 0, and no length less than 0."""
     x, found = inputs[0], []
     for k, axis in enumerate(axes):
-        start, step, length = size_dims(inputs[1 + 3 * k:4 + 3 * k])
-        if length.const == 1:
-            found += _inside(start, x.type.shape[axis], f"axis {axis} of {describe(x)}")
-        found += needed("le", constant(0), length, f"a part of axis {axis} of {describe(x)} would have {{right}} elements")
-        if step.const is None:
-            found += needed("le", constant(1), maximum(step, -step), "slice step cannot be zero")
+        found += _fits(size_dims(inputs[1 + 3 * k:4 + 3 * k]), x.type.shape[axis], f"axis {axis} of {describe(x)}")
     return found
+
+
+def _fits(section: Sequence[Dim], size: Dim, where: str) -> list[Condition]:
+    """Slices always fit; a single position must lie inside its axis, no step may be 0, and no length less than 0."""
+    start, step, length = section
+    found = _inside(start, size, where) if length.const == 1 else []
+    found += needed("le", constant(0), length, f"a part of {where} would have {{right}} elements")
+    return found if step.const is not None else found + needed("le", constant(1), maximum(step, -step), "slice step cannot be zero")
 
 
 def _inside(start: Dim, size: Dim, where: str) -> list[Condition]:
@@ -74,6 +77,14 @@ def _place_type(inputs: tuple[Out, ...], axes: Axes) -> Types:
     return typed(inputs[0].dtype, size_dims(inputs[1 + 2 * len(axes):]))
 
 
+def _place_needs(inputs: tuple[Out, ...], axes: Axes) -> list[Condition]:
+    g, found = inputs[0], []
+    shape = size_dims(inputs[1 + 2 * len(axes):])
+    for k, axis in enumerate(axes):
+        found += _fits((*size_dims(inputs[1 + 2 * k:3 + 2 * k]), g.type.shape[axis]), shape[axis], f"axis {axis} of the tensor")
+    return found
+
+
 def _place(g: Any, *sizes: Any, axes: Axes) -> Any:
     out = np.zeros([int(s) for s in sizes[2 * len(axes):]], g.dtype)
     where = [np.arange(n) for n in g.shape]
@@ -90,7 +101,7 @@ def _place_grad(g: Out, y: Out, x: Out, *sizes: Out, axes: Axes) -> Grads:
 
 subtensor = Op("subtensor", "view", _section, _accept_section, _section_type, _section_grad, flags=frozenset({"smooth"}),
                requires=_section_needs, doc="x at start, start + step, ... (length of them) along each of `axes`; 0 <= start.")
-place = Op("place", "view", _place, _accept_section, _place_type, _place_grad, flags=frozenset({"smooth"}),
+place = Op("place", "view", _place, _accept_section, _place_type, _place_grad, flags=frozenset({"smooth"}), requires=_place_needs,
            doc="Zeros of the sizes with g at start, start + step, ... along each of `axes`: the adjoint of subtensor.")
 
 
@@ -139,7 +150,8 @@ def index_array(value: Any) -> Out:
     return cast_to(OPERATORS["minimum"](out, 2**63 - 1) if out.dtype == "uint64" else out, "int64")
 
 
-def _checked(idx: Any, size: int, axis: int) -> Any:
+def checked(idx: Any, size: int, axis: int) -> Any:
+    """Positions that count from the start; IndexFault where one is outside."""
     idx = np.asarray(idx)
     bad = (idx < -size) | (idx >= size)
     if bad.any():
@@ -180,7 +192,7 @@ def _where_at(positions: Any, idx: Any, g: Out) -> Out:
 
 
 def _take(x: Any, idx: Any, axis: int) -> Any:
-    return np.take(x, _checked(idx, x.shape[axis], axis), axis)
+    return np.take(x, checked(idx, x.shape[axis], axis), axis)
 
 
 def _take_needs(inputs: tuple[Out, ...], axis: int) -> list[Condition]:
@@ -216,7 +228,7 @@ def _take_along(x: Any, idx: Any, axis: int) -> Any:
 
     def spread(a: Any) -> Any:
         return np.broadcast_to(a, [a.shape[axis] if i == axis else n for i, n in enumerate(shape)])
-    return np.take_along_axis(spread(x), _checked(spread(idx), x.shape[axis], axis), axis)
+    return np.take_along_axis(spread(x), checked(spread(idx), x.shape[axis], axis), axis)
 
 
 def _along_grad(g: Out, y: Out, x: Out, idx: Out, axis: int) -> Grads:
@@ -248,23 +260,37 @@ def _scatter_type(inputs: tuple[Out, ...], axis: int) -> Types:
 def _scatter_needs(inputs: tuple[Out, ...], axis: int) -> list[Condition]:
     idx, g, _ = inputs
     return [c for i, d in enumerate(idx.type.shape) for c in needed(
-        "eq", d, g.type.shape[axis + i], f"scatter_add of {describe(g)} at {describe(idx)}: axis {axis + i} of the values has "
+        "eq", d, g.type.shape[axis + i], f"scatter of {describe(g)} at {describe(idx)}: axis {axis + i} of the values has "
         "{right} elements, the index has {left}")]
 
 
-def _scatter(idx: Any, g: Any, size: Any, axis: int) -> Any:
+def _scatter(merge: Any, start: Any, idx: Any, g: Any, size: Any, axis: int) -> Any:
     rank = np.ndim(idx)
-    out = np.zeros((int(size), *g.shape[:axis], *g.shape[axis + rank:]), g.dtype)
+    out = np.full((int(size), *g.shape[:axis], *g.shape[axis + rank:]), start, g.dtype)
     rows = np.moveaxis(g, range(axis, axis + rank), range(rank))
-    np.add.at(out, _checked(idx, int(size), axis), rows)
+    merge.at(out, checked(idx, int(size), axis), rows)
     return np.moveaxis(out, 0, axis)
+
+
+def _accept_integers(idx: Any, g: Any, size: Any, *, axis: Any = 0) -> Accepted:
+    found = _accept_scatter(idx, g, size, axis=axis)
+    if not dtypes.is_int(found[0][1].dtype):
+        raise DTypeError(f"scatter_max takes integers, not {found[0][1].dtype}{at(here())}")
+    return found
 
 
 def _scatter_grad(gg: Out, y: Out, idx: Out, g: Out, size: Out, axis: int) -> Grads:
     return None, take(gg, idx, axis=axis), None
 
 
-scatter_add = Op("scatter_add", "scatter", _scatter, _accept_scatter, _scatter_type, _scatter_grad, flags=frozenset({"smooth"}),
-                 requires=_scatter_needs, doc="Zeros with g added at integer positions along an axis; equal positions accumulate.")
+scatter_add = Op("scatter_add", "scatter", partial(_scatter, np.add, 0), _accept_scatter, _scatter_type, _scatter_grad,
+                 flags=frozenset({"smooth"}), requires=_scatter_needs,
+                 doc="Zeros with g added at integer positions along an axis; equal positions accumulate.")
 
-TABLE = table([subtensor, place, concat, take, take_along, scatter_add])
+scatter_inc = scatter_add.changed(name="scatter_inc", numpy=partial(_scatter, np.add, -0.0), doc="As scatter_add, but -0.0 where nothing is "
+                                  "added, which changes no float that it is added to, the sign of a zero neither.")
+scatter_max = Op("scatter_max", "scatter", lambda idx, g, size, axis: _scatter(np.maximum, np.iinfo(g.dtype).min, idx, g, size, axis),
+                 _accept_integers, _scatter_type, lambda g, y, *inputs, axis: (None, None, None), requires=_scatter_needs,
+                 doc="At each place the largest of the integers that are put there, the least of the dtype where there are none.")
+
+TABLE = table([subtensor, place, concat, take, take_along, scatter_add, scatter_inc, scatter_max])

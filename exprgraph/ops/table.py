@@ -10,6 +10,7 @@ from exprgraph.ops import (
     create,
     index,
     markers,
+    points,
     reduce,
     rounding,
     rows,
@@ -19,6 +20,6 @@ from exprgraph.ops import (
     transcendental,
 )
 
-THEMES = (arithmetic, bits, compare, contract, create, index, markers, reduce, rounding, scan, shape, sort, transcendental)
+THEMES = (arithmetic, bits, compare, contract, create, index, markers, points, reduce, rounding, scan, shape, sort, transcendental)
 
 ROWS: dict[str, Op] = rows.table([row for theme in THEMES for row in theme.TABLE.values()])

@@ -13,7 +13,7 @@ from exprgraph.reference import evaluate
 
 Array = np.ndarray[Any, Any]
 Inputs = Mapping[Node, Array]
-WIDER = {"float32": "float64", "float64": "longdouble"}
+WIDER = {"float16": "float32", "float32": "float64", "float64": "longdouble"}
 FACTOR = 4.0
 PATTERNS = 3
 UNORDERED = ("reduce", "contract", "scatter", "scan")

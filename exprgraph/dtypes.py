@@ -14,7 +14,9 @@ BOOL = ("bool",)
 SIGNED = ("int8", "int16", "int32", "int64")
 UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
 INTS = SIGNED + UNSIGNED
-FLOATS = ("float32", "float64")
+NARROW = ("float16",)
+"""Floats that are only stored: arithmetic is done in float32."""
+FLOATS = (*NARROW, "float32", "float64")
 ALL = BOOL + INTS + FLOATS
 LETTERS = {"b": "int8", "w": "int16", "i": "int32", "l": "int64", "f": "float32", "d": "float64"}
 
@@ -61,7 +63,7 @@ def weak_kind(value: Any) -> str:
 def _promote(dtypes: tuple[str, ...], kinds: str, floatX: str) -> str:
     floats = [d for d in dtypes if d in FLOATS]
     if floats:
-        return "float64" if "float64" in floats else "float32"
+        return str(np.result_type(*floats).name)
     if "f" in kinds:
         return floatX
     ints = [d for d in dtypes if d != "bool"]
@@ -83,6 +85,11 @@ def as_float(dtype: str) -> str:
 def accumulator(dtype: str) -> str:
     """The dtype in which sums and products of this dtype accumulate and are returned: int64 or uint64 for integers and bool."""
     return "uint64" if dtype in UNSIGNED else dtype if dtype in FLOATS else "int64"
+
+
+def summed_in(dtype: str) -> str:
+    """The dtype of the partial results of a fold whose operands and result have this dtype."""
+    return "float32" if dtype in NARROW else dtype
 
 
 def fits(value: int, dtype: str) -> bool:

@@ -14,7 +14,8 @@ from exprgraph.testing import check_grads
 from tests.plan_runner import CPU, GPU, interpret
 
 ELEMENTWISE = [r for r in ROWS.values() if r.kind == "elementwise" and r.name not in ("cast", "assert")]
-LIMITS = {"float32": [np.nan, np.inf, -np.inf, -0.0, 0.0, 1e-40, 3.4e38, 0.5, 2.5], "bool": [True, False],
+LIMITS = {"float16": [np.nan, np.inf, -np.inf, -0.0, 0.0, 6e-8, 65504.0, 0.5, 2.5],
+          "float32": [np.nan, np.inf, -np.inf, -0.0, 0.0, 1e-40, 3.4e38, 0.5, 2.5], "bool": [True, False],
           "float64": [np.nan, np.inf, -np.inf, -0.0, 0.0, 5e-324, 1.7e308, 0.5, 2.5]}
 
 
@@ -81,7 +82,7 @@ def oracle(row: Op, symbols: list[Out], values: list[np.ndarray], out: Out) -> t
     if own.dtype == "float32" and values[0].dtype.kind in "iu":
         floats = [eg.tensor(s.name, "float64", (None,)) for s in symbols]
         out, leaves = row(*floats), {s.node: v.astype("float32").astype("float64") for s, v in zip(floats, values)}
-    wide, = evaluate([out], leaves, {"float32": "float64"})
+    wide, = evaluate([out], leaves, {"float16": "float32", "float32": "float64"})
     return own, wide
 
 

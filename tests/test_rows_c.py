@@ -9,7 +9,7 @@ os.environ.setdefault("POCL_DEVICES", "basic pthread")
 cl = pytest.importorskip("pyopencl")
 
 from codegen import mathlib  # noqa: E402
-from exprgraph.dtypes import ALL, FLOATS, INTS  # noqa: E402
+from exprgraph.dtypes import ALL, FLOATS, INTS, NARROW  # noqa: E402
 from exprgraph.errors import CallError, DTypeError  # noqa: E402
 from exprgraph.node import INPUT, OPERATORS, Op, Out, leaf  # noqa: E402
 from exprgraph.ops import arithmetic, bits, compare, rounding, transcendental  # noqa: E402
@@ -39,8 +39,8 @@ def case_of(op: Op, own: str, **params: str) -> Case | None:
 
 
 def cases_of(dtype: str) -> list[Case]:
-    """Every row that takes the dtype, casts to all dtypes among them."""
-    found = [case_of(op, dtype) for op in ROWS.values() if op is not rounding.cast]
+    """Every row that takes the dtype, casts to all dtypes among them; narrow floats are only cast in kernels."""
+    found = [case_of(op, dtype) for op in ROWS.values() if op is not rounding.cast and dtype not in NARROW]
     return [c for c in [*found, *(case_of(rounding.cast, dtype, dtype=t) for t in ALL)] if c is not None]
 
 
@@ -209,7 +209,7 @@ def symbol(dtype: str) -> Out:
     ("and_", ("float32", "int32"), DTypeError, "and_ does not take float32"),
     ("left_shift", ("bool", "bool"), DTypeError, "left_shift does not take bool"),
     ("exp", (np.float16(1),), None, ""),
-    ("exp", (np.ones(2, np.float16),), DTypeError, "float16 is not supported"),
+    ("exp", (np.ones(2, "M8[s]"),), DTypeError, "datetime64.* is not supported"),
     ("exp", (np.ones(2, complex),), DTypeError, "complex128 is not supported"),
     ("cast", ("int8", {"dtype": "complex64"}), DTypeError, "complex64 is not supported"),
     ("pow", ("int32", -1), ValueError, r"integers to negative integer powers are not allowed: int32 \*\* -1"),

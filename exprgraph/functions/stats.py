@@ -33,10 +33,12 @@ def extent(x: Any, axis: Axis, dtype: str) -> Any:
 def mean(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Out:
     """The mean over the axes; integers and bool give floatX, and are summed exactly where 32 bits or fewer hold them.
 
-    The mean of no elements is NaN.
+    The mean of no elements is NaN.  That of float16 is computed in float32, so that its sum has room.
     """
     out = as_symbol(x)
     result = as_floats(out, dtype)
+    if result.dtype in dtypes.NARROW:
+        return cast_to(mean(out, axis, dtypes.summed_in(result.dtype), keepdims), result.dtype)
     exact = out.dtype not in (*dtypes.FLOATS, "int64", "uint64")
     total = cast_to(sum_(out if exact else result, axis=axis, keepdims=keepdims), result.dtype)
     return total / extent(out, axis, result.dtype)  # type: ignore[no-any-return]
@@ -45,9 +47,11 @@ def mean(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -
 def var(x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False, corrected: bool = False, dtype: Any = None) -> Out:
     """The variance over the axes: the mean square distance from the mean, divided by the number of elements less ddof.
 
-    corrected subtracts what the rounding of the mean added.  Integers and bool give floatX.
+    corrected subtracts what the rounding of the mean added.  Integers and bool give floatX.  That of float16 is computed in float32.
     """
     out: Any = as_floats(x, dtype)
+    if out.dtype in dtypes.NARROW:
+        return cast_to(var(out, axis, ddof, keepdims, corrected, dtypes.summed_in(out.dtype)), out.dtype)
     count = extent(out, axis, out.dtype)
     apart = out - mean(out, axis, keepdims=True)
     total: Any = sum_(sqr(apart), axis=axis, keepdims=keepdims)
@@ -59,6 +63,9 @@ def var(x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False, corr
 
 def std(x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False, corrected: bool = False, dtype: Any = None) -> Out:
     """The square root of `var`; its gradient where the variance is 0 is 0."""
+    out = as_floats(x, dtype)
+    if out.dtype in dtypes.NARROW:
+        return cast_to(std(out, axis, ddof, keepdims, corrected, dtypes.summed_in(out.dtype)), out.dtype)
     return safe_sqrt(var(x, axis, ddof, keepdims, corrected, dtype))
 
 

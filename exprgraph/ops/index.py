@@ -254,10 +254,10 @@ def _scatter_needs(inputs: tuple[Out, ...], axis: int) -> list[Condition]:
 
 def _scatter(idx: Any, g: Any, size: Any, axis: int) -> Any:
     rank = np.ndim(idx)
-    out = np.zeros((int(size), *g.shape[:axis], *g.shape[axis + rank:]), g.dtype)
+    out = np.zeros((int(size), *g.shape[:axis], *g.shape[axis + rank:]), dtypes.summed_in(g.dtype.name))
     rows = np.moveaxis(g, range(axis, axis + rank), range(rank))
     np.add.at(out, _checked(idx, int(size), axis), rows)
-    return np.moveaxis(out, 0, axis)
+    return np.moveaxis(out.astype(g.dtype), 0, axis)
 
 
 def _scatter_grad(gg: Out, y: Out, idx: Out, g: Out, size: Out, axis: int) -> Grads:

@@ -119,7 +119,7 @@ def _greatest(x: Any, axis: Axes, keepdims: bool, shift: bool = False) -> Any:
 
 def _total(fold: Callable[..., Any]) -> Callable[..., Any]:
     def meaning(x: Any, axis: Axes, keepdims: bool) -> Any:
-        return fold(x, axis=axis, dtype=x.dtype, keepdims=keepdims)
+        return fold(x, axis=axis, dtype=dtypes.summed_in(x.dtype.name), keepdims=keepdims).astype(x.dtype)
     return meaning
 
 

@@ -96,7 +96,7 @@ def _best_grad(kept: Callable[[Any, Any], Out]) -> Grad:
 def _running(fold: Any) -> Callable[..., Any]:
     def meaning(x: Any, axis: int) -> Any:
         with np.errstate(all="ignore"):
-            return fold.accumulate(x, axis=axis, dtype=x.dtype)
+            return fold.accumulate(x, axis=axis, dtype=dtypes.summed_in(x.dtype.name)).astype(x.dtype)
     return meaning
 
 

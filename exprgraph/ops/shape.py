@@ -7,6 +7,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from exprgraph import dtypes
 from exprgraph.atoms import Size, Value
 from exprgraph.dims import Call, Dim, bounds, constant, product
 from exprgraph.errors import RankError, ShapeError, at, here
@@ -258,7 +259,7 @@ def _sum_down(g: Any, *sizes: Any) -> Any:
     shape = [int(s) for s in sizes]
     lead = g.ndim - len(shape)
     axes = tuple(i for i in range(g.ndim) if i < lead or (shape[i - lead] == 1 and g.shape[i] != 1))
-    return np.sum(g, axis=axes, dtype=g.dtype, keepdims=True).reshape(shape)
+    return np.sum(g, axis=axes, dtype=dtypes.summed_in(g.dtype.name), keepdims=True).reshape(shape).astype(g.dtype)
 
 
 def _sum_grad(g: Out, y: Out, x: Out, *sizes: Out) -> Grads:

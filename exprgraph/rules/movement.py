@@ -13,7 +13,7 @@ from exprgraph.rules.conditions import always, reduces_nothing
 from exprgraph.types import broadcast_dims
 
 WIDTH = {"bool": 1, "int8": 7, "int16": 15, "int32": 31, "int64": 63, "uint8": 8, "uint16": 16, "uint32": 32, "uint64": 64,
-         "float32": 24, "float64": 53}
+         "float16": 11, "float32": 24, "float64": 53}
 """The bits in which a dtype holds every integer, sign apart."""
 
 

@@ -17,8 +17,12 @@ INTS = SIGNED + UNSIGNED
 NARROW = ("float16",)
 """Floats that are only stored: arithmetic is done in float32."""
 FLOATS = (*NARROW, "float32", "float64")
-ALL = BOOL + INTS + FLOATS
-LETTERS = {"b": "int8", "w": "int16", "i": "int32", "l": "int64", "f": "float32", "d": "float64"}
+REAL = BOOL + INTS + FLOATS
+COMPLEX = ("complex64", "complex128")
+ALL = REAL + COMPLEX
+LETTERS = {"b": "int8", "w": "int16", "i": "int32", "l": "int64", "f": "float32", "d": "float64", "c": "complex64",
+           "z": "complex128"}
+PARTS = {"complex64": "float32", "complex128": "float64"}
 
 
 @lru_cache(maxsize=256)
@@ -43,24 +47,48 @@ def is_float(dtype: str) -> bool:
     return dtype in FLOATS
 
 
+def is_complex(dtype: str) -> bool:
+    """Whether the dtype is complex."""
+    return dtype in COMPLEX
+
+
+def has_gradient(dtype: str) -> bool:
+    """Whether gradients flow through tensors of the dtype: floats and complex numbers."""
+    return dtype in FLOATS or dtype in COMPLEX
+
+
+def part(dtype: str) -> str:
+    """The dtype of the real part; a real dtype itself."""
+    return PARTS.get(dtype, dtype)
+
+
+def whole(dtype: str) -> str:
+    """The complex dtype whose parts hold a float of this dtype; a complex dtype itself."""
+    return dtype if dtype in COMPLEX else "complex128" if dtype == "float64" else "complex64"
+
+
 def is_int(dtype: str) -> bool:
     """Whether the dtype is an integer other than bool."""
     return dtype in INTS
 
 
 def is_weak(value: object) -> bool:
-    """Whether a value adapts to the dtypes it meets: Python numbers and 0-d NumPy floats."""
-    return isinstance(value, bool | int | float) or (isinstance(value, np.floating | np.ndarray) and value.ndim == 0
-                                                     and value.dtype.kind == "f")
+    """Whether a value adapts to the dtypes it meets: Python numbers and 0-d NumPy floats and complex numbers."""
+    return isinstance(value, bool | int | float | complex) or (isinstance(value, np.inexact | np.ndarray) and value.ndim == 0
+                                                               and value.dtype.kind in "fc")
 
 
 def weak_kind(value: Any) -> str:
-    """The kind of a weak scalar: "b", "i" or "f"."""
-    return "b" if isinstance(value, bool) else "i" if isinstance(value, int) else "f"
+    """The kind of a weak scalar: "b", "i", "f" or "c"."""
+    if isinstance(value, bool | int):
+        return "b" if isinstance(value, bool) else "i"
+    return "c" if isinstance(value, complex) or (isinstance(value, np.ndarray | np.generic) and value.dtype.kind == "c") else "f"
 
 
 @lru_cache(maxsize=1024)
 def _promote(dtypes: tuple[str, ...], kinds: str, floatX: str) -> str:
+    if "c" in kinds or any(d in COMPLEX for d in dtypes):
+        return whole(_promote(tuple(part(d) for d in dtypes), kinds.replace("c", "f"), floatX))
     floats = [d for d in dtypes if d in FLOATS]
     if floats:
         return str(np.result_type(*floats).name)
@@ -78,13 +106,13 @@ def promote(dtypes: Iterable[str], weak: Iterable[object] = ()) -> str:
 
 
 def as_float(dtype: str) -> str:
-    """The dtype itself where it is a float, else floatX."""
-    return dtype if dtype in FLOATS else config.floatX
+    """The dtype itself where it is a float or complex, else floatX."""
+    return dtype if has_gradient(dtype) else config.floatX
 
 
 def accumulator(dtype: str) -> str:
     """The dtype in which sums and products of this dtype accumulate and are returned: int64 or uint64 for integers and bool."""
-    return "uint64" if dtype in UNSIGNED else dtype if dtype in FLOATS else "int64"
+    return "uint64" if dtype in UNSIGNED else dtype if has_gradient(dtype) else "int64"
 
 
 def summed_in(dtype: str) -> str:

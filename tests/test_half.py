@@ -6,7 +6,7 @@ import pytest
 
 import exprgraph as eg
 from exprgraph.close import close
-from exprgraph.dtypes import ALL
+from exprgraph.dtypes import REAL
 from tests.plan_runner import CPU, GPU, interpret
 
 EVERY = np.arange(65536, dtype="uint32").astype("uint16").view("float16")
@@ -44,7 +44,7 @@ def test_A20_A21_every_half_and_every_border(way):
 
 
 @pytest.mark.parametrize("way", WAYS, ids=ids)
-@pytest.mark.parametrize("dtype", ALL)
+@pytest.mark.parametrize("dtype", REAL)
 def test_A20_A21_casts_to_and_from_every_dtype(dtype, way):
     """As NumPy casts, with floats out of an integer's range as on x86."""
     x = eg.vector(dtype=dtype)
@@ -53,7 +53,7 @@ def test_A20_A21_casts_to_and_from_every_dtype(dtype, way):
     values = np.array([v for v in special if info is None or v <= info.max] + ([-3, int(info.min)] if info and info.min else []))
     with np.errstate(all="ignore"):
         values = values.astype(dtype)
-        near = EVERY[np.isfinite(EVERY) & (EVERY >= (0 if dtype.startswith("u") else -120)) & (EVERY < 120)]
+        near = EVERY[np.isfinite(EVERY) & ((0 if dtype.startswith("u") else -120) <= EVERY) & (EVERY < 120)]
         to, back = eg.compile([x], eg.cast(x, "float16"), **way), eg.vector(dtype="float16")
         np.testing.assert_array_equal(to(values), values.astype("float16"))
         np.testing.assert_array_equal(eg.compile([back], eg.cast(back, dtype), **way)(near), near.astype(dtype))

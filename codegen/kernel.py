@@ -54,7 +54,7 @@ class Builder:
 
     def lit(self, value: Any, dtype: str) -> Expr:
         """A literal; bool, int or float as the dtype asks."""
-        kind = bool if dtype == "bool" else float if dtype.startswith("float") else int
+        kind = bool if dtype == "bool" else float if dtype.startswith(("float", "bfloat")) else int
         return self.make("lit", dtype, (), kind(value))
 
     def index(self, value: int | Dim) -> Expr:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from codegen import running
 from codegen.elementary import BODIES, NEAR, PARAMETERS, TABLES, body
 
-_NAME = re.compile(r"\b(?:eg_[a-z0-9]+(?:_(?:[iu](?:8|16|32|64)|f16|f32|f64|b))+|EG_(?!INLINE\b|BODY\b)[A-Z0-9]+f?)\b")
+_NAME = re.compile(r"\b(?:eg_[a-z0-9]+(?:_(?:[iu](?:8|16|32|64)|f16|f32|f64|b16|b))+|EG_(?!INLINE\b|BODY\b)[A-Z0-9]+f?)\b")
 
 
 class CType(NamedTuple):
@@ -38,7 +38,8 @@ class CType(NamedTuple):
 TYPES = {t.short: t for t in (
     CType("b", "uchar", "b", 8), CType("i8", "char", "i", 8), CType("i16", "short", "i", 16), CType("i32", "int", "i", 32),
     CType("i64", "long", "i", 64), CType("u8", "uchar", "u", 8), CType("u16", "ushort", "u", 16), CType("u32", "uint", "u", 32),
-    CType("u64", "ulong", "u", 64), CType("f32", "float", "f", 32), CType("f64", "double", "f", 64), CType("f16", "ushort", "h", 16))}
+    CType("u64", "ulong", "u", 64), CType("f32", "float", "f", 32), CType("f64", "double", "f", 64), CType("f16", "ushort", "h", 16),
+    CType("b16", "ushort", "h", 16))}
 
 # Functions that clang compiles to instructions, then those that stay OpenCL builtins, then constants.
 _CLANG = {"FLOOR": "floor", "CEIL": "ceil", "TRUNC": "trunc", "RINT": "rint", "SQRT": "sqrt", "FABS": "fabs", "FMA": "fma",
@@ -140,8 +141,10 @@ def _family(family: str, dtype: CType) -> str:
     return Template(f"EG_INLINE {result} eg_{family}_$N({parameters}) {{ {body} }}\n").substitute(dtype.words)
 
 
-# The bits of a half and the float that they stand for, in plain arithmetic: everywhere alike, and fit for vectors.
+# The bits of a narrow float and the float that they stand for, in plain arithmetic: everywhere alike, and fit for vectors.
 _HALF = {
+    "b16_f32": "return as_float((uint)x << 16);",
+    "f32_b16": "uint u = as_uint(x); return (ushort)(x != x ? u >> 16 | 0x40u : (u + 0x7fffu + (u >> 16 & 1u)) >> 16);",
     "f16_f32": "uint u = (x & 0x7fffu) << 13, e = u & 0x0f800000u; float f = as_float(u + 0x38800000u) - 0x1p-14f; "
                "uint r = e == 0 ? as_uint(f) : u + (e == 0x0f800000u ? 0x70000000u : 0x38000000u); "
                "return as_float(r | (x & 0x8000u) << 16);",
@@ -151,7 +154,7 @@ _HALF = {
 
 
 def _half(source: CType, target: CType) -> str:
-    """A cast from or to half, through float."""
+    """A cast from or to a narrow float, through float."""
     pair = f"{source.short}_{target.short}"
     if pair in _HALF:
         return _HALF[pair]

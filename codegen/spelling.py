@@ -13,7 +13,7 @@ from exprgraph.dtypes import NARROW
 from exprgraph.errors import GraphError
 from exprgraph.node import Op
 
-C_TYPES = {"bool": "int", "float16": "ushort", "float32": "float", "float64": "double",
+C_TYPES = {"bool": "int", "float16": "ushort", "bfloat16": "ushort", "float32": "float", "float64": "double",
            "int8": "char", "int16": "short", "int32": "int", "int64": "long",
            "uint8": "uchar", "uint16": "ushort", "uint32": "uint", "uint64": "ulong"}
 INDEX_OPS = {"add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "int_div": "{0} / {1}", "mod": "{0} % {1}",

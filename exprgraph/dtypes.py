@@ -1,6 +1,7 @@
 """The dtypes and how they combine: NumPy-2 promotion with weak Python scalars, where integer arrays never widen a float array."""
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
@@ -14,9 +15,11 @@ BOOL = ("bool",)
 SIGNED = ("int8", "int16", "int32", "int64")
 UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
 INTS = SIGNED + UNSIGNED
-NARROW = ("float16",)
+FLOATS = ("float16", "float32", "float64")
+BFLOAT = "bfloat16"
+"""A float of the package ml_dtypes, which is loaded when it is first asked for."""
+NARROW = ("float16", BFLOAT)
 """Floats that are only stored: arithmetic is done in float32."""
-FLOATS = (*NARROW, "float32", "float64")
 REAL = BOOL + INTS + FLOATS
 COMPLEX = ("complex64", "complex128")
 ALL = REAL + COMPLEX
@@ -36,15 +39,24 @@ def _named(dtype: Any) -> str | None:
 
 def canonical(dtype: Any) -> str:
     """The name of a supported dtype; "floatX" is the configured float.  DTypeError for any other."""
-    name = config.floatX if dtype == "floatX" else _named(dtype)
+    name = config.floatX if dtype == "floatX" else _bfloat() if str(dtype) == BFLOAT else _named(dtype)
     if name is None:
         raise DTypeError(f"dtype {dtype!s} is not supported; supported are {', '.join(ALL)}{at(here())}")
     return name
 
 
+def _bfloat() -> str:
+    """The name, which NumPy knows once ml_dtypes has been imported."""
+    try:
+        importlib.import_module("ml_dtypes")
+    except ImportError:
+        raise DTypeError(f'dtype bfloat16 needs the package ml_dtypes: pip install "exprgraph[bfloat16]"{at(here())}') from None
+    return BFLOAT
+
+
 def is_float(dtype: str) -> bool:
     """Whether the dtype is a float."""
-    return dtype in FLOATS
+    return dtype in FLOATS or dtype == BFLOAT
 
 
 def is_complex(dtype: str) -> bool:
@@ -54,7 +66,7 @@ def is_complex(dtype: str) -> bool:
 
 def has_gradient(dtype: str) -> bool:
     """Whether gradients flow through tensors of the dtype: floats and complex numbers."""
-    return dtype in FLOATS or dtype in COMPLEX
+    return is_float(dtype) or dtype in COMPLEX
 
 
 def part(dtype: str) -> str:
@@ -89,7 +101,9 @@ def weak_kind(value: Any) -> str:
 def _promote(dtypes: tuple[str, ...], kinds: str, floatX: str) -> str:
     if "c" in kinds or any(d in COMPLEX for d in dtypes):
         return whole(_promote(tuple(part(d) for d in dtypes), kinds.replace("c", "f"), floatX))
-    floats = [d for d in dtypes if d in FLOATS]
+    floats = [d for d in dtypes if is_float(d)]
+    if BFLOAT in floats:
+        return BFLOAT if set(floats) == {BFLOAT} else "float64" if "float64" in floats else "float32"
     if floats:
         return str(np.result_type(*floats).name)
     if "f" in kinds:
@@ -118,6 +132,11 @@ def accumulator(dtype: str) -> str:
 def summed_in(dtype: str) -> str:
     """The dtype of the partial results of a fold whose operands and result have this dtype."""
     return "float32" if dtype in NARROW else dtype
+
+
+def largest(dtype: str) -> float:
+    """The largest number of a float dtype."""
+    return float.fromhex("0x1.fep127") if dtype == BFLOAT else float(np.finfo(dtype).max)
 
 
 def fits(value: int, dtype: str) -> bool:

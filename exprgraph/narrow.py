@@ -1,4 +1,4 @@
-"""Narrow floats are only stored: a graph becomes one that computes in float32 what it said in float16."""
+"""Narrow floats are only stored: a graph becomes one that computes in float32 what it said in float16 or bfloat16."""
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -79,7 +79,8 @@ def elementwise(name: str, arity: int, takes: Sequence[str], compute: Callable[[
         solid = [a if dtypes.is_weak(a) else as_symbol(a) for a in args]
         common = promoted(solid)
         target = compute(common)
-        if common not in takes and target not in takes and not dtypes.is_complex(common):
+        known = {"float16" if d == dtypes.BFLOAT else d for d in (common, target)}
+        if not known & set(takes) and not dtypes.is_complex(common):
             raise DTypeError(f"{name} does not take {common}; it takes {', '.join(takes)}{at(here())}")
         return tuple(cast_to(a, target) for a in solid), {}
     return accept

@@ -110,7 +110,8 @@ def _native(array: Array, wanted: Want) -> Array:
 
 
 def _strong(array: Array, value: Any, wanted: Want) -> Array:
-    if array.dtype.kind not in ("biufc" if dtypes.is_complex(wanted.dtype.name) else "biuf"):
+    known = array.dtype.kind in ("biufc" if dtypes.is_complex(wanted.dtype.name) else "biuf")
+    if not known and array.dtype.name != dtypes.BFLOAT:
         _refuse(value, wanted, f"{array.dtype.name} values are not numbers that it can hold")
     if not wanted.downcast and not np.can_cast(array.dtype, wanted.dtype, "safe"):
         _refuse(value, wanted, f"cast it with .astype({wanted.dtype.name!r}), or {wanted.cure}")

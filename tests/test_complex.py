@@ -113,6 +113,8 @@ GRAPHS = {
     "gather": lambda z: z[np.array([2, 0, 2])],
     "along": lambda z: eg.take_along_axis(z, np.argsort(np.arange(30).reshape(6, 5) % 4, axis=1), axis=1),
     "choice": lambda z: eg.where(z.real > 0, z, 1j),
+    "places": lambda z: eg.nonzero(z - z[0])[0],
+    "compressed": lambda z: eg.exp(eg.compress(z[:, 0].real > 0, z, axis=0)),
     "condition": lambda z: eg.where(z, 1, 2), "placed": lambda z: eg.grad(abs(z[1:, ::2]).sum(), z),
     "scattered": lambda z: eg.grad(abs(z[np.array([1, 1, 0])]).sum(), z),
     "constant": lambda z: z * np.arange(5) * 1j, "polar": lambda z: eg.complex_from_polar(abs(z), eg.angle(z)),

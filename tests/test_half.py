@@ -77,6 +77,7 @@ GRAPHS = {
     "prod": lambda x: x.prod(0), "views": lambda x: x.T[::2, ::-1], "joined": lambda x: eg.concatenate([x, x * 2], axis=1),
     "placed": lambda x: eg.grad((x[1:] ** 3).sum(), x), "gather": lambda x: x[np.array([2, 0, 2])], "sums": lambda x: eg.cumsum(x, 0),
     "scatter": lambda x: eg.grad((x[np.array([1, 1, 0])] ** 2).sum(), x),
+    "sorted": lambda x: eg.sort(x, axis=0), "order": lambda x: eg.argsort(x, axis=1),
     "choice": lambda x: eg.where(x > 0, x, eg.exp(x)),
     "integers": lambda x: x + np.arange(5), "product": lambda x: x @ x.T, "by a vector": lambda x: x @ x[0],
     "specials": lambda x: eg.switch(x > 0, x * 60000, -x * 0),

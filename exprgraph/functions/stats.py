@@ -40,7 +40,7 @@ def mean(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -
     result = as_floats(out, dtype)
     if result.dtype in dtypes.NARROW:
         return cast_to(mean(out, axis, dtypes.summed_in(result.dtype), keepdims), result.dtype)
-    exact = out.dtype not in (*dtypes.FLOATS, "int64", "uint64")
+    exact = not dtypes.has_gradient(out.dtype) and out.dtype not in ("int64", "uint64")
     total = cast_to(sum_(out if exact else result, axis=axis, keepdims=keepdims), result.dtype)
     return total / extent(out, axis, dtypes.part(result.dtype))  # type: ignore[no-any-return]
 

@@ -6,8 +6,6 @@ import functools
 import math
 from typing import Any
 
-import numpy as np
-
 from exprgraph import dtypes
 from exprgraph.errors import CallError, UseError, at, here
 from exprgraph.functions.complexes import imag, real
@@ -150,7 +148,7 @@ def nan_to_num(x: Any, nan: Any = 0, posinf: Any = None, neginf: Any = None) -> 
         return complex_(*[nan_to_num(part, nan, posinf, neginf) for part in (real(out), imag(out))])
     if not dtypes.is_float(out.dtype):
         return out
-    limit, inf = float(np.finfo(out.dtype).max), float("inf")
+    limit, inf = dtypes.largest(out.dtype), float("inf")
     bounded = switch(eq(out, inf), limit if posinf is None else posinf, switch(eq(out, -inf), -limit if neginf is None else neginf, out))
     return switch(isnan(out), nan, bounded)
 

@@ -37,8 +37,19 @@ def _to_uint64(x: Any) -> Any:
     return np.where(x >= edge, high, _guarded(x, "int64").astype("uint64"))
 
 
+def _odd(x: Any) -> Any:
+    """float64 as float32, rounded to odd, so that rounding again to fewer bits is as good as rounding once."""
+    near = x.astype("float32")
+    bits = near.view("uint32") - (np.abs(near.astype("float64")) > np.abs(x)).astype("uint32")
+    return (bits | (bits.view("float32") != x)).view("float32")
+
+
 def _cast(x: Any, dtype: str) -> Any:
     """Casts of floats to integers are spelled out: for NaN and values out of range NumPy's own differ between machines and loops."""
+    if x.dtype.name == dtypes.BFLOAT:
+        x = x.astype("float32")
+    if dtype == dtypes.BFLOAT and x.dtype == np.float64:
+        x = _odd(x)
     if x.dtype.kind != "f" or dtype not in dtypes.INTS:
         return x.astype(dtype)
     if dtype == "uint64":

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from exprgraph.dims import Dim
-from exprgraph.dtypes import has_gradient, is_complex
+from exprgraph.dtypes import BFLOAT, has_gradient, is_complex
 from exprgraph.node import Out, Params
 from exprgraph.ops.rounding import cast
 from exprgraph.ops.shape import broadcast_to, dim_node
@@ -93,7 +93,7 @@ def cast_twice(x: Out, p: Params, root: Out) -> Out | None:
 
 def holds(small: str, large: str) -> bool:
     """Whether every value of one dtype is one of the other."""
-    if is_complex(small) or is_complex(large):
+    if is_complex(small) or is_complex(large) or BFLOAT in (small, large):
         return False
     if small.startswith("float"):
         return large.startswith("float") and WIDTH[small] <= WIDTH[large]

@@ -256,16 +256,6 @@ class Out:
         return OPERATORS["shape"](self)
 
     @property
-    def real(self) -> Any:
-        """The real part; a real tensor itself."""
-        return OPERATORS["real"](self)
-
-    @property
-    def imag(self) -> Any:
-        """The imaginary part; zeros for a real tensor."""
-        return OPERATORS["imag"](self)
-
-    @property
     def size(self) -> Any:
         """The number of elements, an int64 scalar."""
         return OPERATORS["size"](self)
@@ -300,7 +290,7 @@ class Out:
     dimshuffle, swapaxes, squeeze, expand_dims = _method("dimshuffle"), _method("swapaxes"), _method("squeeze"), _method("expand_dims")
     broadcast_to, take, dot, astype = _method("broadcast_to"), _method("take"), _method("dot"), _method("cast")
     cast, clip, round, fill = _method("cast"), _method("clip"), _method("round"), _method("fill")
-    conj, conjugate = _method("conj"), _method("conj")
+    real, imag, conj, conjugate = property(_method("real")), property(_method("imag")), _method("conj"), _method("conj")
     copy, eval, repeat, clone = _method("identity"), _method("eval"), _method("repeat"), _method("clone_symbol")
     sort, argsort, topk, searchsorted = _method("sort"), _method("argsort"), _method("topk"), _method("searchsorted")
     nonzero, compress, choose = _method("nonzero"), _method("compress"), _method("choose")

@@ -32,6 +32,7 @@ from exprgraph.config import config
 from exprgraph.dims import Dim, constant, maximum, minimum, product
 from exprgraph.errors import DeviceError, GraphError, at
 from exprgraph.graph import order
+from exprgraph.narrow import widened
 from exprgraph.node import Graph, Node, Out
 from exprgraph.ops.table import ROWS
 from exprgraph.pairs import Pair, facts, pairs
@@ -64,6 +65,7 @@ def generate(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | N
     """
     known = facts(uncertain(graph), outcomes) if outcomes is not None else {}
     resolved = passes.run_plan(Graph(tuple(Out(n) for n in leaves), graph.outputs), known, dict(options or {}))
+    resolved = Graph(resolved.inputs, widened(resolved.outputs))
     check_doubles(resolved, target)
     check_rows(resolved)
     resolved = resolved._replace(outputs=expanded(resolved.outputs, target, wide))

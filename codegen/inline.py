@@ -300,7 +300,7 @@ def _concat(t: Inliner, node: Node, index: Index) -> Visit:
     for x in node.inputs:
         size = x.type.shape[axis]
         offset = b.sub(index[axis], b.index(begin))
-        inside = b.op("maximum", INDEX, b.least(offset, b.index(maximum(size - 1, 0))), b.index(0))
+        inside = b.most(b.least(offset, b.index(maximum(size - 1, 0))), b.index(0))
         value = yield Want(x, (*index[:axis], inside, *index[axis + 1:]), _some(size))
         begin = begin + size
         parts.append((b.less(index[axis], b.index(begin)), value))

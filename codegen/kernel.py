@@ -54,7 +54,7 @@ class Builder:
 
     def lit(self, value: Any, dtype: str) -> Expr:
         """A literal; bool, int or float as the dtype asks."""
-        kind = bool if dtype == "bool" else float if dtype.startswith("float") else int
+        kind = bool if dtype == "bool" else float if dtype.startswith(("float", "bfloat")) else int
         return self.make("lit", dtype, (), kind(value))
 
     def index(self, value: int | Dim) -> Expr:
@@ -106,8 +106,14 @@ class Builder:
         """The smaller of two indices."""
         return self._index("minimum", left, right, None, min)
 
+    def most(self, left: Expr, right: Expr) -> Expr:
+        """The larger of two indices."""
+        return self._index("maximum", left, right, None, max)
+
     def less(self, left: Expr, right: Expr) -> Expr:
         """Whether one index is below another."""
+        if left.kind == right.kind == "lit":
+            return self.lit(left.value < right.value, "bool")
         return self.op("lt", "bool", left, right)
 
     def both(self, left: Expr, right: Expr) -> Expr:
@@ -115,7 +121,9 @@ class Builder:
         return self.op("and_", "bool", left, right)
 
     def select(self, condition: Expr, yes: Expr, no: Expr) -> Expr:
-        """One of two values; both are evaluated."""
+        """One of two values; both are evaluated, unless the condition is known."""
+        if condition.kind == "lit":
+            return yes if condition.value else no
         return yes if yes is no else self.op("switch", yes.dtype, condition, yes, no)
 
     def _index(self, name: str, left: Expr, right: Expr, unit: int | None, known: Callable[[int, int], int]) -> Expr:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from codegen import running
 from codegen.elementary import BODIES, NEAR, PARAMETERS, TABLES, body
 
-_NAME = re.compile(r"\b(?:eg_[a-z0-9]+(?:_(?:[iu](?:8|16|32|64)|f32|f64|b))+|EG_(?!INLINE\b|BODY\b)[A-Z0-9]+f?)\b")
+_NAME = re.compile(r"\b(?:eg_[a-z0-9]+(?:_(?:[iu](?:8|16|32|64)|f16|f32|f64|b16|b))+|EG_(?!INLINE\b|BODY\b)[A-Z0-9]+f?)\b")
 
 
 class CType(NamedTuple):
@@ -38,7 +38,8 @@ class CType(NamedTuple):
 TYPES = {t.short: t for t in (
     CType("b", "uchar", "b", 8), CType("i8", "char", "i", 8), CType("i16", "short", "i", 16), CType("i32", "int", "i", 32),
     CType("i64", "long", "i", 64), CType("u8", "uchar", "u", 8), CType("u16", "ushort", "u", 16), CType("u32", "uint", "u", 32),
-    CType("u64", "ulong", "u", 64), CType("f32", "float", "f", 32), CType("f64", "double", "f", 64))}
+    CType("u64", "ulong", "u", 64), CType("f32", "float", "f", 32), CType("f64", "double", "f", 64), CType("f16", "ushort", "h", 16),
+    CType("b16", "ushort", "h", 16))}
 
 # Functions that clang compiles to instructions, then those that stay OpenCL builtins, then constants.
 _CLANG = {"FLOOR": "floor", "CEIL": "ceil", "TRUNC": "trunc", "RINT": "rint", "SQRT": "sqrt", "FABS": "fabs", "FMA": "fma",
@@ -114,9 +115,12 @@ FAMILIES: dict[str, tuple[str, dict[str, str]]] = {
     # Truncation as x86 processors do it: the lowest integer where the value is NaN or does not fit.
     "toint": ("$T x", {"f": "return x >= -0x1p31f && x < 0x1p31f ? (int)x : -0x7fffffff - 1;"}),
     "tolong": ("$T x", {"f": "return x >= -0x1p63f && x < 0x1p63f ? (long)x : -0x7fffffffffffffffL - 1;"}),
+    # Rounded to odd, so that a second rounding to fewer bits is the only one that counts.
+    "odd": ("$T x", {"f": "float f = (float)x; uint u = as_uint(f) - (EG_FABS$S(($T)f) > EG_FABS$S(x) ? 1 : 0); "
+                          "return as_float(u | (as_float(u) != x ? 1 : 0));"}),
     "toulong": ("$T x", {"f": "return x >= 0x1p63f ? (ulong)eg_tolong_$N(x - 0x1p63f) ^ 0x8000000000000000UL : (ulong)eg_tolong_$N(x);"})}
 
-_RESULTS = {"isnan": "int", "isinf": "int", "isfinite": "int", "toint": "int", "tolong": "long", "toulong": "ulong",
+_RESULTS = {"odd": "float", "isnan": "int", "isinf": "int", "isfinite": "int", "toint": "int", "tolong": "long", "toulong": "ulong",
             "maxrank": "$I", "minrank": "$I", "maxranked": "$R", "minranked": "$R", "argmaxvalue": "float", "argminvalue": "float"}
 
 
@@ -138,8 +142,34 @@ def _family(family: str, dtype: CType) -> str:
     return Template(f"EG_INLINE {result} eg_{family}_$N({parameters}) {{ {body} }}\n").substitute(dtype.words)
 
 
+# The bits of a narrow float and the float that they stand for, in plain arithmetic: everywhere alike, and fit for vectors.
+_HALF = {
+    "b16_f32": "return as_float((uint)x << 16);",
+    "f32_b16": "uint u = as_uint(x); return (ushort)(x != x ? u >> 16 | 0x40u : (u + 0x7fffu + (u >> 16 & 1u)) >> 16);",
+    "f16_f32": "uint u = (x & 0x7fffu) << 13, e = u & 0x0f800000u; float f = as_float(u + 0x38800000u) - 0x1p-14f; "
+               "uint r = e == 0 ? as_uint(f) : u + (e == 0x0f800000u ? 0x70000000u : 0x38000000u); "
+               "return as_float(r | (x & 0x8000u) << 16);",
+    "f32_f16": "uint u = as_uint(x) & 0x7fffffffu; uint low = as_uint(as_float(u) + 0.5f) - 0x3f000000u; "
+               "uint r = u >= 0x47800000u ? (u > 0x7f800000u ? 0x7e00u : 0x7c00u) : u < 0x38800000u ? low "
+               ": (u - 0x38000000u + 0xfffu + (u >> 13 & 1u)) >> 13; return (ushort)(r | (as_uint(x) >> 16 & 0x8000u));"}
+
+
+def _half(source: CType, target: CType) -> str:
+    """A cast from or to a narrow float, through float."""
+    pair = f"{source.short}_{target.short}"
+    if pair in _HALF:
+        return _HALF[pair]
+    if source.kind == "h":
+        return f"return eg_cast_f32_{target.short}(eg_cast_{source.short}_f32(x));"
+    return f"return eg_cast_f32_{target.short}({'eg_odd_f64(x)' if source.short == 'f64' else '(float)x'});"
+
+
 def _cast(source: CType, target: CType) -> str:
-    if target.kind == "b":
+    if source.short == target.short:
+        value = "x"
+    elif "h" in (source.kind, target.kind):
+        return f"EG_INLINE {target.c} eg_cast_{source.short}_{target.short}({source.c} x) {{ {_half(source, target)} }}\n"
+    elif target.kind == "b":
         value = "x != 0"
     elif source.kind != "f" or target.kind == "f":
         value = f"({target.c})x"

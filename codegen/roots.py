@@ -14,6 +14,8 @@ from exprgraph.node import CONSTANT, INPUT, SHARED, Node, Out
 
 CHEAP = 3
 """Results of at most this many operations are computed again by each reader rather than kept in memory."""
+JOINED = 4
+"""The most tensors that are put side by side without a loop."""
 LARGEST = 300
 """Operations after which a value is kept in memory, so that no kernel grows without bound."""
 VIEWS = ("dimshuffle", "subtensor", "broadcast_to", "reshape", "specify_shape")
@@ -80,10 +82,18 @@ def _is_root(node: Node, found: Roots, readers: Sequence[Node]) -> bool:
     return (len(readers) > 1 and node.outs[0].ndim > 0) or any(_stretches(r, node) for r in readers)
 
 
+def is_join(node: Node) -> bool:
+    """Whether a node puts a few tensors side by side along its last axis, of which each has one element there, as complex numbers are
+    stored: it is computed without a loop along that axis, so every element of its operands is read once."""
+    if node.op.name != "concat" or node.param("axis") != node.outs[0].ndim - 1:
+        return False
+    return 1 < len(node.inputs) <= JOINED and all(i.type.shape[-1].const == 1 for i in node.inputs)
+
+
 def _stretches(reader: Node, node: Node) -> bool:
     """Whether a reader asks for elements of the node more often than there are: then they are computed once and kept."""
     if reader.op.name in STRETCHING:
-        return True
+        return not is_join(reader)
     if reader.op.kind != "elementwise" and reader.op.name != "broadcast_to":
         return False
     wide, own = reader.outs[0].shape, node.outs[0].shape

@@ -9,10 +9,12 @@ import numpy as np
 
 from codegen.kernel import INDEX, Alloc, Kernel, Let, Loop, walk
 from codegen.rows import row_of, template_of
+from exprgraph.dtypes import NARROW
 from exprgraph.errors import GraphError
 from exprgraph.node import Op
 
-C_TYPES = {"bool": "int", "float32": "float", "float64": "double", "int8": "char", "int16": "short", "int32": "int", "int64": "long",
+C_TYPES = {"bool": "int", "float16": "ushort", "bfloat16": "ushort", "float32": "float", "float64": "double",
+           "int8": "char", "int16": "short", "int32": "int", "int64": "long",
            "uint8": "uchar", "uint16": "ushort", "uint32": "uint", "uint64": "ulong"}
 INDEX_OPS = {"add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "int_div": "{0} / {1}", "mod": "{0} % {1}",
              "minimum": "{0} < {1} ? {0} : {1}", "maximum": "{0} > {1} ? {0} : {1}", "switch": "{0} ? {1} : {2}",
@@ -41,6 +43,9 @@ def literal(value: bool | int | float, dtype: str) -> str:
     """A constant of the dtype that C reads back bit for bit."""
     if dtype == "bool":
         return str(int(value))
+    if dtype in NARROW:
+        with np.errstate(over="ignore"):
+            return str(np.asarray(value).astype(dtype).view("uint16"))
     if dtype.startswith("float"):
         return _float_literal(float(value), dtype)
     number, suffix = int(value), SUFFIXES.get(dtype, "")

@@ -11,6 +11,7 @@ from exprgraph.errors import (
     AllocationError, AssertionFault, CallError, DeviceError, DisconnectedInputError, DTypeError, GradientError, GraphError, IndexFault,
     MissingInputError, RankError, ShapeError, UnusedInputError, UseError, ValueFault)
 from exprgraph.functions.assigning import inc_subtensor, set_subtensor
+from exprgraph.functions.complexes import angle, conj, conjugate, imag, real
 from exprgraph.functions.counting import (
     Unique, bincount, histogram, histogram_bin_edges, intersect1d, isin, setdiff1d, union1d, unique)
 from exprgraph.functions.creation import (
@@ -59,6 +60,7 @@ from exprgraph.ops.arithmetic import (
     absolute, absolute as abs, add, deg2rad, int_div, mod, mul, neg, rad2deg, reciprocal, rsqrt, sign, sqr, sqrt, sub, true_div)
 from exprgraph.ops.bits import and_, invert, left_shift, or_, right_shift, xor
 from exprgraph.ops.compare import eq, ge, gt, isfinite, isinf, isnan, le, lt, maximum, minimum, neq, switch
+from exprgraph.ops.complexes import complex_ as complex, complex_from_polar
 from exprgraph.ops.markers import Assert, Print, assert_op, disconnected_grad, zero_grad
 from exprgraph.ops.reduce import all_ as all, any_ as any, argmax, argmin, max_ as max, min_ as min, prod, sum_ as sum
 from exprgraph.ops.rounding import cast, ceil, floor, identity, round_half_away_from_zero, round_half_to_even, second, trunc
@@ -81,7 +83,8 @@ OPERATORS.update(ROWS)
 OPERATORS.update({f.__name__: f for f in (
     matmul, dot, mean, var, std, ptp, norm, max_and_argmax, divmod, clip, round, shape, size, transpose, getitem, reshape,
     flatten, ravel, dimshuffle, swapaxes, squeeze, expand_dims, broadcast_to, take, repeat, zeros_like, ones_like, diagonal, trace,
-    stack, clone_symbol, sort, argsort, nonzero, compress, topk, searchsorted, set_subtensor, inc_subtensor)}, where=where, fill=fill,
+    stack, clone_symbol, sort, argsort, nonzero, compress, topk, searchsorted, set_subtensor, inc_subtensor, real, imag, conj)},
+    where=where, fill=fill,
     eval=lambda *a, **k: importlib.import_module("exprgraph.compilation").eval(*a, **k))
 OPERATORS.update(choose=choose, norm=entrywise_norm)
 
@@ -98,6 +101,7 @@ __all__ = [
     "GraphError", "In", "IndexFault", "MissingInputError", "Node", "Op", "Out", "RankError", "ShapeError", "Shared",
     "TensorType", "UnusedInputError", "UseError", "ValueFault", "abs", "abs_", "absolute", "acos", "acosh", "add", "addbroadcast",
     "all", "allclose", "alloc", "and_", "any", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh",
+    "angle", "complex", "complex_from_polar", "conj", "conjugate", "imag", "real",
     "Unique", "argmax", "argmin", "argsort", "argtopk", "argwhere", "bincount", "compress", "digitize", "extract", "flatnonzero",
     "histogram", "histogram_bin_edges", "interp", "intersect1d", "isin", "median", "nonzero", "nonzero_values", "percentile",
     "quantile", "searchsorted", "setdiff1d", "sort", "topk", "topk_and_argtopk", "union1d", "unique",

@@ -6,17 +6,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from exprgraph.dtypes import COMPLEX
 from exprgraph.graph import order, rebuild, transform
 from exprgraph.node import Graph, Node, Out, make_constant
 from exprgraph.ops.arithmetic import mul
+from exprgraph.ops.complexes import joined
 from exprgraph.reference import evaluate
 
 Array = np.ndarray[Any, Any]
 Inputs = Mapping[Node, Array]
-WIDER = {"float32": "float64", "float64": "longdouble"}
+WIDER = {"float16": "float32", "float32": "float64", "float64": "longdouble",
+         "complex64": "complex128", "complex128": "clongdouble"}
 FACTOR = 4.0
 PATTERNS = 3
 UNORDERED = ("reduce", "contract", "scatter", "scan")
+BY_ANGLES = 4.0
 
 
 class Tolerance(NamedTuple):
@@ -32,7 +36,7 @@ def close(got: Any, graph: Graph | Sequence[Out] | Out, inputs: Inputs) -> None:
     The reference is the oracle in the next wider dtype; 4 times the larger of these is allowed: the oracle's own error in its own
     dtype, the change under perturbations of the inputs by one unit in the last place and of the rows' results by their ULPs, and these
     ULPs.  NaN, infinity and the sign of zero must agree.  `got` holds one array per output, or is one array; `inputs` are the values of
-    the leaves.
+    the leaves.  Complex results are compared by the absolute value of the difference.
     """
     outputs = graph.outputs if isinstance(graph, Graph) else (graph,) if isinstance(graph, Out) else tuple(graph)
     results = [got] if isinstance(got, np.ndarray | np.generic) else list(got)
@@ -72,19 +76,24 @@ def _distance(reference: Array, own: Array, moved: Sequence[Array], ulps: float)
     wide = _wide(reference)
     with np.errstate(all="ignore"):
         parts = [np.abs(_wide(other) - wide) for other in (own, *moved) if other.shape == wide.shape]
-        if own.dtype.kind == "f":
+        if own.dtype.kind in "fc":
             parts.append(ulps * _wide(np.spacing(np.abs(reference.astype(own.dtype)))))
     distance: Array = np.max([np.where(np.isfinite(p), p, 0) for p in parts], axis=0)
     return distance
 
 
 def _wide(array: Array) -> Array:
-    return array.astype(np.longdouble)
+    return array.astype(np.clongdouble if array.dtype.kind == "c" else np.longdouble)
 
 
 def _ulps(output: Out) -> float:
-    """The ULPs of the rows that lead to an output, summed; a fold in an order of its own rounds at least once more."""
-    return float(sum(max(n.op.ulp, float(n.op.kind in UNORDERED)) for n in order([output])))
+    """The ULPs of the rows that lead to an output, summed; a fold in an order of its own rounds at least once more, and a product of
+    complex numbers by their angles at least as often as a sine and a cosine."""
+    return float(sum(max(n.op.ulp, float(n.op.kind in UNORDERED), BY_ANGLES * _by_angles(n)) for n in order([output])))
+
+
+def _by_angles(node: Node) -> bool:
+    return node.op.name in ("prod", "cumprod") and node.outs[0].dtype in COMPLEX
 
 
 def _perturbed(inputs: Inputs, seed: int) -> dict[Node, Array]:
@@ -94,6 +103,8 @@ def _perturbed(inputs: Inputs, seed: int) -> dict[Node, Array]:
 
 
 def _nudged(value: Array, draw: np.random.Generator) -> Array:
+    if value.dtype.kind == "c":
+        return np.asarray(joined(_nudged(value.real, draw), _nudged(value.imag, draw)))
     if value.dtype.kind != "f":
         return value
     towards = np.where(draw.random(value.shape) < 0.5, -np.inf, np.inf).astype(value.dtype)
@@ -115,6 +126,8 @@ def _compare(got: Array, tolerance: Tolerance) -> str | None:
 
 def _same(got: Array, other: Array) -> Array:
     """Where two arrays agree exactly: NaN with NaN, and zeros of one sign."""
+    if got.dtype.kind == "c":
+        return np.asarray(_same(got.real, other.real) & _same(got.imag, other.imag))
     if got.dtype.kind != "f":
         return np.asarray(got == other)
     return np.asarray((np.isnan(got) & np.isnan(other)) | ((got == other) & (np.signbit(got) == np.signbit(other))))

@@ -1,6 +1,7 @@
 """The dtypes and how they combine: NumPy-2 promotion with weak Python scalars, where integer arrays never widen a float array."""
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
@@ -14,9 +15,17 @@ BOOL = ("bool",)
 SIGNED = ("int8", "int16", "int32", "int64")
 UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
 INTS = SIGNED + UNSIGNED
-FLOATS = ("float32", "float64")
-ALL = BOOL + INTS + FLOATS
-LETTERS = {"b": "int8", "w": "int16", "i": "int32", "l": "int64", "f": "float32", "d": "float64"}
+FLOATS = ("float16", "float32", "float64")
+BFLOAT = "bfloat16"
+"""A float of the package ml_dtypes, which is loaded when it is first asked for."""
+NARROW = ("float16", BFLOAT)
+"""Floats that are only stored: arithmetic is done in float32."""
+REAL = BOOL + INTS + FLOATS
+COMPLEX = ("complex64", "complex128")
+ALL = REAL + COMPLEX
+LETTERS = {"b": "int8", "w": "int16", "i": "int32", "l": "int64", "f": "float32", "d": "float64", "c": "complex64",
+           "z": "complex128"}
+PARTS = {"complex64": "float32", "complex128": "float64"}
 
 
 @lru_cache(maxsize=256)
@@ -30,15 +39,44 @@ def _named(dtype: Any) -> str | None:
 
 def canonical(dtype: Any) -> str:
     """The name of a supported dtype; "floatX" is the configured float.  DTypeError for any other."""
-    name = config.floatX if dtype == "floatX" else _named(dtype)
+    name = config.floatX if dtype == "floatX" else _bfloat() if str(dtype) == BFLOAT else _named(dtype)
     if name is None:
         raise DTypeError(f"dtype {dtype!s} is not supported; supported are {', '.join(ALL)}{at(here())}")
     return name
 
 
+def _bfloat() -> str:
+    """The name, which NumPy knows once ml_dtypes has been imported."""
+    try:
+        importlib.import_module("ml_dtypes")
+    except ImportError:
+        raise DTypeError(f'dtype bfloat16 needs the package ml_dtypes: pip install "exprgraph[bfloat16]"{at(here())}') from None
+    return BFLOAT
+
+
 def is_float(dtype: str) -> bool:
     """Whether the dtype is a float."""
-    return dtype in FLOATS
+    return dtype in FLOATS or dtype == BFLOAT
+
+
+def is_complex(dtype: str) -> bool:
+    """Whether the dtype is complex."""
+    return dtype in COMPLEX
+
+
+def has_gradient(dtype: str) -> bool:
+    """Whether gradients flow through tensors of the dtype: floats and complex numbers."""
+    return is_float(dtype) or dtype in COMPLEX
+
+
+def part(dtype: str) -> str:
+    """The dtype of the real part; a real dtype itself."""
+    return PARTS.get(dtype, dtype)
+
+
+def whole(dtype: str) -> str:
+    """The complex dtype whose parts hold a float of this dtype; a complex dtype itself."""
+    return dtype if dtype in COMPLEX else "complex128" if dtype == "float64" else "complex64"
 
 
 def is_int(dtype: str) -> bool:
@@ -47,21 +85,27 @@ def is_int(dtype: str) -> bool:
 
 
 def is_weak(value: object) -> bool:
-    """Whether a value adapts to the dtypes it meets: Python numbers and 0-d NumPy floats."""
-    return isinstance(value, bool | int | float) or (isinstance(value, np.floating | np.ndarray) and value.ndim == 0
-                                                     and value.dtype.kind == "f")
+    """Whether a value adapts to the dtypes it meets: Python numbers and 0-d NumPy floats and complex numbers."""
+    return isinstance(value, bool | int | float | complex) or (isinstance(value, np.inexact | np.ndarray) and value.ndim == 0
+                                                               and value.dtype.kind in "fc")
 
 
 def weak_kind(value: Any) -> str:
-    """The kind of a weak scalar: "b", "i" or "f"."""
-    return "b" if isinstance(value, bool) else "i" if isinstance(value, int) else "f"
+    """The kind of a weak scalar: "b", "i", "f" or "c"."""
+    if isinstance(value, bool | int):
+        return "b" if isinstance(value, bool) else "i"
+    return "c" if isinstance(value, complex) or (isinstance(value, np.ndarray | np.generic) and value.dtype.kind == "c") else "f"
 
 
 @lru_cache(maxsize=1024)
 def _promote(dtypes: tuple[str, ...], kinds: str, floatX: str) -> str:
-    floats = [d for d in dtypes if d in FLOATS]
+    if "c" in kinds or any(d in COMPLEX for d in dtypes):
+        return whole(_promote(tuple(part(d) for d in dtypes), kinds.replace("c", "f"), floatX))
+    floats = [d for d in dtypes if is_float(d)]
+    if BFLOAT in floats:
+        return BFLOAT if set(floats) == {BFLOAT} else "float64" if "float64" in floats else "float32"
     if floats:
-        return "float64" if "float64" in floats else "float32"
+        return str(np.result_type(*floats).name)
     if "f" in kinds:
         return floatX
     ints = [d for d in dtypes if d != "bool"]
@@ -76,13 +120,23 @@ def promote(dtypes: Iterable[str], weak: Iterable[object] = ()) -> str:
 
 
 def as_float(dtype: str) -> str:
-    """The dtype itself where it is a float, else floatX."""
-    return dtype if dtype in FLOATS else config.floatX
+    """The dtype itself where it is a float or complex, else floatX."""
+    return dtype if has_gradient(dtype) else config.floatX
 
 
 def accumulator(dtype: str) -> str:
     """The dtype in which sums and products of this dtype accumulate and are returned: int64 or uint64 for integers and bool."""
-    return "uint64" if dtype in UNSIGNED else dtype if dtype in FLOATS else "int64"
+    return "uint64" if dtype in UNSIGNED else dtype if has_gradient(dtype) else "int64"
+
+
+def summed_in(dtype: str) -> str:
+    """The dtype of the partial results of a fold whose operands and result have this dtype."""
+    return "float32" if dtype in NARROW else dtype
+
+
+def largest(dtype: str) -> float:
+    """The largest number of a float dtype."""
+    return float.fromhex("0x1.fep127") if dtype == BFLOAT else float(np.finfo(dtype).max)
 
 
 def fits(value: int, dtype: str) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 
 from exprgraph import graph as graphs
 from exprgraph.dims import product
+from exprgraph.dtypes import BFLOAT
 from exprgraph.node import CONSTANT, Graph, Node, Out, constant_value, make_constant
 
 LIMIT = 2**16
@@ -33,6 +34,8 @@ def _compute(node: Node, inputs: tuple[Out, ...]) -> Array | None:
     """The value of a node of constants, None where it is better left to the device."""
     size = product(node.outs[0].shape).const
     arrays = [a for a in (constant_value(i) for i in inputs) if a is not None]
+    if BFLOAT in (node.outs[0].dtype, *(i.dtype for i in inputs)):
+        return None
     if size is None or size > min(LIMIT, max(a.size for a in arrays)):
         return None
     try:

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 from exprgraph import dtypes
 from exprgraph.errors import DisconnectedInputError, GradientError, at, here
 from exprgraph.graph import order
-from exprgraph.node import OPERATORS, Node, Out, as_symbol, make_constant
+from exprgraph.node import MOVING, OPERATORS, Node, Out, as_symbol, make_constant
+from exprgraph.ops.complexes import conj, real_part
+from exprgraph.ops.pair import EACH
 from exprgraph.ops.rounding import second
 from exprgraph.ops.shape import broadcast_to, dim_node, sum_to
 
@@ -63,6 +65,8 @@ def _starts(cost: Any, known: Mapping[Out, Any] | None) -> list[tuple[Out, Out]]
             raise GradientError(f"without a cost, grad needs known_grads={{tensor: its gradient}}{at(here())}")
         return starts
     cost = as_symbol(cost)
+    if dtypes.is_complex(cost.dtype):
+        raise GradientError(f"the cost {_show(cost)} is {cost.dtype}; a gradient needs a real one: take its real part or abs(){at(here())}")
     if not dtypes.is_float(cost.dtype):
         raise GradientError(f"the cost {_show(cost)} has dtype {cost.dtype}, which has no gradient: cast it to a float{at(here())}")
     if cost.ndim:
@@ -93,7 +97,8 @@ def _between(outputs: Sequence[Out], wrt: Sequence[Out], constant: set[Node]) ->
     active = {x.node for x in wrt}
     for node in order(outputs):
         if node not in constant and "no_path" not in node.op.flags and any(
-                i.node in active and dtypes.is_float(i.dtype) for i in node.inputs) and any(dtypes.is_float(t.dtype) for t in node.outs):
+                i.node in active and dtypes.has_gradient(i.dtype) for i in node.inputs) and any(
+                dtypes.has_gradient(t.dtype) for t in node.outs):
             active.add(node)
     return active
 
@@ -114,16 +119,17 @@ def _flat(outputs: Sequence[Out], wrt: Sequence[Out], constant: set[Node]) -> It
         if not stops:
             inputs = node.inputs[:1] if node.op.kind == "gather" else node.inputs[1:2] if node.op.kind == "scatter" else node.inputs
             todo += [i.node for i in inputs]
-    yield from ((x.node, x.index) for x in wrt if x.node in reached and dtypes.is_float(x.dtype))
+    yield from ((x.node, x.index) for x in wrt if x.node in reached and dtypes.has_gradient(x.dtype))
 
 
 def _step(node: Node, places: list[Place], active: set[Node], fixed: Mapping[Place, Out], flow: Flow, null: bool) -> None:
     """Pass the cotangent of a node on to its inputs."""
     flowing = any(p in flow.cotangents for p in places)
-    given = _cotangents(node, flow, null) if flowing and "zero_grad" not in node.op.flags else (None,) * len(node.inputs)
+    flat = "zero_grad" in node.op.flags and not dtypes.is_complex(node.outs[0].dtype)
+    given = _cotangents(node, flow, null) if flowing and not flat else (None,) * len(node.inputs)
     for x, g in zip(node.inputs, given, strict=True):
         place = (x.node, x.index)
-        if x.node not in active or not dtypes.is_float(x.dtype) or place in fixed:
+        if x.node not in active or not dtypes.has_gradient(x.dtype) or place in fixed:
             continue
         if g is None:
             flow.zeros.add(place)
@@ -137,17 +143,38 @@ def _cotangents(node: Node, flow: Flow, null: bool) -> Sequence[Out | None]:
     given = [flow.cotangents.get((node, i)) for i in range(len(outs))]
     if node.op.grad is None:
         if null:
-            return [_full(float("nan"), x) if dtypes.is_float(x.dtype) else None for x in node.inputs]
+            return [_full(float("nan"), x) if dtypes.has_gradient(x.dtype) else None for x in node.inputs]
         raise GradientError(f"{node.op.name} has no gradient (none is implemented, or none exists); disconnected_grad(x) treats a part "
                             f"as constant{at(node.source)}")
     if len(outs) == 1:
-        return node.op.grad(given[0], outs[0], *node.inputs, **dict(node.params))
+        turned = _is_turned(node)
+        found = node.op.grad(_conj(given[0]) if turned else given[0], outs[0], *node.inputs, **dict(node.params))
+        return [_conj(g) for g in found] if turned else found
     return node.op.grad(tuple(given), tuple(outs), *node.inputs, **dict(node.params))
 
 
+def _is_turned(node: Node) -> bool:
+    """Whether a row's gradient, which is written for real numbers, is taken between two conjugations.
+
+    The cotangent of z = x + iy is dC/dx + i dC/dy.  Through w = f(z) it becomes that of w times the conjugate of f'(z); the row gives the
+    product with f'(z) itself.  Rows that only move or add up need no turning; the flag "conjugated" is for those that think of it.
+    """
+    plain = node.op.kind in MOVING or node.op.pair == EACH or "conjugated" in node.op.flags
+    return not plain and any(dtypes.is_complex(t.dtype) for t in (*node.outs, *(i.type for i in node.inputs)))
+
+
+def _conj(g: Any) -> Any:
+    if g is None or not dtypes.is_complex(g.dtype):
+        return g
+    return g.node.inputs[0] if g.node.op is conj else conj(g)
+
+
 def _fit(g: Out, x: Out) -> Out:
-    """A cotangent in the dtype and shape of what it belongs to: broadcast axes are summed, once, here."""
+    """A cotangent in the dtype and shape of what it belongs to: broadcast axes are summed, once, here; what belongs to something real is
+    real."""
     g = as_symbol(g)
+    if dtypes.is_complex(g.dtype) and not dtypes.is_complex(x.dtype):
+        g = real_part(g)
     if g.dtype != x.dtype:
         g = OPERATORS["cast"](g, x.dtype)
     if g.type.shape == x.type.shape:
@@ -170,7 +197,7 @@ def _result(flow: Flow, x: Out, policy: str, otherwise: str) -> Out | None:
     if place in flow.zeros:
         return second(x, 0.0)  # zeros that depend on x, so that they have a gradient in their turn
     if policy != "ignore":
-        why = "the cost does not depend on it" if dtypes.is_float(x.dtype) else f"its dtype {x.dtype} carries no gradient"
+        why = "the cost does not depend on it" if dtypes.has_gradient(x.dtype) else f"its dtype {x.dtype} carries no gradient"
         message = f"no gradient with respect to {_show(x)}: {why}; disconnected_inputs=\"ignore\" gives zeros{at(here())}"
         if policy == "raise":
             raise DisconnectedInputError(message)

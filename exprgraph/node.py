@@ -18,6 +18,8 @@ from exprgraph.errors import CallError, DTypeError, ShapeError, Source, UseError
 
 Params = tuple[tuple[str, Any], ...]
 _uids = itertools.count(1)
+MOVING = ("leaf", "view", "gather", "scatter")
+"""Kinds of ops that take every dtype: they move elements, or at most add them up."""
 
 
 class TensorType(NamedTuple):
@@ -92,19 +94,20 @@ class Op:
     cotangent per input, None where there is none.  c: the C spelling over {0}, {1}, ..., by dtype kind "f", "i", "u", "b" or "*".
     domain: the interval from which tests draw each float argument.  ulp: the error allowed over the oracle's, in units in the last place.
     flags: "commutative", "expensive" (not to be recomputed), "smooth" (tests check finite differences), ...  requires: the Conditions on
-    sizes.  refuses: for elementwise ops, the operands that are faults when a call brings them.
+    sizes.  refuses: for elementwise ops, the operands that are faults when a call brings them.  pair: the meaning on complex numbers, a
+    formula of `ops.pair`; None for rows that refuse them (what only moves elements needs none).
     """
     __slots__ = ("name", "kind", "numpy", "accept", "infer", "grad", "c", "domain", "ulp", "flags", "requires", "doc",
-                 "refuses")
+                 "refuses", "pair")
 
     def __init__(self, name: str, kind: str, numpy: Callable[..., Any], accept: Callable[..., tuple[tuple[Out, ...], dict[str, Any]]],
                  infer: Callable[..., tuple[TensorType, ...]], grad: Callable[..., tuple[Out | None, ...]] | None = None,
                  c: Mapping[str, str] | None = None, domain: tuple[tuple[float, float], ...] = (), ulp: float = 0.0,
                  flags: frozenset[str] = frozenset(), requires: Callable[..., list[Condition]] = no_condition, doc: str = "",
-                 refuses: Callable[..., list[Refusal]] = no_refusal) -> None:
+                 refuses: Callable[..., list[Refusal]] = no_refusal, pair: Callable[..., Any] | str | None = None) -> None:
         self.name, self.kind, self.numpy, self.accept, self.infer, self.grad = name, kind, numpy, accept, infer, grad
         self.c, self.domain, self.ulp, self.flags, self.requires, self.doc = c or {}, domain, ulp, flags, requires, doc
-        self.refuses = refuses
+        self.refuses, self.pair = refuses, pair
 
     def changed(self, **fields: Any) -> Op:
         """A row that differs from this one in some fields."""
@@ -117,7 +120,14 @@ class Op:
             if type(error) is not TypeError:
                 raise
             raise CallError(str(error).replace(self.accept.__qualname__, self.name) + at(here())) from error
+        if self.pair is None and self.kind not in MOVING:
+            self._refuse_complex(inputs)
         return self.apply(inputs, tuple(sorted(settled.items())))
+
+    def _refuse_complex(self, inputs: tuple[Out, ...]) -> None:
+        for dtype in (i.dtype for i in inputs if dtypes.is_complex(i.dtype) and self.name != "size"):
+            taking = sorted({o.name for o in OPERATORS.values() if isinstance(o, Op) and o.pair is not None})
+            raise DTypeError(f"{self.name} does not take {dtype}; rows that take it are {', '.join(taking)}{at(here())}")
 
     def apply(self, inputs: tuple[Out, ...], params: Params = (), sources: frozenset[Source] | None = None) -> Out:
         """The node of this op on inputs that have the right dtypes already."""
@@ -186,9 +196,8 @@ def _reflected(name: str) -> Any:
 class Out:
     """One output of a node: a symbolic tensor.  Out(symbol, borrow=True) is that symbol, as Theano's users ask for an output.
 
-    Operators are elementwise as in NumPy, `==` too; identity is `is`, and the hash is that of identity, so that Outs are keys of
-    dicts.  An Out has no value: `if x:` raises, and so does NumPy where it would make an array of it; NumPy's functions go to those
-    of exprgraph.
+    Operators are elementwise as in NumPy, `==` too; identity is `is`, and the hash is that of identity, so that Outs are keys of dicts.
+    An Out has no value: `if x:` raises, and so does NumPy where it would make an array of it; NumPy's functions go to exprgraph's.
     """
     __slots__ = ("node", "index", "type", "_name", "_tag", "subscript", "__weakref__")
     node: Node
@@ -283,6 +292,7 @@ class Out:
     dimshuffle, swapaxes, squeeze, expand_dims = _method("dimshuffle"), _method("swapaxes"), _method("squeeze"), _method("expand_dims")
     broadcast_to, take, dot, astype = _method("broadcast_to"), _method("take"), _method("dot"), _method("cast")
     cast, clip, round, fill = _method("cast"), _method("clip"), _method("round"), _method("fill")
+    real, imag, conj, conjugate = property(_method("real")), property(_method("imag")), _method("conj"), _method("conj")
     copy, eval, repeat, clone = _method("identity"), _method("eval"), _method("repeat"), _method("clone_symbol")
     sort, argsort, topk, searchsorted = _method("sort"), _method("argsort"), _method("topk"), _method("searchsorted")
     nonzero, compress, choose = _method("nonzero"), _method("compress"), _method("choose")

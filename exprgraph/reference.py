@@ -9,8 +9,10 @@ import numpy as np
 
 from exprgraph import dims
 from exprgraph.dims import Dim, Size, Value
+from exprgraph.dtypes import BFLOAT
 from exprgraph.errors import IndexFault, ShapeError, Source, at
 from exprgraph.graph import order
+from exprgraph.narrow import widened
 from exprgraph.node import CONSTANT, INPUT, SHARED, Condition, Graph, Node, Out, Params, TensorType
 from exprgraph.pairs import Pair, decide, pairs
 from exprgraph.program import Program
@@ -24,9 +26,13 @@ def evaluate(outputs: Sequence[Out], values: Mapping[Node, Array], wider: Wider 
     """The values of the outputs; `values` holds those of the INPUT and SHARED leaves.
 
     With `wider`, floats are computed in other dtypes than their own ({"float32": "float64"}).  A value is dropped after its last
-    use.  ShapeError, IndexFault or the error of the op's refusal, with the user's line, where operands do not fit.
+    use.  What is bfloat16 is computed in float32.  ShapeError, IndexFault or the error of the op's refusal, with the user's line, where
+    operands do not fit.
     """
     nodes = order(outputs)
+    if any(t.dtype == BFLOAT for n in nodes for t in n.outs):
+        outputs = widened(outputs)
+        nodes = order(outputs)
     readers = Counter([o.node for o in outputs] + [i.node for n in nodes for i in n.inputs])
     done: dict[Node, tuple[Array, ...]] = {}
     with np.errstate(all="ignore"):

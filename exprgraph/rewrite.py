@@ -222,7 +222,7 @@ def _all_equal(array: np.ndarray[Any, Any]) -> bool:
 
 def _equal(wanted: Any, found: Any) -> bool:
     """Whether a constant has the value that a pattern asks for, rounded to the constant's dtype; the sign of zero counts."""
-    if found is None:
+    if found is None or found.dtype.kind not in "biuf":
         return False
     if found.dtype.kind != "f":
         return bool(float(wanted) == int(found)) and not (wanted == 0 and math.copysign(1, wanted) < 0)

@@ -137,7 +137,8 @@ def matching(target: Out, new: Any) -> Out:
     DTypeError or RankError with both types otherwise.
     """
     name, weak = target.name or "a shared variable", dtypes.is_weak(new)
-    if weak and dtypes.weak_kind(new) == "f" and target.dtype not in dtypes.FLOATS:
+    kind = dtypes.weak_kind(new) if weak else "b"
+    if (kind == "f" and not dtypes.has_gradient(target.dtype)) or (kind == "c" and not dtypes.is_complex(target.dtype)):
         raise DTypeError(f"update of {name}: it is {target.dtype} and cannot take {new!r}{at(here())}")
     out = cast_to(new, target.dtype) if weak else as_symbol(new)
     if out.ndim != target.ndim:
@@ -169,7 +170,7 @@ def shared(value: Any, name: str | None = None, strict: bool = False, allow_down
     kept without a copy.  target is accepted and changes nothing: a value lies where it was last written.
     CallError for lists and other things that are not arrays, DTypeError for dtypes that are not supported.
     """
-    if isinstance(value, np.ma.MaskedArray) or not isinstance(value, np.ndarray | np.generic | bool | int | float):
+    if isinstance(value, np.ma.MaskedArray) or not isinstance(value, np.ndarray | np.generic | bool | int | float | complex):
         cure = "say which dtype: shared(np.asarray(value, dtype))" if isinstance(value, list | tuple) else "give an array or a number"
         raise CallError(f"shared: {describe(value)} was given: {cure}{at(here())}")
     strong = isinstance(value, np.ndarray | np.generic)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from exprgraph import dtypes
-from exprgraph.errors import DTypeError, RankError, ShapeError, UseError, at, here
+from exprgraph.errors import RankError, ShapeError, UseError, at, here
 from exprgraph.node import INPUT, Out, TensorType, as_symbol, leaf, make_constant
 
 Lengths = tuple[int | None, ...]
@@ -16,7 +16,6 @@ KINDS: dict[str, Lengths] = {
     "scalar": (), "vector": (None,), "row": (1, None), "col": (None, 1), "matrix": (None, None),
     **{f"tensor{n}": (None,) * n for n in range(3, 8)}}
 PLURALS = {"matrix": "matrices"}
-COMPLEX = {"c": "complex64", "z": "complex128"}
 
 
 def lengths(shape: Any) -> Lengths:
@@ -93,12 +92,6 @@ def _lettered(kind: str, letter: str) -> Callable[..., Out]:
     return _named(make, letter + kind, f"A symbol of kind {kind} and dtype {dtypes.LETTERS[letter]}.")
 
 
-def _refused(kind: str, letter: str) -> Callable[..., Out]:
-    def make(*names: Any) -> Out:
-        raise DTypeError(f"dtype {COMPLEX[letter]} is not supported; supported are {', '.join(dtypes.ALL)}{at(here())}")
-    return _named(make, letter + kind, f"DTypeError: {COMPLEX[letter]} is not supported.")
-
-
 def _plural(name: str, one: Callable[..., Out]) -> Callable[..., list[Out]]:
     def make(*names: Any, **keywords: Any) -> list[Out]:
         if len(names) == 1 and isinstance(names[0], int):
@@ -118,7 +111,7 @@ def constructors() -> dict[str, Callable[..., Any]]:
     """Every constructor by name: each kind, plain and with each dtype letter, singular and plural."""
     found: dict[str, Callable[..., Any]] = {}
     for kind in KINDS:
-        made = {"": _generic(kind), **{c: _lettered(kind, c) for c in dtypes.LETTERS}, **{c: _refused(kind, c) for c in COMPLEX}}
+        made = {"": _generic(kind), **{c: _lettered(kind, c) for c in dtypes.LETTERS}}
         for letter, one in made.items():
             plural = letter + PLURALS.get(kind, kind + "s")
             found[letter + kind] = one

@@ -47,15 +47,22 @@ def cast_to(value: Any, dtype: str) -> Out:
     if not isinstance(value, Out) and (dtypes.is_weak(value) or isinstance(value, np.generic)):
         if isinstance(value, int) and not isinstance(value, bool) and not dtypes.fits(value, dtype):
             raise DTypeError(f"Python integer {value} is out of bounds for {dtype}{at(here())}")
+        if np.iscomplexobj(value) and not dtypes.is_complex(dtype):
+            raise DTypeError(f"{value} is complex and cannot become {dtype}: take its real part or abs(){at(here())}")
         return make_constant(value, dtype)
     out = as_symbol(value)
     known = constant_value(out)
     if out.dtype == dtype:
         return out
-    if known is not None and known.ndim == 0 and not (known.dtype.kind == "f" and dtype not in dtypes.FLOATS):
+    if known is not None and known.ndim == 0 and not (known.dtype.kind in "fc" and not _keeps(known.dtype.kind, dtype)):
         return make_constant(known, dtype)
     made: Out = OPERATORS["cast"](out, dtype)
     return made
+
+
+def _keeps(kind: str, dtype: str) -> bool:
+    """Whether a dtype has room for what a float ("f") or a complex number ("c") is."""
+    return dtypes.is_complex(dtype) or (kind == "f" and dtypes.is_float(dtype))
 
 
 def promoted(args: Sequence[Any]) -> str:
@@ -72,7 +79,8 @@ def elementwise(name: str, arity: int, takes: Sequence[str], compute: Callable[[
         solid = [a if dtypes.is_weak(a) else as_symbol(a) for a in args]
         common = promoted(solid)
         target = compute(common)
-        if common not in takes and target not in takes:
+        known = {"float16" if d == dtypes.BFLOAT else d for d in (common, target)}
+        if not known & set(takes) and not dtypes.is_complex(common):
             raise DTypeError(f"{name} does not take {common}; it takes {', '.join(takes)}{at(here())}")
         return tuple(cast_to(a, target) for a in solid), {}
     return accept
@@ -91,6 +99,11 @@ def like_first(inputs: tuple[Out, ...], **params: Any) -> tuple[TensorType, ...]
 def to_bool(inputs: tuple[Out, ...], **params: Any) -> tuple[TensorType, ...]:
     """Elementwise shape; bool."""
     return (TensorType("bool", broadcast_dims([i.type.shape for i in inputs])),)
+
+
+def to_part(inputs: tuple[Out, ...], **params: Any) -> tuple[TensorType, ...]:
+    """Elementwise shape; the dtype of the parts of a complex operand, that of a real one itself."""
+    return (TensorType(dtypes.part(inputs[0].dtype), broadcast_dims([i.type.shape for i in inputs])),)
 
 
 def normal_axis(axis: Any, ndim: int) -> int:

@@ -61,7 +61,7 @@ def describe(value: Any) -> str:
         return f"{_an(value.dtype.name)} array of shape {value.shape}"
     if isinstance(value, Out):
         return f"the symbol {value!r}"
-    if value is None or isinstance(value, bool | int | float | str | np.generic):
+    if value is None or isinstance(value, bool | int | float | complex | str | np.generic):
         return f"{type(value).__name__} {value!r:.40}" if value is not None else "None"
     return f"a value of type {type(value).__name__}"
 
@@ -110,7 +110,8 @@ def _native(array: Array, wanted: Want) -> Array:
 
 
 def _strong(array: Array, value: Any, wanted: Want) -> Array:
-    if array.dtype.kind not in "biuf":
+    known = array.dtype.kind in ("biufc" if dtypes.is_complex(wanted.dtype.name) else "biuf")
+    if not known and array.dtype.name != dtypes.BFLOAT:
         _refuse(value, wanted, f"{array.dtype.name} values are not numbers that it can hold")
     if not wanted.downcast and not np.can_cast(array.dtype, wanted.dtype, "safe"):
         _refuse(value, wanted, f"cast it with .astype({wanted.dtype.name!r}), or {wanted.cure}")
@@ -120,8 +121,9 @@ def _strong(array: Array, value: Any, wanted: Want) -> Array:
 
 _WEAK: dict[str, Callable[[Any, str], bool]] = {
     "b": lambda value, dtype: True,
-    "i": lambda value, dtype: dtype in dtypes.FLOATS or (dtype in dtypes.INTS and _fits(value, dtype)),
-    "f": lambda value, dtype: dtype in dtypes.FLOATS}
+    "i": lambda value, dtype: dtypes.has_gradient(dtype) or (dtype in dtypes.INTS and _fits(value, dtype)),
+    "f": lambda value, dtype: dtypes.has_gradient(dtype),
+    "c": lambda value, dtype: dtypes.is_complex(dtype)}
 
 
 def _fits(value: Any, dtype: str) -> bool:
@@ -134,7 +136,8 @@ def _fits(value: Any, dtype: str) -> bool:
 def _weak(data: Any, value: Any, kinds: set[str], wanted: Want) -> Array:
     """Python numbers take the wanted dtype where its kind can hold them."""
     name = wanted.dtype.name
-    if not wanted.downcast and not all(_WEAK[kind](data, name) for kind in kinds):
+    lost = "c" in kinds and not dtypes.is_complex(name)
+    if lost or (not wanted.downcast and not all(_WEAK[kind](data, name) for kind in kinds)):
         reason = f"out of the range of {name}" if "f" not in kinds and name in dtypes.INTS else f"{name} cannot hold it"
         _refuse(value, wanted, f"{reason}; round it or cast it yourself, or {wanted.cure}")
     try:
@@ -153,7 +156,7 @@ def _from_list(value: Any, wanted: Want) -> Array:
         for item in todo.pop():
             if isinstance(item, list | tuple):
                 todo.append(item)
-            elif isinstance(item, bool | int | float) and not isinstance(item, np.generic):
+            elif isinstance(item, bool | int | float | complex) and not isinstance(item, np.generic):
                 kinds.add(dtypes.weak_kind(item))
             elif isinstance(item, np.ndarray | np.generic):
                 kinds.add("strong")

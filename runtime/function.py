@@ -3,19 +3,23 @@ from __future__ import annotations
 
 from codegen import generate, opencl
 from exprgraph import pairs
+from exprgraph.complex_pairs import parted
 from exprgraph.config import config
 from exprgraph.program import Program
 from runtime.device import choose
 from runtime.executable import DeviceExecutable, Generator
+from runtime.paired import PairedExecutable
 
 GENERATOR = Generator(generate.generate, generate.requirements, generate.uncertain, pairs.decide, opencl)
 
 
-def build(program: Program) -> DeviceExecutable:
-    """The program on `options["device"]`, with the default plan built; DeviceError where that device or a kernel fails."""
+def build(program: Program) -> DeviceExecutable | PairedExecutable:
+    """The program, its complex tensors as pairs of floats, on `options["device"]`, with the default plan built; DeviceError where that
+    device or a kernel fails."""
     device = choose(program.options.get("device"))
     forced = program.options.get("schedule") or config.schedule
     target = device.target if forced == "auto" else device.target._replace(schedule=forced)
-    made = DeviceExecutable(program, device, target, GENERATOR)
+    parts = parted(program)
+    made = DeviceExecutable(program if parts is None else parts.program, device, target, GENERATOR)
     made.rehearse()
-    return made
+    return made if parts is None else PairedExecutable(program, parts, made)

@@ -133,8 +133,8 @@ def test_C10_small_and_large_index_dtypes(dtype: str, way: str) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_C10_scalars_and_nothing(way: str) -> None:
     """0-d arrays count as integers, arrays without elements change nothing, a truth value picks all or nothing."""
-    f, arrays = compiled(way, lambda x, i, e, b: [x[i], x[i, i], x[i].set(9), x[e].set(9), x[e, e].inc(9), x[e].sum(), x[b].sum(), x[b].set(3),
-                                                  x[b, i].inc(1)], M, np.array(1), np.zeros(0, "int32"), np.array(True))
+    f, arrays = compiled(way, lambda x, i, e, b: [x[i], x[i, i], x[i].set(9), x[e].set(9), x[e, e].inc(9), x[e].sum(), x[b].sum(),
+                                                  x[b].set(3), x[b, i].inc(1)], M, np.array(1), np.zeros(0, "int32"), np.array(True))
     same(f(*arrays), [M[1], M[1, 1], changed(M, 1, 9, False), M, M, 0.0, M.sum(), np.full_like(M, 3), changed(M, 1, 1, True)])
     same(f(*arrays[:3], np.array(False))[6:], [0.0, M, M])
 

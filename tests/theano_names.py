@@ -75,8 +75,3 @@ REASONS = {
         erfcx erfinv erfcinv gamma gammaln psi tri_gamma chi2sf gammainc gammaincc gammau gammal j0 j1 jv i0 i1 iv"""}
 ABSENT = {name: reason for reason, names in REASONS.items() for name in names.split()}
 NAMES = list(dict.fromkeys(name for names in LISTS.values() for name in names.split()))
-
-PENDING_NAMES = """
-    real imag angle complex conj complex_from_polar Out.conj"""
-PENDING = frozenset(PENDING_NAMES.split())
-"""Names that are meant to be present and are not there yet; each must leave this set on the day that it works."""

@@ -15,6 +15,7 @@ from codegen.kernel import INDEX, Accumulate, Alloc, Builder, Expr, Flag, Let, L
 from codegen.lower.keep import is_inner, kept, stages
 from codegen.order import postorder
 from codegen.plan import Site
+from codegen.roots import is_join
 from exprgraph.dims import Dim, product
 from exprgraph.node import Node
 
@@ -116,14 +117,25 @@ def flag(env: Lowering, fault: Fault) -> Flag:
 def map_reduce(cluster: Cluster, env: Lowering) -> tuple[Stmt, ...]:
     """The unscheduled tree of a cluster of maps and reductions."""
     row = Row(cluster, env)
-    body = passes(row)
+    joined = not cluster.inner and all(t.kind == "map" and t.space == cluster.space and is_join(t.node) for t in cluster.tasks)
+    outer = cluster.outer[:-1] if joined else cluster.outer
+    loops, extents = [row.loops[k] for k in outer], [cluster.space[k] for k in outer]
+    body = _side_by_side(row) if joined else passes(row)
     env.release()
-    loops, extents = [row.loops[k] for k in cluster.outer], [cluster.space[k] for k in cluster.outer]
     if not cluster.inner and len(loops) > 1:
         flat = collapse(row.b, body, loops, linear(row.b, loops, extents))
         if flat is not None:
             return nest(row.b, "parallel", loops[:1], [product(extents)], flat)
     return nest(row.b, "parallel", loops, extents, body)
+
+
+def _side_by_side(row: Row) -> list[Stmt]:
+    """What happens in a row for each position of the last axis, one after the other."""
+    loops, body = row.loops, list[Stmt]()
+    for position in range(row.cluster.space[-1].const or 0):
+        row.loops = (*loops[:-1], row.b.index(position))
+        body += passes(row)
+    return body
 
 
 def passes(row: Row) -> list[Stmt]:

@@ -7,6 +7,7 @@ from typing import Any
 from exprgraph import dtypes
 from exprgraph.dims import product
 from exprgraph.errors import CallError, RankError, ShapeError, at, here
+from exprgraph.functions.complexes import conj
 from exprgraph.node import Out, as_symbol
 from exprgraph.ops import contract
 from exprgraph.ops.arithmetic import mul
@@ -71,9 +72,9 @@ def outer(a: Any, b: Any) -> Out:
 
 
 def vdot(a: Any, b: Any) -> Out:
-    """The sum of the products of all elements, both tensors taken as flat."""
+    """The sum of the products of all elements, both tensors taken as flat, the first one conjugated if it is complex."""
     x, y, dtype = operands("vdot", a, b, least=0)
-    return inner_product("vdot", _flat(x), _flat(y), dtype)
+    return inner_product("vdot", _flat(conj(x)), _flat(y), dtype)
 
 
 def _flat(x: Out) -> Out:

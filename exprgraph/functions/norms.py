@@ -3,11 +3,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from exprgraph import dtypes
 from exprgraph.errors import RankError, UseError, at, here
 from exprgraph.functions.shaping import squeeze
-from exprgraph.functions.stats import Axis, as_floats, safe_sqrt
+from exprgraph.functions.stats import Axis, as_floats, safe_sqrt, squared_size
 from exprgraph.node import Out
-from exprgraph.ops.arithmetic import absolute, sqr
+from exprgraph.ops.arithmetic import absolute
 from exprgraph.ops.compare import gt, neq, switch
 from exprgraph.ops.reduce import max_, min_, sum_
 from exprgraph.ops.rounding import cast
@@ -68,9 +69,9 @@ def entrywise_norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = 
     if isinstance(ord, Out) or not (ord is None or ord == "fro" or isinstance(ord, int | float)):
         raise UseError(f"norm: ord must be a number, inf, \"fro\" or None, not {ord!r}{at(here())}")
     if ord is None or ord in ("fro", 2):
-        return safe_sqrt(sum_(sqr(out), axis=axis, keepdims=keepdims))
+        return safe_sqrt(sum_(squared_size(out), axis=axis, keepdims=keepdims))
     if ord == 0:
-        return cast(sum_(neq(out, 0), axis=axis, keepdims=keepdims), out.dtype)
+        return cast(sum_(neq(out, 0), axis=axis, keepdims=keepdims), dtypes.part(out.dtype))
     size = absolute(out)
     if ord in (float("inf"), -float("inf")):
         return (max_ if ord > 0 else min_)(size, axis=axis, keepdims=keepdims)

@@ -7,6 +7,7 @@ from typing import Any
 
 from exprgraph.dims import Dim, constant
 from exprgraph.errors import CallError, RankError, UseError, at, here
+from exprgraph.functions.complexes import conj
 from exprgraph.functions.creation import eye
 from exprgraph.functions.einsum import einsum
 from exprgraph.functions.joining import concatenate, stack
@@ -26,9 +27,9 @@ def inner(a: Any, b: Any) -> Out:
 
 
 def vecdot(x1: Any, x2: Any, axis: Any = -1) -> Out:
-    """The sums of products along one axis of both; the other axes broadcast."""
+    """The sums of products along one axis of both, the first one conjugated if it is complex; the other axes broadcast."""
     x, y, dtype = operands("vecdot", x1, x2)
-    return inner_product("vecdot", moveaxis(x, axis, -1), moveaxis(y, axis, -1), dtype)
+    return inner_product("vecdot", moveaxis(conj(x), axis, -1), moveaxis(y, axis, -1), dtype)
 
 
 def matvec(x1: Any, x2: Any) -> Out:
@@ -40,10 +41,11 @@ def matvec(x1: Any, x2: Any) -> Out:
 
 
 def vecmat(x1: Any, x2: Any) -> Out:
-    """Vectors in the last axis of x1 times matrices in the last two axes of x2; the axes before them broadcast."""
+    """Vectors in the last axis of x1, conjugated if they are complex, times matrices in the last two axes of x2; the axes before them
+    broadcast."""
     x, y, _ = operands("vecmat", x1, x2)
     _least("vecmat", y, 2)
-    found = matmul(dimshuffle(x, pattern=[*range(x.ndim - 1), -1, x.ndim - 1]), y)
+    found = matmul(dimshuffle(conj(x), pattern=[*range(x.ndim - 1), -1, x.ndim - 1]), y)
     return dimshuffle(found, pattern=[*range(found.ndim - 2), found.ndim - 1])
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from exprgraph import dtypes
 from exprgraph.dims import product
+from exprgraph.functions.complexes import imag, real
 from exprgraph.node import Out, as_symbol
-from exprgraph.ops.arithmetic import sqr, sqrt
+from exprgraph.ops.arithmetic import add, sqr, sqrt
 from exprgraph.ops.compare import gt, isfinite, maximum, switch
 from exprgraph.ops.reduce import argmax, max_, min_, sum_
 from exprgraph.ops.rounding import cast
@@ -33,32 +34,45 @@ def extent(x: Any, axis: Axis, dtype: str) -> Any:
 def mean(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Out:
     """The mean over the axes; integers and bool give floatX, and are summed exactly where 32 bits or fewer hold them.
 
-    The mean of no elements is NaN.
+    The mean of no elements is NaN.  That of float16 is computed in float32, so that its sum has room.
     """
     out = as_symbol(x)
     result = as_floats(out, dtype)
-    exact = out.dtype not in (*dtypes.FLOATS, "int64", "uint64")
+    if result.dtype in dtypes.NARROW:
+        return cast_to(mean(out, axis, dtypes.summed_in(result.dtype), keepdims), result.dtype)
+    exact = not dtypes.has_gradient(out.dtype) and out.dtype not in ("int64", "uint64")
     total = cast_to(sum_(out if exact else result, axis=axis, keepdims=keepdims), result.dtype)
-    return total / extent(out, axis, result.dtype)  # type: ignore[no-any-return]
+    return total / extent(out, axis, dtypes.part(result.dtype))  # type: ignore[no-any-return]
 
 
 def var(x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False, corrected: bool = False, dtype: Any = None) -> Out:
     """The variance over the axes: the mean square distance from the mean, divided by the number of elements less ddof.
 
-    corrected subtracts what the rounding of the mean added.  Integers and bool give floatX.
+    Of complex numbers it is real.  corrected subtracts what the rounding of the mean added.  Integers and bool give floatX.  That of
+    float16 is computed in float32.
     """
     out: Any = as_floats(x, dtype)
-    count = extent(out, axis, out.dtype)
+    if out.dtype in dtypes.NARROW:
+        return cast_to(var(out, axis, ddof, keepdims, corrected, dtypes.summed_in(out.dtype)), out.dtype)
+    count = extent(out, axis, dtypes.part(out.dtype))
     apart = out - mean(out, axis, keepdims=True)
-    total: Any = sum_(sqr(apart), axis=axis, keepdims=keepdims)
+    total: Any = sum_(squared_size(apart), axis=axis, keepdims=keepdims)
     if corrected:
-        total = total - sqr(sum_(apart, axis=axis, keepdims=keepdims)) / count
+        total = total - squared_size(sum_(apart, axis=axis, keepdims=keepdims)) / count
     below = maximum(count - ddof, 0) if isinstance(count, Out) else max(count - ddof, 0)
     return total / below  # type: ignore[no-any-return]
 
 
+def squared_size(x: Any) -> Any:
+    """x * x, of a complex number the square of its absolute value."""
+    return add(sqr(real(x)), sqr(imag(x))) if dtypes.is_complex(x.dtype) else sqr(x)
+
+
 def std(x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False, corrected: bool = False, dtype: Any = None) -> Out:
     """The square root of `var`; its gradient where the variance is 0 is 0."""
+    out = as_floats(x, dtype)
+    if out.dtype in dtypes.NARROW:
+        return cast_to(std(out, axis, ddof, keepdims, corrected, dtypes.summed_in(out.dtype)), out.dtype)
     return safe_sqrt(var(x, axis, ddof, keepdims, corrected, dtype))
 
 

@@ -6,15 +6,15 @@ import functools
 import math
 from typing import Any
 
-import numpy as np
-
 from exprgraph import dtypes
 from exprgraph.errors import CallError, UseError, at, here
+from exprgraph.functions.complexes import imag, real
 from exprgraph.node import Out, as_symbol
 from exprgraph.ops.arithmetic import absolute, add, deg2rad, int_div, mod, mul, neg, rad2deg, reciprocal, sign, sqr, sub, true_div
 from exprgraph.ops.bits import and_, invert, left_shift, or_, right_shift, xor
 from exprgraph.ops.compare import clip as clip_row
-from exprgraph.ops.compare import eq, ge, gt, isfinite, isnan, le, lt, maximum, minimum, neq, switch
+from exprgraph.ops.compare import eq, ge, gt, isfinite, isnan, le, lt, maximum, minimum, neq, switch, truth
+from exprgraph.ops.complexes import complex_
 from exprgraph.ops.reduce import all_
 from exprgraph.ops.rounding import cast, identity, round_half_away_from_zero, round_half_to_even, second
 from exprgraph.ops.transcendental import (
@@ -123,30 +123,32 @@ def allclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan
 
 def logical_and(a: Any, b: Any) -> Out:
     """Whether neither is zero."""
-    return and_(cast(a, "bool"), cast(b, "bool"))
+    return and_(truth(a), truth(b))
 
 
 def logical_or(a: Any, b: Any) -> Out:
     """Whether one is not zero."""
-    return or_(cast(a, "bool"), cast(b, "bool"))
+    return or_(truth(a), truth(b))
 
 
 def logical_xor(a: Any, b: Any) -> Out:
     """Whether exactly one is not zero."""
-    return xor(cast(a, "bool"), cast(b, "bool"))
+    return xor(truth(a), truth(b))
 
 
 def logical_not(x: Any) -> Out:
     """Whether it is zero."""
-    return invert(cast(x, "bool"))
+    return invert(truth(x))
 
 
 def nan_to_num(x: Any, nan: Any = 0, posinf: Any = None, neginf: Any = None) -> Out:
     """x with NaN and the infinities replaced by numbers: 0 and the limits of its dtype unless said otherwise."""
     out = as_symbol(x)
+    if dtypes.is_complex(out.dtype):
+        return complex_(*[nan_to_num(part, nan, posinf, neginf) for part in (real(out), imag(out))])
     if not dtypes.is_float(out.dtype):
         return out
-    limit, inf = float(np.finfo(out.dtype).max), float("inf")
+    limit, inf = dtypes.largest(out.dtype), float("inf")
     bounded = switch(eq(out, inf), limit if posinf is None else posinf, switch(eq(out, -inf), -limit if neginf is None else neginf, out))
     return switch(isnan(out), nan, bounded)
 

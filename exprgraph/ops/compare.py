@@ -5,21 +5,23 @@ from typing import Any
 
 import numpy as np
 
-from exprgraph.dtypes import is_weak
+from exprgraph.dtypes import is_complex, is_weak
 from exprgraph.errors import CallError, at, here
 from exprgraph.node import Op, Out, as_symbol
 from exprgraph.ops.arithmetic import NUMBERS, Cotangents
+from exprgraph.ops.pair import EACH, Formula, both, either
 from exprgraph.ops.rows import no_slope, row, table
 from exprgraph.types import Accepted, cast_to, promoted, to_bool
 
 
-def _comparison(name: str, numpy: Any, sign: str, flags: str = "") -> Op:
-    return row(name, numpy, f"{{0}} {sign} {{1}}", no_slope(2), arity=2, infer=to_bool, flags="zero_grad " + flags,
+def _comparison(name: str, numpy: Any, sign: str, flags: str = "", pair: Formula | None = None) -> Op:
+    return row(name, numpy, f"{{0}} {sign} {{1}}", no_slope(2), arity=2, infer=to_bool, flags="zero_grad " + flags, pair=pair,
                doc=f"a {sign} b, as bool.")
 
 
-def _test(name: str, numpy: Any, integer: str, doc: str) -> Op:
-    return row(name, numpy, {"f": f"eg_{name}_{{N}}({{0}})", "*": integer}, no_slope(1), infer=to_bool, flags="zero_grad", doc=doc)
+def _test(name: str, numpy: Any, integer: str, doc: str, pair: Formula) -> Op:
+    return row(name, numpy, {"f": f"eg_{name}_{{N}}({{0}})", "*": integer}, no_slope(1), infer=to_bool, flags="zero_grad", doc=doc,
+               pair=pair)
 
 
 def _switch_accept(*args: Any) -> Accepted:
@@ -27,7 +29,13 @@ def _switch_accept(*args: Any) -> Accepted:
         raise CallError(f"switch takes a condition and two values, {len(args)} arguments given{at(here())}")
     values = [a if is_weak(a) else as_symbol(a) for a in args[1:]]
     common = promoted(values)
-    return (cast_to(args[0], "bool"), *(cast_to(v, common) for v in values)), {}
+    return (truth(args[0]), *(cast_to(v, common) for v in values)), {}
+
+
+def truth(x: Any) -> Out:
+    """Whether a value is not zero (NaN is not), as bool."""
+    out = as_symbol(x)
+    return neq(out, 0) if is_complex(out.dtype) else cast_to(x, "bool")
 
 
 def _switch_grad(g: Out, y: Out, condition: Out, a: Out, b: Out) -> Cotangents:
@@ -62,12 +70,12 @@ lt = _comparison("lt", np.less, "<")
 le = _comparison("le", np.less_equal, "<=")
 gt = _comparison("gt", np.greater, ">")
 ge = _comparison("ge", np.greater_equal, ">=")
-eq = _comparison("eq", np.equal, "==", "commutative")
-neq = _comparison("neq", np.not_equal, "!=", "commutative")
-isnan = _test("isnan", np.isnan, "0", "Whether x is not a number.")
-isinf = _test("isinf", np.isinf, "0", "Whether x is an infinity.")
-isfinite = _test("isfinite", np.isfinite, "1", "Whether x is neither NaN nor infinite.")
-switch = row("switch", np.where, "{0} ? {1} : {2}", _switch_grad, arity=3, accept=_switch_accept, flags="smooth",
+eq = _comparison("eq", np.equal, "==", "commutative", both("eq"))
+neq = _comparison("neq", np.not_equal, "!=", "commutative", either("neq"))
+isnan = _test("isnan", np.isnan, "0", "Whether x is not a number.", either("isnan"))
+isinf = _test("isinf", np.isinf, "0", "Whether x is an infinity.", either("isinf"))
+isfinite = _test("isfinite", np.isfinite, "1", "Whether x is neither NaN nor infinite.", both("isfinite"))
+switch = row("switch", np.where, "{0} ? {1} : {2}", _switch_grad, arity=3, accept=_switch_accept, flags="smooth", pair=EACH,
              doc="The second argument where the first holds, else the third; the cotangent of what is not chosen is exactly 0.  It stays 0 "
                  "where a slope behind it is infinite, since the stable rules mask last (without them, or behind a sum, 0 * inf is "
                  "NaN: then choose a harmless operand inside too, as in 1 / switch(c, x, 1)).")

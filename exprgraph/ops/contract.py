@@ -8,6 +8,7 @@ import numpy as np
 from exprgraph import dtypes
 from exprgraph.errors import DTypeError, RankError, at, here
 from exprgraph.node import Condition, Op, Out, TensorType, as_symbol
+from exprgraph.ops.pair import matrix_product
 from exprgraph.ops.rows import table
 from exprgraph.ops.shape import dimshuffle, needed
 from exprgraph.types import Accepted, broadcast_dims, cast_to, describe, promoted
@@ -45,6 +46,6 @@ def _grad(g: Out, y: Out, a: Out, b: Out) -> tuple[Out | None, ...]:
 
 
 matmul = Op("matmul", "contract", np.matmul, _accept, _infer, _grad, domain=((-3.0, 3.0),) * 2, flags=frozenset(("smooth", "expensive")),
-            requires=_requires, doc="The product of matrices in the last two axes; the axes before them broadcast.")
+            requires=_requires, pair=matrix_product, doc="The product of matrices in the last two axes; the axes before them broadcast.")
 
 TABLE = table([matmul])

@@ -8,6 +8,7 @@ import numpy as np
 from exprgraph import dtypes
 from exprgraph.dims import constant
 from exprgraph.node import Condition, Op, Out
+from exprgraph.ops.pair import positions
 from exprgraph.ops.rows import table
 from exprgraph.ops.shape import Types, needed, typed
 from exprgraph.types import Accepted, size_argument, size_dim, size_dims
@@ -29,7 +30,7 @@ def _requires(inputs: tuple[Out, ...], dtype: str) -> list[Condition]:
 
 
 iota = Op("iota", "source", lambda n, *steps, dtype: np.arange(int(n)).astype(dtype), _accept, _infer,
-          lambda g, y, *sizes, dtype: (None,) * len(sizes), requires=_requires,
+          lambda g, y, *sizes, dtype: (None,) * len(sizes), requires=_requires, pair=positions,
           doc="0 .. n-1.  Further integers are steps that n was computed from, which must not be 0.")
 
 TABLE = table([iota])

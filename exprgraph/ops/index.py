@@ -266,10 +266,10 @@ def _scatter_needs(inputs: tuple[Out, ...], axis: int) -> list[Condition]:
 
 def _scatter(merge: Any, start: Any, idx: Any, g: Any, size: Any, axis: int) -> Any:
     rank = np.ndim(idx)
-    out = np.full((int(size), *g.shape[:axis], *g.shape[axis + rank:]), start, g.dtype)
+    out = np.full((int(size), *g.shape[:axis], *g.shape[axis + rank:]), start, dtypes.summed_in(g.dtype.name))
     rows = np.moveaxis(g, range(axis, axis + rank), range(rank))
     merge.at(out, checked(idx, int(size), axis), rows)
-    return np.moveaxis(out, 0, axis)
+    return np.moveaxis(out.astype(g.dtype), 0, axis)
 
 
 def _accept_integers(idx: Any, g: Any, size: Any, *, axis: Any = 0) -> Accepted:
@@ -287,8 +287,9 @@ scatter_add = Op("scatter_add", "scatter", partial(_scatter, np.add, 0), _accept
                  flags=frozenset({"smooth"}), requires=_scatter_needs,
                  doc="Zeros with g added at integer positions along an axis; equal positions accumulate.")
 
-scatter_inc = scatter_add.changed(name="scatter_inc", numpy=partial(_scatter, np.add, -0.0), doc="As scatter_add, but -0.0 where nothing is "
-                                  "added, which changes no float that it is added to, the sign of a zero neither.")
+scatter_inc = scatter_add.changed(
+    name="scatter_inc", numpy=partial(_scatter, np.add, -0.0),
+    doc="As scatter_add, but -0.0 where nothing is added, which changes no float that it is added to, the sign of a zero neither.")
 scatter_max = Op("scatter_max", "scatter", lambda idx, g, size, axis: _scatter(np.maximum, np.iinfo(g.dtype).min, idx, g, size, axis),
                  _accept_integers, _scatter_type, lambda g, y, *inputs, axis: (None, None, None), requires=_scatter_needs,
                  doc="At each place the largest of the integers that are put there, the least of the dtype where there are none.")

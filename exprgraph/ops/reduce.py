@@ -10,7 +10,8 @@ import numpy as np
 from exprgraph import dtypes
 from exprgraph.dims import constant, product
 from exprgraph.node import Condition, Op, Out, TensorType, as_symbol, no_condition
-from exprgraph.ops.compare import eq, switch
+from exprgraph.ops.compare import eq, switch, truth
+from exprgraph.ops.pair import EACH, Formula, products
 from exprgraph.ops.rounding import cast
 from exprgraph.ops.rows import Grad, table
 from exprgraph.ops.shape import broadcast_to, dimshuffle, needed, shape_of
@@ -47,7 +48,7 @@ def _accept_max(x: Any, axis: Any = None, keepdims: bool = False, shift: bool = 
 
 def _accept_truth(x: Any, axis: Any = None, keepdims: bool = False) -> Accepted:
     """any, all: whether the operand is not zero (NaN is not)."""
-    return _settle(cast_to(as_symbol(x), "bool"), axis, keepdims)
+    return _settle(truth(x), axis, keepdims)
 
 
 def _infer(dtype: str | None = None) -> Callable[..., tuple[TensorType, ...]]:
@@ -119,7 +120,7 @@ def _greatest(x: Any, axis: Axes, keepdims: bool, shift: bool = False) -> Any:
 
 def _total(fold: Callable[..., Any]) -> Callable[..., Any]:
     def meaning(x: Any, axis: Axes, keepdims: bool) -> Any:
-        return fold(x, axis=axis, dtype=x.dtype, keepdims=keepdims)
+        return fold(x, axis=axis, dtype=dtypes.summed_in(x.dtype.name), keepdims=keepdims).astype(x.dtype)
     return meaning
 
 
@@ -135,15 +136,15 @@ def _position(find: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _reduction(name: str, numpy: Callable[..., Any], accept: Accept, grad: Grad | None, doc: str, *, dtype: str | None = None,
-               nonempty: bool = False, flags: str = "") -> Op:
+               nonempty: bool = False, flags: str = "", pair: Formula | str | None = None) -> Op:
     requires = _occupied(name) if nonempty else no_condition
     return Op(name, "reduce", numpy, accept, _infer(dtype), grad, domain=((-3.0, 3.0),), flags=frozenset(flags.split()),
-              requires=requires, doc=doc)
+              requires=requires, doc=doc, pair=pair)
 
 
-sum_ = _reduction("sum", _total(np.sum), _accept_total, _sum_grad, flags="smooth",
+sum_ = _reduction("sum", _total(np.sum), _accept_total, _sum_grad, flags="smooth", pair=EACH,
                   doc="The sum over the axes; integers and bool accumulate in int64 or uint64 unless dtype= says otherwise.")
-prod = _reduction("prod", _total(np.prod), _accept_total, _prod_grad, flags="smooth",
+prod = _reduction("prod", _total(np.prod), _accept_total, _prod_grad, flags="smooth", pair=products("prod"),
                   doc="The product over the axes, with the dtypes of sum.")
 max_ = _reduction("max", _greatest, _accept_max, _best_grad, nonempty=True, flags="smooth",
                   doc="The greatest element over the axes; NaN where there is one.")

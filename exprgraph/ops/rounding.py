@@ -7,9 +7,10 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.dims import Dim
-from exprgraph.errors import CallError, at, here
+from exprgraph.errors import CallError, DTypeError, at, here
 from exprgraph.node import Op, Out, TensorType, as_symbol
 from exprgraph.ops.arithmetic import Cotangents
+from exprgraph.ops.pair import EACH, behind, converted
 from exprgraph.ops.rows import no_slope, row, table
 from exprgraph.types import Accepted, broadcast_dims, cast_to
 
@@ -36,8 +37,19 @@ def _to_uint64(x: Any) -> Any:
     return np.where(x >= edge, high, _guarded(x, "int64").astype("uint64"))
 
 
+def _odd(x: Any) -> Any:
+    """float64 as float32, rounded to odd, so that rounding again to fewer bits is as good as rounding once."""
+    near = x.astype("float32")
+    bits = near.view("uint32") - (np.abs(near.astype("float64")) > np.abs(x)).astype("uint32")
+    return (bits | (bits.view("float32") != x)).view("float32")
+
+
 def _cast(x: Any, dtype: str) -> Any:
     """Casts of floats to integers are spelled out: for NaN and values out of range NumPy's own differ between machines and loops."""
+    if x.dtype.name == dtypes.BFLOAT:
+        x = x.astype("float32")
+    if dtype == dtypes.BFLOAT and x.dtype == np.float64:
+        x = _odd(x)
     if x.dtype.kind != "f" or dtype not in dtypes.INTS:
         return x.astype(dtype)
     if dtype == "uint64":
@@ -46,7 +58,10 @@ def _cast(x: Any, dtype: str) -> Any:
 
 
 def _cast_accept(x: Any, dtype: Any) -> Accepted:
-    return (as_symbol(x),), {"dtype": dtypes.canonical(dtype)}
+    out, target = as_symbol(x), dtypes.canonical(dtype)
+    if dtypes.is_complex(out.dtype) and not dtypes.is_complex(target):
+        raise DTypeError(f"cast of {out.dtype} to {target}: write real(x), imag(x), abs(x) or angle(x){at(here())}")
+    return (out,), {"dtype": target}
 
 
 def _cast_infer(inputs: tuple[Out, ...], dtype: str) -> tuple[TensorType, ...]:
@@ -54,6 +69,8 @@ def _cast_infer(inputs: tuple[Out, ...], dtype: str) -> tuple[TensorType, ...]:
 
 
 def _cast_grad(g: Out, y: Out, x: Out, dtype: str) -> Cotangents:
+    if dtypes.is_complex(g.dtype):
+        return (g if dtypes.has_gradient(x.dtype) else None,)
     return (cast(g, x.dtype) if dtypes.is_float(x.dtype) and dtypes.is_float(g.dtype) else None,)
 
 
@@ -76,10 +93,11 @@ round_half_to_even = _rounding("round_half_to_even", np.rint, "EG_RINT{S}({0})",
                                "The nearest whole number, an even one from halfway; integers stay as they are.")
 round_half_away_from_zero = _rounding("round_half_away_from_zero", _away, "eg_away_{N}({0})",
                                       "The nearest whole number, the one farther from 0 from halfway; integers stay as they are.")
-identity = row("identity", np.array, "{0}", lambda g, y, x: (g,), flags="smooth", doc="x itself.")
+identity = row("identity", np.array, "{0}", lambda g, y, x: (g,), flags="smooth", pair=EACH, doc="x itself.")
 cast = row("cast", _cast, "eg_cast_{F}_{N}({0})", _cast_grad, accept=_cast_accept, infer=_cast_infer,
+           flags="conjugated", pair=converted,
            doc="x in another dtype; floats are truncated to integers, integers wrap, out of range is as on x86.")
 second = row("second", lambda a, b: np.array(np.broadcast_arrays(a, b)[1]), "{1}", lambda g, y, a, b: (None, g), arity=2,
-             accept=_second_accept, infer=_second_infer, doc="The second argument, broadcast to the shape of both.")
+             accept=_second_accept, infer=_second_infer, pair=behind, doc="The second argument, broadcast to the shape of both.")
 
 TABLE = table([floor, ceil, trunc, round_half_to_even, round_half_away_from_zero, identity, cast, second])

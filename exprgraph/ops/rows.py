@@ -8,6 +8,7 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.node import Op, Out, Refusal, TensorType, no_refusal
+from exprgraph.ops.pair import Formula
 from exprgraph.types import Accept, elementwise, like_first, same
 
 Grad = Callable[..., tuple[Out | None, ...]]
@@ -30,10 +31,10 @@ def no_slope(inputs: int) -> Grad:
 
 
 def row(name: str, numpy: Callable[..., Any], c: str | Mapping[str, str], grad: Grad | None = None, *, arity: int = 1,
-        takes: Sequence[str] = dtypes.ALL, compute: Callable[[str], str] = same,
+        takes: Sequence[str] = dtypes.REAL, compute: Callable[[str], str] = same,
         infer: Callable[..., tuple[TensorType, ...]] = like_first, domain: Sequence[tuple[float, float]] = (),
         ulp: float = 0.0, flags: str = "", doc: str = "", accept: Accept | None = None,
-        refuses: Callable[..., list[Refusal]] = no_refusal) -> Op:
+        refuses: Callable[..., list[Refusal]] = no_refusal, pair: Formula | str | None = None) -> Op:
     """An elementwise row.
 
     c is the C spelling, a template for all dtypes or one per kind ("f", "i", "u", "b", or "*" for the rest) of the last operand.  In a
@@ -45,11 +46,11 @@ def row(name: str, numpy: Callable[..., Any], c: str | Mapping[str, str], grad: 
 
     Without `accept`, the arguments are promoted, cast to `compute(promoted)`, and refused where that is not in `takes`.  The flag
     "zero_grad" says that the gradient is zero where it exists; the cotangents are None then.  refuses(inputs) lists the operands that
-    are faults.
+    are faults.  pair: the meaning on complex numbers, as `ops.pair` says; without it they are refused.
     """
     spelled = {"*": c} if isinstance(c, str) else dict(c)
     return Op(name, "elementwise", quiet(numpy), accept or elementwise(name, arity, takes, compute), infer, grad, spelled,
-              tuple(domain) or (ANY,) * arity, ulp, frozenset(flags.split()), refuses=refuses, doc=doc)
+              tuple(domain) or (ANY,) * arity, ulp, frozenset(flags.split()), refuses=refuses, doc=doc, pair=pair)
 
 
 def table(rows: Sequence[Op]) -> dict[str, Op]:

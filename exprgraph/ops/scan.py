@@ -13,6 +13,7 @@ from exprgraph.ops.bits import invert, or_
 from exprgraph.ops.compare import eq, ge, le, neq, switch
 from exprgraph.ops.create import iota
 from exprgraph.ops.index import scatter_add, take
+from exprgraph.ops.pair import EACH, Formula, products
 from exprgraph.ops.reduce import choose
 from exprgraph.ops.rows import Grad, table
 from exprgraph.ops.shape import Grads, dim_node, dimshuffle, reshape, shape_of
@@ -96,18 +97,19 @@ def _best_grad(kept: Callable[[Any, Any], Out]) -> Grad:
 def _running(fold: Any) -> Callable[..., Any]:
     def meaning(x: Any, axis: int) -> Any:
         with np.errstate(all="ignore"):
-            return fold.accumulate(x, axis=axis, dtype=x.dtype)
+            return fold.accumulate(x, axis=axis, dtype=dtypes.summed_in(x.dtype.name)).astype(x.dtype)
     return meaning
 
 
-def _scan(name: str, fold: Any, accept: Accept, grad: Grad, doc: str) -> Op:
-    return Op(name, "scan", _running(fold), accept, _infer, grad, domain=((-3.0, 3.0),), flags=frozenset({"smooth"}), doc=doc)
+def _scan(name: str, fold: Any, accept: Accept, grad: Grad, doc: str, pair: Formula | str | None = None) -> Op:
+    return Op(name, "scan", _running(fold), accept, _infer, grad, domain=((-3.0, 3.0),), flags=frozenset({"smooth"}), doc=doc, pair=pair)
 
 
 cumsum = _scan("cumsum", np.add, _accept_total, _sum_grad,
-               "The sums of the elements up to each along the axis, of all in C order without one; dtypes as for sum.")
+               "The sums of the elements up to each along the axis, of all in C order without one; dtypes as for sum.", EACH)
 cumprod = _scan("cumprod", np.multiply, _accept_total, _prod_grad,
-                "The products of the elements up to each along the axis, of all in C order without one; dtypes as for prod.")
+                "The products of the elements up to each along the axis, of all in C order without one; dtypes as for prod.",
+                products("cumprod"))
 cummax = _scan("cummax", np.maximum, _accept_best, _best_grad(ge),
                "The greatest of the elements up to each along the axis, of all in C order without one; NaN from the first NaN on.")
 cummin = _scan("cummin", np.minimum, _accept_best, _best_grad(le),

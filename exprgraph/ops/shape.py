@@ -7,10 +7,12 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from exprgraph import dtypes
 from exprgraph.atoms import Size, Value
 from exprgraph.dims import Call, Dim, bounds, constant, product
 from exprgraph.errors import RankError, ShapeError, at, here
 from exprgraph.node import OPERATORS, Condition, Op, Out, TensorType, as_symbol, make_constant
+from exprgraph.ops.pair import EACH
 from exprgraph.ops.rows import table
 from exprgraph.types import Accepted, cast_to, describe, normal_axis, show_shape, size_argument, size_dims
 
@@ -258,14 +260,14 @@ def _sum_down(g: Any, *sizes: Any) -> Any:
     shape = [int(s) for s in sizes]
     lead = g.ndim - len(shape)
     axes = tuple(i for i in range(g.ndim) if i < lead or (shape[i - lead] == 1 and g.shape[i] != 1))
-    return np.sum(g, axis=axes, dtype=g.dtype, keepdims=True).reshape(shape)
+    return np.sum(g, axis=axes, dtype=dtypes.summed_in(g.dtype.name), keepdims=True).reshape(shape).astype(g.dtype)
 
 
 def _sum_grad(g: Out, y: Out, x: Out, *sizes: Out) -> Grads:
     return broadcast_to(g, *shape_of(x)), *[None] * len(sizes)
 
 
-sum_to = Op("sum_to", "reduce", _sum_down, _sized, _sum_type, _sum_grad, flags=frozenset({"smooth"}),
+sum_to = Op("sum_to", "reduce", _sum_down, _sized, _sum_type, _sum_grad, flags=frozenset({"smooth"}), pair=EACH,
             doc="The adjoint of broadcast_to: leading axes and axes whose target size is 1 are summed away.  A sum of nothing but "
                 "negative zeros is 0.0, as NumPy's sums are, where nothing is summed too.")
 

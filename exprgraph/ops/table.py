@@ -6,6 +6,7 @@ from exprgraph.ops import (
     arithmetic,
     bits,
     compare,
+    complexes,
     contract,
     create,
     index,
@@ -20,6 +21,7 @@ from exprgraph.ops import (
     transcendental,
 )
 
-THEMES = (arithmetic, bits, compare, contract, create, index, markers, points, reduce, rounding, scan, shape, sort, transcendental)
+THEMES = (
+    arithmetic, bits, compare, complexes, contract, create, index, markers, points, reduce, rounding, scan, shape, sort, transcendental)
 
 ROWS: dict[str, Op] = rows.table([row for theme in THEMES for row in theme.TABLE.values()])

@@ -7,12 +7,35 @@ from typing import Any
 
 import numpy as np
 
-from exprgraph.dtypes import FLOATS, as_float, is_float
+from exprgraph.dtypes import FLOATS, as_float, has_gradient
 from exprgraph.errors import at, here
 from exprgraph.node import Op, Out, Refusal, as_symbol, constant_value
 from exprgraph.ops.arithmetic import NUMBERS, Cotangents, sqr, sqrt
 from exprgraph.ops.bits import and_
 from exprgraph.ops.compare import eq, isinf, lt, switch
+from exprgraph.ops.pair import (
+    Formula,
+    cosine,
+    exponential,
+    exponential_less_one,
+    logarithm,
+    logarithm_of_more,
+    scaled,
+    sine,
+    tangent,
+)
+from exprgraph.ops.pair import (
+    cosh as pair_cosh,
+)
+from exprgraph.ops.pair import (
+    power as pair_power,
+)
+from exprgraph.ops.pair import (
+    sinh as pair_sinh,
+)
+from exprgraph.ops.pair import (
+    tanh as pair_tanh,
+)
 from exprgraph.ops.rows import ANY, Grad, row, table
 from exprgraph.types import Accepted, elementwise, same
 
@@ -22,15 +45,16 @@ LN2, LN10, SLOPE = math.log(2), math.log(10), 2 / math.sqrt(math.pi)
 
 
 def _float(name: str, numpy: Callable[..., Any], c: str, grad: Grad, ulp: float, doc: str, domain: Sequence[Interval] = (ANY,),
-           flags: str = "") -> Op:
+           flags: str = "", pair: Formula | None = None) -> Op:
     """A row that computes in floats; ulp is OpenCL's bound for the builtin."""
     return row(name, numpy, c, grad, arity=len(domain), takes=FLOATS, compute=as_float, domain=domain, ulp=ulp,
-               flags="expensive smooth " + flags, doc=doc)
+               flags="expensive smooth " + flags, doc=doc, pair=pair)
 
 
-def _one(name: str, numpy: Callable[..., Any], grad: Grad, ulp: float, doc: str, domain: Interval = ANY, builtin: str = "") -> Op:
+def _one(name: str, numpy: Callable[..., Any], grad: Grad, ulp: float, doc: str, domain: Interval = ANY, builtin: str = "",
+         pair: Formula | None = None) -> Op:
     """A function of one argument that OpenCL has too, by the name of `builtin` where that differs."""
-    return _float(name, numpy, f"eg_{builtin or name}_{{N}}({{0}})", grad, ulp, doc, (domain,))
+    return _float(name, numpy, f"eg_{builtin or name}_{{N}}({{0}})", grad, ulp, doc, (domain,), pair=pair)
 
 
 def _by_element(function: Callable[[float], float]) -> Callable[[Any], Any]:
@@ -78,7 +102,7 @@ def _pow_accept(*args: Any) -> Accepted:
 def _refuse_negative_power(base: Out, exponent: Out) -> None:
     """Integers to a negative constant power are an error, as in NumPy; exponents that a call brings are left to the call."""
     known = constant_value(exponent)
-    if known is not None and known.dtype.kind == "i" and not is_float(base.dtype) and (known < 0).any():
+    if known is not None and known.dtype.kind == "i" and not has_gradient(base.dtype) and (known < 0).any():
         raise ValueError(f"integers to negative integer powers are not allowed: {base.dtype} ** {known.min()}; "
                          f"cast the base to a float{at(here())}")
 
@@ -102,10 +126,11 @@ def _pow_grad(g: Out, y: Out, a: Out, b: Out) -> Cotangents:
         return g * b * base ** (b - 1), g * switch(at_zero, 0, y) * log(switch(at_zero, 1, a))
     if known.ndim:
         return g * b * switch(and_(eq(a, 0), known == 0), 1, a) ** (known - 1), None
-    return _constant_power_grad(g, a, float(known)), None
+    exponent = complex(known)
+    return _constant_power_grad(g, a, exponent if exponent.imag else exponent.real), None
 
 
-def _constant_power_grad(g: Out, a: Out, exponent: float) -> Out | None:
+def _constant_power_grad(g: Out, a: Out, exponent: complex) -> Out | None:
     if exponent in (0.0, 1.0):
         return g if exponent else None
     slope: Out = g * exponent * (a if exponent == 2.0 else a ** (exponent - 1.0))
@@ -114,22 +139,26 @@ def _constant_power_grad(g: Out, a: Out, exponent: float) -> Out | None:
 
 _pow_promote = elementwise("pow", 2, NUMBERS, same)
 
-exp = _one("exp", np.exp, lambda g, y, x: (g * y,), 3.0, "e to the power x.")
-exp2 = _one("exp2", np.exp2, lambda g, y, x: (g * y * LN2,), 3.0, "2 to the power x.")
-expm1 = _one("expm1", np.expm1, lambda g, y, x: (g * exp(x),), 3.0, "exp(x) - 1, exact for small x.")
-log = _one("log", np.log, lambda g, y, x: (g / x,), 3.0, "The natural logarithm.", POSITIVE)
-log2 = _one("log2", np.log2, lambda g, y, x: (g / (x * LN2),), 3.0, "The logarithm to base 2.", POSITIVE)
-log10 = _one("log10", np.log10, lambda g, y, x: (g / (x * LN10),), 3.0, "The logarithm to base 10.", POSITIVE)
-log1p = _one("log1p", np.log1p, lambda g, y, x: (g / (x + 1),), 2.0, "log(1 + x), exact for small x.", (-0.9, 5.0))
-sin = _one("sin", np.sin, lambda g, y, x: (g * cos(x),), 4.0, "The sine of an angle in radians.")
-cos: Op = _one("cos", np.cos, lambda g, y, x: (-g * sin(x),), 4.0, "The cosine of an angle in radians.")
-tan = _one("tan", np.tan, lambda g, y, x: (g * (sqr(y) + 1),), 5.0, "The tangent of an angle in radians.", (-1.2, 1.2))
+exp = _one("exp", np.exp, lambda g, y, x: (g * y,), 3.0, "e to the power x.", pair=exponential)
+exp2 = _one("exp2", np.exp2, lambda g, y, x: (g * y * LN2,), 3.0, "2 to the power x.", pair=scaled(exponential, LN2))
+expm1 = _one("expm1", np.expm1, lambda g, y, x: (g * exp(x),), 3.0, "exp(x) - 1, exact for small x.", pair=exponential_less_one)
+log = _one("log", np.log, lambda g, y, x: (g / x,), 3.0, "The natural logarithm.", POSITIVE, pair=logarithm)
+log2 = _one("log2", np.log2, lambda g, y, x: (g / (x * LN2),), 3.0, "The logarithm to base 2.", POSITIVE,
+            pair=scaled(logarithm, after=1 / LN2))
+log10 = _one("log10", np.log10, lambda g, y, x: (g / (x * LN10),), 3.0, "The logarithm to base 10.", POSITIVE,
+             pair=scaled(logarithm, after=1 / LN10))
+log1p = _one("log1p", np.log1p, lambda g, y, x: (g / (x + 1),), 2.0, "log(1 + x), exact for small x.", (-0.9, 5.0),
+             pair=logarithm_of_more)
+sin = _one("sin", np.sin, lambda g, y, x: (g * cos(x),), 4.0, "The sine of an angle in radians.", pair=sine)
+cos: Op = _one("cos", np.cos, lambda g, y, x: (-g * sin(x),), 4.0, "The cosine of an angle in radians.", pair=cosine)
+tan = _one("tan", np.tan, lambda g, y, x: (g * (sqr(y) + 1),), 5.0, "The tangent of an angle in radians.", (-1.2, 1.2),
+           pair=tangent)
 arcsin = _one("arcsin", np.arcsin, lambda g, y, x: (g / sqrt((1 - x) * (x + 1)),), 4.0, "The angle whose sine is x.", INSIDE, "asin")
 arccos = _one("arccos", np.arccos, lambda g, y, x: (-g / sqrt((1 - x) * (x + 1)),), 4.0, "The angle whose cosine is x.", INSIDE, "acos")
 arctan = _one("arctan", np.arctan, lambda g, y, x: (g / (sqr(x) + 1),), 5.0, "The angle whose tangent is x.", ANY, "atan")
-sinh = _one("sinh", np.sinh, lambda g, y, x: (g * cosh(x),), 4.0, "The hyperbolic sine.")
-cosh: Op = _one("cosh", np.cosh, lambda g, y, x: (g * sinh(x),), 4.0, "The hyperbolic cosine.")
-tanh = _one("tanh", np.tanh, lambda g, y, x: (g * (1 - sqr(y)),), 5.0, "The hyperbolic tangent.")
+sinh = _one("sinh", np.sinh, lambda g, y, x: (g * cosh(x),), 4.0, "The hyperbolic sine.", pair=pair_sinh)
+cosh: Op = _one("cosh", np.cosh, lambda g, y, x: (g * sinh(x),), 4.0, "The hyperbolic cosine.", pair=pair_cosh)
+tanh = _one("tanh", np.tanh, lambda g, y, x: (g * (1 - sqr(y)),), 5.0, "The hyperbolic tangent.", pair=pair_tanh)
 arcsinh = _one("arcsinh", np.arcsinh, lambda g, y, x: (g / sqrt(sqr(x) + 1),), 4.0, "The inverse of sinh.", ANY, "asinh")
 arccosh = _one("arccosh", np.arccosh, lambda g, y, x: (g / sqrt((x - 1) * (x + 1)),), 4.0, "The inverse of cosh.", BEYOND, "acosh")
 arctanh = _one("arctanh", np.arctanh, lambda g, y, x: (g / ((1 - x) * (x + 1)),), 5.0, "The inverse of tanh.", INSIDE, "atanh")
@@ -143,7 +172,7 @@ arctan2 = _float("arctan2", np.arctan2, "eg_atan2_{N}({0}, {1})", _arctan2_grad,
 hypot = _float("hypot", np.hypot, "eg_hypot_{N}({0}, {1})", _hypot_grad, 4.0, "sqrt(a*a + b*b) without overflow.", (POSITIVE, ANY),
                "commutative")
 power = row("pow", _power, "eg_pow_{N}({0}, {1})", _pow_grad, arity=2, accept=_pow_accept,
-            domain=(POSITIVE, (-2.0, 2.0)), ulp=16.0, flags="expensive smooth", refuses=_negative_powers,
+            domain=(POSITIVE, (-2.0, 2.0)), ulp=16.0, flags="expensive smooth", refuses=_negative_powers, pair=pair_power,
             doc="a to the power b; integers wrap.  A negative integer power of integers is a ValueError.")
 
 TABLE = table([

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from exprgraph.dims import Dim
-from exprgraph.dtypes import is_float
+from exprgraph.dtypes import BFLOAT, has_gradient, is_complex
 from exprgraph.node import Out, Params
 from exprgraph.ops.rounding import cast
 from exprgraph.ops.shape import broadcast_to, dim_node
@@ -13,7 +13,7 @@ from exprgraph.rules.conditions import always, reduces_nothing
 from exprgraph.types import broadcast_dims
 
 WIDTH = {"bool": 1, "int8": 7, "int16": 15, "int32": 31, "int64": 63, "uint8": 8, "uint16": 16, "uint32": 32, "uint64": 64,
-         "float32": 24, "float64": 53}
+         "float16": 11, "float32": 24, "float64": 53}
 """The bits in which a dtype holds every integer, sign apart."""
 
 
@@ -60,7 +60,7 @@ def same_shape(x: Out, root: Out) -> Out | None:
 
 def sum_nothing(x: Out) -> Out:
     """A sum over no axis: like every sum of floats it begins with 0.0, so that -0.0 becomes 0.0."""
-    total: Out = x + 0.0 if is_float(x.dtype) else x
+    total: Out = x + 0.0 if has_gradient(x.dtype) else x
     return total
 
 
@@ -93,6 +93,8 @@ def cast_twice(x: Out, p: Params, root: Out) -> Out | None:
 
 def holds(small: str, large: str) -> bool:
     """Whether every value of one dtype is one of the other."""
+    if is_complex(small) or is_complex(large) or BFLOAT in (small, large):
+        return False
     if small.startswith("float"):
         return large.startswith("float") and WIDTH[small] <= WIDTH[large]
     if large.startswith(("uint", "bool")):

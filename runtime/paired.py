@@ -1,0 +1,85 @@
+"""Complex programs on a device: their executable works on floats, two for each number, that lie as complex numbers do."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from exprgraph.complex_pairs import Parted
+from exprgraph.program import Program
+from runtime.executable import DeviceExecutable
+from runtime.memory import Array
+
+
+def floats(value: Any) -> Any:
+    """A complex array as a view of floats with a last axis of two, or a copy of it where its byte order is not the processor's; what a
+    device holds for a shared variable as the device knows it."""
+    if isinstance(value, Kept):
+        return value.resident
+    array = np.asarray(value)
+    if not array.dtype.isnative or not array.flags.aligned:
+        array = array.astype(array.dtype.newbyteorder("="))
+    part = array.real.dtype
+    strides = (*array.strides, part.itemsize)
+    if array.flags.c_contiguous:
+        return array.view(part).reshape(*array.shape, 2) if array.ndim else array.reshape(1).view(part)
+    return np.lib.stride_tricks.as_strided(array.real, (*array.shape, 2), strides)
+
+
+def complexes(value: Array) -> Array:
+    """Floats with a last axis of two as complex numbers, on the same memory."""
+    whole = value.view(np.result_type(value.dtype, np.complex64)).reshape(value.shape[:-1])
+    whole.flags.writeable = value.flags.writeable
+    return whole
+
+
+class Kept:
+    """A new value of a complex shared variable that stays on the device, as floats."""
+
+    def __init__(self, resident: Any) -> None:
+        self.resident = resident
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The sizes of the complex tensor."""
+        shape: tuple[int, ...] = tuple(self.resident.shape)[:-1]
+        return shape
+
+    def host(self) -> Array:
+        """The value as a read-only complex array."""
+        return complexes(self.resident.host())
+
+
+class PairedExecutable:
+    """A program whose leaves or outputs are complex, over the executable of its real form."""
+
+    def __init__(self, program: Program, parted: Parted, inner: DeviceExecutable) -> None:
+        self.program, self.inner, self.target, self.device = program, inner, inner.target, inner.device
+        self.leaves, self.outputs = parted.leaves, parted.outputs
+
+    def __call__(self, values: Sequence[Any]) -> list[Any]:
+        """Run on NumPy arrays or residents."""
+        given = [floats(v) if c else v for v, c in zip(values, self.leaves, strict=True)]
+        found = self.inner.quick(*given)
+        if found is None:
+            found = self.inner.again(given, False)
+        if found is None:
+            found = self.inner(given)
+        return [self._result(r) if c else r for r, c in zip(found, self.outputs)]
+
+    @staticmethod
+    def _result(value: Any) -> Any:
+        return complexes(value) if isinstance(value, np.ndarray) else Kept(value)
+
+    def source(self) -> str:
+        """The text of every kernel built so far."""
+        return self.inner.source()
+
+    def why(self) -> str:
+        """Why the plans are as they are."""
+        return self.inner.why()
+
+    def warm(self) -> None:
+        """Build everything that any later call can need."""
+        self.inner.warm()

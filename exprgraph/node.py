@@ -69,8 +69,7 @@ def no_condition(inputs: tuple[Out, ...], **params: Any) -> list[Condition]:
 class Refusal(NamedTuple):
     """Operands for which an elementwise op has no result: `error` is raised where `condition`, a bool tensor over them, is true.
 
-    `value` and `size`, integer tensors, are what the message is formatted with, as {index} and {size}.  All broadcast to the shape of
-    the result.
+    `value` and `size`, integer tensors, are what {index} and {size} in the message show.  All broadcast to the shape of the result.
     """
     condition: Out
     value: Out

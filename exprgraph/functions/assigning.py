@@ -62,7 +62,7 @@ def changed(sub: Subscript, y: Any, name: str) -> Out:
 def _value(y: Any, dtype: str, name: str) -> Out:
     """The value in the dtype of the tensor, where that is a cast within a kind or to a wider kind."""
     weak = dtypes.is_weak(y)
-    own = {"b": "bool", "i": "int64", "f": "float64"}[dtypes.weak_kind(y)] if weak else as_symbol(y).dtype
+    own = {"b": "bool", "i": "int64", "f": "float64", "c": "complex128"}[dtypes.weak_kind(y)] if weak else as_symbol(y).dtype
     fits = np.can_cast("int8" if weak and own == "int64" else own, dtype, "same_kind") or (weak and own == "int64" and dtypes.is_int(dtype))
     if not fits:
         raise DTypeError(f"{name}: {own} values do not fit into a {dtype} tensor without losing their kind: cast them{at(here())}")

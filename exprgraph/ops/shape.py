@@ -9,7 +9,7 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.atoms import Size, Value
-from exprgraph.dims import Call, Dim, bounds, constant, product
+from exprgraph.dims import Call, Dim, atoms, bounds, constant, product
 from exprgraph.errors import RankError, ShapeError, at, here
 from exprgraph.node import OPERATORS, Condition, Op, Out, TensorType, as_symbol, make_constant
 from exprgraph.ops.pair import EACH
@@ -65,7 +65,8 @@ read_size = Op("read_size", "view", _read, _accept_read, lambda inputs, signed: 
                lambda g, y, x, signed: (None,), doc="An int64 scalar that a call computes and reads before what has it as a size; it must "
                                                     "not be negative unless it is `signed`.")
 
-_NODES: WeakValueDictionary[Dim, Out] = WeakValueDictionary()
+_NODES: WeakValueDictionary[tuple[str, tuple[int, ...]], Out] = WeakValueDictionary()
+"""By the Dim and the very nodes that it speaks of: leaves that take the place of others share their uids, and so the Dims' texts."""
 
 
 def dim_node(dim: Dim) -> Out:
@@ -74,13 +75,14 @@ def dim_node(dim: Dim) -> Out:
     todo = [dim]
     while todo:
         top = todo[-1]
-        found = built.get(top) if top in built else _NODES.get(top)
+        key = top.text, tuple([id(a.source) for a in atoms((top,))])
+        found = built.get(top) if top in built else _NODES.get(key)
         if found is None:
             sides = [s for m, _ in top.terms for a in m if isinstance(a, Call) for s in (a.left, a.right) if s not in built]
             if sides:
                 todo += sides
                 continue
-            found = _NODES[top] = _polynomial(top, built)
+            found = _NODES[key] = _polynomial(top, built)
         built[todo.pop()] = found
     return built[dim]
 

@@ -9,7 +9,7 @@ from exprgraph import dtypes
 from exprgraph.dims import product
 from exprgraph.errors import CallError, RankError, ShapeError, at, here
 from exprgraph.functions.shaping import ravel
-from exprgraph.node import Out, as_symbol
+from exprgraph.node import Out, as_symbol, make_constant
 from exprgraph.ops import index
 from exprgraph.ops import sort as rows
 from exprgraph.ops.compare import clip, eq, ge, gt, isnan, lt, maximum, minimum, switch
@@ -170,7 +170,7 @@ def _between(low: Any, high: Any, weight: Any) -> Out:
 def _with_nan(ordered: Out) -> Out:
     """Rows with NaN behind their end, and in all places where the last element is one."""
     last = ordered.ndim - 1
-    end = dimshuffle(as_symbol(np.asarray(np.nan, ordered.dtype)), pattern=[-1] * ordered.ndim)
+    end = dimshuffle(make_constant(np.nan, ordered.dtype), pattern=[-1] * ordered.ndim)
     shape = shape_of(ordered)
     made: Out = index.concat(ordered, broadcast_to(end, *shape[:-1], 1), axis=last)
     return made

@@ -47,7 +47,7 @@ def agree(name: str, got: np.ndarray, want: np.ndarray) -> None:
     """Equal shapes, kinds of dtype and values; floats to a few units in the last place of the smaller type."""
     assert got.shape == want.shape, (name, got.shape, want.shape)
     assert got.dtype.kind == want.dtype.kind or {got.dtype.kind, want.dtype.kind} <= set("iu"), (name, got.dtype, want.dtype)
-    if got.dtype.kind == "f":
+    if got.dtype.kind in "fc":
         loose = 2e-5 if "float32" in (got.dtype.name, want.dtype.name) else 1e-11
         np.testing.assert_allclose(got, want, rtol=loose, atol=loose, err_msg=name)
     else:

@@ -149,6 +149,11 @@ STATISTICS = [
     both("cov fweights", lambda e, x: e.cov(x, fweights=np.array([1, 2, 0, 3])), M),
     both("cov aweights", lambda e, x, w: e.cov(x, aweights=w), M, abs(V[:4])),
     both("cov weights ddof", lambda e, x, w: e.cov(x, aweights=w, fweights=np.array([1, 2, 1, 3]), ddof=2), M, abs(V[:4])),
+    *[both(f"cov complex {k}", lambda e, x, k=k: e.cov(x, **k), M + 1j * M[::-1] ** 2, smooth=False)
+      for k in ({}, {"fweights": np.array([1, 2, 0, 3])}, {"aweights": np.array([0.5, 2, 1, 3])})],
+    both("complex", lambda e, x: [e.corrcoef(x), e.average(x, 0), e.nansum(x), e.nanprod(x, 0)],
+         M + 1j * M[::-1], smooth=False),
+    both("complex with NaN", lambda e, x: [e.nansum(x), e.nanprod(x, 0)], N + 1j * M, smooth=False),
     both("corrcoef", lambda e, x: e.corrcoef(x), M), both("corrcoef y", lambda e, x, y: e.corrcoef(x, y), V, V ** 2),
     both("corrcoef of one", lambda e, x: e.corrcoef(x), V),
     *[both(f"count_nonzero {a}", lambda e, x, a=a: e.count_nonzero(x, axis=a), x, smooth=False) for x in (I, B) for a in (None, 0)],

@@ -21,7 +21,7 @@ INFINITY = float("inf")
 def _filled(a: Any, value: float) -> Out:
     """The tensor with NaN replaced."""
     out = as_symbol(a)
-    return switch(isnan(out), value, out) if dtypes.is_float(out.dtype) else out
+    return switch(isnan(out), value, out) if dtypes.is_float(out.dtype) or dtypes.is_complex(out.dtype) else out
 
 
 def nansum(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Out:

@@ -4,7 +4,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from exprgraph import dtypes
 from exprgraph.errors import RankError, UseError, at, here
+from exprgraph.functions.complexes import conj, imag, real
 from exprgraph.functions.indexing import diagonal, getitem
 from exprgraph.functions.indexing import diff as differences
 from exprgraph.functions.joining import concatenate
@@ -13,6 +15,7 @@ from exprgraph.functions.stats import as_floats, extent, mean
 from exprgraph.node import Out, as_symbol
 from exprgraph.ops.arithmetic import sqrt
 from exprgraph.ops.compare import clip, maximum, neq
+from exprgraph.ops.complexes import complex_
 from exprgraph.ops.reduce import sum_
 from exprgraph.ops.shape import dimshuffle, shape_of
 from exprgraph.types import cast_to, normal_axes, normal_axis, promoted
@@ -28,7 +31,8 @@ def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = Fal
     out: Any = as_floats(a)
     if weights is None:
         found = mean(out, axis, keepdims=keepdims)
-        return (found, broadcast_to(cast_to(extent(out, axis, out.dtype), found.dtype), shape_of(found))) if returned else found
+        count = cast_to(extent(out, axis, dtypes.part(out.dtype)), found.dtype)
+        return (found, broadcast_to(count, shape_of(found))) if returned else found
     out, w = _promoted(out, weights)
     if w.ndim != out.ndim:
         axes = normal_axes(axis, out.ndim)
@@ -63,13 +67,13 @@ def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: in
     w = _weights(data, fweights, aweights)
     if w is None:
         apart = data - mean(data, axis=1, keepdims=True)
-        found = apart @ apart.T / maximum(extent(data, 1, data.dtype) - less, 0)
+        found = apart @ conj(apart.T) / maximum(extent(data, 1, dtypes.part(data.dtype)) - less, 0)
     else:
         total: Any = sum_(w)
         apart = data - sum_(data * w, axis=1, keepdims=True) / total
-        scale = total if aweights is None or not less else total - less * sum_(w * cast_to(aweights, data.dtype)) / total
+        scale = total if aweights is None or not less else total - less * sum_(w * cast_to(aweights, w.dtype)) / total
         scale = scale - less if aweights is None else scale
-        found = (apart * w) @ apart.T / maximum(scale, 0)
+        found = (apart * w) @ conj(apart.T) / maximum(scale, 0)
     return getitem(found, (0, 0)) if data.type.shape[0].const == 1 else found
 
 
@@ -86,7 +90,7 @@ def _weights(data: Out, *given: Any) -> Any:
     found: Any = None
     for w in given:
         if w is not None:
-            weight = cast_to(w, data.dtype)
+            weight = cast_to(w, dtypes.part(data.dtype))
             if weight.ndim != 1:
                 raise RankError(f"cov: weights are a vector, not a tensor of {weight.ndim} axes{at(here())}")
             found = weight if found is None else found * weight
@@ -98,8 +102,11 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Out:
     found: Any = cov(x, y, rowvar)
     if not found.ndim:
         return found / found  # type: ignore[no-any-return]
-    deviations: Any = sqrt(diagonal(found))
-    return clip(found / dimshuffle(deviations, pattern=[0, -1]) / deviations, -1, 1)
+    deviations: Any = sqrt(real(diagonal(found)))
+    scaled = found / dimshuffle(deviations, pattern=[0, -1]) / deviations
+    if dtypes.is_complex(scaled.dtype):
+        return complex_(*[clip(part, -1, 1) for part in (real(scaled), imag(scaled))])
+    return clip(scaled, -1, 1)
 
 
 def count_nonzero(a: Any, axis: Axis = None, keepdims: bool = False) -> Out:

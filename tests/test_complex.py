@@ -326,3 +326,24 @@ def test_what_a_graph_without_complex_numbers_costs_is_one_look():
     from exprgraph.program import Program
     x = eg.vector("x")
     assert parted(Program(eg.Graph((x,), (x * 2,)), (x.node,), 1, {})) is None
+
+
+def test_devices_with_memory_of_their_own(monkeypatch):
+    """New values of shared variables stay on the device as floats, and are complex arrays for whoever asks."""
+    from tests.hand_plans import separate
+    monkeypatch.setattr("runtime.function.choose", lambda spec: separate())
+    w, z = eg.shared(drawn(4), name="w"), eg.cvector("z")
+    start = w.get_value()
+    f = eg.compile([z], [w + z, z.sum()], updates={w: w * z}, device="pocl", schedule="gpu")
+    for n in range(3):
+        together, total = f(np.full(8, 1j, "complex64")[::2])
+        np.testing.assert_allclose(together, start * 1j ** n + 1j, rtol=1e-6)
+        assert total == 4j and not isinstance(w.cell.version, np.ndarray)
+    np.testing.assert_allclose(w.get_value(), start * 1j ** 3, rtol=1e-6)
+    np.testing.assert_allclose(eg.compile([], w * 1, device="numpy")(), start * 1j ** 3, rtol=1e-6)
+
+
+def test_parts_are_stored_side_by_side_without_a_loop():
+    z = eg.cmatrix("z")
+    text = eg.compile([z], z * (1 + 2j), device="pocl").source()
+    assert text.count("__kernel") == 1 and "< 2;" not in text

@@ -113,7 +113,7 @@ class Reader:
             fixed = [n == 1 for n in record["known"]]
             return shared(self.array(record), name, bool(record["strict"]), record["downcast"], broadcastable=fixed)
         if record["op"] == CONSTANT.name:
-            made = make_constant(self.array(record))
+            made = make_constant(self.array(record), dtypes.canonical(record["dtype"]))
         elif record["op"] == INPUT.name:
             known = tuple(n if n is None else _natural(n, 2**63) for n in record["known"])
             made = Out(leaf(INPUT, dtypes.canonical(record["dtype"]), known))

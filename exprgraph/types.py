@@ -129,7 +129,7 @@ _FOLD: dict[str, Callable[[Dim, Dim], Dim]] = {
     "minimum": dims.minimum, "maximum": dims.maximum, "bcast_size": dims.bcast}
 
 
-_DIMS: WeakKeyDictionary[Node, Dim] = WeakKeyDictionary()
+_DIMS: WeakKeyDictionary[Node, Dim | None] = WeakKeyDictionary()
 _READS: WeakValueDictionary[tuple[int, int, bool], Out] = WeakValueDictionary()
 
 
@@ -166,6 +166,8 @@ def dim_of(out: Out) -> Dim | None:
             todo.pop()
         elif top.node in _DIMS:
             done[todo.pop().node] = _DIMS[top.node]
+        elif top.ndim or not dtypes.is_int(top.dtype):
+            done[todo.pop().node] = None
         elif not _folds(top.node.op):
             done[todo.pop().node] = _leaf_dim(top)
         elif waiting := [i for i in top.node.inputs if i.node not in done]:
@@ -173,7 +175,7 @@ def dim_of(out: Out) -> Dim | None:
         else:
             done[todo.pop().node] = _fold(top, [done[i.node] for i in top.node.inputs])
     found = done[out.node]
-    if found is not None and out.node.inputs:
+    if out.node.inputs:
         _DIMS[out.node] = found
     return found
 

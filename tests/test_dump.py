@@ -81,6 +81,17 @@ def test_sizes_that_values_decide_come_back(tmp_path: Path) -> None:
     assert [r.tolist() for r in f([3, 0, 3, 1])] == [[0, 1, 3], [1, 3, 3]]
 
 
+@pytest.mark.parametrize("dtype", eg.dtypes.ALL)
+def test_every_dtype_comes_back(dtype: str, tmp_path: Path) -> None:
+    """Scalar constants too, though a float without axes is weak where a user gives it."""
+    x, number, array = eg.tensor("x", dtype, (None,)), eg.constant(1, dtype=dtype), eg.constant(np.ones(2), dtype=dtype)
+    out = [eg.where(eg.neq(x, x), x, number), eg.where(eg.eq(x, x), array, x)]
+    eg.function_dump(tmp_path / "f", [x], out)
+    found = eg.function_load(tmp_path / "f")["outputs"]
+    assert [o.dtype for o in found] == [dtype, dtype]
+    assert [i.dtype for o in found for i in o.node.inputs] == ["bool", dtype, dtype] * 2
+
+
 def refused() -> list[tuple[Any, dict[str, Any], str]]:
     x = eg.vector("x")
     own = eg.exp.changed(name="own")

@@ -4,6 +4,7 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+import time
 import types
 import warnings
 import weakref
@@ -251,6 +252,19 @@ def test_a_chain_of_100000_nodes_compiles(optimizer: str) -> None:
     for _ in range(20000 if optimizer == "full" else 100000):
         y = -y
     assert eg.compile([x], y, optimizer=optimizer, device="numpy")(3) == 3
+
+
+@pytest.mark.parametrize("start", [lambda x: x.sum(), lambda x: x.astype("int64").sum(), lambda x: x.shape[0]],
+                         ids=["float", "int", "size"])
+def test_the_time_to_compile_a_chain_of_scalars_is_linear(start: Any) -> None:
+    """Whether a scalar is a size is asked of every node, and answered from what is known of its inputs."""
+    x = eg.vector("x")
+    y = start(x)
+    for k in range(10_000):
+        y = y * 1 if k % 2 else -y
+    begun = time.perf_counter()
+    assert eg.compile([x], y, device="numpy")(F([1, 1])) == 2
+    assert time.perf_counter() - begun < 60
 
 
 def test_on_unused_input_warns() -> None:

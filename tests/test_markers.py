@@ -245,6 +245,21 @@ def test_assert_in_the_interpreter(target: Any) -> None:
         interpret(graph, [x.node], [F([1, -1])], target)
 
 
+@EVERYWHERE
+def test_markers_of_complex_and_short_floats(way: str) -> None:
+    seen: list[Any] = []
+    z, h = eg.cvector("z"), eg.tensor("h", "float16", (None,))
+    shown = eg.Print(global_fn=lambda op, value: seen.append(value.tolist()))(z)
+    f = compiled(way, [z, h], [eg.Assert("z is 0")(shown * 1j, abs(z) > 0), eg.Assert("h")(h, h > 0) * 2])
+    a, b = f(np.complex64([1, 2j]), np.float16([1]))
+    assert a.tolist() == [1j, -2] and b.tolist() == [2] and b.dtype == "float16" and seen == [[1, 2j]]
+    with pytest.raises(AssertionFault, match="z is 0"):
+        f(np.complex64([1, 0]), np.float16([1]))
+    loss = lambda v: eg.real(v * eg.conj(v)).sum()  # noqa: E731
+    plain, marked = eg.grad(loss(z), z), eg.grad(loss(eg.Assert("z is 0")(shown, abs(z) > 0)), z)
+    np.testing.assert_array_equal(*compiled(way, [z], [plain, marked])(np.complex64([1 + 2j])))
+
+
 def test_markers_keep_types_and_sizes() -> None:
     x = eg.tensor("x", "int8", (3, None))
     for y in (eg.Print("p")(x), eg.Assert("a")(x, x > 0)):

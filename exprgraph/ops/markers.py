@@ -11,6 +11,7 @@ from exprgraph.errors import AssertionFault, UseError, at, here
 from exprgraph.node import Condition, Node, Op, Out, Refusal, as_symbol, make_constant
 from exprgraph.ops.bits import and_, invert
 from exprgraph.ops.compare import eq, ge, gt, le, lt, neq
+from exprgraph.ops.pair import EACH
 from exprgraph.ops.reduce import all_
 from exprgraph.ops.rows import row, table
 from exprgraph.ops.shape import Types, needed
@@ -19,7 +20,7 @@ from exprgraph.types import Accepted, dim_of
 
 def _marker(name: str, flags: str, doc: str) -> Op:
     same: Callable[..., Any] = lambda x: x  # noqa: E731  (a value, as the rows of NumPy functions have)
-    return row(name, same, "{0}", None, flags=flags, doc=doc)
+    return row(name, same, "{0}", None, flags=flags, pair=EACH, doc=doc)
 
 
 disconnected_grad = _marker("disconnected_grad", "no_path", "The tensor itself; for gradients it depends on nothing.")
@@ -81,7 +82,7 @@ def _assert_refuses(inputs: tuple[Out, ...], message: str) -> list[Refusal]:
 
 
 assert_ = row("assert", _assert, "{0}", lambda g, y, x, holds, message: (g, None), arity=2, accept=_assert_accept, infer=_assert_type,
-              flags="unmergeable", refuses=_assert_refuses,
+              flags="unmergeable", refuses=_assert_refuses, pair=EACH,
               doc="x where all of a condition holds; else the call fails with AssertionFault.").changed(requires=_assert_needs)
 
 
@@ -132,7 +133,7 @@ class Print:
             raise UseError(f"Print: attrs={attrs!r:.60}: a tuple of names of attributes is needed{at(here())}")
         self.message, self.attrs, self.global_fn = message, tuple(attrs), global_fn
         same: Callable[..., Any] = lambda x, message="": x  # noqa: E731
-        made = row("print", same, "{0}", lambda g, y, x, message: (g,), flags="impure unmergeable", accept=self._accept,
+        made = row("print", same, "{0}", lambda g, y, x, message: (g,), flags="impure unmergeable", accept=self._accept, pair=EACH,
                    infer=lambda inputs, message: (inputs[0].type,), doc="The tensor itself, which is printed.")
         self._row = PrintRow(**{k: getattr(made, k) for k in Op.__slots__})
         self._row.printer = self

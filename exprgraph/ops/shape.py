@@ -75,7 +75,7 @@ def dim_node(dim: Dim) -> Out:
     todo = [dim]
     while todo:
         top = todo[-1]
-        key = top.text, tuple([id(a.source) for a in atoms((top,))])
+        key = top.text, tuple([id(a.source) for a in atoms((top,)) if not isinstance(a, Call)])
         found = built.get(top) if top in built else _NODES.get(key)
         if found is None:
             sides = [s for m, _ in top.terms for a in m if isinstance(a, Call) for s in (a.left, a.right) if s not in built]

@@ -75,7 +75,7 @@ class _Parting:
             return _parts(self.stored[node])
         value = constant_value(Out(node))
         if value is not None and value.dtype.kind == "c":
-            return Pair(make_constant(value.real), make_constant(value.imag))
+            return Pair(*[make_constant(part, part.dtype.name) for part in (value.real, value.imag)])  # a 0-d array would count as weak
         operands = [self._operand(i) for i in node.inputs]
         if not any(isinstance(o, Pair) for o in operands) and not dtypes.is_complex(node.outs[0].dtype):
             return reuse(node, tuple(o for o in operands if isinstance(o, Out)))

@@ -347,3 +347,11 @@ def test_parts_are_stored_side_by_side_without_a_loop():
     z = eg.cmatrix("z")
     text = eg.compile([z], z * (1 + 2j), device="pocl").source()
     assert text.count("__kernel") == 1 and "< 2;" not in text
+
+
+def test_scalar_constants_keep_their_precision():
+    z = eg.tensor("z", "complex128", (None,))
+    array = np.array([1 + 2j, 3 - 1j])
+    f = eg.compile([z], [z / (1 / 3), z * eg.constant(0.1 + 0.7j, dtype="complex128")], device="pocl")
+    for got, want in zip(f(array), (array / (1 / 3), array * (0.1 + 0.7j))):
+        np.testing.assert_allclose(got, want, rtol=1e-15)

@@ -193,6 +193,19 @@ def test_the_indexed_tensor() -> None:
         x[0] = 1
 
 
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_numbers(dtype: str, way: str) -> None:
+    """Every kind of index on complex numbers; a real tensor takes no complex value."""
+    x, mask = M.astype(dtype) * (1 - 2j), M > 0
+    f, arrays = compiled(way, lambda x, i, m: [x[i, i], x[i, 1].set(1.5j), x[i].inc(1j), x[1:].inc(1), x[m].inc(2j), x[m]], x, I, mask)
+    for got, want in zip(f(*arrays), [x[I, I], changed(x, (I, 1), 1.5j, False), changed(x, I, 1j, True),
+                                      changed(x, slice(1, None), 1, True), changed(x, mask, 2j, True), x[mask]], strict=True):
+        np.testing.assert_array_equal(got, want)
+    with pytest.raises(eg.DTypeError, match="complex128 values do not fit into a float64 tensor"):
+        eg.dvector()[0].set(1j)
+
+
 def test_truth_values_are_joined() -> None:
     """Increasing a bool tensor sets what is true, as NumPy's addition of truth values does."""
     x, i = eg.tensor("x", "bool", (None,)), eg.lvector("i")

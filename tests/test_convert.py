@@ -24,7 +24,8 @@ FACTS = ("isnan", "isinf", "isfinite")
 def operands(name: str) -> list[Out]:
     """One scalar input per argument, of a dtype that the row takes."""
     domain = ROWS[name].domain
-    kind = "b" if name in ("and_", "or_", "xor", "invert") else "i" if "shift" in name else "f"
+    whole = "shift" in name or name in ("position", "agreed", "natural")
+    kind = "b" if name in ("and_", "or_", "xor", "invert") else "i" if whole else "f"
     kinds = ["b", "f", "f"] if name == "switch" else [kind] * len(domain)
     return [eg.tensor(f"a{k}", D[kind], ()) for k, kind in enumerate(kinds)]
 

@@ -177,8 +177,10 @@ def _raised(x: Out, more: Out) -> Out:
     return made
 
 
-def _nothing(x: Out) -> float | int:
+def _nothing(x: Out) -> complex | int:
     """What changes no element when it is added, the sign of a zero neither."""
+    if dtypes.is_complex(x.dtype):
+        return complex(-0.0, -0.0)
     return -0.0 if dtypes.is_float(x.dtype) else 0
 
 

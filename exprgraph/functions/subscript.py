@@ -10,7 +10,7 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.dims import Dim, constant
-from exprgraph.errors import DTypeError, IndexFault, ShapeError, UseError, at, here
+from exprgraph.errors import DTypeError, IndexFault, ShapeError, at, here
 from exprgraph.functions.slicing import Section, section, wrap
 from exprgraph.node import OPERATORS, Out, as_symbol, constant_value, make_constant
 from exprgraph.ops.shape import broadcast_to, declared, dim_node, dimshuffle
@@ -167,9 +167,6 @@ def marked(mask: Out) -> tuple[Out, ...]:
     value = constant_value(mask)
     if value is not None:
         return tuple(make_constant(i, "int64") for i in np.nonzero(np.atleast_1d(value)))
-    if "nonzero" not in OPERATORS:
-        raise UseError("indexing by a boolean mask that only a call brings is not supported yet: its result has a size that depends on "
-                       f"values; write where(mask, x, 0), or find the positions in NumPy and pass them in{at(here())}")
     return tuple(OPERATORS["nonzero"](mask if mask.ndim else dimshuffle(mask, pattern=[-1])))
 
 

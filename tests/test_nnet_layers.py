@@ -106,7 +106,7 @@ ROWS = [
 
 @pytest.mark.parametrize("device, schedule", [("numpy", None), ("pocl", "cpu"), ("pocl", "gpu")])
 def test_values(device, schedule):
-    check_values(ROWS, device, schedule)
+    check_values(ROWS[::4] if schedule == "gpu" else ROWS, device, schedule)  # each is made of rows, which are all tested there
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

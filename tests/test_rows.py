@@ -8,12 +8,14 @@ import exprgraph as eg
 from exprgraph.dtypes import FLOATS, REAL
 from exprgraph.errors import DTypeError
 from exprgraph.node import Op, Out
+from exprgraph.ops import complexes
 from exprgraph.ops.table import ROWS
 from exprgraph.reference import evaluate
 from exprgraph.testing import check_grads
 from tests.plan_runner import CPU, GPU, interpret
 
-ELEMENTWISE = [r for r in ROWS.values() if r.kind == "elementwise" and r.name not in ("cast", "assert")]
+ELEMENTWISE = [r for r in ROWS.values() if r.kind == "elementwise" and r.name not in ("cast", "assert", *complexes.TABLE)]
+"""Those between real and complex numbers have the like in tests/test_complex.py."""
 LIMITS = {"float16": [np.nan, np.inf, -np.inf, -0.0, 0.0, 6e-8, 65504.0, 0.5, 2.5],
           "float32": [np.nan, np.inf, -np.inf, -0.0, 0.0, 1e-40, 3.4e38, 0.5, 2.5], "bool": [True, False],
           "float64": [np.nan, np.inf, -np.inf, -0.0, 0.0, 5e-324, 1.7e308, 0.5, 2.5]}

@@ -33,10 +33,16 @@ DIGIT = 4
 def expanded(outputs: Sequence[Out], target: Target, wide: bool) -> tuple[Out, ...]:
     """The outputs without composite nodes, unless they are left to NumPy.  wide: whether positions need 64 bits."""
     found = tuple(outputs)
-    if target.host_calls and any(n.op.kind == "composite" for n in order(found)):
-        return transform(found, lambda n, i: rebuild(n, tuple(map(_in_memory, i))) if n.op.kind == "composite" else rebuild(n, i))
-    while not target.host_calls and any(n.op.kind == "composite" for n in order(found)):
-        found = transform(found, lambda n, i: EXPANSIONS[n.op.name](n, i, wide) if n.op.kind == "composite" else rebuild(n, i))
+    left = HOSTED if target.host_calls else ()
+
+    def change(node: Node, inputs: tuple[Out, ...]) -> Out:
+        if node.op.kind != "composite":
+            return rebuild(node, inputs)
+        return rebuild(node, tuple(map(_in_memory, inputs))) if node.op.name in left else EXPANSIONS[node.op.name](node, inputs, wide)
+    if left and any(n.op.kind == "composite" for n in order(found)):
+        found = transform(found, change)
+    while any(n.op.kind == "composite" and n.op.name not in left for n in order(found)):
+        found = transform(found, change)
     return found
 
 
@@ -154,6 +160,8 @@ def _flatnonzero(node: Node, inputs: tuple[Out, ...], wide: bool) -> Out:
     return searchsorted(counts, iota(n, dtype=dtype), side="right")
 
 
+HOSTED = ("sort", "argsort", "argtopk", "flatnonzero")
+"""What is left to NumPy where that is possible: its sorting uses the vector unit.  Searching is quicker in kernels, on all cores."""
 EXPANSIONS: dict[str, Callable[[Node, tuple[Out, ...], bool], Out]] = {
     "sort": _sort, "argsort": _argsort, "argtopk": _argtopk, "searchsorted": _searchsorted, "flatnonzero": _flatnonzero}
 """By the name of the row: what takes the place of a node on other inputs."""

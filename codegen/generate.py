@@ -17,6 +17,7 @@ from codegen.lower.scan import scan_of
 from codegen.lower.scatter import atomic_possible, scatter_atomic, scatter_owned, scatter_starts
 from codegen.memory import Memory
 from codegen.naming import named
+from codegen.onto import onto
 from codegen.plan import Branch, Buffer, Check, Commit, Launch, Operand, Plan, Requirement, Site, Step
 from codegen.products import could_be_call, is_call, is_kernel
 from codegen.roots import find_roots, in_place
@@ -68,7 +69,7 @@ def generate(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | N
     resolved = Graph(resolved.inputs, widened(resolved.outputs))
     check_doubles(resolved, target)
     check_rows(resolved)
-    resolved = resolved._replace(outputs=expanded(resolved.outputs, target, wide))
+    resolved = resolved._replace(outputs=onto(expanded(resolved.outputs, target, wide), target))
     layout = {i.node.uid: known for i, known in zip(resolved.inputs, layouts)}
     pick, found = forms(resolved.outputs, layout, target)
     shared = Shared({}, {}, {})

@@ -229,7 +229,8 @@ def test_every_row_works_on_scalars_of_its_dtypes(name):
         value = b.op(name, result, *(b.load(n, d, b.var("i")) for n, d in zip(names, given)))
         params = (*(Param(n, d, "r", N) for n, d in zip(names, given)), Param("y", result, "w", N))
         drawn = np.ones(4) if name == "agreed" else None  # a row that takes equal counts only
-        memory = {n: (np.abs(rng.uniform(0, 1, 4) * 3) if drawn is None else drawn).astype(d) for n, d in zip(names, given)} | {"y": np.zeros(4, result)}
+        memory = {n: (np.abs(rng.uniform(0, 1, 4) * 3) if drawn is None else drawn).astype(d) for n, d in zip(names, given)}
+        memory["y"] = np.zeros(4, result)
         run(kernel(lambda b, v=value: [loop(b, "grid", "i", N, Store("y", b.var("i"), v))], *params), memory, sizes(4))
         wanted = row.numpy(*(memory[n] for n in names), **({"dtype": result} if name == "cast" else {}))
         np.testing.assert_allclose(memory["y"], wanted, rtol=1e-6)

@@ -9,6 +9,7 @@ import pytest
 
 import exprgraph as eg
 from exprgraph.errors import CallError, DTypeError, IndexFault, RankError, ShapeError, UseError, ValueFault
+from exprgraph.ops.sort import best_positions
 from exprgraph.ops.table import ROWS
 from exprgraph.testing import check_grads
 from tests.plan_runner import CPU, GPU, interpret
@@ -157,6 +158,32 @@ def test_A17_sort_puts_nan_last_and_keeps_the_order_of_equals() -> None:
     for device, schedule in (("numpy", "auto"), ("pocl", "cpu"), ("pocl", "gpu")):
         got = eg.compile([x], [eg.argsort(x), eg.argtopk(x, 4)], device=device, schedule=schedule)(a)
         assert got[0].tolist() == [3, 1, 2, 5, 0, 4] and got[1].tolist() == [0, 4, 1, 2]
+
+
+def test_topk_of_long_rows_with_equals_and_nan() -> None:
+    """What is filtered by lanes, by a partition, or one by one gives the same: the best first, NaN the largest, of equals the first."""
+    rng = np.random.default_rng(8)
+    for n, k, dtype in [(400, 3, "float32"), (400, 3, "int64"), (90, 3, "float64"), (40, 4, "int64"), (700, 1, "float32")]:
+        x = rng.integers(-60, 60, (5, n)).astype(dtype)
+        if dtype.startswith("float"):
+            x[1, 7], x[3, [2, 9]] = np.nan, np.nan
+        for largest in (True, False):
+            weight = np.where(x == x, -x if largest else x, -np.inf if largest else np.inf)
+            np.testing.assert_array_equal(best_positions(x, k, 1, largest), np.argsort(weight, 1, kind="stable")[:, :k])
+
+
+def test_rows_are_added_onto_a_table_in_one_kernel() -> None:
+    """As NumPy's add.at, in its order and with the signs of zeros; as one launch on a CPU."""
+    t, i, g = eg.matrix("t"), eg.lvector("i"), eg.matrix("g")
+    f = eg.compile([t, i, g], t[i].inc(g), device="pocl", schedule="cpu")
+    table, places, rows = np.random.default_rng(1).random((5, 3), "float32"), np.array([0, 4, 4, -2]), np.ones((4, 3), "float32") / 3
+    table[2] = -0.0
+    want = table.copy()
+    np.add.at(want, places, rows)
+    got = f(table, places, rows)
+    assert (got == want).all() and np.signbit(got[2]).all() and f.why().count("launch") == 1
+    with pytest.raises(IndexFault, match="scatter_inc: index 7 is out of bounds for axis 0 with size 5"):
+        f(table, np.array([0, 1, 2, 7]), rows)
 
 
 BAD: list[tuple[str, type[Exception], Callable[[], Any]]] = [

@@ -39,6 +39,8 @@ class _Scatter:
         self.count = product(self.idx.type.shape)
         self.k = self.b.var("k")
         self.inliner = Inliner(self.b, env.load)
+        if len(node.inputs) > 3:
+            self.start = self.inliner.value(node.inputs[3], tuple(self.loops))
         name = env.buffer(node)
         assert name is not None
         self.buffer = name

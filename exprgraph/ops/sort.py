@@ -81,15 +81,43 @@ def best_positions(x: Any, k: int, axis: int, largest: bool) -> Any:
     """The positions of the k largest or smallest along an axis, best first, of equals those that come first; NaN is the largest."""
     rows = np.moveaxis(x, axis, -1)
     flat = np.ascontiguousarray(rows).reshape(-1, rows.shape[-1])
-    found = _best(flat, k, largest) if k and flat.size else np.empty((len(flat), k), "int64")
+    found = None if not k or not flat.size else _filtered(flat, k, largest)
+    if found is None:
+        found = _best(flat, k, largest) if k and flat.size else np.empty((len(flat), k), "int64")
     return np.moveaxis(found.reshape(*rows.shape[:-1], k), -1, axis)
 
 
+LANES = 8
+"""The best of so many times k lanes of a row are looked at to learn which elements cannot be among the best k."""
+
+
+def _filtered(rows: Any, k: int, largest: bool) -> Any:
+    """The best of few candidates: what is at least as good as the k-th best of the best of some lanes.  None where these say too little:
+    rows are short, have NaN, or many equals."""
+    n, lanes = rows.shape[1], LANES * k
+    if n < 4 * lanes:
+        return None
+    tops = (np.max if largest else np.min)(rows[:, :n // lanes * lanes].reshape(len(rows), n // lanes, lanes), axis=1)
+    rest = rows[:, n // lanes * lanes:]
+    if not (tops == tops).all() or not (rest == rest).all():
+        return None
+    edge = np.partition(tops, lanes - k if largest else k - 1)[:, [lanes - k if largest else k - 1]]
+    places = np.flatnonzero(rows >= edge if largest else rows <= edge)
+    if len(places) > 4 * k * len(rows):
+        return None
+    row, place = np.divmod(places, n)
+    counts = np.bincount(row, minlength=len(rows))
+    column = np.arange(len(places)) - np.repeat(np.cumsum(counts) - counts, counts)
+    where, values = np.zeros((len(rows), counts.max()), "int64"), np.repeat(edge, counts.max(), 1)
+    where[:], where[row, column], values[row, column] = n, place, rows[row, place]
+    return np.take_along_axis(where, _ranked(values, largest)[:, :k], 1)
+
+
 def _best(rows: Any, k: int, largest: bool) -> Any:
-    """By a partition: all that are at least as good as the k-th one, where these are k; rows with more equals, or NaN, one by one."""
+    """By a partition: all that are at least as good as the k-th one, where these are k; rows with more equals one by one."""
     n = rows.shape[1]
     edge = np.partition(rows, n - k if largest else k - 1)[:, [n - k if largest else k - 1]]
-    good = rows >= edge if largest else rows <= edge
+    good = (rows >= edge) | (rows != rows) if largest else rows <= edge
     counts = np.count_nonzero(good, axis=1)
     if (counts == k).all():
         places = np.flatnonzero(good).reshape(-1, k) % n

@@ -23,3 +23,11 @@ def dialect_of(name: str) -> Dialect:
     if name not in DIALECTS:
         raise ValueError(f"unknown dialect {name!r}; known are {', '.join(DIALECTS)}")
     return DIALECTS[name]
+
+
+def qualifiers(spoken: Dialect) -> list[str]:
+    """What stands before helper functions and before the functions that are kernels' bodies."""
+    wanted = f' __attribute__((target("{spoken.features}")))' if spoken.features else ""
+    body = [f"#define EG_BODY static __attribute__((noinline)){wanted}"] if spoken.builtins == "pocl" else []
+    always = " __attribute__((always_inline))" if spoken.builtins == "pocl" else ""
+    return [f"#define EG_INLINE static inline{always}{wanted}", *body]

@@ -13,7 +13,8 @@ import numpy as np
 from codegen import mathlib
 from codegen.again import again, carried
 from codegen.combine import COMBINES, serial_prefix
-from codegen.dialect import Dialect, dialect_of
+from codegen.copies import ENOUGH, copy_line, copy_of
+from codegen.dialect import dialect_of, qualifiers
 from codegen.expressions import Expressions, Names
 from codegen.jobs import SUFFIX, alone, divisible, door, job
 from codegen.kernel import (
@@ -76,6 +77,7 @@ class Printer(Expressions):
         self.streamed = _streamed(kernel)
         self.vectors = {s.array for s in walk(kernel.body) if isinstance(s, Prefix) and in_registers(s)}
         self.across = False  # inside a vector loop
+        self.copied: set[int] = set()  # the loops that are in work as copies
 
     def work_item(self, stmt: Loop) -> str:
         """The declaration of the variable of a loop over work-items; a function inside a kernel is told its ids."""
@@ -221,6 +223,9 @@ class Printer(Expressions):
     def emit_loop(self, stmt: Loop, names: Names, uses: Counter[Expr]) -> None:
         """A loop; what its body changes is unknown from its first iteration on."""
         first, tail = len(self.lines), False
+        copy = copy_of(stmt, self.allocs) if self.clang and id(stmt) not in self.copied else None
+        if copy is not None:
+            return self.emit_copy(stmt, copy, names, uses)
         if stmt.kind in WORK_ITEM:
             self.emit("{")
             self.emit("    " + self.work_item(stmt))
@@ -275,6 +280,18 @@ class Printer(Expressions):
         self.emit(f"    __builtin_nontemporal_store(*(const {kind}{each} *)({copy.value.value} + {stmt.var}), "
                   f"(__global {kind}{each} *)({copy.buffer} + {at}));")
         self.forget(names, {copy.buffer})
+
+    def emit_copy(self, stmt: Loop, copy: Store, names: Names, uses: Counter[Expr]) -> None:
+        """A loop that copies: a call where it is long."""
+        self.copied.add(id(stmt))
+        start, stop = self.texts((stmt.start, stmt.stop), names, uses, named=True)
+        at, source = self.texts((copy.at, copy.value.args[0]), dict(names), Counter())
+        call = copy_line(self.place(copy.buffer, at), self.place(copy.value.value, source), memory_type(copy.value.dtype, self.index),
+                         f"{stop} - {stmt.var}")
+        self.emit(f"if ({stop} - {start} >= {ENOUGH}) {{ const {self.index} {stmt.var} = {start}; {call} }}")
+        self.emit("else {")
+        self.indented((stmt,), names)
+        self.emit("}")
 
     def emit_atomic(self, cas: Cas, names: Names, uses: Counter[Expr]) -> None:
         """The builtin where there is one, else compare-and-swap on the bits."""
@@ -381,10 +398,3 @@ def program_source(kernels: Sequence[Kernel], dialect: str = "portable", comment
     lines += ["#pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable"] * ("atom_cmpxchg" in body)
     return "\n".join([*lines, *qualifiers(spoken), body])
 
-
-def qualifiers(spoken: Dialect) -> list[str]:
-    """What stands before helper functions and before the functions that are kernels' bodies."""
-    wanted = f' __attribute__((target("{spoken.features}")))' if spoken.features else ""
-    body = [f"#define EG_BODY static __attribute__((noinline)){wanted}"] if spoken.builtins == "pocl" else []
-    always = " __attribute__((always_inline))" if spoken.builtins == "pocl" else ""
-    return [f"#define EG_INLINE static inline{always}{wanted}", *body]

@@ -12,9 +12,8 @@ os.environ.setdefault("POCL_DEVICES", "basic pthread")
 
 from codegen import mathlib  # noqa: E402
 from codegen.again import again  # noqa: E402
-from codegen.dialect import dialect_of  # noqa: E402
+from codegen.dialect import dialect_of, qualifiers  # noqa: E402
 from codegen.elementary import BODIES, PARAMETERS  # noqa: E402
-from codegen.opencl import qualifiers  # noqa: E402
 from exprgraph.ops.table import ROWS  # noqa: E402
 from runtime.pocl import name_unknown_cpu  # noqa: E402
 

@@ -50,3 +50,30 @@ def test_the_ends_of_int64_are_outside(device: str) -> None:
     for bad in (np.iinfo("int64").min, np.iinfo("int64").max, -4, 3):
         with pytest.raises(IndexFault, match=str(bad)):
             f(np.zeros(3, "float32"), np.array([0, bad]))
+
+
+@pytest.mark.parametrize("width", [0, 1, 63, 64, 65, 200])
+def test_rows_of_a_table_are_copied(width: int) -> None:
+    """By the C library from 64 elements on; the fault of a row is looked for once, before its elements."""
+    t, i = eg.matrix("t"), eg.lvector("i")
+    f = eg.compile([t, i], t[i], device="pocl", schedule="cpu")
+    table, places = np.arange(7.0 * width, dtype="float32").reshape(7, width), np.array([6, 0, -1, 3] * 20)
+    assert "__builtin_memcpy" in f.source()
+    np.testing.assert_array_equal(f(table, places), table[places])
+    if width:
+        with pytest.raises(IndexFault, match="index 7 is out of bounds for axis 0 with size 7"):
+            f(table, np.array([1, 7, 8]))
+    else:
+        assert f(table, np.array([1, 7])).shape == (2, 0)
+
+
+def test_what_is_no_copy_stays_a_loop() -> None:
+    """Every second element, elements in reverse, and a dtype that changes."""
+    x = eg.matrix("x")
+    value = np.arange(400, dtype="float32").reshape(2, 200)
+    for out in (x[:, ::2], x[:, ::-1], x.astype("float64"), x + 0):
+        f = eg.compile([x], out, device="pocl", schedule="cpu")
+        assert "__builtin_memcpy" not in f.source()
+        np.testing.assert_array_equal(f(value), out.eval({x: value}))
+    parts = eg.compile([x], eg.concatenate([x, x * 2], axis=0), device="pocl", schedule="cpu")
+    np.testing.assert_array_equal(parts(value), np.concatenate([value, value * 2]))

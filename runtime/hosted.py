@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from exprgraph.node import Params
-from exprgraph.ops.sort import best_positions
-from exprgraph.ops.table import ROWS
+from runtime.topk import best_positions
 
 Array = np.ndarray[Any, Any]
 LEAST = 1 << 16
@@ -60,16 +59,12 @@ def _in_parts(x: Array, out: Array, axis: int, work: Callable[..., None], **para
     return None
 
 
-OWN: dict[str, Callable[..., None]] = {
+FUNCTIONS: dict[str, Callable[..., None]] = {
     "sort": partial(_in_parts, work=_sort), "argsort": partial(_in_parts, work=_argsort), "argtopk": partial(_in_parts, work=_argtopk),
     "flatnonzero": _flatnonzero}
-
-
-def _meaning(*arrays: Array, out: Array, name: str, params: Params) -> None:
-    out[...] = ROWS[name].numpy(*arrays, **dict(params))
+"""One for each row of `codegen.expansions.HOSTED`."""
 
 
 def hosted(name: str, params: Params) -> Callable[..., None]:
     """The function of a composite row, called with arrays and the keyword `out`."""
-    own = OWN.get(name)
-    return partial(_meaning, name=name, params=params) if own is None else partial(own, **dict(params))
+    return partial(FUNCTIONS[name], **dict(params))

@@ -86,7 +86,13 @@ def _mask(draw: Any, shape: tuple[int, ...]) -> Any:
 
 
 def valid(case: Case) -> bool:
-    """Whether NumPy takes the index: its arrays broadcast, and a mask among arrays has a fitting number of places."""
+    """Whether NumPy takes the index: its arrays broadcast, and a mask among arrays has a fitting number of places.
+
+    NumPy takes a mask without elements for any axis, exprgraph for those of its sizes; behind an Ellipsis it may meet others.
+    """
+    empty = any(isinstance(i, np.ndarray) and i.dtype == bool and i.ndim and not i.size for i in case.index)
+    if empty and any(i is ... for i in case.index):
+        return False
     try:
         case.value[case.index]
     except IndexError:

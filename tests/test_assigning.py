@@ -212,3 +212,12 @@ def test_truth_values_are_joined() -> None:
     value = np.array([True, False, False])
     got = eg.compile([x, i], [x[i].inc(True), x[i].set(False), x[1:].inc(value[:2])], device="numpy")(value, [1, 1])
     same(got, [np.array([True, True, False]), np.array([True, False, False]), np.array([True, True, False])])
+
+
+def test_C10_a_mask_without_elements_has_the_sizes_of_its_axes(device) -> None:
+    """NumPy takes it for any axis."""
+    x, m = eg.matrix("x"), eg.tensor("m", "bool", (None,))
+    f = eg.compile([x, m], x[:, m])
+    assert f(np.zeros((2, 0), "float32"), np.zeros(0, bool)).shape == (2, 0)
+    with pytest.raises(eg.ShapeError, match="1 elements"):
+        f(np.zeros((2, 1), "float32"), np.zeros(0, bool))

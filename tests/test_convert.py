@@ -17,14 +17,14 @@ from exprgraph.reference import evaluate
 from exprgraph.sympy_write import rows
 
 D = {"f": "float64", "i": "int64", "b": "bool"}
-ELEMENTWISE = [r for r in ROWS.values() if r.kind == "elementwise" and r.name != "cast"]
+ELEMENTWISE = [r for r in ROWS.values() if r.kind == "elementwise" and r.name not in ("cast", "checked")]
 FACTS = ("isnan", "isinf", "isfinite")
 
 
 def operands(name: str) -> list[Out]:
     """One scalar input per argument, of a dtype that the row takes."""
     domain = ROWS[name].domain
-    whole = "shift" in name or name in ("position", "agreed", "natural")
+    whole = "shift" in name or name == "position"
     kind = "b" if name in ("and_", "or_", "xor", "invert") else "i" if whole else "f"
     kinds = ["b", "f", "f"] if name == "switch" else [kind] * len(domain)
     return [eg.tensor(f"a{k}", D[kind], ()) for k, kind in enumerate(kinds)]

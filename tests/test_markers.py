@@ -10,6 +10,7 @@ import exprgraph as eg
 from exprgraph.merge import merge
 from exprgraph.node import Graph
 from exprgraph.ops.markers import AssertionFault
+from exprgraph.ops.table import ROWS
 from exprgraph.reference import evaluate
 from exprgraph.testing import check_grads
 from tests.faults import WAYS
@@ -264,3 +265,15 @@ def test_markers_keep_types_and_sizes() -> None:
     x = eg.tensor("x", "int8", (3, None))
     for y in (eg.Print("p")(x), eg.Assert("a")(x, x > 0)):
         assert y.type == x.type and y.shape[0].eval({x: np.ones((3, 2), "int8")}) == 3
+
+
+@pytest.mark.parametrize("schedule", ["cpu", "gpu"])
+@pytest.mark.parametrize("device", ["numpy", "pocl"])
+def test_checked_integers(device, schedule):
+    """The row that functions check counts and positions with: the values themselves, or the first bad one and its limit."""
+    i, n = eg.ivector("i"), eg.lscalar("n")
+    f = eg.compile([i, n], ROWS["checked"](i, i < n, n, message="{index} is not below {size}") * 2, device=device, schedule=schedule)
+    assert f(np.array([1, 0, -3], "int32"), 2).tolist() == [2, 0, -6] and f(np.zeros(0, "int32"), -1).tolist() == []
+    with pytest.raises(eg.ValueFault, match=r"checked: 7 is not below 3(.|\n)*test_markers.py"):
+        f(np.array([1, 7, 2], "int32"), 3)
+    assert f(np.array([1], "int32"), 3).tolist() == [2]

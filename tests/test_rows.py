@@ -14,8 +14,8 @@ from exprgraph.reference import evaluate
 from exprgraph.testing import check_grads
 from tests.plan_runner import CPU, GPU, interpret
 
-ELEMENTWISE = [r for r in ROWS.values() if r.kind == "elementwise" and r.name not in ("cast", "assert", *complexes.TABLE)]
-"""Those between real and complex numbers have the like in tests/test_complex.py."""
+ELEMENTWISE = [r for r in ROWS.values() if r.kind == "elementwise" and r.name not in ("cast", "assert", "checked", *complexes.TABLE)]
+"""Those between real and complex numbers have the like in tests/test_complex.py, assertions and checks in tests/test_markers.py."""
 LIMITS = {"float16": [np.nan, np.inf, -np.inf, -0.0, 0.0, 6e-8, 65504.0, 0.5, 2.5],
           "float32": [np.nan, np.inf, -np.inf, -0.0, 0.0, 1e-40, 3.4e38, 0.5, 2.5], "bool": [True, False],
           "float64": [np.nan, np.inf, -np.inf, -0.0, 0.0, 5e-324, 1.7e308, 0.5, 2.5]}
@@ -57,13 +57,9 @@ def usable(row: Op, symbols: list[Out], values: list[np.ndarray]) -> list[np.nda
     """The arguments for which the row has a value at all: integers to negative powers and indices outside their axis have none."""
     if row.name == "pow" and symbols[0].dtype in REAL[1:9]:
         return [values[0], np.abs(values[1]) % 8]
-    if row.name == "natural":
-        return [np.maximum(values[0], 0)]
     if row.name == "position":
         back = 0 if values[0].dtype.kind == "u" else 5
         return [values[0] % 5 - values[0] % 2 * back, values[1] % 3 + 5]
-    if row.name == "agreed":
-        return [values[0] % 2 * 3 + 1, values[1] % 1 + 4]
     return values
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
-from exprgraph.errors import CallError, DTypeError, IndexFault, RankError, ShapeError, UseError
+from exprgraph.errors import CallError, DTypeError, RankError, ShapeError, UseError, ValueFault
 from exprgraph.reference import evaluate
 from tests.function_table import Row, agree, check_slope, check_values
 
@@ -236,7 +236,7 @@ def test_c8_positions_outside_are_faults(device):
         f = eg.compile([i], out)
         f(np.array([0, 5]))
         for bad in (6, -1):
-            with pytest.raises(IndexFault, match="out of bounds"):
+            with pytest.raises(ValueFault, match="out of bounds"):
                 f(np.array([0, bad]))
     with pytest.raises(ShapeError, match="one length; there are 1 and 3"):
         eg.compile([x], eg.fill_diagonal(eg.reshape(x, (x.shape[0], 1, x.shape[1])), 1))(M)

@@ -9,9 +9,9 @@ import pytest
 
 import exprgraph as eg
 from exprgraph.errors import CallError, DTypeError, IndexFault, RankError, ShapeError, UseError, ValueFault
-from exprgraph.ops.sort import best_positions
 from exprgraph.ops.table import ROWS
 from exprgraph.testing import check_grads
+from runtime.topk import best_positions
 from tests.plan_runner import CPU, GPU, interpret
 
 HOSTLESS = CPU._replace(host_shared=False)

@@ -16,7 +16,8 @@ from exprgraph.functions.subscript import Entry, Subscript, layout, together, wi
 from exprgraph.node import OPERATORS, Out, as_symbol, make_constant
 from exprgraph.ops import index as rows
 from exprgraph.ops.create import iota
-from exprgraph.ops.points import agreed, apart, flat_position, merged, position
+from exprgraph.ops.markers import checked as check
+from exprgraph.ops.points import apart, flat_position, merged, position
 from exprgraph.ops.scan import cumsum
 from exprgraph.ops.shape import broadcast_to, dim_node, dimshuffle, reshape, shape_of
 from exprgraph.types import cast_to, show_shape
@@ -217,6 +218,8 @@ def _masked(sub: Subscript, value: Out, entry: Entry, add: bool) -> Out:
 def _ranks(mask: Out, given: Dim) -> Out:
     """For each place of a mask the number of the value that belongs there, of as many as the mask has places, or of one for all."""
     marks: Any = cast_to(ravel(mask), "int64")
-    last: Any = agreed(dim_node(given), marks.sum())
+    count, wanted = dim_node(given), marks.sum()
+    fits = OPERATORS["or_"](OPERATORS["eq"](count, wanted), OPERATORS["eq"](count, 1))
+    last: Any = check(count, fits, wanted, message="{index} values for the {size} places where a mask is true")
     found: Out = OPERATORS["maximum"](OPERATORS["minimum"](cumsum(marks) - 1, last - 1), 0)
     return found

@@ -8,7 +8,7 @@ import numpy as np
 from exprgraph import dtypes
 from exprgraph.dims import product
 from exprgraph.errors import DTypeError, ShapeError, UseError, at, here
-from exprgraph.functions.selecting import flatnonzero
+from exprgraph.functions.selecting import flatnonzero, natural
 from exprgraph.functions.shaping import ravel
 from exprgraph.functions.sorting import searchsorted
 from exprgraph.node import OPERATORS, Out, as_symbol, make_constant
@@ -83,7 +83,7 @@ def bincount(x: Any, weights: Any = None, minlength: Any = None, assert_nonneg: 
     out = as_symbol(x)
     if out.ndim != 1 or not (dtypes.is_int(out.dtype) or out.dtype == "bool"):
         raise DTypeError(f"bincount takes a vector of integers, not {out.type}{at(here())}")
-    places: Any = rows.natural(cast_to(out, "int64"))
+    places: Any = natural(cast_to(out, "int64"))
     top = max_(index.concat(places, as_symbol(np.array([-1], "int64")), axis=0)) + 1
     least = cast_to(0 if minlength is None else minlength, "int64")
     size = known_size(maximum(top, least))

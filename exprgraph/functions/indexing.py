@@ -23,7 +23,8 @@ def getitem(x: Any, index: Any) -> Out:
 
     Integers and slice bounds may be Python integers or integer scalars of the graph; an integer that depends on the values of tensors
     is looked up when the function runs.  Arrays of integers broadcast against each other; their axes stand where they stood if they
-    stood side by side, else first.  A mask counts as the arrays of the positions where it is true.
+    stood side by side, else first.  A mask counts as the arrays of the positions where it is true; it
+    has the sizes of its axes, also where it has no elements.
 
     IndexFault for an index outside its axis, at once where both are known, else when called; ShapeError (a ValueError) for a step of 0,
     for arrays that do not broadcast and for a mask of other sizes than its axes; DTypeError for other kinds of indices.

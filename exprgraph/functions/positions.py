@@ -12,9 +12,10 @@ from exprgraph.functions.joining import stack
 from exprgraph.functions.shaping import broadcast_arrays, flatten, sizes
 from exprgraph.node import Out, as_symbol
 from exprgraph.ops.arithmetic import int_div, mod
-from exprgraph.ops.compare import lt, maximum, minimum, switch
+from exprgraph.ops.compare import maximum, minimum, switch
 from exprgraph.ops.create import iota
-from exprgraph.ops.index import index_array, scatter_add, take
+from exprgraph.ops.index import index_array, scatter_add
+from exprgraph.ops.markers import checked
 from exprgraph.ops.shape import dim_node, dimshuffle, reshape, shape_of
 from exprgraph.types import promoted, size_dims
 
@@ -22,7 +23,7 @@ MODES = ("raise", "wrap", "clip")
 
 
 def inside(name: str, index: Any, size: Any, mode: str) -> Any:
-    """int64 positions from 0 to size - 1; outside of that IndexFault when called (negative ones too), or wrapped round, or clipped."""
+    """int64 positions from 0 to size - 1; outside of that ValueFault when called (negative ones too), or wrapped round, or clipped."""
     if mode not in MODES:
         raise UseError(f"{name}: mode must be one of {', '.join(map(repr, MODES))}, not {mode!r}{at(here())}")
     places: Any = index_array(index)
@@ -30,11 +31,11 @@ def inside(name: str, index: Any, size: Any, mode: str) -> Any:
         return mod(places, size)
     if mode == "clip":
         return maximum(minimum(places, size - 1), 0)
-    return take(iota(size), switch(lt(places, 0), places - size, places), axis=0)
+    return checked(places, (places >= 0) & (places < size), size, message=name + ": {index} is out of bounds for {size} positions")
 
 
 def unravel_index(indices: Any, shape: Any = None, order: str = "C", dims: Any = None) -> tuple[Any, ...]:
-    """The positions along each axis of a shape that flat positions stand for; IndexFault where one lies outside.
+    """The positions along each axis of a shape that flat positions stand for; ValueFault where one lies outside.
 
     order "C": the last axis runs fastest; "F": the first.
     """
@@ -56,7 +57,7 @@ def _fastest_first(name: str, parts: Sequence[Any], order: str) -> list[Any]:
 def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: str = "C") -> Out:
     """The flat positions of positions along each axis of a shape, the inverse of `unravel_index`.
 
-    mode: "raise" (IndexFault when called), "wrap" or "clip", or one for each axis; Theano's third argument, the order, is taken too.
+    mode: "raise" (ValueFault when called), "wrap" or "clip", or one for each axis; Theano's third argument, the order, is taken too.
     """
     mode, order = ("raise", mode) if mode in ("C", "F") else (mode, order)
     lengths = size_dims(sizes(dims))

@@ -9,11 +9,11 @@ from exprgraph.functions.shaping import ravel
 from exprgraph.node import OPERATORS, Out, as_symbol
 from exprgraph.ops import index as rows
 from exprgraph.ops.create import iota
+from exprgraph.ops.markers import checked
 from exprgraph.ops.reduce import sum_
 from exprgraph.ops.scan import cumsum
 from exprgraph.ops.shape import broadcast_to, declared, dim_node
 from exprgraph.ops.sort import flatnonzero as positions_row
-from exprgraph.ops.sort import natural
 from exprgraph.ops.sort import searchsorted as search_row
 from exprgraph.types import cast_to, known_size, normal_axis
 
@@ -77,6 +77,11 @@ def compress(condition: Any, a: Any, axis: Any = None) -> Out:
     return rows.take(out, flatnonzero(mask), axis=normal_axis(axis or 0, out.ndim))
 
 
+def natural(x: Any) -> Out:
+    """Integers as int64; ValueFault when a call brings a negative one."""
+    return checked(x, OPERATORS["ge"](x, 0), message="{index} is negative, and no count or position")
+
+
 def repeat_each(a: Any, repeats: Any, axis: Any = None) -> Out:
     """Each slice along an axis (element of the flattened tensor without one) as often as its entry in the integer vector `repeats` says.
 
@@ -89,6 +94,6 @@ def repeat_each(a: Any, repeats: Any, axis: Any = None) -> Out:
     if counts.type.shape[0].const == 1:
         counts = broadcast_to(counts, dim_node(out.type.shape[axis]))
     message = f"repeat: {{left}} counts for {{right}} elements along axis {axis}"
-    counts = declared(natural(cast_to(counts, "int64")), {0: (out.type.shape[axis], message)})
+    counts = declared(natural(counts), {0: (out.type.shape[axis], message)})
     places = search_row(cumsum(counts, axis=0), iota(known_size(sum_(counts))), side="right")
     return rows.take(out, places, axis=axis)

@@ -8,14 +8,15 @@ import numpy as np
 
 from exprgraph.dims import Dim
 from exprgraph.errors import AssertionFault, UseError, at, here
-from exprgraph.node import Condition, Node, Op, Out, Refusal, as_symbol, make_constant
+from exprgraph.node import Condition, Node, Op, Out, Refusal, TensorType, as_symbol, make_constant
 from exprgraph.ops.bits import and_, invert
 from exprgraph.ops.compare import eq, ge, gt, le, lt, neq
+from exprgraph.ops.index import index_array
 from exprgraph.ops.pair import EACH
 from exprgraph.ops.reduce import all_
-from exprgraph.ops.rows import row, table
+from exprgraph.ops.rows import no_slope, row, table
 from exprgraph.ops.shape import Types, needed
-from exprgraph.types import Accepted, dim_of
+from exprgraph.types import Accepted, broadcast_dims, cast_to, dim_of
 
 
 def _marker(name: str, flags: str, doc: str) -> Op:
@@ -86,6 +87,27 @@ assert_ = row("assert", _assert, "{0}", lambda g, y, x, holds, message: (g, None
               doc="x where all of a condition holds; else the call fails with AssertionFault.").changed(requires=_assert_needs)
 
 
+def _checked(x: Any, holds: Any, size: Any, message: str) -> Any:
+    x, holds, size = np.broadcast_arrays(x, holds, size)
+    if not holds.all():
+        raise ValueError(message.format(index=x[~holds].flat[0], size=size[~holds].flat[0]))
+    return x.copy()
+
+
+def _checked_accept(x: Any, holds: Any, size: Any = 0, *, message: str) -> Accepted:
+    return (index_array(x), cast_to(holds, "bool"), index_array(size)), {"message": message}
+
+
+def _checked_type(inputs: tuple[Out, ...], message: str) -> Types:
+    return (TensorType("int64", broadcast_dims([i.type.shape for i in inputs])),)
+
+
+checked = row("checked", _checked, "{0}", no_slope(3), arity=3, accept=_checked_accept, infer=_checked_type,
+              refuses=lambda inputs, message: [Refusal(invert(inputs[1]), inputs[0], f"checked: {message}", size=inputs[2])],
+              doc="Integers, int64, each of which a condition must hold for; else ValueFault with a message that may name the {index} "
+                  "and a {size}.")
+
+
 class Assert:
     """Assert(message)(x, *conditions): x itself, where all conditions hold.
 
@@ -154,4 +176,4 @@ class Print:
             print(self.message, name, "=", found() if callable(found) else found)
 
 
-TABLE = table([disconnected_grad, zero_grad, assert_])
+TABLE = table([disconnected_grad, zero_grad, assert_, checked])

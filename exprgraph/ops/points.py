@@ -1,4 +1,4 @@
-"""Rows for indices that work on several axes at once: checked positions, gathers by several arrays, and counts that must fit."""
+"""Rows for indices that work on several axes at once: checked positions, and gathers by several arrays."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -44,29 +44,6 @@ def _outside(inputs: tuple[Out, ...], axis: int) -> list[Refusal]:
 
 position = row("position", _position, "eg_wrap_{N}({0}, {1})", no_slope(2), arity=2, accept=_accept_position, infer=_position_type,
                refuses=_outside, doc="An index into an axis of a size, counted from the start; IndexFault outside of it.")
-
-
-def _accept_agreed(given: Any, wanted: Any) -> Accepted:
-    return (index_array(given), index_array(wanted)), {}
-
-
-def _agreed(given: Any, wanted: Any) -> Any:
-    given, wanted = np.broadcast_arrays(given, wanted)
-    bad = (given != wanted) & (given != 1)
-    if bad.any():
-        raise ValueError(_COUNTS.format(index=given[bad].flat[0], size=wanted[bad].flat[0]))
-    return given.copy()
-
-
-def _disagree(inputs: tuple[Out, ...]) -> list[Refusal]:
-    given, wanted = inputs
-    other = OPERATORS["and_"](OPERATORS["neq"](given, wanted), OPERATORS["neq"](given, 1))
-    return [Refusal(other, given, f"agreed: {_COUNTS}", size=wanted)]
-
-
-_COUNTS = "{index} values for the {size} places where a mask is true"
-agreed = row("agreed", _agreed, "{0}", no_slope(2), arity=2, accept=_accept_agreed, infer=_position_type, refuses=_disagree,
-             doc="The number of values that are given for the places of a mask; ValueFault where it is neither 1 nor that of the places.")
 
 
 def _accept_at(x: Any, *idx: Any, axes: Sequence[int]) -> Accepted:
@@ -128,4 +105,4 @@ def flat_position(idx: Sequence[Out], sizes: Sequence[Out], axes: Sequence[int])
 take_at = Op("take_at", "gather", _take_at, _accept_at, _at_type, _at_grad, flags=frozenset({"smooth"}), requires=_at_needs,
           doc="x at integer positions along several axes at once; the axes of the indices stand where the first of them was.")
 
-TABLE = table([position, agreed, take_at])
+TABLE = table([position, take_at])

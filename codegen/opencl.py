@@ -397,4 +397,3 @@ def program_source(kernels: Sequence[Kernel], dialect: str = "portable", comment
     lines += ["#pragma OPENCL EXTENSION cl_khr_fp64 : enable"] * ("double" in body)
     lines += ["#pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable"] * ("atom_cmpxchg" in body)
     return "\n".join([*lines, *qualifiers(spoken), body])
-

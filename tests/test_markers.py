@@ -277,3 +277,13 @@ def test_checked_integers(device, schedule):
     with pytest.raises(eg.ValueFault, match=r"checked: 7 is not below 3(.|\n)*test_markers.py"):
         f(np.array([1, 7, 2], "int32"), 3)
     assert f(np.array([1], "int32"), 3).tolist() == [2]
+
+
+@pytest.mark.parametrize("target", [CPU, GPU])
+def test_checked_integers_in_the_interpreter(target):
+    """As a kernel: any value goes on, and the fault is reported."""
+    i = eg.lvector("i")
+    graph = Graph((i,), (ROWS["checked"](i, i >= 0, message="{index} is negative"),))
+    assert interpret(graph, [i.node], [np.array([3, 0])], target)[0].tolist() == [3, 0]
+    with pytest.raises(eg.ValueFault, match="-4 is negative"):
+        interpret(graph, [i.node], [np.array([3, -4])], target)

@@ -87,7 +87,7 @@ assert_ = row("assert", _assert, "{0}", lambda g, y, x, holds, message: (g, None
               doc="x where all of a condition holds; else the call fails with AssertionFault.").changed(requires=_assert_needs)
 
 
-def _checked(x: Any, holds: Any, size: Any, message: str) -> Any:
+def _checked(x: Any, holds: Any, size: Any, message: str = "{index}") -> Any:
     x, holds, size = np.broadcast_arrays(x, holds, size)
     if not holds.all():
         raise ValueError(message.format(index=x[~holds].flat[0], size=size[~holds].flat[0]))

@@ -152,6 +152,8 @@ MADE = [
     (lambda: C.eye(2, 4, -1, "int8"), np.eye(2, 4, -1, "int8")),
     (lambda: C.tri(3, 4, 1), np.tri(3, 4, 1, "float32")),
     (lambda: C.to_one_hot(np.array([2, 0]), 3), np.eye(3, dtype="float32")[[2, 0]]),
+    (lambda: C.to_one_hot(np.array([2**32 + 1, -1, 1, 3]), 3), np.eye(4, 3, 1, dtype="float32")[[3, 3, 0, 3]]),
+    (lambda: C.to_one_hot(np.array([2**64 - 1, 1], "uint64"), 2, "int64"), np.array([[0, 0], [0, 1]])),
     (lambda: J.stack([C.arange(3)[1], 5]), np.array([1, 5])),
 ]
 

@@ -14,6 +14,7 @@ from exprgraph.functions.shaping import sizes
 from exprgraph.functions.slicing import count
 from exprgraph.node import OPERATORS, Out, as_symbol, make_constant
 from exprgraph.ops.create import iota
+from exprgraph.ops.index import index_array
 from exprgraph.ops.shape import broadcast_to, dim_node, dimshuffle, shape_of
 from exprgraph.types import cast_to, dim_of, size_argument
 
@@ -157,8 +158,11 @@ def triu(m: Any, k: Any = 0) -> Out:
 
 
 def to_one_hot(y: Any, nb_class: Any, dtype: Any = None) -> Out:
-    """For each integer of y a new last axis of nb_class zeros with a one at that place."""
-    out = as_symbol(y)
-    places = dimshuffle(iota(nb_class), pattern=[-1] * out.ndim + [0])
+    """For each integer of y a new last axis of nb_class zeros with a one at that place; zeros alone where it is no place."""
+    out: Any = as_symbol(y)
+    if dtypes.is_int(out.dtype):  # 32 bits say which place it is, and twice as many of them fit into a vector
+        out = index_array(out)
+        out = cast_to(OPERATORS["switch"]((out >= 0) & (out < nb_class), out, -1), "int32")
+    places = dimshuffle(iota(nb_class, dtype="int32" if out.dtype == "int32" else "int64"), pattern=[-1] * out.ndim + [0])
     column = dimshuffle(out, pattern=[*range(out.ndim), -1])
     return cast_to(OPERATORS["eq"](column, places), dtypes.canonical(dtype or config.floatX))

@@ -88,16 +88,14 @@ def _mask(draw: Any, shape: tuple[int, ...]) -> Any:
 def valid(case: Case) -> bool:
     """Whether NumPy takes the index: its arrays broadcast, and a mask among arrays has a fitting number of places.
 
-    NumPy takes a mask without elements for any axis, exprgraph for those of its sizes; behind an Ellipsis it may meet others.
+    Items behind an Ellipsis may meet other axes than they were drawn for.  That is left out where the result has no elements: NumPy then
+    takes positions outside, and masks without elements for any axis, where exprgraph says what is wrong.
     """
-    empty = any(isinstance(i, np.ndarray) and i.dtype == bool and i.ndim and not i.size for i in case.index)
-    if empty and any(i is ... for i in case.index):
-        return False
     try:
-        case.value[case.index]
+        found = case.value[case.index]
     except IndexError:
         return False
-    return True
+    return bool(found.size) or not any(i is ... for i in case.index)
 
 
 def built(case: Case, known: bool, number: int = 0) -> Built:

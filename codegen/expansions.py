@@ -1,4 +1,4 @@
-"""Composite rows made of other rows, where NumPy does not share the device's memory: sorting by digits, searching by halving.
+"""Composite rows made of other rows: sorting by digits, where NumPy does not share the device's memory, and searching by halving.
 
 Sorting is by digits of four bits, the lowest first.  Keys are unsigned integers in the order of the elements, equal for what is equal.  A
 pass over one digit moves every element to its place among those of smaller digits and those of the same digit before it: one running sum
@@ -9,7 +9,7 @@ reads the position.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -69,20 +69,31 @@ def _keys(x: Any) -> tuple[Any, int]:
     return cast_to(x, f"uint{width}") ^ make_constant(1 << (width - 1), f"uint{width}"), width
 
 
-def _last(x: Out, axis: int) -> tuple[Out, list[int]]:
-    """The tensor with an axis at the end, and the pattern that puts it back."""
+class _Rows(NamedTuple):
+    """A tensor as rows along one axis: its elements in a line, their places in the order of each row, and what gives results its form."""
+    line: Out
+    places: Any
+    length: Dim
+    shape: tuple[Dim, ...]
+    back: list[int]
+
+    def formed(self, found: Any) -> Out:
+        """A line as the tensor's shape, the axis where it was."""
+        return dimshuffle(reshape(found, *[dim_node(d) for d in self.shape]), pattern=self.back)
+
+
+def _ordered(x: Out, axis: int, wide: bool) -> _Rows:
     turned = [*(i for i in range(x.ndim) if i != axis), axis]
-    return dimshuffle(x, pattern=turned), [turned.index(i) for i in range(x.ndim)]
+    rows = dimshuffle(x, pattern=turned)
+    shape = rows.type.shape
+    line = reshape(rows, dim_node(product(shape)))
+    places = _sorted_places(*_keys(line), product(shape[:-1]), shape[-1], _ints(wide))
+    return _Rows(line, places, shape[-1], shape, [turned.index(i) for i in range(x.ndim)])
 
 
 def _argsort(node: Node, inputs: tuple[Out, ...], wide: bool) -> Out:
-    rows, back = _last(inputs[0], node.param("axis"))
-    shape = rows.type.shape
-    count, length = product(shape[:-1]), shape[-1]
-    keys, bits = _keys(reshape(rows, dim_node(product(shape))))
-    places = _sorted_places(keys, bits, count, length, _ints(wide))
-    found: Any = reshape(places, *[dim_node(d) for d in shape])
-    return dimshuffle(cast_to(found % dim_node(length), "int64"), pattern=back)
+    rows = _ordered(inputs[0], node.param("axis"), wide)
+    return rows.formed(cast_to(rows.places % dim_node(rows.length), "int64"))
 
 
 def _sorted_places(keys: Any, bits: int, count: Dim, length: Dim, dtype: str) -> Any:
@@ -109,13 +120,8 @@ def _goals(digits: Any, kinds: int, count: Dim, length: Dim, dtype: str) -> Any:
 
 
 def _sort(node: Node, inputs: tuple[Out, ...], wide: bool) -> Out:
-    axis = node.param("axis")
-    rows, back = _last(inputs[0], axis)
-    shape = rows.type.shape
-    flat = reshape(rows, dim_node(product(shape)))
-    keys, bits = _keys(flat)
-    places = _sorted_places(keys, bits, product(shape[:-1]), shape[-1], _ints(wide))
-    return dimshuffle(reshape(pick(flat, places), *[dim_node(d) for d in shape]), pattern=back)
+    rows = _ordered(inputs[0], node.param("axis"), wide)
+    return rows.formed(pick(rows.line, rows.places))
 
 
 def _argtopk(node: Node, inputs: tuple[Out, ...], wide: bool) -> Out:

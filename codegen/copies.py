@@ -33,6 +33,6 @@ def _moves_along(at: Expr, var: str) -> bool:
     return any(_moves_along(a, var) and not any(map(moved, postorder((b,)))) for a, b in ((left, right), (right, left)))
 
 
-def copy_line(target: str, source: str, kind: str, count: str) -> str:
+def copy_line(target: str, source: str, count: str) -> str:
     """The call; target and source are the first elements."""
-    return f"__builtin_memcpy((void *)(ulong)&{target}, (const void *)(ulong)&{source}, (ulong)({count}) * sizeof({kind}));"
+    return f"__builtin_memcpy((void *)(ulong)&{target}, (const void *)(ulong)&{source}, (ulong)({count}) * sizeof({target}));"

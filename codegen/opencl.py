@@ -76,8 +76,7 @@ class Printer(Expressions):
         self.builder, self.clang, self.inside, self.tails = Builder(), clang, inside, tails
         self.streamed = _streamed(kernel)
         self.vectors = {s.array for s in walk(kernel.body) if isinstance(s, Prefix) and in_registers(s)}
-        self.across = False  # inside a vector loop
-        self.copied: set[int] = set()  # the loops that are in work as copies
+        self.across, self.copied = False, set[int]()  # whether inside a vector loop; the loops that are in work as copies
 
     def work_item(self, stmt: Loop) -> str:
         """The declaration of the variable of a loop over work-items; a function inside a kernel is told its ids."""
@@ -285,11 +284,12 @@ class Printer(Expressions):
         """A loop that copies: a call where it is long."""
         self.copied.add(id(stmt))
         start, stop = self.texts((stmt.start, stmt.stop), names, uses, named=True)
+        self.emit(f"if ({stop} - {start} >= {ENOUGH}) {{ const {self.index} {stmt.var} = {start};")
+        self.depth += 1
         at, source = self.texts((copy.at, copy.value.args[0]), dict(names), Counter())
-        call = copy_line(self.place(copy.buffer, at), self.place(copy.value.value, source), memory_type(copy.value.dtype, self.index),
-                         f"{stop} - {stmt.var}")
-        self.emit(f"if ({stop} - {start} >= {ENOUGH}) {{ const {self.index} {stmt.var} = {start}; {call} }}")
-        self.emit("else {")
+        self.emit(copy_line(self.place(copy.buffer, at), self.place(copy.value.value, source), f"{stop} - {stmt.var}"))
+        self.depth -= 1
+        self.emit("} else {")
         self.indented((stmt,), names)
         self.emit("}")
 

@@ -1,6 +1,7 @@
 """function_dump and function_load: what a compile is asked for, in a file of JSON and arrays, so that it can be repeated elsewhere."""
 from __future__ import annotations
 
+import errno
 import json
 import os
 import zipfile
@@ -86,11 +87,11 @@ def function_load(filename: Path, limit: int = LIMIT) -> dict[str, Any]:
     """
     try:
         return _arguments(*_read(filename, limit))
-    except (OSError, MemoryError, RecursionError) as error:
-        if not isinstance(error, RecursionError):
-            raise
+    except RecursionError as error:
         raise GraphError(f"{os.fspath(filename)}: nested too deep{at(here())}") from error
     except Exception as error:  # the file may hold anything, so anything may go wrong
+        if isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: a place before the file
+            raise
         raise GraphError(f"{os.fspath(filename)} is not what function_dump writes: {str(error)[:200]}{at(here())}") from error
 
 

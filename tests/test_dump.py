@@ -1,6 +1,7 @@
 """function_dump and function_load: what is stored comes back and compiles to the same; whatever a file holds, only clean errors come."""
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 from pathlib import Path
@@ -167,3 +168,17 @@ def test_mutated_files_H3(tmp_path: Path, rng: np.random.Generator) -> None:
             outcomes.append(False)
             assert len(str(error)) < 600
     assert 20 < sum(outcomes) < 380
+
+
+def test_every_changed_byte_of_the_archive_is_refused_or_harmless_H3(tmp_path: Path) -> None:
+    """A bit that is turned may send the reader to a place before the file, an OSError of its own."""
+    x = eg.vector("x")
+    eg.function_dump(tmp_path / "f", [x], [x * 2])
+    whole = (tmp_path / "f").read_bytes()
+    for place in range(whole.rindex(b"PK\1\2"), len(whole)):
+        for bit in (1, 128):
+            (tmp_path / "m").write_bytes(whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1:])
+            with contextlib.suppress(eg.GraphError):
+                eg.function_load(tmp_path / "m")
+    with pytest.raises(FileNotFoundError):
+        eg.function_load(tmp_path / "nothing")

@@ -67,6 +67,15 @@ def test_rows_of_a_table_are_copied(width: int) -> None:
         assert f(table, np.array([1, 7])).shape == (2, 0)
 
 
+@pytest.mark.parametrize("shape", [(3, 2, 3, 70), (2, 2, 2, 3), (0, 0, 0, 0)])
+def test_copies_whose_places_nest_deeply(shape: tuple[int, ...]) -> None:
+    """The names that such a place needs stand where the loop's index is known."""
+    x, value = eg.dtensor4("x"), np.random.default_rng(0).random(shape)
+    f = eg.compile([x], x[1:], device="pocl", schedule="cpu")
+    assert "__builtin_memcpy" in f.source()
+    np.testing.assert_array_equal(f(value), value[1:])
+
+
 def test_what_is_no_copy_stays_a_loop() -> None:
     """Every second element, elements in reverse, and a dtype that changes."""
     x = eg.matrix("x")

@@ -30,8 +30,8 @@ def sparse_block_dot(W: Any, h: Any, inputIdx: Any, b: Any, outputIdx: Any) -> O
     if ranks != [4, 3, 2, 2, 2]:
         raise RankError(f"sparse_block_dot takes tensors of 4, 3, 2, 2 and 2 axes, not {', '.join(map(str, ranks))}{at(here())}")
     rows, columns, height, width = blocks.type.shape
-    left = inside("sparse_block_dot", inputIdx, dim_node(rows), "raise")
-    right = inside("sparse_block_dot", outputIdx, dim_node(columns), "raise")
+    left = inside("sparse_block_dot", inputIdx, dim_node(rows), "raise", place=True)
+    right = inside("sparse_block_dot", outputIdx, dim_node(columns), "raise", place=True)
     flat = reshape(blocks, (dim_node(rows * columns), dim_node(height), dim_node(width)))
     pairs: Any = dimshuffle(left, pattern=[0, 1, -1]) * dim_node(columns) + dimshuffle(right, pattern=[0, -1, 1])
     return einsum("nis,nijso->njo", given, take(flat, pairs, 0)) + take(b, right, 0)  # type: ignore[no-any-return]
@@ -51,7 +51,7 @@ def h_softmax(x: Any, batch_size: Any, n_outputs: int, n_classes: int, n_outputs
         both: Any = dimshuffle(first, pattern=[0, 1, -1]) * inner
         every = reshape(both, (batch_size, n_classes * n_outputs_per_class))
         return getitem(every, (slice(None), slice(0, n_outputs)))
-    places = inside("h_softmax", target, n_outputs, "raise")
+    places = inside("h_softmax", target, n_outputs, "raise", place=True)
     group, member = int_div(places, n_outputs_per_class), mod(places, n_outputs_per_class)
     inner = softmax(einsum("bf,bfo->bo", x, take(W2, group, 0)) + take(b2, group, 0))
     return _picked(first, group) * _picked(inner, member)  # type: ignore[no-any-return]

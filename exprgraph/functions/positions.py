@@ -22,8 +22,11 @@ from exprgraph.types import promoted, size_dims
 MODES = ("raise", "wrap", "clip")
 
 
-def inside(name: str, index: Any, size: Any, mode: str) -> Any:
-    """int64 positions from 0 to size - 1; outside of that ValueFault when called (negative ones too), or wrapped round, or clipped."""
+def inside(name: str, index: Any, size: Any, mode: str, place: bool = False) -> Any:
+    """int64 positions from 0 to size - 1; outside of that (negative ones too) wrapped round, or clipped, or a fault of the call.
+
+    place: whether that is an IndexFault, not a ValueFault.
+    """
     if mode not in MODES:
         raise UseError(f"{name}: mode must be one of {', '.join(map(repr, MODES))}, not {mode!r}{at(here())}")
     places: Any = index_array(index)
@@ -31,7 +34,8 @@ def inside(name: str, index: Any, size: Any, mode: str) -> Any:
         return mod(places, size)
     if mode == "clip":
         return maximum(minimum(places, size - 1), 0)
-    return checked(places, (places >= 0) & (places < size), size, message=name + ": {index} is out of bounds for {size} positions")
+    within = (places >= 0) & (places < size)
+    return checked(places, within, size, message=name + ": {index} is out of bounds for {size} positions", place=place)
 
 
 def unravel_index(indices: Any, shape: Any = None, order: str = "C", dims: Any = None) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from exprgraph.dims import Dim
-from exprgraph.errors import AssertionFault, UseError, at, here
+from exprgraph.errors import AssertionFault, IndexFault, UseError, ValueFault, at, here
 from exprgraph.node import Condition, Node, Op, Out, Refusal, TensorType, as_symbol, make_constant
 from exprgraph.ops.bits import and_, invert
 from exprgraph.ops.compare import eq, ge, gt, le, lt, neq
@@ -87,25 +87,28 @@ assert_ = row("assert", _assert, "{0}", lambda g, y, x, holds, message: (g, None
               doc="x where all of a condition holds; else the call fails with AssertionFault.").changed(requires=_assert_needs)
 
 
-def _checked(x: Any, holds: Any, size: Any, message: str = "{index}") -> Any:
+def _checked(x: Any, holds: Any, size: Any, message: str = "{index}", place: bool = False) -> Any:
     x, holds, size = np.broadcast_arrays(x, holds, size)
     if not holds.all():
         raise ValueError(message.format(index=x[~holds].flat[0], size=size[~holds].flat[0]))
     return x.copy()
 
 
-def _checked_accept(x: Any, holds: Any, size: Any = 0, *, message: str) -> Accepted:
-    return (index_array(x), cast_to(holds, "bool"), index_array(size)), {"message": message}
+def _checked_accept(x: Any, holds: Any, size: Any = 0, *, message: str, place: bool = False) -> Accepted:
+    return (index_array(x), cast_to(holds, "bool"), index_array(size)), {"message": message, "place": place}
 
 
-def _checked_type(inputs: tuple[Out, ...], message: str) -> Types:
+def _checked_type(inputs: tuple[Out, ...], message: str, place: bool) -> Types:
     return (TensorType("int64", broadcast_dims([i.type.shape for i in inputs])),)
 
 
-checked = row("checked", _checked, "{0}", no_slope(3), arity=3, accept=_checked_accept, infer=_checked_type,
-              refuses=lambda inputs, message: [Refusal(invert(inputs[1]), inputs[0], f"checked: {message}", size=inputs[2])],
-              doc="Integers, int64, each of which a condition must hold for; else ValueFault with a message that may name the {index} "
-                  "and a {size}.")
+def _checked_refuses(inputs: tuple[Out, ...], message: str, place: bool) -> list[Refusal]:
+    return [Refusal(invert(inputs[1]), inputs[0], f"checked: {message}", IndexFault if place else ValueFault, inputs[2])]
+
+
+checked = row("checked", _checked, "{0}", no_slope(3), arity=3, accept=_checked_accept, infer=_checked_type, refuses=_checked_refuses,
+              doc="Integers, int64, each of which a condition must hold for; else ValueFault, or IndexFault where they are places, with a "
+                  "message that may name the {index} and a {size}.")
 
 
 class Assert:

@@ -44,7 +44,7 @@ from codegen.order import writes_of
 from codegen.outer import outer_lines
 from codegen.running import in_registers
 from codegen.spelling import C_TYPES, memory_type
-from codegen.vector_loops import QUIET, SEVERAL, has_tail, in_two, interleaved
+from codegen.vector_loops import QUIET, has_tail, hint, in_two
 
 WORK_ITEM = {"grid": "get_global_id", "group": "get_group_id", "local": "get_local_id"}
 REORDERED = {"sum", "prod"}
@@ -237,8 +237,8 @@ class Printer(Expressions):
             first = len(self.lines)
             if stmt.kind == "unroll":
                 self.emit("#pragma unroll")
-            elif self.clang and interleaved(stmt):
-                self.emit(SEVERAL)
+            elif self.clang and (told := hint(stmt)) is not None:
+                self.emit(told)
             advance = f"++{stmt.var}" if step == "1" else f"{stmt.var} += {step}"
             self.emit(f"for ({self.index} {stmt.var} = {start}; {stmt.var} < {stop}; {advance}) {{")
         else:

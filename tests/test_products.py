@@ -1,13 +1,17 @@
 """Products under both schedules: what is left to NumPy, what becomes a sum, and the kernels that pack or tile."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 import exprgraph as eg
 from codegen.generate import generate
-from codegen.plan import Branch, Commit, HostCall, Launch, Plan
+from codegen.kernel import Alloc, Kernel, walk
+from codegen.plan import Branch, Commit, HostCall, Launch, Plan, Step
 from exprgraph.node import Graph
+from runtime.prepared import flatten
 from tests.plan_runner import CPU, GPU, interpret
 
 DTYPES = ("float32", "float64", "int32", "int64")
@@ -35,6 +39,11 @@ def close(found: np.ndarray, wanted: np.ndarray) -> None:
     else:
         eps = np.finfo(wanted.dtype).eps
         np.testing.assert_allclose(found, wanted, rtol=200 * eps, atol=400 * eps)
+
+
+def kernels_of(found: Sequence[Step]) -> list[Kernel]:
+    """The kernels of the steps of a plan, in all variants."""
+    return [s.kernel for s in flatten(found) if isinstance(s, Launch)]
 
 
 def steps(ins: list[eg.Symbol], out: eg.Symbol, layouts: tuple[str, ...] = (), pick: int = 0) -> list[type]:
@@ -97,6 +106,25 @@ def test_batches_with_vectors(left: tuple[int, ...], right: tuple[int, ...], dty
     a, b = (eg.tensor(dtype=dtype, shape=tuple(1 if n == 1 else None for n in s)) for s in (left, right))
     x, y = values(left, dtype), values(right, dtype, 1)
     close(eg.compile([a, b], a @ b, schedule=schedule)(x, y), x @ y)
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_vectors_get_no_tile_on_a_gpu(name: str) -> None:
+    """A tile of results has one column there: products with a vector are sums, whose work is shared by many groups."""
+    X, v = eg.matrix("X"), eg.vector("v")
+    for layout in "CST":
+        plan = generate(Graph((X, v), (PRODUCTS[name][0](X, v),)), [X.node, v.node], None, (layout, "C"), False, GPU)
+        assert not any(isinstance(s, Alloc) and s.name.startswith("tile_") for k in kernels_of(plan.steps) for s in walk(k.body))
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (5, 0), (3, 700), (5000, 3), (3000, 300)])
+def test_sums_of_products_in_parts(shape: tuple[int, ...]) -> None:
+    """Few rows or columns are summed in parts by many groups of a GPU."""
+    X, v, d = eg.matrix("X"), eg.vector("v"), eg.vector("d")
+    f = eg.compile([X, v, d], [X @ v, X.T @ d, d @ X * 2], schedule="gpu")
+    a, b, c = values(shape, "float32"), values(shape[1:], "float32", 1), values(shape[:1], "float32", 2)
+    for got, wanted in zip(f(a, b, c), (a.astype("f8") @ b, a.T.astype("f8") @ c, 2 * (c.astype("f8") @ a))):
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-4)
 
 
 def test_wrong_length_is_an_error_where_the_product_became_a_sum() -> None:

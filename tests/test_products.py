@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from codegen.kernel import Alloc, Kernel, walk
 from codegen.plan import Branch, Commit, HostCall, Launch, Plan, Step
 from exprgraph.node import Graph
 from runtime.prepared import flatten
-from tests.plan_runner import CPU, GPU, interpret
+from tests.plan_runner import CPU, GPU, Sizes, interpret
 
 DTYPES = ("float32", "float64", "int32", "int64")
 SIZES = ((0, 3), (3, 0), (1, 1), (33, 70))
@@ -172,6 +173,57 @@ def test_packed_kernel(m: int, n: int, k: int, dtype: str) -> None:
         wanted = eg.compile([a, b], out, device="numpy")(*given)
         found, = interpret(Graph((a, b), (out,)), [a.node, b.node], given, CPU._replace(host_shared=False))
         close(found, wanted)
+
+
+@pytest.mark.parametrize("items, last", [(16, False), (16, True), (64, True)])
+@pytest.mark.parametrize("dtype", ["float32", "int32", "float64"])
+@pytest.mark.parametrize("m, n, k", [(1, 1, 1), (17, 3, 9), (5, 33, 3), (3, 4, 0), (0, 5, 3), (5, 0, 3)])
+def test_tiles_of_a_gpu(m: int, n: int, k: int, dtype: str, items: int, last: bool) -> None:
+    """Small tiles, sums in parts, large tiles, beyond all edges; operands as they lie and turned, with what follows."""
+    a, b = eg.matrix("a", dtype), eg.matrix("b", dtype)
+    x, y = values((m, k), dtype), values((k, n), dtype, 1)
+    forms = [(a @ b, x, y), (a @ b.T + 1, x, y.T.copy()), (a.T @ b, x.T.copy(), y)]
+    for out, *given in forms:
+        wanted = eg.compile([a, b], out, device="numpy")(*given)
+        found, = interpret(Graph((a, b), (out,)), [a.node, b.node], given, GPU._replace(max_group=items), last=last)
+        close(found, wanted)
+
+
+TILED = {"small": (70, 90, 50), "parts": (5, 60, 2100), "uneven parts": (70, 3, 5000), "large": (390, 500, 20), "long": (3, 4, 1 << 16)}
+
+
+@pytest.mark.parametrize("name", TILED)
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_forms_of_products_by_size(name: str, dtype: str) -> None:
+    """One function for all sizes; NaN goes only where it belongs, and batches have tiles of their own."""
+    m, n, k = TILED[name]
+    f, g = _products(dtype)
+    x, y = values((2, m, k), dtype), values((k, n), dtype, 1)
+    if dtype == "float32":
+        x[1, 2, -1] = np.nan
+    wide = "float64" if dtype == "float32" else dtype
+    wanted = x.astype(wide) @ y.astype(wide)
+    for found, right in ((f(x[0], y), wanted[0]), (g(x.swapaxes(1, 2).copy(), y), wanted)):
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, right, rtol=1e-4, atol=2e-6 * k)
+
+
+@cache
+def _products(dtype: str) -> tuple[eg.Function, eg.Function]:
+    a, b, c = eg.matrix("a", dtype), eg.matrix("b", dtype), eg.tensor3("c", dtype)
+    return eg.compile([a, b], a @ b, schedule="gpu"), eg.compile([c, b], c.transpose((0, 2, 1)) @ b, schedule="gpu")
+
+
+@pytest.mark.parametrize("m, n, k, form", [(4096, 4096, 4096, 2), (1024, 1024, 1024, 0), (2048, 2048, 64, 2), (10**6, 64, 64, 0),
+                                           (784, 10, 10**5, 1), (64, 64, 512, 0), (0, 5, 7, 0), (5, 5, 0, 0)])
+def test_which_form_a_gpu_takes(m: int, n: int, k: int, form: int) -> None:
+    """Large tiles where they fill all units and are full, sums in parts where tiles are few and sums long, else small ones."""
+    a, b = eg.matrix("a"), eg.matrix("b")
+    target = GPU._replace(units=132, max_group=1024, local_bytes=49152)
+    plan = generate(Graph((a, b), (a @ b,)), [a.node, b.node], None, "CC", False, target)
+    branch = next(s for s in plan.steps if isinstance(s, Branch))
+    sizes = Sizes([a.node, b.node], [np.lib.stride_tricks.as_strided(np.zeros(1, "float32"), s, (0, 0)) for s in ((m, k), (k, n))])
+    assert len(branch.variants) == 3 and sizes(branch.pick) == form
 
 
 @pytest.mark.parametrize("left, right", [((2, 7, 5), (2, 5, 17)), ((2, 7, 5), (5, 17)), ((7, 5), (3, 5, 17)), ((2, 1, 7, 5), (3, 5, 17))])

@@ -189,8 +189,10 @@ class _Generator:
             return [host_call(node, self.env, self.memory)]
         pick = is_kernel(node, self.target)
         call = self._by_call(cluster, node, computed) if could_be_call(node, self.target) and pick.const is None else None
-        kernels = contraction_kernels(cluster, self.env, self.target)
-        own = self._with_scratch(cluster, (kernels,), product_work(node)[-len(kernels):])[0]
+        best, found = contraction_kernels(cluster, self.env, self.target)
+        packing, work = product_work(node)
+        forms = self._with_scratch(cluster, found, (packing if self.target.schedule == "cpu" else work, work))
+        own = forms[0] if len(forms) == 1 else (Branch(best, tuple(forms)),)
         return list(own) if call is None else [Branch(pick, (call, own))]
 
     def _by_call(self, cluster: Cluster, node: Node, computed: Sequence[Node]) -> tuple[Step, ...]:

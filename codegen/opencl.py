@@ -43,7 +43,7 @@ from codegen.kernel import (
 from codegen.order import writes_of
 from codegen.outer import outer_lines
 from codegen.running import in_registers
-from codegen.spelling import C_TYPES, memory_type
+from codegen.spelling import C_TYPES, local_array, memory_type
 from codegen.vector_loops import QUIET, has_tail, hint, in_two
 
 WORK_ITEM = {"grid": "get_global_id", "group": "get_group_id", "local": "get_local_id"}
@@ -357,7 +357,7 @@ def kernel_source(kernel: Kernel, dialect: str = "portable", comments: bool = Fa
     printer = Printer(kernel, dialect_of(dialect).builtins == "pocl")
     for alloc in printer.allocs.values():
         if alloc.space == "local":
-            printer.emit(f"__local {memory_type(alloc.dtype, printer.index)} {alloc.name}[{alloc.size}];")
+            printer.emit(local_array(alloc, printer.index))
     printer.whole()
     notes = [f"// {p.name}: {p.dtype}[{p.size}], {p.access}" for p in kernel.params] + [f"// {n} = {t}" for t, n in printer.dims.items()]
     sizes = (*geometry(kernel.body)[1], 1, 1)[:3]

@@ -22,7 +22,7 @@ from codegen.plan import Branch, Buffer, Check, Commit, Launch, Operand, Plan, R
 from codegen.products import could_be_call, is_call, is_kernel
 from codegen.roots import find_roots, in_place
 from codegen.rows import template_of
-from codegen.schedule import narrow, parts, schedule, split
+from codegen.schedule import narrow, parts, schedule, split, turned
 from codegen.schedule.common import used
 from codegen.schedule.estimate import PREFIX, picoseconds, product_work
 from codegen.schedule.faults import apart
@@ -233,10 +233,10 @@ class _Generator:
         return starts + self._variants(cluster, scatter_atomic(node, self.env))
 
     def _variants(self, cluster: Cluster, body: tuple[Stmt, ...]) -> list[Step]:
-        """The kernel as it is, and, for reductions, in another form where rows are short."""
+        """The kernel as it is, and in another form for reductions of short rows, or for maps that read across long ones."""
         params, buffers = self.memory.take()
         kernel, work = Kernel("k", params, body, self.wide), picoseconds(body)
-        short = narrow(kernel, self.target) if cluster.inner else None
+        short = narrow(kernel, self.target) if cluster.inner else turned(kernel, self.target)
         if short is None:
             return self._passes(cluster, kernel, buffers, work)
         launch = [self._launch(cluster, short.kernel, buffers, work)] if short.scheduled else []

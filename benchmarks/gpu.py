@@ -2,9 +2,9 @@
 
 EXPRGRAPH_DEVICE names another device than the first GPU.
 Each engine runs in a process of its own and is skipped where it cannot be imported.  A time is that of a call whose results are there,
-in a row of calls that are waited for once (for exprgraph after each call, since it waits itself), the median of some rows; beside
-it stands what exprgraph's kernels took by the driver's clock, and the share of the speed at which the device copies memory, counting each
-input and each result once.  Results are compared with those of NumPy on smaller inputs first.
+in a row of calls that are waited for once, the median of some rows; beside it stands what exprgraph's
+kernels took by the driver's clock, and the share of the speed at which the device copies memory, counting each input and each result
+once.  Results are compared with those of NumPy on smaller inputs first.
 """
 from __future__ import annotations
 

@@ -20,8 +20,9 @@ from codegen.target import Target
 from exprgraph.dims import Dim, constant, is_one, product
 from exprgraph.node import INPUT, SHARED, Node, Out
 
-LARGEST_CLUSTER = 1500
-"""Operations in one kernel; the time to compile a kernel grows faster than its size."""
+LARGEST_CLUSTER = {"cpu": 1500, "gpu": 500}
+"""Operations in one kernel by schedule; the time to compile a kernel grows faster than its size, on GPUs much faster, where registers
+are given to all of it at once and a value in memory costs little beside hundreds of operations."""
 
 COLUMN = 32
 """The elements that a row of a reduction over rows counts for: 512 rows of some 1024 columns are more than a cache next to a core holds."""
@@ -198,6 +199,7 @@ class _Fusion:
 
     def __init__(self, roots: Roots, outputs: set[Node], target: Target, together: bool) -> None:
         self.roots, self.target, self.builder = frozenset(roots.nodes), target, Builder()
+        self.largest = LARGEST_CLUSTER[target.schedule]
         self.arrays, self.outputs, self.together = roots.arrays, outputs, together
         self.apart: dict[str, Dim] = {}
         self.clusters: list[Cluster] = []
@@ -249,7 +251,7 @@ class _Fusion:
         if task.kind not in ("map", "reduce") or node in self.crossing or node in self.outputs or cluster.kind == "contract":
             return
         positions, loops = cluster.positions(own), cluster.positions(task)
-        if positions is None or loops is None or cluster.cost + own.cost > LARGEST_CLUSTER or (node, index) not in self.reads(task, loops):
+        if positions is None or loops is None or cluster.cost + own.cost > self.largest or (node, index) not in self.reads(task, loops):
             return
         arrays = len(cluster.loads | self.arrays[node] | self.arrays[task.node]) + len(cluster.stores) + 2
         if index == self._written(own, cluster) and arrays <= 2 * widest_value(self.target):
@@ -293,7 +295,7 @@ class _Fusion:
 
     def _joins(self, task: Task, cluster: Cluster) -> bool:
         positions = cluster.positions(task)
-        if positions is None or cluster.cost + task.cost > LARGEST_CLUSTER or not self._kinds_fit(task, cluster):
+        if positions is None or cluster.cost + task.cost > self.largest or not self._kinds_fit(task, cluster):
             return False
         if self._arguments(task, cluster) > 2 * widest_value(self.target):
             return False

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from codegen import mathlib
+from codegen import apart, mathlib
 from codegen.again import again, carried
 from codegen.atomics import Atomics, Cas
 from codegen.combine import COMBINES, serial_prefix
@@ -349,10 +349,10 @@ def program_source(kernels: Sequence[Kernel], dialect: str = "portable", comment
     if len(functions) < len(kernels):
         spoken = spoken._replace(features="")  # a kernel that is no such function could not inline what those call
     clang = spoken.builtins == "pocl"
-    text = "\n".join(_function_source(k, bool(spoken.features), jobs) if clang and k in functions
-                     else kernel_source(k, dialect, comments) for k in kernels)
-    text += door([k.name + SUFFIX for k in functions if divisible(k)]) if jobs else ""
-    body = mathlib.prelude(text, spoken.builtins) + text
+    texts = [_function_source(k, bool(spoken.features), jobs) if clang and k in functions else kernel_source(k, dialect, comments)
+             for k in kernels]
+    text = "\n".join(texts) + (door([k.name + SUFFIX for k in functions if divisible(k)]) if jobs else "")
+    body = apart.apart(mathlib.prelude(text, spoken.builtins), () if clang else texts) + text
     lines = ["#pragma OPENCL FP_CONTRACT OFF", *([QUIET] if clang else [])]
     lines += ["#pragma OPENCL EXTENSION cl_khr_fp64 : enable"] * ("double" in body)
     lines += ["#pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable"] * ("atom_" in body)

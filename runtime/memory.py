@@ -89,10 +89,11 @@ def account(spec: str) -> Account:
 
 class Block:
     """A device buffer with the host memory below it, if it shares any: a 1-D array without gaps.  It goes back to its pool, if any."""
-    __slots__ = ("buffer", "host", "nbytes", "owner", "pool")
+    __slots__ = ("buffer", "host", "nbytes", "owner", "pool", "size")
 
-    def __init__(self, buffer: Any, host: Array | None, nbytes: int, owner: Account | None = None, pool: Buffers | None = None) -> None:
-        self.buffer, self.host, self.nbytes, self.owner, self.pool = buffer, host, nbytes, owner, pool
+    def __init__(self, buffer: Any, host: Array | None, nbytes: int, owner: Account | None = None, pool: Buffers | None = None,
+                 size: int = 0) -> None:
+        self.buffer, self.host, self.nbytes, self.owner, self.pool, self.size = buffer, host, nbytes, owner, pool, size
         if owner is not None:
             owner.add(1, nbytes)
 
@@ -100,7 +101,7 @@ class Block:
         if getattr(self, "owner", None) is not None:
             self.owner.add(-1, -self.nbytes)  # type: ignore[union-attr]
         if getattr(self, "pool", None) is not None:
-            self.pool.give(self.nbytes, self.buffer)  # type: ignore[union-attr]
+            self.pool.keep(self.size, self.buffer)  # type: ignore[union-attr]
 
 
 class Buffers(Spare[Any]):
@@ -111,9 +112,8 @@ class Buffers(Spare[Any]):
         self.session = session
         atexit.register(self._finish)  # so that the driver is not taken down under running kernels
 
-    def take(self, nbytes: int) -> Any:
-        """A buffer of at least so many bytes, where need be after idle ones were given back."""
-        size = self._size(nbytes)
+    def take(self, size: int) -> Any:
+        """A buffer of that size, where need be after idle ones were given back."""
         buffer = self.found(size)
         if buffer is not None:
             return buffer
@@ -126,11 +126,8 @@ class Buffers(Spare[Any]):
         self._finish()  # drivers keep a buffer until what uses it has run
         return self._new(size)
 
-    def give(self, nbytes: int, buffer: Any) -> None:
-        """Take back what was handed out for so many bytes."""
-        self.keep(self._size(nbytes), buffer)
-
-    def _size(self, nbytes: int) -> int:
+    def size(self, nbytes: int) -> int:
+        """The size of the buffer for so many bytes."""
         size = rounded(nbytes)
         return size if size <= self.session.device.max_alloc else nbytes
 
@@ -295,7 +292,8 @@ class CopiedMemory:
 
     def fresh(self, nbytes: int) -> Block:
         """Memory that kernels write to."""
-        return Block(self.idle.take(nbytes), None, nbytes, self.account, self.idle)
+        size = self.idle.size(nbytes)
+        return Block(self.idle.take(size), None, nbytes, self.account, self.idle, size)
 
     def zero(self, block: Block) -> None:
         """Fill a block with zeros, before anything that uses it is launched."""

@@ -14,7 +14,7 @@ from codegen.lower.prefix import variants as scan_variants
 from codegen.lower.product import contraction_kernels, host_call
 from codegen.lower.rowsums import row_sums
 from codegen.lower.scan import scan_of
-from codegen.lower.scatter import atomic_possible, scatter_atomic, scatter_owned, scatter_starts
+from codegen.lower.scatter import scatter_atomic, scatter_owned, scatter_starts
 from codegen.memory import Memory
 from codegen.naming import named
 from codegen.onto import onto
@@ -22,14 +22,14 @@ from codegen.plan import Branch, Buffer, Check, Commit, Launch, Operand, Plan, R
 from codegen.products import could_be_call, is_call, is_kernel
 from codegen.roots import find_roots, in_place
 from codegen.rows import template_of
-from codegen.schedule import narrow, parts, schedule, split
+from codegen.scattering import by_atomics
+from codegen.schedule import narrow, parts, schedule, split, turned
 from codegen.schedule.common import used
 from codegen.schedule.estimate import PREFIX, picoseconds, product_work
 from codegen.schedule.faults import apart
 from codegen.schedule.stream import streamed, streams
 from codegen.target import Target
 from exprgraph import passes
-from exprgraph.config import config
 from exprgraph.dims import Dim, constant, maximum, minimum, product
 from exprgraph.errors import DeviceError, GraphError, at
 from exprgraph.graph import order
@@ -226,17 +226,16 @@ class _Generator:
                                    tuple(names[p.name] for p in own), w) for k, w in zip(kernels, work)) for kernels in found]
 
     def _scatter(self, cluster: Cluster, node: Node) -> list[Step]:
-        ordered = config.deterministic and node.op.name != "scatter_max"
-        if self.target.schedule == "cpu" or ordered or not atomic_possible(node):
+        if not by_atomics(node, self.target):
             return self._variants(cluster, scatter_owned(node, self.env, self.target.units))
         starts = self._variants(cluster, scatter_starts(node, self.env))
         return starts + self._variants(cluster, scatter_atomic(node, self.env))
 
     def _variants(self, cluster: Cluster, body: tuple[Stmt, ...]) -> list[Step]:
-        """The kernel as it is, and, for reductions, in another form where rows are short."""
+        """The kernel as it is, and in another form for reductions of short rows, or for maps that read across long ones."""
         params, buffers = self.memory.take()
         kernel, work = Kernel("k", params, body, self.wide), picoseconds(body)
-        short = narrow(kernel, self.target) if cluster.inner else None
+        short = narrow(kernel, self.target) if cluster.inner else turned(kernel, self.target)
         if short is None:
             return self._passes(cluster, kernel, buffers, work)
         launch = [self._launch(cluster, short.kernel, buffers, work)] if short.scheduled else []

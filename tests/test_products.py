@@ -13,7 +13,7 @@ from codegen.kernel import Alloc, Kernel, walk
 from codegen.plan import Branch, Commit, HostCall, Launch, Plan, Step
 from exprgraph.node import Graph
 from runtime.prepared import flatten
-from tests.plan_runner import CPU, GPU, Sizes, interpret
+from tests.plan_runner import CPU, GPU, Sizes, interpret, run_plan
 
 DTYPES = ("float32", "float64", "int32", "int64")
 SIZES = ((0, 3), (3, 0), (1, 1), (33, 70))
@@ -175,21 +175,25 @@ def test_packed_kernel(m: int, n: int, k: int, dtype: str) -> None:
         close(found, wanted)
 
 
-@pytest.mark.parametrize("items, last", [(16, False), (16, True), (64, True)])
+@pytest.mark.parametrize("items", [16, 64])
 @pytest.mark.parametrize("dtype", ["float32", "int32", "float64"])
 @pytest.mark.parametrize("m, n, k", [(1, 1, 1), (17, 3, 9), (5, 33, 3), (3, 4, 0), (0, 5, 3), (5, 0, 3)])
-def test_tiles_of_a_gpu(m: int, n: int, k: int, dtype: str, items: int, last: bool) -> None:
-    """Small tiles, sums in parts, large tiles, beyond all edges; operands as they lie and turned, with what follows."""
+def test_tiles_of_a_gpu(m: int, n: int, k: int, dtype: str, items: int) -> None:
+    """Tiles of all forms, sums in parts or not, beyond all edges; operands as they lie and turned, with what follows."""
     a, b = eg.matrix("a", dtype), eg.matrix("b", dtype)
     x, y = values((m, k), dtype), values((k, n), dtype, 1)
-    forms = [(a @ b, x, y), (a @ b.T + 1, x, y.T.copy()), (a.T @ b, x.T.copy(), y)]
-    for out, *given in forms:
+    for out, *given in [(a @ b, x, y), (a @ b.T + 1, x, y.T.copy()), (a.T @ b, x.T.copy(), y)][:3 if items == 16 else 1]:
         wanted = eg.compile([a, b], out, device="numpy")(*given)
-        found, = interpret(Graph((a, b), (out,)), [a.node, b.node], given, GPU._replace(max_group=items), last=last)
-        close(found, wanted)
+        plan = generate(Graph((a, b), (out,)), [a.node, b.node], None, "CC", False, GPU._replace(max_group=items))
+        forms = next(s.variants for s in plan.steps if isinstance(s, Branch))
+        assert len(forms) == (6 if items == 64 and dtype != "float64" else 5)
+        for form in forms:
+            found, = run_plan(plan._replace(steps=(*form, *plan.steps[1:])), given, Sizes([a.node, b.node], given))
+            close(found, wanted)
 
 
-TILED = {"small": (70, 90, 50), "parts": (5, 60, 2100), "uneven parts": (70, 3, 5000), "large": (390, 500, 20), "long": (3, 4, 1 << 16)}
+TILED = {"small": (70, 90, 50), "parts": (5, 60, 2100), "uneven parts": (70, 3, 5000), "large": (390, 500, 20), "wide": (6, 70, 1100),
+         "high": (300, 7, 30), "long": (3, 4, 1 << 16)}
 
 
 @pytest.mark.parametrize("name", TILED)
@@ -214,16 +218,23 @@ def _products(dtype: str) -> tuple[eg.Function, eg.Function]:
     return eg.compile([a, b], a @ b, schedule="gpu"), eg.compile([c, b], c.transpose((0, 2, 1)) @ b, schedule="gpu")
 
 
-@pytest.mark.parametrize("m, n, k, form", [(4096, 4096, 4096, 2), (1024, 1024, 1024, 0), (2048, 2048, 64, 2), (10**6, 64, 64, 0),
-                                           (784, 10, 10**5, 1), (64, 64, 512, 0), (0, 5, 7, 0), (5, 5, 0, 0)])
-def test_which_form_a_gpu_takes(m: int, n: int, k: int, form: int) -> None:
+@pytest.mark.parametrize("m, n, k, form", [
+    (4096, 4096, 4096, "large"), (2048, 2048, 64, "large"), (1024, 1024, 1024, "square"), (10**6, 64, 64, "square"),
+    (64, 64, 512, "square"), (8, 64, 64, "square"), (64, 64, 2048, "square in parts"), (784, 10, 10**5, "high in parts"),
+    (10**5, 10, 784, "high"), (0, 5, 7, "high"), (5, 5, 0, "high"), (8, 4096, 4096, "wide in parts")])
+def test_which_form_a_gpu_takes(m: int, n: int, k: int, form: str) -> None:
     """Large tiles where they fill all units and are full, sums in parts where tiles are few and sums long, else small ones."""
+    names = ("square", "square in parts", "high in parts", "high", "wide in parts", "large")
     a, b = eg.matrix("a"), eg.matrix("b")
     target = GPU._replace(units=132, max_group=1024, local_bytes=49152)
     plan = generate(Graph((a, b), (a @ b,)), [a.node, b.node], None, "CC", False, target)
     branch = next(s for s in plan.steps if isinstance(s, Branch))
     sizes = Sizes([a.node, b.node], [np.lib.stride_tricks.as_strided(np.zeros(1, "float32"), s, (0, 0)) for s in ((m, k), (k, n))])
-    assert len(branch.variants) == 3 and sizes(branch.pick) == form
+    assert len(branch.variants) == len(names) and names[sizes(branch.pick)] == form
+    memory = {buffer.name: buffer for buffer in plan.buffers}
+    for launch in (s for s in flatten(plan.steps) if isinstance(s, Launch)):
+        for param, name in zip(launch.kernel.params, launch.buffers):
+            assert memory[name].role != "temp" or sizes(memory[name].size) >= sizes(param.size)
 
 
 @pytest.mark.parametrize("left, right", [((2, 7, 5), (2, 5, 17)), ((2, 7, 5), (5, 17)), ((7, 5), (3, 5, 17)), ((2, 1, 7, 5), (3, 5, 17))])

@@ -1,8 +1,9 @@
-"""The forms of a contraction on a GPU: small tiles, the same with sums in parts where tiles are few, large tiles where they are many.
+"""The forms of a contraction on a GPU: which tiles, and whether several groups share the sums of a tile.
 
 Large tiles multiply more for each element that they bring into local memory, but small ones are enough for all units earlier and fit
-narrow results better.  Where even these are few and the sums long, as in the gradient of a layer's weights over a large batch, the
-sums are cut into parts: one kernel writes a result for each part, a second one adds these and does what follows.
+narrow results better; those that are as narrow as the items of a side have tiles that are one item's result wide or high.  Where tiles are
+few and the sums long, as in the gradient of a layer's weights over a large batch, the sums are cut into parts: one kernel writes a
+result for each part, a second one adds these and does what follows.
 """
 from __future__ import annotations
 
@@ -22,36 +23,60 @@ from exprgraph.dims import Dim, constant, maximum, minimum, product
 SIDE, SMALL, LARGE = 16, 4, 8
 LARGEST_EPILOGUE = 24
 """Operations that follow a product, up to which large tiles are made: they are printed once for each of an item's results."""
-PART = 1024
+PART = 512
 """Steps of k in a part at least, which are worth a second kernel."""
 GROUPS_PER_UNIT = 4
 """Groups that a unit works on at once: as many parts as fill it."""
 
 
+Forms = list[tuple[Dim, tuple[Kernel, ...]]]
+
+
 def gpu_forms(name: str, what: Contraction, target: Target) -> tuple[Dim, list[tuple[Kernel, ...]]]:
     """The kernels of each form, and which one suits the sizes."""
-    small, large = _tile(what, target, SMALL), _tile(what, target, LARGE)
-    count = _parts(what, small, target)
-    found = [(constant(1), (Kernel(name, (), tiled(what, small)),)), (minimum(count - 1, 1), _in_parts(name, what, small, target, count))]
-    if large.each == LARGE and _brief(what):
-        found.append((_suits(what, large, small, target), (Kernel(name, (), tiled(what, large)),)))
-    possible = [(pick, kernels) for pick, kernels in found if pick.const != 0]
+    found = _forms(name, what, target)
+    possible = [found[0], *((pick, kernels) for pick, kernels in found[1:] if pick.const != 0)]
     always = [kernels for pick, kernels in possible[1:] if pick.const == 1]
     if always:
-        return constant(0), always[:1]
+        return constant(0), always
     best = constant(0)
     for number, (pick, _) in enumerate(possible[1:], 1):   # no two suit the same sizes
         best = best + pick * number
     return best, [kernels for _, kernels in possible]
 
 
-def _tile(what: Contraction, target: Target, each: int) -> Tile:
-    """The tile that the device has room for; those of wide elements are small, since registers hold half as many."""
+def _forms(name: str, what: Contraction, target: Target) -> Forms:
+    """The form for all sizes that none of the others, with 1 for the sizes that they are for, suits."""
+    square, large, high, wide = (_tile(what, target, *sizes) for sizes in ((SMALL, SMALL), (LARGE, LARGE), (LARGE, 1), (1, LARGE)))
+
+    def whole(tile: Tile) -> tuple[Kernel, ...]:
+        return (Kernel(name, (), tiled(what, tile)),)
+    narrow, flat = _within(what.n, high.side), _within(what.m, high.side)
+    usual = (1 - narrow) * (1 - flat)
+    found: Forms = [(constant(1), whole(square))]
+    for suited, tile in ((usual, square), (narrow, high), (flat * (1 - narrow), wide)):
+        count = _parts(what, tile, target)
+        several = minimum(count - 1, 1)
+        found.append((suited * several, _in_parts(name, what, tile, target, count)))
+        found += [(suited * (1 - several), whole(tile))] if tile is high else []
+    if large.rows == LARGE and _brief(what):
+        found.append((usual * _suits(what, large, square, target), whole(large)))
+    return found
+
+
+def _within(size: Dim, limit: int) -> Dim:
+    """1 where a size is at most the limit, else 0."""
+    return minimum(constant(limit) // maximum(size, 1), 1)
+
+
+def _tile(what: Contraction, target: Target, rows: int, columns: int) -> Tile:
+    """The tile that the device has room for; squares of wide elements are small, since registers hold half as many."""
     size = int(np.dtype(what.dtype).itemsize)
     side = min(SIDE, 1 << ((target.max_group.bit_length() - 1) // 2))
-    found = Tile(side, min(each, side, SMALL if size > 4 else LARGE))
-    while found.each > 1 and 2 * found.depth * found.pitch * size > target.local_bytes:
-        found = found._replace(each=found.each // 2)
+    most = min(side, SMALL if size > 4 and min(rows, columns) > SMALL else LARGE)
+    found = Tile(side, min(rows, most), min(columns, most))
+    while found.rows * found.columns > 1 and found.local * size > target.local_bytes:
+        found = Tile(side, max(found.rows // 2, 1), max(found.columns // 2, 1))
     return found
 
 
@@ -66,7 +91,7 @@ def _suits(what: Contraction, large: Tile, small: Tile, target: Target) -> Dim:
     """1 where large tiles are the better ones: enough for three groups on two units, and with at most a third more results computed for
     nothing."""
     many = groups(what, large)
-    ratio = (large.edge // small.edge) ** 2
+    ratio = large.height * large.width // (small.height * small.width)
     waste = groups(what, small) * 4 // maximum(many * 3 * ratio, 1)
     return minimum(minimum(many * 2 // (3 * target.units), waste), 1)
 
@@ -81,7 +106,7 @@ def _parts(what: Contraction, tile: Tile, target: Target) -> Dim:
 
 def _in_parts(name: str, what: Contraction, tile: Tile, target: Target, count: Dim) -> tuple[Kernel, ...]:
     b, shape = what.builder, (*what.batch, what.m, what.n)
-    scratch = Param("part_sums", what.dtype, "w", product(shape) * count)
+    scratch = Param(f"sums_{tile.rows}_{tile.columns}", what.dtype, "w", product(shape) * count)   # forms share what has one name
 
     def place(*index: Expr) -> Expr:
         return linear(b, (b.var("part"), *index), (count, *shape))

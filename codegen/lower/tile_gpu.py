@@ -1,4 +1,4 @@
-"""Contractions on a GPU: a work-group for each tile of results, each item with a square of them; slices of both factors in local memory.
+"""Contractions on a GPU: a work-group for each tile of results, each item with some of them; slices of both factors in local memory.
 
 A slice is some steps of k deep.  While items multiply one slice, what they are to put into the next is on its way into their registers.
 An item's results lie in runs of `RUN`, so that it reads its factors from local memory several at a time, and a slice's rows are padded, so
@@ -22,34 +22,48 @@ Finish = Callable[[Sequence[Expr], Expr, Expr, Expr], tuple[Stmt, ...]]
 
 
 class Tile(NamedTuple):
-    """Items along a side of a tile, and results along a side of an item's square."""
+    """Items along a side of a tile, and rows and columns of an item's results."""
     side: int
-    each: int
+    rows: int
+    columns: int
 
     @property
-    def edge(self) -> int:
-        """Results along a side of the tile."""
-        return self.side * self.each
+    def height(self) -> int:
+        """Rows of results."""
+        return self.side * self.rows
+
+    @property
+    def width(self) -> int:
+        """Columns of results."""
+        return self.side * self.columns
 
     @property
     def depth(self) -> int:
         """Steps of k in a slice: fewer of the large ones, so that what is on its way fits into registers."""
-        return max(self.side * RUN // max(self.each, RUN), 1)
+        return max(self.side * RUN // max(min(self.rows, self.columns), RUN), 1)
 
     @property
-    def items(self) -> int:
-        """Work-items of a group."""
-        return self.side * self.side
+    def local(self) -> int:
+        """Elements in local memory."""
+        return self.depth * (self.height + self.width + 2 * RUN)
+
+
+class Side(NamedTuple):
+    """One factor as a tile sees it: its name, the tile's edge along it, results of an item there, the item's number there, where the tile
+    begins, the size, how an element is read at (edge, k), and whether neighbours in memory are neighbours along the edge."""
+    name: str
+    edge: int
+    each: int
+    item: str
+    corner: str
+    size: Dim
+    read: Callable[[Expr, Expr], Expr]
+    across: bool
 
     @property
     def pitch(self) -> int:
         """Elements from one step of k to the next in local memory."""
         return self.edge + RUN
-
-    @property
-    def turns(self) -> int:
-        """Elements of a slice that an item brings."""
-        return self.edge * self.depth // self.items
 
 
 class Parts(NamedTuple):
@@ -60,7 +74,7 @@ class Parts(NamedTuple):
 
 def groups(what: Contraction, tile: Tile) -> Dim:
     """The tiles of all results."""
-    return ceildiv(what.m, tile.edge) * ceildiv(what.n, tile.edge) * product(what.batch)
+    return ceildiv(what.m, tile.height) * ceildiv(what.n, tile.width) * product(what.batch)
 
 
 def tiled(what: Contraction, tile: Tile, parts: Parts | None = None) -> tuple[Stmt, ...]:
@@ -68,10 +82,10 @@ def tiled(what: Contraction, tile: Tile, parts: Parts | None = None) -> tuple[St
     b, (batch, lets) = what.builder, batch_indices(what)
     use = parts.finish if parts is not None else lambda *a: finish(what, *a)
     item = b.add(b.mul(b.var("item1"), b.index(tile.side)), b.var("item0"))
-    body = (*_place(what, tile, parts), *lets, Let("item", item), *_Square(what, tile, batch).statements(use))
+    body = (*_place(what, tile, parts), *lets, Let("item", item), *_Item(what, tile, batch).statements(use))
     for axis in range(2):
         body = (loop(b, "local", f"item{axis}", tile.side, *body)._replace(axis=axis),)
-    slices = [Alloc(name, what.dtype, tile.depth * tile.pitch, "local") for name in ("tile_a", "tile_b")]
+    slices = [Alloc(f"tile_{name}", what.dtype, tile.depth * (edge + RUN), "local") for name, edge in zip("ab", (tile.height, tile.width))]
     count = groups(what, tile) if parts is None else groups(what, tile) * parts.number
     return (loop(b, "group", "group", b.index(count), *slices, *body),)
 
@@ -79,9 +93,10 @@ def tiled(what: Contraction, tile: Tile, parts: Parts | None = None) -> tuple[St
 def _place(what: Contraction, tile: Tile, parts: Parts | None) -> tuple[Stmt, ...]:
     """Which tile of which batch a group has, where that begins, and the steps of k that are summed."""
     b, linear, lets = what.builder, what.builder.var("group"), list[Stmt]()
-    for name, size in (("left", ceildiv(what.n, tile.edge)), ("top", ceildiv(what.m, tile.edge))):
-        lets.append(Let(name, b.mul(b.mod(linear, b.index(size)), b.index(tile.edge))))
-        linear = b.div(linear, b.index(size))
+    for name, size, edge in (("left", what.n, tile.width), ("top", what.m, tile.height)):
+        count = b.index(ceildiv(size, edge))
+        lets.append(Let(name, b.mul(b.mod(linear, count), b.index(edge))))
+        linear = b.div(linear, count)
     if parts is None:
         return (*lets, Let("batch", linear), Let("begin", b.index(0)), Let("end", b.index(what.k)))
     batches = b.index(product(what.batch))
@@ -90,81 +105,85 @@ def _place(what: Contraction, tile: Tile, parts: Parts | None) -> tuple[Stmt, ..
             Let("end", b.least(b.add(begin, b.index(each)), b.index(what.k))))
 
 
-class _Square:
-    """What an item does: it brings its share of each slice and adds up its square of results."""
+class _Item:
+    """What an item does: it brings its share of each slice and adds up its results."""
 
     def __init__(self, what: Contraction, tile: Tile, batch: Sequence[Expr]) -> None:
-        self.what, self.tile, self.batch, self.b = what, tile, batch, what.builder
+        self.what, self.tile, self.b = what, tile, what.builder
+
+        def right(j: Expr, k: Expr) -> Expr:
+            return what.load_b(*batch, k, j)
+
+        def left(i: Expr, k: Expr) -> Expr:
+            return what.load_a(*batch, i, k)
+        self.batch = batch
+        self.a = Side("a", tile.height, tile.rows, "item1", "top", what.m, left, self._across(left, False))
+        self.c = Side("b", tile.width, tile.columns, "item0", "left", what.n, right, self._across(right, True))
+
+    def _across(self, read: Callable[[Expr, Expr], Expr], default: bool) -> bool:
+        """Whether neighbours along the edge, rather than along k, lie side by side in memory."""
+        b = self.b
+        places = [e.args[0] for e in below(read(b.var("along_edge"), b.var("along_k"))) if e.kind == "load"]
+        edge, k = (any(unit_step(p, name) for p in places) for name in ("along_edge", "along_k"))
+        return default if edge == k else edge
 
     def statements(self, use: Finish) -> tuple[Stmt, ...]:
         """All sums from "begin" to "end", and what is done with them."""
-        b, what, tile = self.b, self.what, self.tile
+        b, what, tile, sides = self.b, self.what, self.tile, (self.a, self.c)
         following = b.add(b.var("first"), b.index(tile.depth))
         around = Loop("serial", "first", b.var("begin"), b.var("end"), b.index(tile.depth),
-                      (*self._bring(following), self._multiplied(), Barrier(), *self._put(), Barrier()))
-        ahead = [Alloc(name, what.dtype, tile.turns, "private") for name in ("next_a", "next_b")]
-        return (Alloc("sums", what.dtype, tile.each * tile.each, "private", what.zero()), *ahead,
-                *self._bring(b.var("begin")), *self._put(), Barrier(), around, self._finished(use))
+                      (*(self._bring(s, following) for s in sides), self._multiplied(), Barrier(), *map(self._put, sides), Barrier()))
+        ahead = [Alloc(f"next_{s.name}", what.dtype, self._turns(s), "private") for s in sides]
+        return (Alloc("sums", what.dtype, tile.rows * tile.columns, "private", what.zero()), *ahead,
+                *(self._bring(s, b.var("begin")) for s in sides), *map(self._put, sides), Barrier(), around, self._finished(use))
 
-    def _shares(self) -> tuple[tuple[str, Expr, Expr, Expr], ...]:
-        """For each factor the place in its slice that turn "u" is for, as element of an edge and step of k, and where that lies."""
-        return tuple((name, *self._share(turned)) for name, turned in
-                     (("a", not self._along_k(self.what.load_a, True)), ("b", not self._along_k(self.what.load_b, False))))
+    def _turns(self, side: Side) -> int:
+        """Elements of a slice that an item brings."""
+        return side.edge * self.tile.depth // self.tile.side**2
 
-    def _along_k(self, load: Callable[..., Expr], default: bool) -> bool:
-        """Whether neighbours along k, rather than along the other axis, lie side by side in memory."""
-        b = self.b
-        edge, k = b.var("along_edge"), b.var("along_k")
-        value = load(*self.batch, *((edge, k) if default else (k, edge)))
-        places = [e.args[0] for e in below(value) if e.kind == "load"]
-        steps = [any(unit_step(p, name) for p in places) for name in ("along_k", "along_edge")]
-        return default if steps[0] == steps[1] else steps[0]
+    def _share(self, side: Side) -> tuple[Expr, Expr]:
+        """Which element along the edge and which step of k turn "u" is for: neighbouring items bring neighbours in memory."""
+        b, near = self.b, side.edge if side.across else self.tile.depth
+        item = b.var("item")
+        far = b.add(b.mul(b.var("u"), b.index(self.tile.side**2 // near)), b.div(item, b.index(near)))
+        here = b.mod(item, b.index(near))
+        return (here, far) if side.across else (far, here)
 
-    def _share(self, across: bool) -> tuple[Expr, Expr, Expr]:
-        """Neighbouring items bring neighbours along the edge (across) or along k."""
-        b, tile, item = self.b, self.tile, self.b.var("item")
-        near = b.index(tile.edge if across else tile.depth)
-        far = b.add(b.mul(b.var("u"), b.index(tile.items // (tile.edge if across else tile.depth))), b.div(item, near))
-        element, k = (b.mod(item, near), far) if across else (far, b.mod(item, near))
-        return element, k, b.add(b.mul(k, b.index(tile.pitch)), element)
-
-    def _bring(self, first: Expr) -> tuple[Stmt, ...]:
+    def _bring(self, side: Side, first: Expr) -> Stmt:
         """This item's share of the slice that begins at a step of k, zero beyond the edges, into registers."""
-        b, what = self.b, self.what
-        found = list[Stmt]()
-        for name, element, k, _ in self._shares():
-            corner, limit, read = ("top", what.m, what.load_a) if name == "a" else ("left", what.n, what.load_b)
-            at, step = b.add(b.var(corner), element), b.add(first, k)
-            valid = b.both(b.less(at, b.index(limit)), b.less(step, b.var("end")))
-            value = read(*self.batch, *((at, step) if name == "a" else (step, at)))
-            one = If(valid, (Store(f"next_{name}", b.var("u"), value),), (Store(f"next_{name}", b.var("u"), what.zero()),))
-            found.append(loop(b, "unroll", "u", self.tile.turns, one))
-        return tuple(found)
+        b, (element, k) = self.b, self._share(side)
+        at, step, ahead = b.add(b.var(side.corner), element), b.add(first, k), f"next_{side.name}"
+        valid = b.both(b.less(at, b.index(side.size)), b.less(step, b.var("end")))
+        one = If(valid, (Store(ahead, b.var("u"), side.read(at, step)),), (Store(ahead, b.var("u"), self.what.zero()),))
+        return loop(b, "unroll", "u", self._turns(side), one)
 
-    def _put(self) -> tuple[Stmt, ...]:
+    def _put(self, side: Side) -> Stmt:
         """What is in registers, into local memory."""
-        b, u = self.b, self.b.var("u")
-        return tuple(loop(b, "unroll", "u", self.tile.turns, Store(f"tile_{name}", place, self.what.read(f"next_{name}", u)))
-                     for name, _, _, place in self._shares())
+        b, (element, k) = self.b, self._share(side)
+        place = b.add(b.mul(k, b.index(side.pitch)), element)
+        return loop(b, "unroll", "u", self._turns(side), Store(f"tile_{side.name}", place, self.what.read(f"next_{side.name}", b.var("u"))))
 
-    def _along(self, number: Expr, item: Expr) -> Expr:
+    def _along(self, side: Side, number: Expr) -> Expr:
         """Where along the edge a result of an item lies: in runs, of which the items of a side take turns."""
-        b, run = self.b, min(RUN, self.tile.each)
+        b, run = self.b, min(RUN, side.each)
         return b.add(b.mul(b.div(number, b.index(run)), b.index(self.tile.side * run)),
-                     b.add(b.mul(item, b.index(run)), b.mod(number, b.index(run))))
+                     b.add(b.mul(b.var(side.item), b.index(run)), b.mod(number, b.index(run))))
 
     def _multiplied(self) -> Stmt:
         """The outer products of a slice's steps, added to the sums."""
-        b, tile, dtype = self.b, self.tile, self.what.dtype
-        p, r, c = b.var("p"), b.var("r"), b.var("c")
+        b, tile, p, r, c = self.b, self.tile, self.b.var("p"), self.b.var("r"), self.b.var("c")
         made = list[Stmt]()
-        for name, slice_, number, item in (("column", "tile_a", r, "item1"), ("line", "tile_b", c, "item0")):
-            at = b.add(b.mul(p, b.index(tile.pitch)), self._along(number, b.var(item)))
-            made += [Alloc(name, dtype, tile.each, "private"),
-                     loop(b, "unroll", number.value, tile.each, Store(name, number, self.what.read(slice_, at)))]
-        step = self._step(b.add(b.mul(r, b.index(tile.each)), c), self.what.read("column", r), self.what.read("line", c))
-        square = loop(b, "unroll", "r", tile.each, loop(b, "unroll", "c", tile.each, step))
+        for side, name, number in ((self.a, "column", r), (self.c, "line", c)):
+            at = b.add(b.mul(p, b.index(side.pitch)), self._along(side, number))
+            made += [Alloc(name, self.what.dtype, side.each, "private"),
+                     loop(b, "unroll", number.value, side.each, Store(name, number, self.what.read(f"tile_{side.name}", at)))]
+        step = self._step(self._sum(), self.what.read("column", r), self.what.read("line", c))
+        square = loop(b, "unroll", "r", tile.rows, loop(b, "unroll", "c", tile.columns, step))
         return loop(b, "unroll", "p", tile.depth, *made, square)
+
+    def _sum(self) -> Expr:
+        """The place of the sum of row "r" and column "c"."""
+        return self.b.add(self.b.mul(self.b.var("r"), self.b.index(self.tile.columns)), self.b.var("c"))
 
     def _step(self, at: Expr, left: Expr, right: Expr) -> Stmt:
         if self.what.dtype.startswith("float"):
@@ -173,8 +192,8 @@ class _Square:
 
     def _finished(self, use: Finish) -> Stmt:
         """What is done with the results inside the edges."""
-        b, what, each, r, c = self.b, self.what, self.tile.each, self.b.var("r"), self.b.var("c")
-        i, j = (b.add(b.var(corner), self._along(v, b.var(item))) for corner, v, item in (("top", r, "item1"), ("left", c, "item0")))
+        b, what = self.b, self.what
+        i, j = (b.add(b.var(s.corner), self._along(s, b.var(number))) for s, number in ((self.a, "r"), (self.c, "c")))
         valid = b.both(b.less(i, b.index(what.m)), b.less(j, b.index(what.n)))
-        done = If(valid, use(self.batch, i, j, what.read("sums", b.add(b.mul(r, b.index(each)), c))))
-        return loop(b, "unroll", "r", each, loop(b, "unroll", "c", each, done))
+        done = If(valid, use(self.batch, i, j, what.read("sums", self._sum())))
+        return loop(b, "unroll", "r", self.tile.rows, loop(b, "unroll", "c", self.tile.columns, done))

@@ -6,13 +6,18 @@ from typing import NamedTuple
 
 class Dialect(NamedTuple):
     """builtins: the macro table of `codegen.mathlib`, "pocl" (clang's builtins) or "portable" (OpenCL's).  features: instruction sets
-    that a compiler of the clang family uses in functions which ask for them; "" for those that it uses anyway."""
+    that a compiler of the clang family uses in functions which ask for them; "" for those that it uses anyway.  float_adds: how floats
+    are added atomically in global memory: "ptx" (in NVIDIA's assembly), "extension" (cl_ext_float_atomics, where the compiler says
+    that it has the type), or "" (compare-and-swap)."""
     builtins: str
     features: str
+    float_adds: str = ""
 
 
 DIALECTS = {
     "portable": Dialect("portable", ""),
+    "nvidia": Dialect("portable", "", "ptx"),
+    "float_atomics": Dialect("portable", "", "extension"),
     "pocl": Dialect("pocl", ""),
     # PoCL compiles for AVX2 at most; clang itself knows more, and takes it function by function.
     "pocl_avx512": Dialect("pocl", "avx512f,avx512vl,avx512bw,avx512dq")}

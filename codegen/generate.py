@@ -14,7 +14,7 @@ from codegen.lower.prefix import variants as scan_variants
 from codegen.lower.product import contraction_kernels, host_call
 from codegen.lower.rowsums import row_sums
 from codegen.lower.scan import scan_of
-from codegen.lower.scatter import atomic_possible, scatter_atomic, scatter_owned, scatter_starts
+from codegen.lower.scatter import scatter_atomic, scatter_owned, scatter_starts
 from codegen.memory import Memory
 from codegen.naming import named
 from codegen.onto import onto
@@ -22,6 +22,7 @@ from codegen.plan import Branch, Buffer, Check, Commit, Launch, Operand, Plan, R
 from codegen.products import could_be_call, is_call, is_kernel
 from codegen.roots import find_roots, in_place
 from codegen.rows import template_of
+from codegen.scattering import by_atomics
 from codegen.schedule import by_length, narrow, parts, split, turned
 from codegen.schedule.common import used
 from codegen.schedule.estimate import PREFIX, picoseconds, product_work
@@ -29,7 +30,6 @@ from codegen.schedule.faults import apart
 from codegen.schedule.stream import streamed, streams
 from codegen.target import Target
 from exprgraph import passes
-from exprgraph.config import config
 from exprgraph.dims import Dim, constant, maximum, minimum, product
 from exprgraph.errors import DeviceError, GraphError, at
 from exprgraph.graph import order
@@ -189,8 +189,10 @@ class _Generator:
             return [host_call(node, self.env, self.memory)]
         pick = is_kernel(node, self.target)
         call = self._by_call(cluster, node, computed) if could_be_call(node, self.target) and pick.const is None else None
-        kernels = contraction_kernels(cluster, self.env, self.target)
-        own = self._with_scratch(cluster, (kernels,), product_work(node)[-len(kernels):])[0]
+        best, found = contraction_kernels(cluster, self.env, self.target)
+        packing, work = product_work(node)
+        forms = self._with_scratch(cluster, found, (packing if self.target.schedule == "cpu" else work, work))
+        own = forms[0] if len(forms) == 1 else (Branch(best, tuple(forms)),)
         return list(own) if call is None else [Branch(pick, (call, own))]
 
     def _by_call(self, cluster: Cluster, node: Node, computed: Sequence[Node]) -> tuple[Step, ...]:
@@ -224,8 +226,7 @@ class _Generator:
                                    tuple(names[p.name] for p in own), w) for k, w in zip(kernels, work)) for kernels in found]
 
     def _scatter(self, cluster: Cluster, node: Node) -> list[Step]:
-        ordered = config.deterministic and node.op.name != "scatter_max"
-        if self.target.schedule == "cpu" or ordered or not atomic_possible(node):
+        if not by_atomics(node, self.target):
             return self._variants(cluster, scatter_owned(node, self.env, self.target.units))
         starts = self._variants(cluster, scatter_starts(node, self.env))
         return starts + self._variants(cluster, scatter_atomic(node, self.env))

@@ -12,10 +12,11 @@ import numpy as np
 
 from codegen import mathlib
 from codegen.again import again, carried
+from codegen.atomics import Atomics, Cas
 from codegen.combine import COMBINES, serial_prefix
 from codegen.copies import ENOUGH, copy_line, copy_of
 from codegen.dialect import dialect_of, qualifiers
-from codegen.expressions import Expressions, Names
+from codegen.expressions import Names
 from codegen.jobs import SUFFIX, alone, divisible, door, job
 from codegen.kernel import (
     STREAM_BYTES,
@@ -43,13 +44,12 @@ from codegen.kernel import (
 from codegen.order import writes_of
 from codegen.outer import outer_lines
 from codegen.running import in_registers
-from codegen.spelling import C_TYPES, memory_type
-from codegen.vector_loops import QUIET, SEVERAL, has_tail, in_two, interleaved
+from codegen.spelling import local_array, memory_type
+from codegen.vector_loops import QUIET, has_tail, hint, in_two
 
 WORK_ITEM = {"grid": "get_global_id", "group": "get_group_id", "local": "get_local_id"}
 REORDERED = {"sum", "prod"}
 OPERATORS = {"add": "+", "mul": "*"}
-ATOMIC_INT = {"sum": "add", "min": "min", "max": "max"}
 
 
 class Assign(NamedTuple):
@@ -58,17 +58,10 @@ class Assign(NamedTuple):
     free: Expr | None = None
 
 
-class Cas(NamedTuple):
-    """An Atomic, expanded: `fresh` is the new value in terms of the variable `old`."""
-    stmt: Atomic
-    old: Expr
-    fresh: Expr
-
-
 Plain = Assign | Cas | Alloc | Let | Store | Barrier | If | Prefix | Flag | Outer | Loop
 
 
-class Printer(Expressions):
+class Printer(Atomics):
     """The statements of one kernel."""
 
     def __init__(self, kernel: Kernel, clang: bool, inside: bool = False, tails: bool = False) -> None:
@@ -237,8 +230,8 @@ class Printer(Expressions):
             first = len(self.lines)
             if stmt.kind == "unroll":
                 self.emit("#pragma unroll")
-            elif self.clang and interleaved(stmt):
-                self.emit(SEVERAL)
+            elif self.clang and (told := hint(stmt)) is not None:
+                self.emit(told)
             advance = f"++{stmt.var}" if step == "1" else f"{stmt.var} += {step}"
             self.emit(f"for ({self.index} {stmt.var} = {start}; {stmt.var} < {stop}; {advance}) {{")
         else:
@@ -293,41 +286,6 @@ class Printer(Expressions):
         self.indented((stmt,), names)
         self.emit("}")
 
-    def emit_atomic(self, cas: Cas, names: Names, uses: Counter[Expr]) -> None:
-        """The builtin where there is one, else compare-and-swap on the bits."""
-        stmt, dtype = cas.stmt, cas.stmt.value.dtype
-        bits = 64 if dtype.endswith("64") else 32
-        if dtype not in C_TYPES or not dtype.endswith(("32", "64")):
-            raise ValueError(f"kernel {self.kernel.name}: no atomic {stmt.combine} on {dtype}; atomics need 32 or 64 bits")
-        at, value = self.texts((stmt.at, stmt.value), names, uses, named=True)
-        space = "__local" if stmt.buffer in self.allocs else "__global"
-        place = f"{stmt.buffer}[{at}]"
-        if dtype in ("int32", "uint32") and stmt.combine in ATOMIC_INT:
-            self.emit(f"atomic_{ATOMIC_INT[stmt.combine]}((volatile {space} {C_TYPES[dtype]} *)&{place}, {value});")
-        else:
-            self.emit("{")
-            self.depth += 1
-            self.emit_swap(cas, f"(volatile {space} {('uint', 'ulong')[bits == 64]} *)&{place}", bits, names)
-            self.depth -= 1
-            self.emit("}")
-        self.forget(names, {stmt.buffer})
-
-    def emit_swap(self, cas: Cas, pointer: str, bits: int, names: Names) -> None:
-        """The loop that tries until nobody came between reading and writing."""
-        word, name = ("ulong", "atom_cmpxchg") if bits == 64 else ("uint", "atomic_cmpxchg")
-        space, real = pointer[1:pointer.index("*")].strip(), C_TYPES[cas.old.dtype]
-        cell, found, seen = map(self.unique, ("cell", "found", "seen"))
-        self.emit(f"{space} *{cell} = {pointer};")
-        self.emit(f"{word} {found} = *{cell}, {seen};")
-        self.emit("do {")
-        self.depth += 1
-        self.emit(f"{seen} = {found};")
-        self.emit(f"const {real} {cas.old.value} = as_{real}({seen});")
-        fresh, = self.texts((cas.fresh,), dict(names), self.count((cas.fresh,)))
-        self.emit(f"{found} = {name}({cell}, {seen}, as_{word}(({real})({fresh})));")
-        self.depth -= 1
-        self.emit(f"}} while ({found} != {seen});")
-
 
 def _streamed(kernel: Kernel) -> set[str]:
     """The private arrays that stream loops copy."""
@@ -354,10 +312,12 @@ def _arguments(kernel: Kernel, printer: Printer) -> dict[str, str]:
 
 def kernel_source(kernel: Kernel, dialect: str = "portable", comments: bool = False) -> str:
     """The kernel as OpenCL C without prelude; with comments it says what its arguments are."""
-    printer = Printer(kernel, dialect_of(dialect).builtins == "pocl")
+    spoken = dialect_of(dialect)
+    printer = Printer(kernel, spoken.builtins == "pocl")
+    printer.float_adds = spoken.float_adds
     for alloc in printer.allocs.values():
         if alloc.space == "local":
-            printer.emit(f"__local {memory_type(alloc.dtype, printer.index)} {alloc.name}[{alloc.size}];")
+            printer.emit(local_array(alloc, printer.index))
     printer.whole()
     notes = [f"// {p.name}: {p.dtype}[{p.size}], {p.access}" for p in kernel.params] + [f"// {n} = {t}" for t, n in printer.dims.items()]
     sizes = (*geometry(kernel.body)[1], 1, 1)[:3]
@@ -395,5 +355,5 @@ def program_source(kernels: Sequence[Kernel], dialect: str = "portable", comment
     body = mathlib.prelude(text, spoken.builtins) + text
     lines = ["#pragma OPENCL FP_CONTRACT OFF", *([QUIET] if clang else [])]
     lines += ["#pragma OPENCL EXTENSION cl_khr_fp64 : enable"] * ("double" in body)
-    lines += ["#pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable"] * ("atom_cmpxchg" in body)
+    lines += ["#pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable"] * ("atom_" in body)
     return "\n".join([*lines, *qualifiers(spoken), body])

@@ -8,6 +8,7 @@ from codegen.affine import affine
 from codegen.inline import Index, Inliner, is_array_constant
 from codegen.kernel import Builder, Expr
 from codegen.products import is_call
+from codegen.scattering import by_atomics
 from codegen.target import Target
 from exprgraph.graph import order
 from exprgraph.node import CONSTANT, INPUT, SHARED, Node, Out
@@ -103,7 +104,7 @@ def _stretches(reader: Node, node: Node) -> bool:
 
 def _forced(nodes: Sequence[Node], readers: dict[Node, list[Node]], target: Target) -> set[Node]:
     """The operands of opaque steps that are neither read through views nor computed by the step itself: kernels for products on a CPU
-    read each element once, while packing."""
+    read each element once, while packing, and atomic scatters ask for each value once."""
     found: set[Node] = set()
     plain = _plain(nodes) if target.schedule == "cpu" else set[Node]()
     for node in nodes:
@@ -114,7 +115,7 @@ def _forced(nodes: Sequence[Node], readers: dict[Node, list[Node]], target: Targ
                 if base is not None or call or i.node not in plain or len(readers[i.node]) > 1:
                     found |= {base if base is not None else i.node}
         elif node.op.kind == "scatter":
-            found |= {i.node for i in node.inputs if i.ndim}
+            found |= {i.node for i in (node.inputs[:1] if by_atomics(node, target) else node.inputs) if i.ndim}
         elif node.op.kind == "composite":
             found |= {view_base(i, True) or i.node for i in node.inputs if i.ndim}
     return {n for n in found if not _in_memory(n)}

@@ -127,13 +127,13 @@ def _describe(spec: str, platform: Any, handle: Any, handles: tuple[Any, ...]) -
     name, platform_name = " ".join(handle.name.split()), " ".join(platform.name.split())
     is_pocl = POCL in platform_name.lower()
     kind = "oclgrind" if "oclgrind" in platform_name.lower() else "cpu" if handle.type & driver.cl.device_type.CPU else "gpu"
-    memory = _ask(handle, "global_mem_size", 1 << 20, _GIB)
+    memory, target = _ask(handle, "global_mem_size", 1 << 20, _GIB), _target(handle, kind, is_pocl, name)
     basic = [i for i, h in enumerate(handles) if is_pocl and h.name.startswith("basic") and h is not handle]
     return Device(
-        spec, name, " ".join(handle.vendor.split()), platform_name, kind, _target(handle, kind, is_pocl, name), memory,
+        spec, name, " ".join(handle.vendor.split()), platform_name, kind, target, memory,
         min(_ask(handle, "max_mem_alloc_size", 1 << 18, memory // 4), memory), handle,
         handles if is_pocl else (handle,),  # PoCL's devices share memory; a context over several GPUs would open all of them
-        f"{spec.partition(':')[0]}:{basic[0]}" if basic else None, _options(handle))
+        f"{spec.partition(':')[0]}:{basic[0]}" if basic else None, _options(handle, target.dialect))
 
 
 def _target(handle: Any, kind: str, is_pocl: bool, name: str) -> Target:
@@ -143,7 +143,7 @@ def _target(handle: Any, kind: str, is_pocl: bool, name: str) -> Target:
         schedule="cpu" if kind == "cpu" else "gpu", units=_ask(handle, "max_compute_units", 1, 1),
         local_bytes=min(_ask(handle, "local_mem_size", 4096, 16384), 1 << 20),
         max_group=min(_ask(handle, "max_work_group_size", 1, 64), 1024), fp64=_fp64(handle), host_shared=shared,
-        argument_bytes=min(_ask(handle, "max_parameter_size", 256, 1024), 4096), dialect=pocl.dialect() if shared else "portable",
+        argument_bytes=min(_ask(handle, "max_parameter_size", 256, 1024), 4096), dialect=pocl.dialect() if shared else _dialect(handle),
         name=name, cache_bytes=_ask(handle, "global_mem_cache_size", 1 << 20, 1 << 25))
 
 
@@ -155,19 +155,34 @@ def _ask(handle: Any, name: str, least: int, default: int) -> int:
     return value if value >= least else default
 
 
-def _options(handle: Any) -> tuple[str, ...]:
-    """Quotients and square roots of float32 as NumPy rounds them, where the compiler can but would not if it is not told."""
+def _dialect(handle: Any) -> str:
+    """What the compiler of a device with memory of its own has beyond OpenCL 1.2.  NVIDIA's adds doubles atomically from sm_60 on."""
+    words = _extensions(handle)
+    if "cl_nv_compiler_options" in words and _ask(handle, "compute_capability_major_nv", 1, 0) >= 6:
+        return "nvidia"
+    if "cl_ext_float_atomics" in words and str(getattr(handle, "version", "")).startswith("OpenCL 3"):
+        return "float_atomics"
+    return "portable"
+
+
+def _extensions(handle: Any) -> list[str]:
+    try:
+        return str(handle.extensions).split()
+    except (driver.failure, AttributeError):
+        return []
+
+
+def _options(handle: Any, dialect: str = "portable") -> tuple[str, ...]:
+    """Quotients and square roots of float32 as NumPy rounds them, where the compiler can but would not if it is not told; and the
+    version of the language that has atomic floats, where they are used."""
     can = _ask(handle, "single_fp_config", 1, 0) & int(driver.cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT)
-    return ("-cl-fp32-correctly-rounded-divide-sqrt",) * bool(can)
+    return ("-cl-fp32-correctly-rounded-divide-sqrt",) * bool(can) + ("-cl-std=CL3.0",) * (dialect == "float_atomics")
 
 
 def _fp64(handle: Any) -> bool:
     if _ask(handle, "double_fp_config", 1, 0):
         return True
-    try:
-        return "cl_khr_fp64" in handle.extensions.split()
-    except (driver.failure, AttributeError):
-        return False
+    return "cl_khr_fp64" in _extensions(handle)
 
 
 def choose(spec: str | None = "auto") -> Device:

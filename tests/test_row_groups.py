@@ -26,11 +26,11 @@ def _normal(x):
     return around / eg.sqrt((around * around).mean(axis=1, keepdims=True) + 1e-3)
 
 
-def check(name, shape, target):
+def check(name, shape, target, last=False):
     x = eg.matrix("x")
     made = eg.compile([x], ROWS[name](x), device="numpy")
     value = np.random.default_rng(shape[1]).standard_normal(shape, dtype="float32")
-    for got, wanted in zip(interpret(made.graph, [x.node], [value], target), made(value)):
+    for got, wanted in zip(interpret(made.graph, [x.node], [value], target, last=last), made(value)):
         np.testing.assert_allclose(got, wanted, rtol=2e-5, atol=2e-6)
 
 
@@ -44,6 +44,8 @@ def test_groups_of_all_sizes(name, most, monkeypatch):
     monkeypatch.setattr(group, "LAST", 2)
     for length in (1, 2, 3, 4, 7, 8, 9, 17, 20, 21, 50):
         check(name, (3, length), GPU._replace(units=1))
+    for length in (1, 5, 30):   # in teams, of which the last group has fewer
+        check(name, (20, length), GPU._replace(units=1), last=True)
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -73,9 +75,17 @@ def test_nan_is_kept_by_groups_of_all_sizes():
         np.testing.assert_array_equal(place, [0, length - 1, 0, 0])
 
 
+def branches(steps):
+    for step in steps:
+        if isinstance(step, Branch):
+            yield step
+            for variant in step.variants:
+                yield from branches(variant)
+
+
 def test_the_length_of_rows_picks_the_form():
     x = eg.matrix("x")
     graph = eg.compile([x], x.max(axis=1), device="numpy").graph
     plan = generate(graph, [x.node], ("equal",) * len(uncertain(graph)), ["C"], False, GPU._replace(max_group=256))
-    found = [b for s in plan.steps if isinstance(s, Branch) for v in s.variants for b in v if isinstance(b, Branch)]
+    found = [b for b in branches(plan.steps) if len(b.variants) == 4]
     assert [v[0].local for v in found[0].variants] == [(256,), (32,), (128,), (256,)]

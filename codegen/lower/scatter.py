@@ -31,7 +31,7 @@ class _Scatter:
     def __init__(self, node: Node, env: Lowering) -> None:
         self.node, self.env, self.b = node, env, env.builder
         self.idx, self.g = node.inputs[0], node.inputs[1]
-        self.axis, self.combine, self.start = node.param("axis"), COMBINES[MERGES[node.op.name]], _start(self.b, node)
+        self.axis, self.combine = node.param("axis"), COMBINES[MERGES[node.op.name]]
         shape = node.outs[0].shape
         self.shape, self.size = shape, shape[self.axis]
         self.around = [k for k in range(len(shape)) if k != self.axis]
@@ -39,11 +39,15 @@ class _Scatter:
         self.count = product(self.idx.type.shape)
         self.k = self.b.var("k")
         self.inliner = Inliner(self.b, env.load)
-        if len(node.inputs) > 3:
-            self.start = self.inliner.value(node.inputs[3], tuple(self.loops))
         name = env.buffer(node)
         assert name is not None
         self.buffer = name
+
+    def start(self) -> Store:
+        """The element at the loops, as it is before values are merged with it."""
+        node = self.node
+        given = self.inliner.value(node.inputs[3], tuple(self.loops)) if len(node.inputs) > 3 else _start(self.b, node)
+        return Store(self.buffer, self.at(self.loops[self.axis]), given)
 
     def position(self) -> tuple[list[Stmt], Expr]:
         """The checked position that index number k names; -1 where there is none."""
@@ -77,8 +81,7 @@ def scatter_owned(node: Node, env: Lowering, units: int) -> tuple[Stmt, ...]:
     part, low = b.var("part"), b.mul(b.var("part"), b.index(chunk))
     high = b.least(b.add(low, b.index(chunk)), b.index(s.size))
     own = s.loops[s.axis]
-    start = Store(s.buffer, s.at(own), s.start)
-    starts = Loop("serial", own.value, low, high, b.index(1), s.around_nest("serial", [start]))
+    starts = Loop("serial", own.value, low, high, b.index(1), s.around_nest("serial", [s.start()]))
     checks, p = s.position()
     total, = s.combine.merge(b, (b.load(s.buffer, node.outs[0].dtype, s.at(p)),), (s.added(),))
     mine = b.both(b.op("ge", "bool", p, low), b.less(p, high))
@@ -90,11 +93,10 @@ def scatter_owned(node: Node, env: Lowering, units: int) -> tuple[Stmt, ...]:
 
 def scatter_starts(node: Node, env: Lowering) -> tuple[Stmt, ...]:
     """The first kernel of the atomic form: what values are merged with, everywhere."""
-    b, flat = env.builder, env.builder.var("i")
-    name = env.buffer(node)
-    assert name is not None
-    store = Store(name, flat, _start(b, node))
-    return nest(b, "parallel", [flat], [product(node.outs[0].shape)], [store])
+    s, b, shape = _Scatter(node, env), env.builder, node.outs[0].shape
+    if len(node.inputs) > 3:
+        return nest(b, "parallel", s.loops, shape, [s.start()])
+    return nest(b, "parallel", [b.var("i")], [product(shape)], [Store(s.buffer, b.var("i"), _start(b, node))])
 
 
 def scatter_atomic(node: Node, env: Lowering) -> tuple[Stmt, ...]:
@@ -106,9 +108,3 @@ def scatter_atomic(node: Node, env: Lowering) -> tuple[Stmt, ...]:
     add = If(b.op("ge", "bool", p, b.index(0)), (Atomic(s.buffer, s.at(p), MERGES[node.op.name], s.added()),))
     body = [*checks, *(flag(env, f) for f in s.inliner.faults), add]
     return nest(b, "parallel", [s.k], [s.count], s.around_nest("parallel", body))
-
-
-def atomic_possible(node: Node) -> bool:
-    """Whether the result's dtype has an atomic form."""
-    return node.outs[0].dtype in ("int32", "uint32", "int64", "uint64", "float32", "float64")
-

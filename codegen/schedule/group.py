@@ -1,5 +1,10 @@
-"""The row of a work-group: reductions shared by its items and joined in local memory, maps strided over the items."""
+"""The row of a work-group, or of one of its teams: reductions shared by the items and joined in local memory, maps strided over the items.
+
+The teams of a group meet at the same barriers, so those that have no row go along and do nothing in between.
+"""
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +17,13 @@ LARGEST = 256
 FAN, LAST = 8, 8
 """Partial results that an item joins between two barriers, and that every item joins after the last one."""
 Tiles = dict[tuple[str, int, int], Alloc]
+
+
+class Team(NamedTuple):
+    """A team with a row of its own: its number, how many there are in a group, and whether it has a row."""
+    number: Expr
+    teams: int
+    busy: Expr
 
 
 def group_size(body: tuple[Stmt, ...], target: Target, most: int = LARGEST) -> int:
@@ -34,9 +46,10 @@ def _distinct(body: tuple[Stmt, ...]) -> list[Accumulate]:
     return list({a.targets: a for a in accumulates(body) if a.targets[0] not in own}.values())
 
 
-def cooperative(ctx: Context, body: tuple[Stmt, ...], item: Expr, size: int) -> tuple[tuple[Stmt, ...], tuple[Stmt, ...]]:
-    """The local arrays and the statements of a row whose work the items of a group share."""
-    row = _Row(ctx, item, size, {s.name for s in walk(body) if isinstance(s, Alloc)})
+def cooperative(ctx: Context, body: tuple[Stmt, ...], item: Expr, size: int,
+                team: Team | None = None) -> tuple[tuple[Stmt, ...], tuple[Stmt, ...]]:
+    """The local arrays and the statements of a row whose work the items of a group, or of a team, share."""
+    row = _Row(ctx, item, size, {s.name for s in walk(body) if isinstance(s, Alloc)}, team)
     out = row.statements(body)
     again = row.met or 0 in row.unread or (row.unread and row.branched)
     return tuple(row.tiles.values()), (*out, Barrier()) if again else out
@@ -46,8 +59,10 @@ class _Row:
     """One row under way: the local arrays made so far, the buffers written since the last meeting of the group, those written in the row,
     the reductions, even or odd, whose results items may still be about to read, and which of both comes next."""
 
-    def __init__(self, ctx: Context, item: Expr, size: int, private: set[str]) -> None:
-        self.ctx, self.item, self.size, self.private = ctx, item, size, private
+    def __init__(self, ctx: Context, item: Expr, size: int, private: set[str], team: Team | None) -> None:
+        self.ctx, self.item, self.size, self.private, self.team = ctx, item, size, private, team
+        self.first = ctx.b.index(0) if team is None else ctx.b.mul(team.number, ctx.b.index(size))
+        self.place = ctx.b.add(self.first, item)
         self.tiles: Tiles = {}
         self.fresh, self.written, self.unread = set[str](), set[str](), set[int]()
         self.met, self.branched, self.turn = False, False, 0
@@ -69,11 +84,11 @@ class _Row:
 
     def _statement(self, stmt: Stmt) -> tuple[Stmt, ...]:
         if isinstance(stmt, Loop):
-            return self._reduce(stmt) if stmt.kind == "reduce" else self._map(stmt)
+            return self._reduce(stmt) if stmt.kind == "reduce" else self._busy(self._map(stmt))
         if isinstance(stmt, If):
             return (self._either(stmt),)
         if isinstance(stmt, Flag | Atomic) or (isinstance(stmt, Store) and stmt.buffer not in self.private):
-            return (If(self.ctx.b.op("eq", "bool", self.item, self.ctx.b.index(0)), (stmt,)),)
+            return self._busy((If(self.ctx.b.op("eq", "bool", self.item, self.ctx.b.index(0)), (stmt,)),))
         return (stmt,)
 
     def _either(self, stmt: If) -> If:
@@ -86,6 +101,10 @@ class _Row:
         self.fresh, self.unread = self.fresh | after | fresh, self.unread | left | unread
         self.branched = True
         return stmt._replace(then=then, orelse=orelse)
+
+    def _busy(self, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
+        """Statements between barriers, for teams that have a row."""
+        return body if self.team is None or not body else (If(self.team.busy, body),)
 
     def _map(self, loop: Loop) -> tuple[Stmt, ...]:
         return self._strided(loop, "parallel", "serial")
@@ -103,7 +122,7 @@ class _Row:
     def _reduce(self, loop: Loop) -> tuple[Stmt, ...]:
         """The nest over this item's share into partial results; then a tree over the items; then every item has the result."""
         if not _distinct(loop.body):
-            return self._strided(loop, "reduce", "serial")
+            return self._busy(self._strided(loop, "reduce", "serial"))
         outside = _distinct(loop.body)
         own = {s.name for s in walk(loop.body) if isinstance(s, Alloc)}
         allocs, renamed = private_copies(self.ctx, tuple(outside), 1)
@@ -112,7 +131,7 @@ class _Row:
         body = redirect(loop.body, kept, self.ctx.b.index(0))
         shares = self._strided(loop._replace(body=body), "reduce", "reduce")
         inside = tuple(s for share in shares if isinstance(share, Loop) for s in nest(self.ctx, share, 1))
-        return (*allocs, *inside, *self._tree(outside, renamed))
+        return (*allocs, *self._busy(inside), *self._tree(outside, renamed))
 
     def _tree(self, outside: list[Accumulate], renamed: dict[str, str]) -> tuple[Stmt, ...]:
         """A few items join the partial results of several each, until every item can join what is left for itself.
@@ -124,15 +143,15 @@ class _Row:
         out: list[Stmt] = [*([Barrier()] if self.turn in self.unread else []), *put, Barrier()]
         while left > LAST:
             fewer = max(left // FAN, 1)
-            joins = self._joins(outside, renamed, tiles, (1, left // fewer), (self.item, fewer))
+            joins = self._joins(outside, renamed, tiles, (1, left // fewer), (self.place, fewer))
             out += [If(b.less(self.item, b.index(fewer)), (joins, *put)), Barrier()]
             left = fewer
-        out.append(self._joins(outside, {t: t for a in outside for t in a.targets}, tiles, (0, left), (b.index(0), 1)))
+        out.append(self._joins(outside, {t: t for a in outside for t in a.targets}, tiles, (0, left), (self.first, 1)))
         self.fresh, self.unread, self.turn = set(), {self.turn}, 1 - self.turn
         return tuple(out)
 
     def _put(self, outside: list[Accumulate], tiles: dict[str, str], renamed: dict[str, str]) -> tuple[Stmt, ...]:
-        return tuple(Store(tiles[t], self.item, self.ctx.b.load(renamed[t], v.dtype, self.ctx.b.index(0)))
+        return tuple(Store(tiles[t], self.place, self.ctx.b.load(renamed[t], v.dtype, self.ctx.b.index(0)))
                      for a in outside for t, v in zip(a.targets, a.values))
 
     def _joins(self, outside: list[Accumulate], into: dict[str, str], tiles: dict[str, str], span: tuple[int, int],
@@ -145,6 +164,7 @@ class _Row:
 
     def _tiles(self, outside: list[Accumulate]) -> dict[str, str]:
         """A local array for each accumulator; every other reduction has the same ones."""
+        count = 1 if self.team is None else self.team.teams
         taken: dict[str, int] = {}
         found: dict[str, str] = {}
         for stmt in outside:
@@ -152,6 +172,6 @@ class _Row:
                 slot = (value.dtype, self.turn, taken.get(value.dtype, 0))
                 taken[value.dtype] = slot[2] + 1
                 if slot not in self.tiles:
-                    self.tiles[slot] = Alloc(self.ctx.names.fresh("tile"), value.dtype, self.size, "local")
+                    self.tiles[slot] = Alloc(self.ctx.names.fresh("tile"), value.dtype, self.size * count, "local")
                 found[target] = self.tiles[slot].name
         return found

@@ -23,7 +23,7 @@ from codegen.products import could_be_call, is_call, is_kernel
 from codegen.roots import find_roots, in_place
 from codegen.rows import template_of
 from codegen.scattering import by_atomics
-from codegen.schedule import narrow, parts, schedule, split, turned
+from codegen.schedule import by_length, narrow, parts, split, turned
 from codegen.schedule.common import used
 from codegen.schedule.estimate import PREFIX, picoseconds, product_work
 from codegen.schedule.faults import apart
@@ -243,18 +243,21 @@ class _Generator:
         return steps if short.pick.const else [Branch(short.pick, (tuple(self._passes(cluster, kernel, buffers, work)), tuple(steps)))]
 
     def _passes(self, cluster: Cluster, kernel: Kernel, buffers: tuple[str, ...], work: Dim) -> list[Step]:
-        """The kernel as it is, and, for reductions, in two passes where few rows are long."""
-        scheduled = schedule(kernel, self.target)
-        whole = self._launch(cluster, scheduled, buffers, work)
+        """The kernel, in the form for the length of its rows, and, for reductions, in two passes where few rows are long."""
+        pick, kernels = by_length(kernel, self.target)
+        each = tuple(self._launch(cluster, k, buffers, work) for k in kernels)
         both = split(kernel, self.target) if cluster.inner else None
+        if both is None and len(each) == 1:
+            return self._streamed(cluster, each[0], kernels[0])
+        alone: Step = each[0] if len(each) == 1 else Branch(pick, tuple((launch,) for launch in each))
         if both is None:
-            return self._streamed(cluster, whole, scheduled)
+            return [alone]
         names = dict(zip((p.name for p in kernel.params), buffers))
         for part in both:
             names |= {p.name: self.memory.temporary(p) for p in part.params if p.name not in names}
         passes: tuple[Step, ...] = tuple(self._launch(cluster, k, tuple(names[p.name] for p in k.params), w)
                                          for k, w in zip(both, (work, picoseconds(both[1].body))))
-        return [Branch(minimum(parts(kernel, self.target) - 1, 1), ((whole,), passes))]
+        return [Branch(minimum(parts(kernel, self.target) - 1, 1), ((alone,), passes))]
 
     def _streamed(self, cluster: Cluster, whole: Launch, scheduled: Kernel) -> list[Step]:
         """The launch as it is, and where its results are large, past the caches of a CPU."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import exprgraph as eg
 from codegen.kernel import Builder, Store
-from codegen.schedule.several import EACH, MOST, each
+from codegen.schedule.several import EACH, MOST, MOST_READS, each
 from tests.plan_runner import GPU, interpret
 
 LENGTHS = (0, 1, 15, 16, 63, 64, 65, 127, 128, 200)
@@ -80,5 +80,8 @@ def test_what_is_not_repeated():
     for k in range(MOST + 1):
         long = b.op("add", "float32", long, b.lit(k, "float32"))
     plain = Store("y", at, b.load("x", "float32", at))
-    assert each((plain,)) == EACH
+    many = b.load("x", "float32", at)
+    for k in range(MOST_READS):
+        many = b.op("add", "float32", many, b.load(f"x{k}", "float32", at))
+    assert each((plain,)) == EACH and each((Store("y", at, many),)) == 1
     assert each((Store("y", at, long),)) == each((plain, Store("z", at, b.load("y", "float32", at)))) == each((plain, plain)) == 1

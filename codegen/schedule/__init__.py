@@ -7,8 +7,9 @@ from codegen.schedule.short import narrow
 from codegen.schedule.split import form, parts, split
 from codegen.schedule.turn import turned
 from codegen.target import Target
+from exprgraph.dims import Dim, constant
 
-__all__ = ["narrow", "parts", "schedule", "split", "turned"]
+__all__ = ["by_length", "narrow", "parts", "schedule", "split", "turned"]
 
 
 def _cpu(kernel: Kernel, target: Target) -> Kernel:
@@ -22,3 +23,8 @@ SCHEDULES = {"cpu": _cpu, "gpu": gpu.schedule}
 def schedule(kernel: Kernel, target: Target) -> Kernel:
     """The tree as the device shall run it; `target.schedule` names the schedule."""
     return SCHEDULES[target.schedule](kernel, target)
+
+
+def by_length(kernel: Kernel, target: Target) -> tuple[Dim, tuple[Kernel, ...]]:
+    """The forms of the tree for rows of different lengths, and the number of the one for those of a call."""
+    return gpu.by_length(kernel, target) if target.schedule == "gpu" else (constant(0), (schedule(kernel, target),))

@@ -1,20 +1,25 @@
 """The schedule for GPUs: one element or row per work-item in a grid-stride loop, or one row per work-group with trees in local memory."""
 from __future__ import annotations
 
+from functools import reduce
+
 from codegen.kernel import Expr, Kernel, Loop, Stmt
 from codegen.schedule.common import Context, clamp, context, has_loop, linear_loop, peel, points
-from codegen.schedule.group import cooperative, group_size
+from codegen.schedule.group import LARGEST, cooperative, group_size
 from codegen.schedule.panel import columnwise
 from codegen.schedule.reduction import sequential
 from codegen.schedule.several import each, passes, several
 from codegen.target import Target
-from exprgraph.dims import Dim, ceildiv, constant
+from exprgraph.dims import Dim, ceildiv, constant, maximum, minimum
 
 ITEMS_PER_GROUP = 256
 GROUPS_PER_UNIT = 16
 """Groups that keep a unit busy, for kernels whose groups cost something each."""
 MOST_PER_UNIT = 512
 """Groups of a unit from which on they take several shares: short ones that come and go hide the ends of each other."""
+
+LENGTHS = ((16, 1), (256, 32), (2048, 128))
+"""Up to which length rows are shared by so many items; longer ones by as many as a group has."""
 
 
 def schedule(kernel: Kernel, target: Target) -> Kernel:
@@ -48,11 +53,31 @@ def by_item(kernel: Kernel, target: Target) -> Kernel:
     return kernel._replace(body=launched(ctx, group, item, groups, size, (), (loop,)))
 
 
-def by_group(kernel: Kernel, target: Target) -> Kernel:
-    """Each work-group takes rows; its items share the reductions and the inner maps of a row."""
+def by_length(kernel: Kernel, target: Target) -> tuple[Dim, tuple[Kernel, ...]]:
+    """The forms for rows of different lengths, and the number of the one that fits those of a call.
+
+    An item wants several elements of a row, so that it can wait for all of them at once; and the fewer items, the less they wait for each
+    other.  Very short rows have an item each.
+    """
+    outer, inner = peel(kernel.body)
+    lengths = [points(peel((s,), "reduce")[0]) for s in inner if isinstance(s, Loop) and s.kind == "reduce"]
+    if not outer or not lengths or apart(kernel) or any(d.const == 1 for d in lengths):
+        return constant(0), (schedule(kernel, target),)
+    longest, most, pick = reduce(maximum, lengths, constant(1)), group_size(inner, target), constant(0)
+    limits = [(limit, size) for limit, size in LENGTHS if size < most]
+    for limit, _ in limits:
+        pick = pick + minimum((longest - 1) // limit, 1)
+    sizes = [size for _, size in (*limits, (0, most))]
+    if pick.const is not None:
+        sizes, pick = sizes[pick.const:pick.const + 1], constant(0)
+    return pick, tuple(by_item(kernel, target) if size == 1 else by_group(kernel, target, size) for size in sizes)
+
+
+def by_group(kernel: Kernel, target: Target, most: int = LARGEST) -> Kernel:
+    """Each work-group takes rows; its items, `most` at most, share the reductions and the inner maps of a row."""
     ctx = context(kernel, target)
     outer, inner = peel(kernel.body)
-    b, size = ctx.b, group_size(inner, target)
+    b, size = ctx.b, group_size(inner, target, most)
     group, item = ctx.names.fresh("group"), ctx.names.fresh("item")
     tiles, body = cooperative(ctx, inner, b.var(item), size)
     if not outer:

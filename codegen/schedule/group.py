@@ -14,7 +14,9 @@ from codegen.schedule.reduction import accumulates, nest, private_copies, redire
 from codegen.target import Target
 
 LARGEST = 256
-Tiles = dict[tuple[str, int], Alloc]
+FAN, LAST = 8, 8
+"""Partial results that an item joins between two barriers, and that every item joins after the last one."""
+Tiles = dict[tuple[str, int, int], Alloc]
 
 
 class Team(NamedTuple):
@@ -24,12 +26,12 @@ class Team(NamedTuple):
     busy: Expr
 
 
-def group_size(body: tuple[Stmt, ...], target: Target) -> int:
-    """The largest power of two of work-items whose tiles fit into local memory."""
-    need = max((sum(_bytes(v.dtype) for a in _distinct(s.body) for v in a.values)
-                for s in walk(body) if isinstance(s, Loop) and s.kind == "reduce"), default=0)
-    size = 1
-    while 2 * size <= min(LARGEST, target.max_group) and 2 * size * need <= target.local_bytes:
+def group_size(body: tuple[Stmt, ...], target: Target, most: int = LARGEST) -> int:
+    """The largest power of two of work-items whose tiles, of any two reductions in a row, fit into local memory."""
+    needs = sorted(sum(_bytes(v.dtype) for a in _distinct(s.body) for v in a.values)
+                   for s in walk(body) if isinstance(s, Loop) and s.kind == "reduce")
+    size, need = 1, sum(needs[-2:])
+    while 2 * size <= min(most, target.max_group) and 2 * size * need <= target.local_bytes:
         size *= 2
     return size
 
@@ -49,39 +51,56 @@ def cooperative(ctx: Context, body: tuple[Stmt, ...], item: Expr, size: int,
     """The local arrays and the statements of a row whose work the items of a group, or of a team, share."""
     row = _Row(ctx, item, size, {s.name for s in walk(body) if isinstance(s, Alloc)}, team)
     out = row.statements(body)
-    return tuple(row.tiles.values()), (*out, Barrier()) if row.met else out
+    again = row.met or 0 in row.unread or (row.unread and row.branched)
+    return tuple(row.tiles.values()), (*out, Barrier()) if again else out
 
 
 class _Row:
-    """One row under way: the local arrays made so far and the buffers written since the last meeting of the group."""
+    """One row under way: the local arrays made so far, the buffers written since the last meeting of the group, those written in the row,
+    the reductions, even or odd, whose results items may still be about to read, and which of both comes next."""
 
     def __init__(self, ctx: Context, item: Expr, size: int, private: set[str], team: Team | None) -> None:
         self.ctx, self.item, self.size, self.private, self.team = ctx, item, size, private, team
         self.first = ctx.b.index(0) if team is None else ctx.b.mul(team.number, ctx.b.index(size))
         self.place = ctx.b.add(self.first, item)
         self.tiles: Tiles = {}
-        self.fresh: set[str] = set()
-        self.met = False
+        self.fresh, self.written, self.unread = set[str](), set[str](), set[int]()
+        self.met, self.branched, self.turn = False, False, 0
 
     def statements(self, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
         """Statements of a row; one that reads what other items wrote comes after a barrier."""
         out: list[Stmt] = []
         for stmt in body:
-            if self.fresh & loaded((stmt,)):
+            reads = loaded((stmt,))
+            if self.fresh & reads:
                 out.append(Barrier())
-                self.fresh, self.met = set(), True
+                self.fresh, self.unread = set(), set()
+            self.met |= bool(self.written & reads)
             out += self._statement(stmt)
-            self.fresh |= stored((stmt,)) - self.private
+            made = stored((stmt,)) - self.private
+            self.written |= made
+            self.fresh |= set() if isinstance(stmt, Loop) and stmt.kind == "reduce" and _distinct(stmt.body) else made
         return tuple(out)
 
     def _statement(self, stmt: Stmt) -> tuple[Stmt, ...]:
         if isinstance(stmt, Loop):
             return self._reduce(stmt) if stmt.kind == "reduce" else self._busy(self._map(stmt))
         if isinstance(stmt, If):
-            return (stmt._replace(then=self.statements(stmt.then), orelse=self.statements(stmt.orelse)),)
+            return (self._either(stmt),)
         if isinstance(stmt, Flag | Atomic) or (isinstance(stmt, Store) and stmt.buffer not in self.private):
             return self._busy((If(self.ctx.b.op("eq", "bool", self.item, self.ctx.b.index(0)), (stmt,)),))
         return (stmt,)
+
+    def _either(self, stmt: If) -> If:
+        """Both branches; afterwards everything holds that may hold after one of them."""
+        fresh, unread = set(self.fresh), set(self.unread)
+        then = self.statements(stmt.then)
+        after, left = self.fresh, self.unread
+        self.fresh, self.unread = set(fresh), set(unread)
+        orelse = self.statements(stmt.orelse)
+        self.fresh, self.unread = self.fresh | after | fresh, self.unread | left | unread
+        self.branched = True
+        return stmt._replace(then=then, orelse=orelse)
 
     def _busy(self, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
         """Statements between barriers, for teams that have a row."""
@@ -115,32 +134,43 @@ class _Row:
         return (*allocs, *self._busy(inside), *self._tree(outside, renamed))
 
     def _tree(self, outside: list[Accumulate], renamed: dict[str, str]) -> tuple[Stmt, ...]:
-        b, zero, tiles = self.ctx.b, self.ctx.b.index(0), self._tiles(outside)
-        put = [Store(tiles[t], self.place, b.load(renamed[t], v.dtype, zero)) for a in outside for t, v in zip(a.targets, a.values)]
-        out: list[Stmt] = [*put, Barrier()]
-        half = self.size // 2
-        while half:
-            out += [If(b.less(self.item, b.index(half)), self._merges(outside, tiles, half)), Barrier()]
-            half //= 2
-        out += [Accumulate(a.targets, zero, a.combine, tuple(b.load(tiles[t], v.dtype, self.first) for t, v in zip(a.targets, a.values)))
-                for a in outside]
-        self.fresh = set()
-        return (*out, Barrier())
+        """A few items join the partial results of several each, until every item can join what is left for itself.
 
-    def _merges(self, outside: list[Accumulate], tiles: dict[str, str], half: int) -> tuple[Stmt, ...]:
-        other = self.ctx.b.add(self.place, self.ctx.b.index(half))
-        return tuple(Accumulate(tuple(tiles[t] for t in a.targets), self.place, a.combine,
-                                tuple(self.ctx.b.load(tiles[t], v.dtype, other) for t, v in zip(a.targets, a.values))) for a in outside)
+        What is read last stays until the next barrier; the next reduction has arrays of its own, so that it need not wait for one.
+        """
+        b, tiles, left = self.ctx.b, self._tiles(outside), self.size
+        put = self._put(outside, tiles, renamed)
+        out: list[Stmt] = [*([Barrier()] if self.turn in self.unread else []), *put, Barrier()]
+        while left > LAST:
+            fewer = max(left // FAN, 1)
+            joins = self._joins(outside, renamed, tiles, (1, left // fewer), (self.place, fewer))
+            out += [If(b.less(self.item, b.index(fewer)), (joins, *put)), Barrier()]
+            left = fewer
+        out.append(self._joins(outside, {t: t for a in outside for t in a.targets}, tiles, (0, left), (self.first, 1)))
+        self.fresh, self.unread, self.turn = set(), {self.turn}, 1 - self.turn
+        return tuple(out)
+
+    def _put(self, outside: list[Accumulate], tiles: dict[str, str], renamed: dict[str, str]) -> tuple[Stmt, ...]:
+        return tuple(Store(tiles[t], self.place, self.ctx.b.load(renamed[t], v.dtype, self.ctx.b.index(0)))
+                     for a in outside for t, v in zip(a.targets, a.values))
+
+    def _joins(self, outside: list[Accumulate], into: dict[str, str], tiles: dict[str, str], span: tuple[int, int],
+               places: tuple[Expr, int]) -> Stmt:
+        b, k = self.ctx.b, self.ctx.b.var(self.ctx.names.fresh("other"))
+        place = b.add(places[0], b.mul(k, b.index(places[1])))
+        joins = tuple(Accumulate(tuple(into[t] for t in a.targets), b.index(0), a.combine,
+                                 tuple(b.load(tiles[t], v.dtype, place) for t, v in zip(a.targets, a.values))) for a in outside)
+        return Loop("unroll", k.value, b.index(span[0]), b.index(span[1]), b.index(1), joins)
 
     def _tiles(self, outside: list[Accumulate]) -> dict[str, str]:
-        """A local array for each accumulator; stages share them, as a barrier stands between any two."""
+        """A local array for each accumulator; every other reduction has the same ones."""
         count = 1 if self.team is None else self.team.teams
         taken: dict[str, int] = {}
         found: dict[str, str] = {}
         for stmt in outside:
             for target, value in zip(stmt.targets, stmt.values):
-                slot = (value.dtype, taken.get(value.dtype, 0))
-                taken[value.dtype] = slot[1] + 1
+                slot = (value.dtype, self.turn, taken.get(value.dtype, 0))
+                taken[value.dtype] = slot[2] + 1
                 if slot not in self.tiles:
                     self.tiles[slot] = Alloc(self.ctx.names.fresh("tile"), value.dtype, self.size * count, "local")
                 found[target] = self.tiles[slot].name

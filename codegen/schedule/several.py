@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from codegen.kernel import Alloc, Expr, Flag, If, Let, Loop, Stmt, Store, exprs_of
+from codegen.order import postorder
 from codegen.rows import row_of
 from codegen.schedule.common import Context, delinearise, loaded, names_in, operations, points, stored
 from codegen.schedule.tile import from_tiles
@@ -15,6 +16,8 @@ from exprgraph.dims import Dim, ceildiv
 EACH = 4
 MOST = 48
 """Operations of an element from which on an item has enough to do while it waits for one; so many statements are not worth repeating."""
+MOST_READS = 12
+"""Operands of which an item can hold those of all its elements in registers."""
 
 
 def each(body: tuple[Stmt, ...]) -> int:
@@ -22,7 +25,13 @@ def each(body: tuple[Stmt, ...]) -> int:
     plain = all(isinstance(s, Let | Store | Flag) for s in body)
     buffers = [s.buffer for s in body if isinstance(s, Store)]
     apart = len(set(buffers)) == len(buffers) > 0 and not loaded(body) & stored(body)
-    return EACH if plain and apart and len(operations(body)) <= MOST else 1
+    small = len(operations(body)) <= MOST and sum(e.kind == "load" for e in _parts(body)) <= MOST_READS
+    return EACH if plain and apart and small else 1
+
+
+def _parts(body: tuple[Stmt, ...]) -> list[Expr]:
+    """Every expression of the statements, once."""
+    return postorder(e for s in body for e in exprs_of(s))
 
 
 def several(ctx: Context, outer: Sequence[Loop], body: tuple[Stmt, ...], ids: tuple[Expr, Expr], size: int, groups: Dim) -> Loop:

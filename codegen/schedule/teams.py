@@ -5,8 +5,8 @@ A team has few elements to wait for and fewer steps in which its items join what
 from __future__ import annotations
 
 from codegen.kernel import Kernel, Let, Loop
-from codegen.schedule.common import clamp, context, delinearise, has_loop, peel, points
-from codegen.schedule.gpu import GROUPS_PER_UNIT, apart
+from codegen.schedule.common import context, delinearise, has_loop, peel, points
+from codegen.schedule.gpu import LENGTHS, apart, groups_for
 from codegen.schedule.group import Team, cooperative, group_size
 from codegen.schedule.panel import distributable
 from codegen.target import Target
@@ -14,7 +14,7 @@ from exprgraph.dims import Dim, ceildiv, constant, maximum, minimum
 
 TEAMS = 8
 LONGEST = 2048
-"""Elements of a row up to which a team is enough for it."""
+"""Elements of a row up to which a team is enough for it; those of rows that `by_length` gives an item each are too few."""
 FEWEST = 32
 """Rows for each unit from which on teams keep them busy."""
 
@@ -28,7 +28,7 @@ def in_teams(kernel: Kernel, target: Target) -> tuple[Kernel, Dim] | None:
     longest = _longest(kernel)
     if longest is None:
         return None
-    short = minimum(constant(LONGEST) // maximum(longest, 1), 1)
+    short = minimum(constant(LONGEST) // maximum(longest, 1), 1) * minimum(maximum(longest - 1, 0) // LENGTHS[0][0], 1)
     return _scheduled(kernel, target, size), short * minimum(points(outer) // (FEWEST * target.units), 1)
 
 
@@ -51,7 +51,7 @@ def _scheduled(kernel: Kernel, target: Target, size: int) -> Kernel:
     tiles, body = cooperative(ctx, inner, item, size, Team(team, TEAMS, busy))
     # A team without a row looks at the last one and keeps what it finds to itself.
     place = (Let(row.value, b.least(b.add(first, team), b.index(rows - 1))), *delinearise(b, row, outer))
-    groups = clamp(ceildiv(rows, TEAMS), target.units * GROUPS_PER_UNIT)
+    groups = groups_for(target, ceildiv(rows, TEAMS))
     loop = Loop("serial", first.value, b.mul(group, b.index(TEAMS)), b.index(rows), b.index(groups * TEAMS), (*place, *body))
     items = Loop("local", item.value, b.index(0), b.index(size), b.index(1), (loop,))
     teams = Loop("local", team.value, b.index(0), b.index(TEAMS), b.index(1), (items,), axis=1)

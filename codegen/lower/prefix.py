@@ -8,24 +8,25 @@ from __future__ import annotations
 
 from codegen.inline import linear
 from codegen.kernel import INDEX, Accumulate, Alloc, Kernel, Let, Loop, Param, Store
-from codegen.lower.prefix_forms import GROUPS_PER_UNIT, Part, Scan, by_group, by_lane, by_row, fold_parts, in_lanes, nest, serial, whole
+from codegen.lower.prefix_forms import GROUPS_PER_UNIT, Part, Scan, by_lane, by_row, fold_parts, in_lanes, nest, serial, whole
+from codegen.lower.prefix_gpu import by_group, is_long, most_each
 from codegen.running import TILE
 from codegen.schedule import schedule
 from codegen.schedule.common import clamp
 from codegen.target import Target
 from exprgraph.dims import Dim, ceildiv, maximum, minimum, product
 
-PER_PART = {"cpu": 131072, "gpu": 16384}
+PER_PART = {"cpu": 131072, "gpu": 4096}
 """Elements of a part."""
 LEAST = {"cpu": 3 * 131072, "gpu": 32768}
 """Elements of a row from which on two kernels are quicker than one work-item or work-group."""
 PARTS_PER_UNIT = {"cpu": 6, "gpu": GROUPS_PER_UNIT}
 
 
-def prefix_scan(name: str, params: tuple[Param, ...], scan: Scan, target: Target) -> Kernel:
-    """The scheduled kernel of an inclusive scan."""
+def prefix_scan(name: str, params: tuple[Param, ...], scan: Scan, target: Target, each: int = 1) -> Kernel:
+    """The scheduled kernel of an inclusive scan; each: how many elements an item of a work-group takes at a time."""
     if target.schedule == "gpu" and not in_lanes(scan) and not scan.ordered:
-        return Kernel(name, params, by_group(scan, target, whole(scan)))
+        return Kernel(name, params, by_group(scan, target, whole(scan), each))
     if target.schedule == "gpu":
         rows = tuple(scan.builder.var(f"row{i}") for i in range(len(scan.outer)))
         return schedule(Kernel(name, params, nest(scan, rows, serial(scan, rows))), target)
@@ -48,7 +49,8 @@ def split_scan(name: str, scan: Scan, target: Target) -> tuple[Kernel, Kernel]:
     each = ceildiv(ceildiv(scan.n, TILE), count) * TILE
     scratch = Param("folds", scan.dtype, "w", product(scan.outer) * (count - 1))
     first = _folds(name, scan, target, Part(count, each, scratch.name), scratch)
-    second = (by_group if target.schedule == "gpu" else by_row)(scan, target, Part(count, each, scratch.name))
+    part = Part(count, each, scratch.name)
+    second = by_group(scan, target, part, most_each(scan.dtype)) if target.schedule == "gpu" else by_row(scan, target, part)
     return first, Kernel(name, (scratch._replace(access="r"),), second)
 
 
@@ -73,4 +75,8 @@ def variants(name: str, scan: Scan, target: Target) -> tuple[Dim | None, list[tu
     one = (prefix_scan(name, (), scan, target),)
     if in_lanes(scan) or scan.ordered or scan.n.const == 1:
         return None, [one]
-    return minimum(minimum(parts(scan, target) - 1, scan.n // LEAST[target.schedule]), 1), [one, split_scan(name, scan, target)]
+    cut = minimum(minimum(parts(scan, target) - 1, scan.n // LEAST[target.schedule]), 1)
+    if target.schedule == "cpu":
+        return cut, [one, split_scan(name, scan, target)]
+    rows = (prefix_scan(name, (), scan, target, most_each(scan.dtype)),)
+    return is_long(scan, target) * (1 + cut), [one, rows, split_scan(name, scan, target)]

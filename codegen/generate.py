@@ -23,7 +23,7 @@ from codegen.products import could_be_call, is_call, is_kernel
 from codegen.roots import find_roots, in_place
 from codegen.rows import template_of
 from codegen.scattering import by_atomics
-from codegen.schedule import narrow, parts, schedule, split
+from codegen.schedule import narrow, parts, schedule, split, turned
 from codegen.schedule.common import used
 from codegen.schedule.estimate import PREFIX, picoseconds, product_work
 from codegen.schedule.faults import apart
@@ -189,8 +189,10 @@ class _Generator:
             return [host_call(node, self.env, self.memory)]
         pick = is_kernel(node, self.target)
         call = self._by_call(cluster, node, computed) if could_be_call(node, self.target) and pick.const is None else None
-        kernels = contraction_kernels(cluster, self.env, self.target)
-        own = self._with_scratch(cluster, (kernels,), product_work(node)[-len(kernels):])[0]
+        best, found = contraction_kernels(cluster, self.env, self.target)
+        packing, work = product_work(node)
+        forms = self._with_scratch(cluster, found, (packing if self.target.schedule == "cpu" else work, work))
+        own = forms[0] if len(forms) == 1 else (Branch(best, tuple(forms)),)
         return list(own) if call is None else [Branch(pick, (call, own))]
 
     def _by_call(self, cluster: Cluster, node: Node, computed: Sequence[Node]) -> tuple[Step, ...]:
@@ -230,10 +232,10 @@ class _Generator:
         return starts + self._variants(cluster, scatter_atomic(node, self.env))
 
     def _variants(self, cluster: Cluster, body: tuple[Stmt, ...]) -> list[Step]:
-        """The kernel as it is, and, for reductions, in another form where rows are short."""
+        """The kernel as it is, and in another form for reductions of short rows, or for maps that read across long ones."""
         params, buffers = self.memory.take()
         kernel, work = Kernel("k", params, body, self.wide), picoseconds(body)
-        short = narrow(kernel, self.target) if cluster.inner else None
+        short = narrow(kernel, self.target) if cluster.inner else turned(kernel, self.target)
         if short is None:
             return self._passes(cluster, kernel, buffers, work)
         launch = [self._launch(cluster, short.kernel, buffers, work)] if short.scheduled else []

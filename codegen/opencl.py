@@ -44,8 +44,8 @@ from codegen.kernel import (
 from codegen.order import writes_of
 from codegen.outer import outer_lines
 from codegen.running import in_registers
-from codegen.spelling import memory_type
-from codegen.vector_loops import QUIET, SEVERAL, has_tail, in_two, interleaved
+from codegen.spelling import local_array, memory_type
+from codegen.vector_loops import QUIET, has_tail, hint, in_two
 
 WORK_ITEM = {"grid": "get_global_id", "group": "get_group_id", "local": "get_local_id"}
 REORDERED = {"sum", "prod"}
@@ -230,8 +230,8 @@ class Printer(Atomics):
             first = len(self.lines)
             if stmt.kind == "unroll":
                 self.emit("#pragma unroll")
-            elif self.clang and interleaved(stmt):
-                self.emit(SEVERAL)
+            elif self.clang and (told := hint(stmt)) is not None:
+                self.emit(told)
             advance = f"++{stmt.var}" if step == "1" else f"{stmt.var} += {step}"
             self.emit(f"for ({self.index} {stmt.var} = {start}; {stmt.var} < {stop}; {advance}) {{")
         else:
@@ -317,7 +317,7 @@ def kernel_source(kernel: Kernel, dialect: str = "portable", comments: bool = Fa
     printer.float_adds = spoken.float_adds
     for alloc in printer.allocs.values():
         if alloc.space == "local":
-            printer.emit(f"__local {memory_type(alloc.dtype, printer.index)} {alloc.name}[{alloc.size}];")
+            printer.emit(local_array(alloc, printer.index))
     printer.whole()
     notes = [f"// {p.name}: {p.dtype}[{p.size}], {p.access}" for p in kernel.params] + [f"// {n} = {t}" for t, n in printer.dims.items()]
     sizes = (*geometry(kernel.body)[1], 1, 1)[:3]

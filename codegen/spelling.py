@@ -19,6 +19,7 @@ C_TYPES = {"bool": "int", "float16": "ushort", "bfloat16": "ushort", "float32": 
 INDEX_OPS = {"add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "int_div": "{0} / {1}", "mod": "{0} % {1}",
              "minimum": "{0} < {1} ? {0} : {1}", "maximum": "{0} > {1} ? {0} : {1}", "switch": "{0} ? {1} : {2}",
              "lt": "{0} < {1}", "le": "{0} <= {1}", "gt": "{0} > {1}", "ge": "{0} >= {1}", "eq": "{0} == {1}", "neq": "{0} != {1}"}
+LOCAL_BYTES = 16
 SUFFIXES = {"int64": "L", "uint64": "UL", "uint32": "u"}
 _RESERVED = re.compile(
     r"(?:auto|barrier|bool|break|case|char|const|constant|continue|default|do|double|else|enum|event_t|extern|flags|float|"
@@ -37,6 +38,11 @@ def short_name(dtype: str) -> str:
 def memory_type(dtype: str, index: str = "int") -> str:
     """The C type of an element in memory; bool takes a byte there and an int elsewhere."""
     return "uchar" if dtype == "bool" else index if dtype == INDEX else C_TYPES[dtype]
+
+
+def local_array(alloc: Alloc, index: str) -> str:
+    """The declaration of an array in local memory, aligned for what a GPU reads at a time where its compiler puts neighbours together."""
+    return f"__local {memory_type(alloc.dtype, index)} {alloc.name}[{alloc.size}] __attribute__((aligned({LOCAL_BYTES})));"
 
 
 def literal(value: bool | int | float, dtype: str) -> str:

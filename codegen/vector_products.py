@@ -18,15 +18,18 @@ from exprgraph.ops.shape import dim_node, dimshuffle, specify_shape
 
 
 def sums_for_products(outputs: Sequence[Out], layout: dict[int, str], target: Target, floats: bool = False) -> tuple[Out, ...]:
-    """The outputs, where products are left to NumPy, with products of a vector and a matrix as sums.
+    """The outputs, on a GPU and where products are left to NumPy, with products of a vector and a matrix as sums.
 
     Both read memory once, and a reduction fuses with what is around it and uses all units.  BLAS is better at those of floats, unless the
     matrix is large or something is fused; floats: whether they become sums too.  layout: that of each leaf by uid.
     """
+    gpu = target.schedule == "gpu"
+
     def change(node: Node, inputs: tuple[Out, ...]) -> Out:
-        side = _matrix_side(node, inputs, layout)
-        return rebuild(node, inputs) if side is None or (has_blas(inputs[0].dtype) and not floats) else _sum(inputs, 1 - side)
-    return transform(outputs, change) if target.host_calls else tuple(outputs)
+        side = _other_side(node, inputs) if gpu else _matrix_side(node, inputs, layout)
+        call = target.host_calls and not floats and has_blas(node.outs[0].dtype)
+        return rebuild(node, inputs) if side is None or call else _sum(inputs, 1 - side)
+    return transform(outputs, change) if target.host_calls or gpu else tuple(outputs)
 
 
 def largest_matrix(outputs: Sequence[Out], layout: dict[int, str]) -> Dim:
@@ -41,10 +44,18 @@ def largest_matrix(outputs: Sequence[Out], layout: dict[int, str]) -> Dim:
 
 def _matrix_side(node: Node, inputs: Sequence[Out], layout: dict[int, str]) -> int | None:
     """Which factor of a product is a matrix that a sum could read in order, the other one being a vector."""
-    if node.op.name != "matmul":
-        return None
-    vectors = [k for k in (0, 1) if inputs[k].type.shape[k - 2].const == 1]
-    return 1 - vectors[0] if len(vectors) == 1 and _in_order(inputs[1 - vectors[0]], 1 - vectors[0], layout) else None
+    side = _other_side(node, inputs)
+    return side if side is not None and not _is_vector(inputs, side) and _in_order(inputs[side], side, layout) else None
+
+
+def _other_side(node: Node, inputs: Sequence[Out]) -> int | None:
+    """The factor of a product beside a vector; None where there is no vector: then results outnumber the items of a tile's edge."""
+    vectors = [k for k in (0, 1) if node.op.name == "matmul" and _is_vector(inputs, k)]
+    return 1 - vectors[0] if vectors else None
+
+
+def _is_vector(inputs: Sequence[Out], side: int) -> bool:
+    return inputs[side].type.shape[side - 2].const == 1
 
 
 def _in_order(matrix: Out, side: int, layout: dict[int, str]) -> bool:

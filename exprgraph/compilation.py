@@ -15,7 +15,7 @@ from exprgraph.graph import symbol_of
 from exprgraph.marked import printing
 from exprgraph.node import Out
 from exprgraph.program import Executable, Program, Watch
-from exprgraph.shared import Shared, pin, publish
+from exprgraph.shared import Shared, pin, publish, wait
 from exprgraph.signature import In, Signature, Slot, as_input, slot
 
 if TYPE_CHECKING:
@@ -154,7 +154,9 @@ class Function:
             function._run.free()
 
     def sync_shared(self) -> None:
-        """Nothing is left to wait for: a call has finished when it returns."""
+        """Wait for the values of the shared variables: a call that only they take part in need not have finished when it returns."""
+        for version in pin((*self._shared, *self.targets)):
+            wait(version)
 
     def get_shared(self) -> list[Shared]:
         """The shared variables that the function reads."""

@@ -28,6 +28,9 @@ class Resident(Protocol):
     def host(self) -> Any:
         """The value as a read-only NumPy array."""
 
+    def wait(self) -> None:
+        """Return when it has been computed."""
+
 
 class Executable(Protocol):
     """A built program: called with one value per leaf, it returns one value per output of the graph."""

@@ -78,6 +78,12 @@ def host(version: Version) -> Array:
     return array
 
 
+def wait(version: Version) -> None:
+    """Return when a version has been computed."""
+    if not isinstance(version, np.ndarray):
+        version.wait()
+
+
 class Shared(Out):
     """A symbol with a value: `get_value`, `set_value`, and the `updates` of compiled functions."""
     __slots__ = ()

@@ -8,14 +8,14 @@ from codegen.plan import Site
 from exprgraph.errors import at
 from runtime.device import Session
 from runtime.driver import cl
-from runtime.memory import Array, Block, Memory, View
+from runtime.memory import Array, Block, CopiedMemory, View
 from runtime.together import FAR
 
 
 class Run(NamedTuple):
-    """One call under way: the memory and the block of each buffer."""
+    """One call under way on a device with memory of its own: that memory and the block of each buffer."""
     session: Session
-    memory: Memory
+    memory: CopiedMemory
     blocks: dict[str, Block]
 
 
@@ -48,8 +48,7 @@ class FunctionCall(NamedTuple):
     output: View
 
     def run(self, run: Run) -> None:
-        """Wait for what is in the queue, then call; the result goes to the device."""
-        run.session.queue.finish()
+        """Call with what is read back when it has been computed; the result goes to the device."""
         block = run.blocks[self.output.buffer]
         host = run.memory.bytes_of(block, self.output)
         self.function(*[self._on(run, v) for v in self.inputs], out=self.output.on(host))
@@ -66,7 +65,6 @@ class FaultCheck(NamedTuple):
 
     def run(self, run: Run) -> None:
         """Wait; the error of its site where a kernel has found a fault."""
-        run.session.queue.finish()
         flags = run.memory.read(run.blocks[self.flags.buffer], self.flags).tolist()
         if flags[0]:
             raise fault_of(self.sites, flags)

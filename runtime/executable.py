@@ -20,15 +20,14 @@ from exprgraph.errors import AllocationError, AssertionFault, DeviceError, Shape
 from exprgraph.node import SHARED
 from exprgraph.program import Program
 from runtime import choices, report
-from runtime.actions import Run
 from runtime.case import Leaf
 from runtime.device import Device, check_process, devices, session
-from runtime.direct import State, translated
-from runtime.driver import failure
+from runtime.direct import State
 from runtime.leaves import CONTIGUOUS, Arguments, Leaves
-from runtime.memory import Block, Pool, SharedMemory, check_budget, memory_of, span
+from runtime.memory import CopiedMemory, SharedMemory, check_budget, memory_of, span
 from runtime.prepared import Bound, Numbers, Prepared, flatten
 from runtime.program import Printer
+from runtime.queued import Queued, Sizes
 
 PLANS, REMEMBERED = 8, 256
 RECENT = 16
@@ -62,7 +61,6 @@ class DeviceExecutable:
         self.leaves = Leaves(program.leaves, self.memory)
         self.pairs = generator.uncertain(program.graph)
         self.requirements = generator.requirements(program.graph)
-        self.pool = Pool(self.memory)
         shared = isinstance(self.memory, SharedMemory)
         self.near = next((session(d) for d in devices() if d.spec == device.sibling), None) if shared else None
         self.state = State(self.session, self.near, self.memory) if isinstance(self.memory, SharedMemory) else None
@@ -100,7 +98,8 @@ class DeviceExecutable:
         return None if any(getattr(p, "kind", None) != "eq" for p in self.pairs) else self._equal
 
     def __call__(self, values: Sequence[Any]) -> list[Any]:
-        """Run on NumPy arrays or residents; all has finished when it returns, and nothing returned shares memory with anything."""
+        """Run on NumPy arrays or residents; nothing returned shares memory with anything.  All has finished when it returns, unless all
+        arguments and results stay on a device with memory of its own."""
         check_process()
         with self._lock:
             arguments = self.leaves.read(values)
@@ -168,12 +167,12 @@ class DeviceExecutable:
             self._warm = True
 
     def free(self) -> None:
-        """Give back the workspaces of the sizes met so far, and the blocks that are kept for intermediates."""
+        """Give back the workspaces of the sizes met so far, and all memory of the device that nobody uses."""
         with self._lock:
             self._bounds.clear()
             self._recent.clear()
             self.quick = _none
-            self.pool.free.clear()
+            self.memory.idle.clear()
 
     def _plan(self, key: Key) -> Prepared:
         """The plan for a key, made where there is none yet."""
@@ -235,13 +234,21 @@ class DeviceExecutable:
     def _bound(self, prepared: Prepared, found: dict[str, int], arguments: Arguments, copies: bool, form: int | None = None,
                often: Callable[..., None] | None = None) -> Bound:
         bound = prepared.bind(found, copies, form)
-        if self.state is None:
-            return bound
         own = arguments.compact() if copies else arguments
         values = [self.leaves.integer(v) if i in self._valued else None for i, v in enumerate(own.values)]
         leaves = [Leaf(dtype, v.shape, None if kind == CONTIGUOUS else v.strides, value, None)
                   for dtype, v, kind, value in zip(self.leaves.dtypes, own.values, own.layouts, values)]
+        if self.state is None:
+            return bound._replace(quick=self._queued(bound, own.values, leaves))
         return prepared.quicken(bound, found, leaves, self.state, self.program.n_outputs, often)
+
+    def _queued(self, bound: Bound, values: Sequence[Any], leaves: Sequence[Leaf]) -> Queued:
+        """The function of a bound plan on a device with memory of its own."""
+        assert isinstance(self.memory, CopiedMemory)
+        largest = max([*bound.rooms.values(), *(math.prod(v.shape) * v.dtype.itemsize for v in values)], default=0)
+        check_budget(self.memory, bound.wanted, largest)
+        return Queued(Sizes(tuple(bound.prepared.buffers.values()), bound.prepared.constants, bound.actions, bound.outputs, bound.rooms,
+                            bound.wanted, largest, tuple(leaves), self._kept, self.program.n_outputs), self.memory, self._lock)
 
     def _compare(self, prepared: Prepared, found: dict[str, int], copies: bool, name: str, values: Sequence[Any]) -> None:
         """Time the forms of a plan on the arguments of a call, and take the fastest one for such calls from now on."""
@@ -275,70 +282,22 @@ class DeviceExecutable:
                 raise condition.error(condition.message.format(left=left, right=right) + at(source))
 
     def _run(self, bound: Bound, arguments: Arguments) -> list[Any]:
-        largest = max([*bound.rooms.values(), *(span(v) * v.itemsize for v in arguments.values if isinstance(v, np.ndarray))], default=0)
-        check_budget(self.memory, bound.wanted, largest)
-        if bound.quick is not None and self.state is not None:
-            done: list[Any] | None = bound.quick(*arguments.values, trusted=True)
-            if done is None:
-                check_process()
-                raise DeviceError(f"{self.device.name} cannot be used by this process any more")
-            if not self.state.slim():
-                self._remember(bound.quick, arguments)
-            return done
-        run, taken = Run(self.session, self.memory, {}), list[Block]()
-        try:
-            self._place(run, bound, arguments, taken)
-            for action in bound.actions:
-                action.run(run)
-            self.session.queue.finish()
-            return self._results(run, bound)
-        except BaseException as error:
-            self._drain()
-            raise translated(error, self.session) from None
-        finally:
-            self.pool.give(taken)
+        if self.state is not None:
+            largest = max([*bound.rooms.values(), *(span(v) * v.itemsize for v in arguments.values)], default=0)
+            check_budget(self.memory, bound.wanted, largest)
+        done: list[Any] | None = bound.quick(*arguments.values, trusted=True)
+        if done is None:
+            check_process()
+            raise DeviceError(f"{self.device.name} cannot be used by this process any more")
+        if self.state is None or not self.state.slim():
+            self._remember(bound.quick, arguments)
+        return done
 
     def _remember(self, quick: Callable[..., list[Any] | None], arguments: Arguments) -> None:
         """The function that ran is the first to be asked by the next call, and among those that are asked by shapes."""
         self.quick = self._recent[_shapes(arguments.values)] = quick
         if len(self._recent) > RECENT:
             self._recent.popitem(last=False)
-
-    def _drain(self) -> None:
-        """After a fault in the middle of a call: no kernel may still use the blocks that are given back."""
-        with contextlib.suppress(failure):
-            self.session.queue.finish()
-
-    def _place(self, run: Run, bound: Bound, arguments: Arguments, taken: list[Block]) -> None:
-        """A block for every buffer of the plan."""
-        for buffer in bound.prepared.buffers.values():
-            if buffer.role == "temp" and buffer.name not in bound.rooms:
-                continue  # of a variant that is not picked
-            if buffer.role == "leaf":
-                block = self.memory.leaf(arguments.values[buffer.number], self._kept[buffer.number])
-            elif buffer.role == "constant":
-                block = bound.prepared.constants[buffer.name]
-            elif buffer.role == "output":
-                block = self.memory.fresh(bound.rooms[buffer.name])
-            else:
-                block = self.pool.take(bound.rooms[buffer.name])
-                taken.append(block)
-                if buffer.role == "flags":
-                    self.memory.zero(block)
-            run.blocks[buffer.name] = block
-
-    def _results(self, run: Run, bound: Bound) -> list[Any]:
-        found, seen = list[Any](), set[str]()
-        for i, view in enumerate(bound.outputs):
-            keep = i >= self.program.n_outputs
-            if bound.prepared.buffers[view.buffer].role == "output" and view.buffer not in seen:
-                found.append(self.memory.result(run.blocks[view.buffer], view, keep))
-            else:  # results never share memory
-                copy = np.array(self.memory.read(run.blocks[view.buffer], view), order="C", copy=True)
-                copy.flags.writeable = not keep
-                found.append(copy)
-            seen.add(view.buffer)
-        return found
 
 
 def _none(*values: Any, checked: bool = False) -> None:

@@ -1,10 +1,14 @@
-"""Memory: blocks that kernels work on, shared with NumPy where the device can, copied where it cannot, and a pool for what a call needs.
+"""Memory: blocks that kernels work on, shared with NumPy where the device can, copied where it cannot.
 
 Nothing here is ever zero bytes long.  A `Block` owns its device buffer (kernel arguments do not keep buffers alive), so whoever
-launches holds the blocks until the queue has finished.
+launches holds the blocks until the launches are in the queue.  The first use of a fresh buffer on a device with memory of its own
+takes far longer than a kernel needs to fill it, so a buffer that nobody uses any more is kept, and handed out again: what is in the queue
+before the next owner's launches comes first, since a device has one queue, which is in order.
 """
 from __future__ import annotations
 
+import atexit
+import contextlib
 import threading
 import weakref
 from typing import Any, NamedTuple
@@ -13,11 +17,14 @@ import numpy as np
 
 from exprgraph.errors import AllocationError
 from runtime import pages
-from runtime.device import Session
+from runtime.device import FORKED, Session
 from runtime.driver import cl, failure
+from runtime.spare import Spare, rounded
 
 Array = np.ndarray[Any, Any]
 LINE = 64
+AHEAD = 256
+"""Calls that may be in a queue before one of them waits for it."""
 _lock = threading.Lock()
 
 
@@ -81,17 +88,72 @@ def account(spec: str) -> Account:
 
 
 class Block:
-    """A device buffer with the host memory below it, if it shares any: a 1-D array without gaps."""
-    __slots__ = ("buffer", "host", "nbytes", "owner")
+    """A device buffer with the host memory below it, if it shares any: a 1-D array without gaps.  It goes back to its pool, if any."""
+    __slots__ = ("buffer", "host", "nbytes", "owner", "pool")
 
-    def __init__(self, buffer: Any, host: Array | None, nbytes: int, owner: Account | None = None) -> None:
-        self.buffer, self.host, self.nbytes, self.owner = buffer, host, nbytes, owner
+    def __init__(self, buffer: Any, host: Array | None, nbytes: int, owner: Account | None = None, pool: Buffers | None = None) -> None:
+        self.buffer, self.host, self.nbytes, self.owner, self.pool = buffer, host, nbytes, owner, pool
         if owner is not None:
             owner.add(1, nbytes)
 
     def __del__(self) -> None:
         if getattr(self, "owner", None) is not None:
             self.owner.add(-1, -self.nbytes)  # type: ignore[union-attr]
+        if getattr(self, "pool", None) is not None:
+            self.pool.give(self.nbytes, self.buffer)  # type: ignore[union-attr]
+
+
+class Buffers(Spare[Any]):
+    """The buffers of a device with memory of its own that nobody uses, up to an eighth of that memory."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session.device.memory // 8)
+        self.session = session
+        atexit.register(self._finish)  # so that the driver is not taken down under running kernels
+
+    def take(self, nbytes: int) -> Any:
+        """A buffer of at least so many bytes, where need be after idle ones were given back."""
+        size = self._size(nbytes)
+        buffer = self.found(size)
+        if buffer is not None:
+            return buffer
+        try:
+            return self._new(size)
+        except failure:
+            if not self.bytes:
+                raise
+        self.clear()
+        self._finish()  # drivers keep a buffer until what uses it has run
+        return self._new(size)
+
+    def give(self, nbytes: int, buffer: Any) -> None:
+        """Take back what was handed out for so many bytes."""
+        self.keep(self._size(nbytes), buffer)
+
+    def _size(self, nbytes: int) -> int:
+        size = rounded(nbytes)
+        return size if size <= self.session.device.max_alloc else nbytes
+
+    def _new(self, size: int) -> Any:
+        return cl.Buffer(self.session.context, cl.mem_flags.READ_WRITE, size)
+
+    def _finish(self) -> None:
+        if FORKED:  # where the driver would hang
+            return
+        with contextlib.suppress(failure):
+            self.session.queue.finish()
+
+
+_buffers: dict[str, Buffers] = {}
+
+
+def buffers(session: Session) -> Buffers:
+    """The idle buffers of a device."""
+    with _lock:
+        found = _buffers.get(session.device.spec)
+        if found is None or found.session is not session:
+            found = _buffers[session.device.spec] = Buffers(session)
+        return found
 
 
 def room(count: int, itemsize: int) -> int:
@@ -134,7 +196,7 @@ class SharedMemory:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.account = account(session.device.spec)
+        self.account, self.idle = account(session.device.spec), pages.POOL
         self.plain = cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR
         self.frozen = cl.mem_flags.READ_ONLY | cl.mem_flags.USE_HOST_PTR
 
@@ -157,29 +219,6 @@ class SharedMemory:
         host = aligned(nbytes)
         return Block(cl.Buffer(self.session.context, self.plain, hostbuf=host), host, nbytes, self.account)
 
-    def zero(self, block: Block) -> None:
-        """Fill a block with zeros, before anything that uses it is launched."""
-        assert block.host is not None
-        block.host.fill(0)
-
-    def read(self, block: Block, view: View) -> Array:
-        """A view of finished memory; it shares that memory."""
-        return view.on(self.bytes_of(block, view))
-
-    def bytes_of(self, block: Block, view: View) -> Array:
-        """The finished memory that a view lies in."""
-        assert block.host is not None
-        return block.host
-
-    def put(self, block: Block, host: Array) -> None:
-        """Make new values in what `bytes_of` gave those of the block, which they are already."""
-
-    def result(self, block: Block, view: View, keep: bool) -> Any:
-        """An output for the user, or with `keep` a new version of a shared variable."""
-        array = self.read(block, view)
-        array.flags.writeable = not keep
-        return array
-
 
 class DeviceValue:
     """A value that stays on the device where it was computed."""
@@ -197,6 +236,10 @@ class DeviceValue:
             self._host = found
         return self._host
 
+    def wait(self) -> None:
+        """Return when it has been computed."""
+        self.memory.session.queue.finish()
+
 
 class CopiedMemory:
     """Memory of a device with memory of its own: arguments are copied there, results back, updates of shared variables stay."""
@@ -204,16 +247,31 @@ class CopiedMemory:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.account = account(session.device.spec)
+        self.account, self.idle = account(session.device.spec), buffers(session)
+        self._left = 0
         self._kept: dict[int, tuple[Any, Block]] = {}
 
     def accepts(self, value: Any) -> bool:
         """Whether a resident value can be used where it is."""
         return isinstance(value, DeviceValue) and value.memory.session.context is self.session.context
 
+    def owns(self, value: Any) -> bool:
+        """Whether a value was computed in this very queue, so that what is put there later need not wait for it."""
+        return isinstance(value, DeviceValue) and value.memory.session is self.session
+
+    def leave(self) -> None:
+        """Let what is in the queue run while the caller goes on; now and then it waits, so that the queue cannot grow without bound."""
+        self._left = (self._left + 1) % AHEAD
+        if self._left:
+            self.session.queue.flush()
+        else:
+            self.session.queue.finish()
+
     def leaf(self, value: Any, keep: bool) -> Block:
         """An argument, copied for this call; with `keep` (the version of a shared variable) it is copied once while it lives."""
         if isinstance(value, DeviceValue):
+            if not self.owns(value):
+                value.wait()
             return value.block
         found = self._kept.get(id(value)) if keep else None
         if found is not None and found[0]() is value:
@@ -237,7 +295,7 @@ class CopiedMemory:
 
     def fresh(self, nbytes: int) -> Block:
         """Memory that kernels write to."""
-        return Block(cl.Buffer(self.session.context, cl.mem_flags.READ_WRITE, nbytes), None, nbytes, self.account)
+        return Block(self.idle.take(nbytes), None, nbytes, self.account, self.idle)
 
     def zero(self, block: Block) -> None:
         """Fill a block with zeros, before anything that uses it is launched."""
@@ -261,10 +319,6 @@ class CopiedMemory:
             cl.enqueue_copy(self.session.queue, block.buffer, host, is_blocking=True)
             self.account.copied(uploads=1)
 
-    def result(self, block: Block, view: View, keep: bool) -> Any:
-        """An output for the user, or with `keep` a new version of a shared variable, which stays on the device."""
-        return DeviceValue(self, block, view) if keep and view.compact else self.read(block, view)
-
 
 Memory = SharedMemory | CopiedMemory
 
@@ -277,46 +331,13 @@ def memory_of(session: Session) -> Memory:
 def check_budget(memory: Memory, wanted: int, largest: int) -> None:
     """AllocationError where a call wants more bytes than the device has left, or one buffer more than it gives.
 
-    Idle pages count as in use on a device that shares NumPy's memory, and go before a call is refused.
+    Idle memory counts as in use, and goes before a call is refused.
     """
     device = memory.session.device
     if largest > device.max_alloc:
         raise AllocationError(f"a buffer of {largest:,} bytes is more than {device.name} gives one buffer: {device.max_alloc:,} bytes")
-    if memory.strided and memory.account.bytes + pages.POOL.bytes + wanted > device.memory:
-        pages.POOL.clear()
+    if memory.account.bytes + memory.idle.bytes + wanted > device.memory:
+        memory.idle.clear()
     if memory.account.bytes + wanted > device.memory:
         raise AllocationError(f"this call needs {wanted:,} bytes beside the {memory.account.bytes:,} in use; {device.name} has "
                               f"{device.memory:,}")
-
-
-class Pool:
-    """Blocks for the intermediates of one function, kept between its calls up to a limit."""
-
-    def __init__(self, memory: Memory) -> None:
-        self.memory = memory
-        self.limit = min(memory.session.device.memory // 8, 1 << 28)
-        self.free: list[Block] = []
-
-    def take(self, nbytes: int) -> Block:
-        """A block of at least so many bytes: the smallest free one that is not four times too large, else a new one."""
-        fitting = [b for b in self.free if nbytes <= b.nbytes <= 4 * nbytes + 4096]
-        if not fitting:
-            return self._new(nbytes)
-        best = min(fitting, key=lambda b: b.nbytes)
-        self.free = [b for b in self.free if b is not best]
-        return best
-
-    def _new(self, nbytes: int) -> Block:
-        try:
-            return self.memory.fresh(nbytes)
-        except (AllocationError, failure):
-            if not self.free:
-                raise
-        self.free.clear()
-        return self.memory.fresh(nbytes)
-
-    def give(self, blocks: list[Block]) -> None:
-        """Take blocks back; the oldest go where there are too many bytes."""
-        self.free += blocks
-        while sum(b.nbytes for b in self.free) > self.limit:
-            del self.free[0]

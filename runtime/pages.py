@@ -6,14 +6,13 @@ array itself would fire while views of it live.  The owner dies with the last vi
 from __future__ import annotations
 
 import os
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from exprgraph.errors import AllocationError
+from runtime.spare import PAGE, Spare, rounded
 
 Array = np.ndarray[Any, Any]
 Made = TypeVar("Made")
@@ -21,7 +20,7 @@ SMALLEST = 1 << 20
 """Bytes from which a recycled page is cheaper than fresh memory, which the C library recycles too when it is small."""
 LIMIT = 1 << 30
 """The most bytes of idle pages; an eighth of the machine's memory where that is less."""
-LINE, PAGE = 64, 4096
+LINE = 64
 
 
 class Page(NamedTuple):
@@ -31,23 +30,17 @@ class Page(NamedTuple):
     nbytes: int
 
 
-class Pool:
-    """Pages that nobody uses, the most recent ones up to a number of bytes; shared by all functions and threads."""
+class Pool(Spare[Page]):
+    """Pages that nobody uses; shared by all functions and threads."""
 
     def __init__(self, limit: int = LIMIT) -> None:
-        self.limit, self.bytes = limit, 0
-        self._free: OrderedDict[int, list[Page]] = OrderedDict()
-        self._lock = threading.RLock()  # again, since an owner may die while its thread is in here
+        super().__init__(limit)
 
     def take(self, nbytes: int) -> Page:
         """A page of at least so many bytes; AllocationError where there is no memory."""
         size = rounded(nbytes)
-        with self._lock:
-            free = self._free.get(size)
-            if free:
-                self.bytes -= size
-                return free.pop()
-        return self.obtain(lambda: _new(size), nbytes)
+        page = self.found(size)
+        return self.obtain(lambda: _new(size), nbytes) if page is None else page
 
     def obtain(self, make: Callable[[], Made], nbytes: int) -> Made:
         """What `make` allocates, where need be after idle pages were given back; AllocationError where that is not enough."""
@@ -61,30 +54,8 @@ class Pool:
             raise AllocationError(f"{nbytes:,} bytes for a result or an intermediate are not to be had") from error
 
     def give(self, page: Page) -> None:
-        """Take a page back; the ones of the size that was not asked for longest go where there are too many bytes."""
-        with self._lock:
-            self._free.setdefault(page.nbytes, []).append(page)
-            self._free.move_to_end(page.nbytes)
-            self.bytes += page.nbytes
-            while self.bytes > self.limit and self._free:
-                size, free = next(iter(self._free.items()))
-                if free:
-                    free.pop(0)
-                    self.bytes -= size
-                else:
-                    self._free.pop(size, None)
-
-    def clear(self) -> None:
-        """Give all free pages back to the system."""
-        with self._lock:
-            self._free.clear()
-            self.bytes = 0
-
-
-def rounded(nbytes: int) -> int:
-    """The size of the page for so many bytes: at most an eighth more, so that results of nearly one size share pages."""
-    step = max(PAGE, 1 << max(nbytes.bit_length() - 4, 0))
-    return -(-nbytes // step) * step
+        """Take a page back."""
+        self.keep(page.nbytes, page)
 
 
 def _new(size: int) -> Page:

@@ -50,6 +50,10 @@ class Kept:
         """The value as a read-only complex array."""
         return complexes(self.resident.host())
 
+    def wait(self) -> None:
+        """Return when it has been computed."""
+        self.resident.wait()
+
 
 class PairedExecutable:
     """A program whose leaves or outputs are complex, over the executable of its real form."""

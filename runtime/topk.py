@@ -16,31 +16,55 @@ def best_positions(x: Any, k: int, axis: int, largest: bool) -> Any:
     return np.moveaxis(found.reshape(*rows.shape[:-1], k), -1, axis)
 
 
-LANES = 8
-"""The best of so many times k lanes of a row are looked at to learn which elements cannot be among the best k."""
+LANES = 6
+"""The best of at least so many times k lanes of a row are looked at to learn which elements cannot be among the best k."""
 
 
 def _filtered(rows: Any, k: int, largest: bool) -> Any:
     """The best of few candidates: what is at least as good as the k-th best of the best of some lanes.  None where these say too little:
-    rows are short, have NaN, or many equals."""
-    n, lanes = rows.shape[1], LANES * k
-    if n < 4 * lanes:
+    rows are short, or have many equals or NaN."""
+    n = rows.shape[1]
+    if n < 2 * LANES * k:
         return None
-    each = np.lib.stride_tricks.as_strided(rows, (len(rows), n // lanes, lanes), (n * rows.itemsize, lanes * rows.itemsize, rows.itemsize))
-    tops = (np.max if largest else np.min)(each, axis=1)
-    rest = rows[:, n // lanes * lanes:]
-    if not (tops == tops).all() or not (rest == rest).all():
-        return None
-    edge = np.partition(tops, lanes - k if largest else k - 1)[:, [lanes - k if largest else k - 1]]
-    places = np.flatnonzero(rows >= edge if largest else rows <= edge)
-    if len(places) > 4 * k * len(rows):
-        return None
-    row, place = np.divmod(places, n)
+    tops = _lanes(rows, LANES * k, largest)
+    at = tops.shape[1] - k if largest else k - 1
+    edge = np.partition(tops, at)[:, [at]]
+    places = _places(rows, edge, largest)
+    row = places // n
     counts = np.bincount(row, minlength=len(rows))
-    column = np.arange(len(places)) - np.repeat(np.cumsum(counts) - counts, counts)
-    where, values = np.zeros((len(rows), counts.max()), "int64"), np.repeat(edge, counts.max(), 1)
-    where[:], where[row, column], values[row, column] = n, place, rows[row, place]
-    return np.take_along_axis(where, _ranked(values, largest)[:, :k], 1)
+    if len(places) > 4 * k * len(rows) or counts.min() < k:
+        return None
+    widest = counts.max()
+    starts = np.arange(len(rows)) * widest - np.cumsum(counts) + counts
+    spot = starts[row] + np.arange(len(places))
+    where, values = np.zeros(len(rows) * widest, "int64"), np.repeat(edge, widest)
+    where[spot], values[spot] = places - row * n, rows.reshape(-1)[places]
+    order = _ranked(values.reshape(-1, widest), largest)[:, :k]
+    return where[order + np.arange(len(rows))[:, None] * widest]
+
+
+def _lanes(rows: Any, least: int, largest: bool) -> Any:
+    """The best elements of some lanes, `least` or more: the halves of rows are compared until these are short.  NaN stays."""
+    better = np.maximum if largest else np.minimum
+    tops = rows
+    while (half := tops.shape[1] // 2) >= least:
+        tops = better(tops[:, :half], tops[:, half:2 * half])
+    return tops
+
+
+def _places(rows: Any, edge: Any, largest: bool) -> Any:
+    """The positions, in all the rows together, of what is as good as the edge of its row; NaN is among the largest."""
+    size = rows.size
+    good = np.zeros(size + -size % 8, "bool")
+    inside = good[:size].reshape(rows.shape)
+    if largest:
+        np.logical_not(np.less(rows, edge, out=inside), out=inside)
+    else:
+        np.less_equal(rows, edge, out=inside)
+    eights = good.view("uint64")
+    some = np.flatnonzero(eights != 0)  # most are 0: looked at eight by eight
+    hits = np.flatnonzero(eights[some].view("bool"))
+    return some[hits >> 3] * 8 + (hits & 7)
 
 
 def _best(rows: Any, k: int, largest: bool) -> Any:

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from tests import quick_builds
+
 os.environ.setdefault("POCL_DEVICES", "basic pthread")
 settings.register_profile("exprgraph", print_blob=True, deadline=None)
 settings.load_profile("exprgraph")
@@ -32,6 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
                 _made.append(os.environ[name])
     if getattr(config.option, "hypothesis_seed", None) is None:
         config.option.hypothesis_seed = os.environ[SEED]
+    quick_builds.wrap()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -1,44 +1,62 @@
-"""Runs one scheduled kernel on PoCL, on the same memory and sizes as codegen.interpret.run."""
+"""Runs one scheduled kernel on PoCL, on the same memory and sizes as codegen.interpret.run; on the device that `tests.on_device` names, if
+that is another one."""
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from codegen.interpret import Env, Memory, launch_of
 from codegen.kernel import Kernel
 from codegen.opencl import program_source
+from runtime import device as devices
 from runtime.pocl import name_unknown_cpu
 
 os.environ.setdefault("POCL_DEVICES", "basic pthread")
+NAMED = os.environ.get("EXPRGRAPH_TEST_DEVICE", "rehearsal")
+
+
+class Opened(NamedTuple):
+    """Where kernels run: a queue by device type, what the compiler is told, and the only dialect of a device that is not PoCL's."""
+    context: Any
+    queues: dict[str, Any]
+    options: list[str]
+    dialect: str | None
 
 
 @lru_cache(maxsize=1)
-def _context():
-    """(context, queue by device type) of PoCL."""
+def _opened() -> Opened:
     import pyopencl as cl
+    if NAMED != "rehearsal":
+        session = devices.session(devices.choose(NAMED))
+        if not session.device.pocl:
+            return Opened(session.context, dict.fromkeys(("basic", "pthread"), session.queue), list(session.device.options),
+                          session.device.target.dialect)
     platform = next(p for p in cl.get_platforms() if "Portable" in p.name)
-    devices = platform.get_devices()
-    name_unknown_cpu(tuple(devices))
-    context = cl.Context(devices)
-    return context, {kind: cl.CommandQueue(context, d) for kind in ("basic", "pthread") for d in devices if d.name.startswith(kind)}
+    found = platform.get_devices()
+    name_unknown_cpu(tuple(found))
+    context = cl.Context(found)
+    queues = {kind: cl.CommandQueue(context, d) for kind in ("basic", "pthread") for d in found if d.name.startswith(kind)}
+    return Opened(context, queues, [], None)
 
 
 @lru_cache(maxsize=256)
 def _built(source: str):
     import pyopencl as cl
-    return cl.Program(_context()[0], source).build(options=["-cl-std=CL1.2"], cache_dir=False)
+    opened = _opened()
+    return cl.Program(opened.context, source).build(options=["-cl-std=CL1.2", *opened.options], cache_dir=False)
 
 
 def run_pocl(kernel: Kernel, memory: Memory, env: Env, dialect: str = "pocl", device: str = "pthread",
              together: Sequence[Kernel] | None = None) -> None:
     """Run a kernel on flat arrays by buffer name; what it writes is copied back into them.  `together`: all kernels of its program."""
     import pyopencl as cl
-    context, queues = _context()
+    context, queues, _, own = _opened()
     total, local, dims = launch_of(kernel, env)
-    compiled = cl.Kernel(_built(program_source(together or [kernel], dialect)), kernel.name)
+    compiled = cl.Kernel(_built(program_source(together or [kernel], own or dialect)), kernel.name)
     if 0 in total:
         return
     arrays = [memory[p.name] for p in kernel.params] + ([memory["flags"]] if kernel.flags else [])

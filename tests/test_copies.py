@@ -199,9 +199,9 @@ def test_free_gives_memory_back(device: str) -> None:
     f = eg.compile([m], eg.exp(m).sum(axis=0) @ eg.cos(m), schedule="gpu" if config.schedule == "gpu" else None)
     f(np.ones((64, 64), F))
     assert f._run._bounds
-    f.free()
     gc.collect()
-    assert not f._run._bounds and not f._run.pool.free and f(np.ones((64, 64), F)).shape == (64,)
+    f.free()
+    assert not f._run._bounds and not f._run.memory.idle.bytes and f(np.ones((64, 64), F)).shape == (64,)
 
 
 def test_trusted_input_goes_unchecked() -> None:

@@ -1,14 +1,19 @@
 """Products under both schedules: what is left to NumPy, what becomes a sum, and the kernels that pack or tile."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
+
 import numpy as np
 import pytest
 
 import exprgraph as eg
 from codegen.generate import generate
-from codegen.plan import Branch, Commit, HostCall, Launch, Plan
+from codegen.kernel import Alloc, Kernel, walk
+from codegen.plan import Branch, Commit, HostCall, Launch, Plan, Step
 from exprgraph.node import Graph
-from tests.plan_runner import CPU, GPU, interpret
+from runtime.prepared import flatten
+from tests.plan_runner import CPU, GPU, Sizes, interpret
 
 DTYPES = ("float32", "float64", "int32", "int64")
 SIZES = ((0, 3), (3, 0), (1, 1), (33, 70))
@@ -35,6 +40,11 @@ def close(found: np.ndarray, wanted: np.ndarray) -> None:
     else:
         eps = np.finfo(wanted.dtype).eps
         np.testing.assert_allclose(found, wanted, rtol=200 * eps, atol=400 * eps)
+
+
+def kernels_of(found: Sequence[Step]) -> list[Kernel]:
+    """The kernels of the steps of a plan, in all variants."""
+    return [s.kernel for s in flatten(found) if isinstance(s, Launch)]
 
 
 def steps(ins: list[eg.Symbol], out: eg.Symbol, layouts: tuple[str, ...] = (), pick: int = 0) -> list[type]:
@@ -99,6 +109,25 @@ def test_batches_with_vectors(left: tuple[int, ...], right: tuple[int, ...], dty
     close(eg.compile([a, b], a @ b, schedule=schedule)(x, y), x @ y)
 
 
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_vectors_get_no_tile_on_a_gpu(name: str) -> None:
+    """A tile of results has one column there: products with a vector are sums, whose work is shared by many groups."""
+    X, v = eg.matrix("X"), eg.vector("v")
+    for layout in "CST":
+        plan = generate(Graph((X, v), (PRODUCTS[name][0](X, v),)), [X.node, v.node], None, (layout, "C"), False, GPU)
+        assert not any(isinstance(s, Alloc) and s.name.startswith("tile_") for k in kernels_of(plan.steps) for s in walk(k.body))
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (5, 0), (3, 700), (5000, 3), (3000, 300)])
+def test_sums_of_products_in_parts(shape: tuple[int, ...]) -> None:
+    """Few rows or columns are summed in parts by many groups of a GPU."""
+    X, v, d = eg.matrix("X"), eg.vector("v"), eg.vector("d")
+    f = eg.compile([X, v, d], [X @ v, X.T @ d, d @ X * 2], schedule="gpu")
+    a, b, c = values(shape, "float32"), values(shape[1:], "float32", 1), values(shape[:1], "float32", 2)
+    for got, wanted in zip(f(a, b, c), (a.astype("f8") @ b, a.T.astype("f8") @ c, 2 * (c.astype("f8") @ a))):
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-4)
+
+
 def test_wrong_length_is_an_error_where_the_product_became_a_sum() -> None:
     """A vector of one element does not broadcast."""
     X, w = eg.matrix("X", "int32"), eg.vector("w", "int32")
@@ -144,6 +173,57 @@ def test_packed_kernel(m: int, n: int, k: int, dtype: str) -> None:
         wanted = eg.compile([a, b], out, device="numpy")(*given)
         found, = interpret(Graph((a, b), (out,)), [a.node, b.node], given, CPU._replace(host_shared=False))
         close(found, wanted)
+
+
+@pytest.mark.parametrize("items, last", [(16, False), (16, True), (64, True)])
+@pytest.mark.parametrize("dtype", ["float32", "int32", "float64"])
+@pytest.mark.parametrize("m, n, k", [(1, 1, 1), (17, 3, 9), (5, 33, 3), (3, 4, 0), (0, 5, 3), (5, 0, 3)])
+def test_tiles_of_a_gpu(m: int, n: int, k: int, dtype: str, items: int, last: bool) -> None:
+    """Small tiles, sums in parts, large tiles, beyond all edges; operands as they lie and turned, with what follows."""
+    a, b = eg.matrix("a", dtype), eg.matrix("b", dtype)
+    x, y = values((m, k), dtype), values((k, n), dtype, 1)
+    forms = [(a @ b, x, y), (a @ b.T + 1, x, y.T.copy()), (a.T @ b, x.T.copy(), y)]
+    for out, *given in forms:
+        wanted = eg.compile([a, b], out, device="numpy")(*given)
+        found, = interpret(Graph((a, b), (out,)), [a.node, b.node], given, GPU._replace(max_group=items), last=last)
+        close(found, wanted)
+
+
+TILED = {"small": (70, 90, 50), "parts": (5, 60, 2100), "uneven parts": (70, 3, 5000), "large": (390, 500, 20), "long": (3, 4, 1 << 16)}
+
+
+@pytest.mark.parametrize("name", TILED)
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_forms_of_products_by_size(name: str, dtype: str) -> None:
+    """One function for all sizes; NaN goes only where it belongs, and batches have tiles of their own."""
+    m, n, k = TILED[name]
+    f, g = _products(dtype)
+    x, y = values((2, m, k), dtype), values((k, n), dtype, 1)
+    if dtype == "float32":
+        x[1, 2, -1] = np.nan
+    wide = "float64" if dtype == "float32" else dtype
+    wanted = x.astype(wide) @ y.astype(wide)
+    for found, right in ((f(x[0], y), wanted[0]), (g(x.swapaxes(1, 2).copy(), y), wanted)):
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, right, rtol=1e-4, atol=2e-6 * k)
+
+
+@cache
+def _products(dtype: str) -> tuple[eg.Function, eg.Function]:
+    a, b, c = eg.matrix("a", dtype), eg.matrix("b", dtype), eg.tensor3("c", dtype)
+    return eg.compile([a, b], a @ b, schedule="gpu"), eg.compile([c, b], c.transpose((0, 2, 1)) @ b, schedule="gpu")
+
+
+@pytest.mark.parametrize("m, n, k, form", [(4096, 4096, 4096, 2), (1024, 1024, 1024, 0), (2048, 2048, 64, 2), (10**6, 64, 64, 0),
+                                           (784, 10, 10**5, 1), (64, 64, 512, 0), (0, 5, 7, 0), (5, 5, 0, 0)])
+def test_which_form_a_gpu_takes(m: int, n: int, k: int, form: int) -> None:
+    """Large tiles where they fill all units and are full, sums in parts where tiles are few and sums long, else small ones."""
+    a, b = eg.matrix("a"), eg.matrix("b")
+    target = GPU._replace(units=132, max_group=1024, local_bytes=49152)
+    plan = generate(Graph((a, b), (a @ b,)), [a.node, b.node], None, "CC", False, target)
+    branch = next(s for s in plan.steps if isinstance(s, Branch))
+    sizes = Sizes([a.node, b.node], [np.lib.stride_tricks.as_strided(np.zeros(1, "float32"), s, (0, 0)) for s in ((m, k), (k, n))])
+    assert len(branch.variants) == 3 and sizes(branch.pick) == form
 
 
 @pytest.mark.parametrize("left, right", [((2, 7, 5), (2, 5, 17)), ((2, 7, 5), (5, 17)), ((7, 5), (3, 5, 17)), ((2, 1, 7, 5), (3, 5, 17))])

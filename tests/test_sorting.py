@@ -172,6 +172,23 @@ def test_topk_of_long_rows_with_equals_and_nan() -> None:
             np.testing.assert_array_equal(best_positions(x, k, 1, largest), np.argsort(weight, 1, kind="stable")[:, :k])
 
 
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "uint64", "int64", "float16", "float32", "float64"])
+def test_topk_by_filters_is_the_row_A17(dtype: str, rng: np.random.Generator) -> None:
+    """Few and many equals, infinities, zeros of both signs, NaN in few places and in most; also of no rows and one by one."""
+    reference = ROWS["argtopk"].numpy
+    for n, k, span, nans in [(500, 4, 10**4, 0), (501, 4, 10**4, 1), (777, 3, 10**4, 300), (130, 2, 9, 0), (96, 8, 10**4, 90),
+                             (1000, 1, 10**4, 1000), (48, 4, 100, 0), (12, 12, 5, 2)]:
+        x = rng.integers(0, span, (6, n)).astype(dtype)
+        if dtype.startswith("float"):
+            x = x - x.dtype.type(span // 2)
+            x[0, :3], x[1, 5:9] = [np.inf, -np.inf, -0.0], [0.0, -0.0, np.inf, -np.inf]
+            for row in x[2:]:
+                row[rng.permutation(n)[:nans]] = np.nan
+        for given in (x, x[:1], x[:0]):
+            for largest in (True, False):
+                np.testing.assert_array_equal(best_positions(given, k, 1, largest), reference(given, k, 1, largest))
+
+
 def test_rows_are_added_onto_a_table_in_one_kernel() -> None:
     """As NumPy's add.at, in its order and with the signs of zeros; as one launch on a CPU."""
     t, i, g = eg.matrix("t"), eg.lvector("i"), eg.matrix("g")

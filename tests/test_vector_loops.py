@@ -5,7 +5,7 @@ import pytest
 import exprgraph as eg
 from codegen.kernel import Accumulate, Alloc, Builder, Let, Loop, Store
 from codegen.opencl import program_source
-from codegen.vector_loops import MASKED, SEVERAL, has_tail, in_two, interleaved
+from codegen.vector_loops import CHASED, MASKED, SEVERAL, has_tail, in_two, interleaved
 from tests.hand_trees import grid_map
 
 LENGTHS = [*range(36), 47, 48, 49, 63, 64, 65, 255, 256, 257, 300, 1000]
@@ -66,3 +66,15 @@ def test_tails_are_for_compilers_and_CPUs_that_have_masks():
     for dialect in ("portable", "pocl", "pocl_avx512"):
         assert MASKED not in program_source([kernel], dialect)  # it has no vector loop
     assert MASKED not in f.source() and SEVERAL in f.source()
+
+
+def test_searches_go_on_eight_at_a_time():
+    """Not a gather, which waits for one load alone."""
+    x, v, i = eg.vector("x"), eg.vector("v"), eg.lvector("i")
+    search, gather = (eg.compile([x, v, i], out, device="pocl", schedule="cpu", on_unused_input="ignore") for out in (
+        eg.searchsorted(x, v), x[i] + v))
+    assert CHASED in search.source() and CHASED not in gather.source()
+    keys, values = np.sort(np.arange(1000, dtype="float32") % 77), np.linspace(-5, 90, 333, dtype="float32")
+    values[7] = np.nan
+    for count in (0, 1, 7, 8, 9, 333):
+        np.testing.assert_array_equal(search(keys, values[:count], np.arange(count)), np.searchsorted(keys, values[:count]))

@@ -7,13 +7,13 @@ from codegen.affine import affine
 from codegen.fuse import Cluster
 from codegen.inline import Inliner, aligned
 from codegen.kernel import Expr, Kernel, Stmt
-from codegen.lower.contraction import Contraction, contraction
+from codegen.lower.contraction import Contraction, contractions
 from codegen.lower.epilogue import epilogue
 from codegen.lower.mapreduce import Lowering
 from codegen.memory import Memory
 from codegen.plan import HostCall, Operand
 from codegen.target import Target
-from exprgraph.dims import constant
+from exprgraph.dims import Dim, constant
 from exprgraph.node import Node, Out
 
 
@@ -37,8 +37,9 @@ def _operand(out: Out, env: Lowering, memory: Memory) -> Operand:
     return Operand(local[value.value], offset, out.type.shape, strides)
 
 
-def contraction_kernels(cluster: Cluster, env: Lowering, target: Target) -> tuple[Kernel, ...]:
-    """The kernels of a matmul and of the maps that read its result where it is made; scheduled, their parameters only scratch memory."""
+def contraction_kernels(cluster: Cluster, env: Lowering, target: Target) -> tuple[Dim, list[tuple[Kernel, ...]]]:
+    """The kernels of a matmul and of the maps that read its result where it is made, in one form or several, and which one suits the
+    sizes; scheduled, their parameters only scratch memory."""
     node = cluster.tasks[0].node
     a, c = node.inputs
     shape = node.outs[0].shape
@@ -52,4 +53,4 @@ def contraction_kernels(cluster: Cluster, env: Lowering, target: Target) -> tupl
         return epilogue(cluster, env, node, value, [i for i, dim in zip(index, shape) if dim.const != 1])
     what = Contraction(env.builder, shape[:-2], shape[-2], shape[-1], a.type.shape[-1], lambda *i: read(a, i[:-2], i[-2], i[-1]),
                        lambda *i: read(c, i[:-2], i[-2], i[-1]), store, node.outs[0].dtype)
-    return contraction("k", (), what, target)
+    return contractions("k", what, target)

@@ -5,9 +5,10 @@ from codegen.kernel import Kernel
 from codegen.schedule import cpu, gpu
 from codegen.schedule.short import narrow
 from codegen.schedule.split import form, parts, split
+from codegen.schedule.turn import turned
 from codegen.target import Target
 
-__all__ = ["narrow", "parts", "schedule", "split"]
+__all__ = ["narrow", "parts", "schedule", "split", "turned"]
 
 
 def _cpu(kernel: Kernel, target: Target) -> Kernel:

@@ -6,11 +6,15 @@ from codegen.schedule.common import Context, clamp, context, has_loop, linear_lo
 from codegen.schedule.group import cooperative, group_size
 from codegen.schedule.panel import columnwise
 from codegen.schedule.reduction import sequential
+from codegen.schedule.several import each, passes, several
 from codegen.target import Target
 from exprgraph.dims import Dim, ceildiv, constant
 
 ITEMS_PER_GROUP = 256
 GROUPS_PER_UNIT = 16
+"""Groups that keep a unit busy, for kernels whose groups cost something each."""
+MOST_PER_UNIT = 512
+"""Groups of a unit from which on they take several shares: short ones that come and go hide the ends of each other."""
 
 
 def schedule(kernel: Kernel, target: Target) -> Kernel:
@@ -33,11 +37,15 @@ def by_item(kernel: Kernel, target: Target) -> Kernel:
     if not outer:
         return kernel._replace(body=body)
     b, size = ctx.b, min(ITEMS_PER_GROUP, target.max_group)
-    groups = _groups(target, ceildiv(points(outer), size))
     group, item = ctx.names.fresh("group"), ctx.names.fresh("item")
+    if each(body) > 1:
+        groups = groups_for(target, passes(outer, size))
+        loop = several(ctx, outer, body, (b.var(group), b.var(item)), size, groups)
+        return kernel._replace(body=launched(ctx, group, item, groups, size, (), (loop,)))
+    groups = groups_for(target, ceildiv(points(outer), size))
     start = b.add(b.mul(b.var(group), b.index(size)), b.var(item))
     loop = linear_loop(ctx, "serial", outer, start, b.index(points(outer)), b.index(groups * size), body)
-    return kernel._replace(body=_launched(ctx, group, item, groups, size, (), (loop,)))
+    return kernel._replace(body=launched(ctx, group, item, groups, size, (), (loop,)))
 
 
 def by_group(kernel: Kernel, target: Target) -> Kernel:
@@ -48,18 +56,20 @@ def by_group(kernel: Kernel, target: Target) -> Kernel:
     group, item = ctx.names.fresh("group"), ctx.names.fresh("item")
     tiles, body = cooperative(ctx, inner, b.var(item), size)
     if not outer:
-        return kernel._replace(body=_launched(ctx, group, item, constant(1), size, tiles, body))
-    groups = _groups(target, points(outer))
+        return kernel._replace(body=launched(ctx, group, item, constant(1), size, tiles, body))
+    groups = groups_for(target, points(outer))
     rows = linear_loop(ctx, "serial", outer, b.var(group), b.index(points(outer)), b.index(groups), body)
-    return kernel._replace(body=_launched(ctx, group, item, groups, size, tiles, (rows,)))
+    return kernel._replace(body=launched(ctx, group, item, groups, size, tiles, (rows,)))
 
 
-def _groups(target: Target, wanted: Dim) -> Dim:
-    return clamp(wanted, target.units * GROUPS_PER_UNIT)
+def groups_for(target: Target, wanted: Dim) -> Dim:
+    """How many groups are launched where so many would have work."""
+    return clamp(wanted, target.units * MOST_PER_UNIT)
 
 
-def _launched(ctx: Context, group: str, item: str, groups: Dim, size: int, shared: tuple[Stmt, ...],
-              body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
+def launched(ctx: Context, group: str, item: str, groups: Dim, size: int, shared: tuple[Stmt, ...],
+             body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
+    """The loops over groups and items around a body, and the local arrays of a group."""
     zero, one = ctx.b.index(0), ctx.b.index(1)
     items: Expr = ctx.b.index(size)
     return (Loop("group", group, zero, ctx.b.index(groups), one, (*shared, Loop("local", item, zero, items, one, body))),)

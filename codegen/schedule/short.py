@@ -2,6 +2,7 @@
 
 Rows that are results become the lanes of panels (`panel.py`); rows of a reduction over all of them change places with the short loop,
 a tile of rows at a time.  Either way memory is read with a stride, which costs a gather per element, and all else is done in vectors.
+On a GPU rows that are not long are taken by teams of a group's items (`teams.py`).
 """
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from codegen.kernel import Builder, Kernel, Let, Loop, Stmt, walk
 from codegen.schedule import cpu
 from codegen.schedule.common import Names, extent, has_loop, peel
 from codegen.schedule.panel import columnwise, distributable
+from codegen.schedule.teams import in_teams
 from codegen.target import Target
 from exprgraph.dims import Dim, ceildiv, constant, maximum, minimum
 
@@ -30,8 +32,9 @@ class Narrow(NamedTuple):
 
 def narrow(kernel: Kernel, target: Target) -> Narrow | None:
     """The form for short rows; None where there is none or it is never better."""
-    if target.schedule != "cpu":
-        return None
+    if target.schedule == "gpu":
+        teams = in_teams(kernel, target)
+        return None if teams is None or teams[1].const == 0 else Narrow(*teams, True)
     found = _lanes(kernel, target) or _swapped(kernel)
     return None if found is None or found.pick.const == 0 else found
 

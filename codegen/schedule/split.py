@@ -83,7 +83,7 @@ def split(kernel: Kernel, target: Target) -> tuple[Kernel, Kernel] | None:
         return None
     b, names, count = Builder(), Names(kernel), parts(kernel, target)
     scratch = _scratch(found, names, count)
-    place = _places(b, found, count)
+    place = _places(b, found, target, count)
     reads = [Param(p.name, p.dtype, "r", p.size) for p in scratch.values()]
     first = _first(b, names, found, target, count, scratch, place)
     second = _around(found.outer, _second(b, names, found, count, scratch, place))
@@ -103,10 +103,14 @@ def _scratch(found: Form, names: Names, count: Dim) -> dict[str, Param]:
     return {t: Param(names.fresh(f"{t}_parts"), d, "w", size) for t, d in dtypes.items()}
 
 
-def _places(b: Builder, found: Form, count: Dim) -> Callable[[Expr], Expr]:
-    """Where the result of a part of a row lies: beside that of the neighbouring row where neighbouring rows are worked on at once."""
+def _places(b: Builder, found: Form, target: Target, count: Dim) -> Callable[[Expr], Expr]:
+    """Where the result of a part of a row lies: beside that of the neighbouring row where a CPU works on neighbouring rows at once.
+
+    On a GPU the parts of a row lie side by side always, so that the second kernel has a work-group for each row: the rows are few, and one
+    work-item would wait for its parts one after the other.
+    """
     row = _row(b, found.outer)
-    if _columnwise(found):
+    if target.schedule == "cpu" and _columnwise(found):
         return lambda part: b.add(b.mul(part, b.index(points(found.outer))), row)
     return lambda part: b.add(b.mul(row, b.index(count)), part)
 

@@ -28,16 +28,24 @@ class Tiling(NamedTuple):
 
 
 def tiling(outer: Sequence[Loop], body: tuple[Stmt, ...]) -> Tiling | None:
-    """How to tile a map over at least two loops; None where no operand steps along an outer loop rather than along the innermost."""
+    """How to tile a map on a CPU; None where it reads no operand across."""
+    found = across(outer, body)
+    if found is None:
+        return None
+    size = max(np.dtype(e.dtype).itemsize for e in found.loads)
+    return found._replace(loads=found.loads[:MOST], side=SIDE_BYTES // max(size, 4))
+
+
+def across(outer: Sequence[Loop], body: tuple[Stmt, ...]) -> Tiling | None:
+    """What a map over at least two loops reads across: operands that step along an outer loop rather than along the innermost."""
     if len(outer) < 2 or any(isinstance(s, Loop | If) for s in walk(body)):
         return None
     last, written = outer[-1], stored(body)
     loads = [e for e in _loads(body) if e.value not in written and _plain(e.args[0], outer)]
     for row in outer[-2::-1]:
-        across = [e for e in loads if last.var in names_in(e.args[0]) and unit_step(e.args[0], row.var)]
-        if across and not any(_short(loop) for loop in (row, last)):
-            size = max(np.dtype(e.dtype).itemsize for e in across)
-            return Tiling(row, tuple(across[:MOST]), SIDE_BYTES // max(size, 4))
+        found = tuple(e for e in loads if last.var in names_in(e.args[0]) and unit_step(e.args[0], row.var))
+        if found and not any(_short(loop) for loop in (row, last)):
+            return Tiling(row, found, 0)
     return None
 
 
@@ -59,19 +67,24 @@ def _short(loop: Loop) -> bool:
 def tiled(ctx: Context, outer: Sequence[Loop], body: tuple[Stmt, ...], found: Tiling) -> tuple[tuple[Loop, ...], tuple[Stmt, ...]]:
     """The loops over tiles and over what is around them, and what happens in one tile."""
     b, last = ctx.b, outer[-1]
-    down, across = ctx.names.fresh("tile_row"), ctx.names.fresh("tile_column")
-    loops = [Loop("parallel", down, b.index(0), b.index(_tiles(found, found.row)), b.index(1), ()) if loop is found.row else loop
-             for loop in outer[:-1]]
-    loops.append(Loop("parallel", across, b.index(0), b.index(_tiles(found, last)), b.index(1), ()))
+    loops, (down, right) = tile_loops(ctx, outer, found)
     top, height, r = _side(ctx, found, found.row, down)
-    left, width, c = _side(ctx, found, last, across)
+    left, width, c = _side(ctx, found, last, right)
     place = {found.row.var: b.add(b.var(top[0].name), r), last.var: b.add(b.var(left[0].name), c)}
     names = {load: ctx.names.fresh("tile") for load in found.loads}
     at = b.add(b.mul(c, b.index(found.side)), r)
     fill = [s for load, name in names.items() for s in _fill(ctx, found, load, name, at, place, (r, height), (c, width))]
-    inside = (Let(found.row.var, place[found.row.var]), Let(last.var, place[last.var]), *_from_tiles(ctx, body, names, at))
+    inside = (Let(found.row.var, place[found.row.var]), Let(last.var, place[last.var]), *from_tiles(ctx, body, names, at))
     rows = _span(ctx, "serial", r, height, (_span(ctx, "vector", c, width, inside),))
-    return tuple(loops), (*top, *left, *fill, rows)
+    return loops, (*top, *left, *fill, rows)
+
+
+def tile_loops(ctx: Context, outer: Sequence[Loop], found: Tiling) -> tuple[tuple[Loop, ...], tuple[str, str]]:
+    """The outer loops with those of the tile's sides over tiles, and the variables of these two."""
+    b, sides = ctx.b, {found.row.var: ctx.names.fresh("tile_row"), outer[-1].var: ctx.names.fresh("tile_column")}
+    loops = tuple(Loop("parallel", sides[loop.var], b.index(0), b.index(_tiles(found, loop)), b.index(1), ()) if loop.var in sides else loop
+                  for loop in outer)
+    return loops, (sides[found.row.var], sides[outer[-1].var])
 
 
 def _tiles(found: Tiling, loop: Loop) -> Dim:
@@ -93,16 +106,18 @@ def _span(ctx: Context, kind: str, var: Expr, length: Expr, body: tuple[Stmt, ..
 def _fill(ctx: Context, found: Tiling, load: Expr, name: str, at: Expr, place: Mapping[str, Expr], down: tuple[Expr, Expr],
           across: tuple[Expr, Expr]) -> tuple[Stmt, ...]:
     """The tile of one operand: each of its rows is a column of the result."""
-    def moved(e: Expr, args: tuple[Expr, ...]) -> Expr:
-        if e.kind == "var" and e.value in place:
-            return place[e.value]
-        return again(ctx.b, e, args)
-    copy = Store(name, at, rebuilt(load, moved))
+    copy = Store(name, at, _placed(ctx, load, place))
     row = _span(ctx, "vector", *down, (copy,))
     return Alloc(name, load.dtype, found.side * found.side, "private"), _span(ctx, "serial", *across, (row,))
 
 
-def _from_tiles(ctx: Context, body: tuple[Stmt, ...], names: Mapping[Expr, str], at: Expr) -> tuple[Stmt, ...]:
+def _placed(ctx: Context, expr: Expr, place: Mapping[str, Expr]) -> Expr:
+    """The expression with variables replaced."""
+    return rebuilt(expr, lambda e, args: place[e.value] if e.kind == "var" and e.value in place else again(ctx.b, e, args))
+
+
+def from_tiles(ctx: Context, body: tuple[Stmt, ...], names: Mapping[Expr, str], at: Expr) -> tuple[Stmt, ...]:
+    """The statements with loads taken from tiles instead."""
     def change(e: Expr, args: tuple[Expr, ...]) -> Expr:
         return ctx.b.load(names[e], e.dtype, at) if e in names else again(ctx.b, e, args)
     return tuple(stmt._replace(**{f: rebuilt(v, change) for f, v in zip(stmt._fields, stmt) if isinstance(v, Expr)})  # type: ignore[arg-type]

@@ -1,0 +1,155 @@
+"""Calls on devices with memory of their own: for each plan and set of sizes a function that puts the launches of a call into the queue.
+
+The queue runs them in order, so a call whose arguments and results all stay on the device does not wait for them.  One that brings or
+returns host memory, or whose kernels can find faults, has finished when it returns.
+"""
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from codegen.plan import Buffer
+from exprgraph.errors import AllocationError
+from runtime.actions import Action, FaultCheck, Run
+from runtime.case import Leaf
+from runtime.device import FORKED, check_process
+from runtime.direct import translated
+from runtime.driver import failure
+from runtime.leaves import Leaves
+from runtime.memory import Block, CopiedMemory, DeviceValue, View, check_budget
+
+
+class Sizes(NamedTuple):
+    """A plan with the numbers of one call.
+
+    rooms: the bytes of each buffer that is no leaf and no constant; largest: those of the largest buffer or argument.  kept: for each
+    leaf, whether it is a shared variable; n_outputs: how many results go to the user.
+    """
+    buffers: tuple[Buffer, ...]
+    constants: dict[str, Block]
+    actions: tuple[Action, ...]
+    results: tuple[View, ...]
+    rooms: dict[str, int]
+    wanted: int
+    largest: int
+    leaves: tuple[Leaf, ...]
+    kept: tuple[bool, ...]
+    n_outputs: int
+
+
+class Queued:
+    """The function: called with one value per leaf it returns one per output, or None where the values are not like those of then.
+
+    The lock, that of the executable, is held while kernels get their arguments and are put into the queue.
+    """
+
+    def __init__(self, sizes: Sizes, memory: CopiedMemory, lock: threading.RLock) -> None:
+        self.sizes, self.memory, self.lock = sizes, memory, lock
+        own = [b for b in sizes.buffers if b.role == "leaf" or b.name in sizes.rooms]
+        self.arguments = [(b.name, b.number, sizes.kept[b.number]) for b in own if b.role == "leaf"]
+        self.fresh = [(b.name, sizes.rooms[b.name]) for b in own if b.role in ("temp", "output")]
+        self.flags = next((b.name for b in own if b.role == "flags"), None)
+        self.zeros: Block | None = None
+        self.results = list(_results(sizes))
+        self.stays = all(ways.stays for ways in self.results)
+        self.finishes = not self.stays and any(not w.stays and w.view.reach for w in self.results)
+        self.checked = any(isinstance(a, FaultCheck) for a in sizes.actions)
+
+    def __call__(self, *values: Any, checked: bool = False, trusted: bool = False) -> list[Any] | None:
+        if FORKED:
+            check_process()
+        if not trusted and not self._fit(values):
+            return None
+        with self.lock:
+            memory, wanted = self.memory, self.sizes.wanted
+            if memory.account.bytes + memory.idle.bytes + wanted > memory.session.device.memory:
+                check_budget(memory, wanted, self.sizes.largest)
+            try:
+                return self._run(values)
+            except AllocationError:
+                if not memory.idle.bytes:
+                    raise
+            memory.idle.clear()  # drivers that give memory at the first use fail at a launch only; nothing has been published
+            return self._run(values)
+
+    def _fit(self, values: Sequence[Any]) -> bool:
+        """Whether the values are of the form that this was made for, and where the device can use them or copy them at once."""
+        for leaf, value in zip(self.sizes.leaves, values):
+            resident = type(value) is DeviceValue
+            if not resident and type(value) is not np.ndarray or value.shape != leaf.shape or value.dtype is not leaf.dtype:
+                return False
+            if not (self.memory.accepts(value) if resident else value.flags.c_contiguous and value.flags.aligned):
+                return False
+            if leaf.value is not None and Leaves.integer(value) != leaf.value:
+                return False
+        return True
+
+    def _run(self, values: Sequence[Any]) -> list[Any]:
+        memory, session = self.memory, self.memory.session
+        blocks = dict(self.sizes.constants)
+        run, zeros, self.zeros = Run(session, memory, blocks), self.zeros, None
+        try:
+            stays = self._place(blocks, values) and self.stays
+            if self.flags is not None:
+                if zeros is None:
+                    zeros = memory.fresh(self.sizes.rooms[self.flags])
+                    memory.zero(zeros)
+                blocks[self.flags] = zeros
+            for action in self.sizes.actions:
+                action.run(run)
+            found = [self._result(one, blocks) for one in self.results]
+            if stays:
+                memory.leave()
+            elif not self.finishes:
+                session.queue.finish()
+        except BaseException as error:
+            with contextlib.suppress(failure):  # no kernel may still run when its memory is given back
+                session.queue.finish()
+            raise translated(error, session) from None
+        finally:
+            blocks.clear()  # a fault that somebody keeps keeps no memory
+        self.zeros = zeros
+        return found
+
+    def _place(self, blocks: dict[str, Block], values: Sequence[Any]) -> bool:
+        """A block for every buffer of the plan but the flags; whether all arguments are on the device and of this queue."""
+        stays, memory = True, self.memory
+        for name, number, kept in self.arguments:
+            value = values[number]
+            blocks[name] = memory.leaf(value, kept)
+            stays = stays and (kept if type(value) is np.ndarray else memory.owns(value))
+        for name, nbytes in self.fresh:
+            blocks[name] = memory.fresh(nbytes)
+        return stays
+
+    def _result(self, one: Result, blocks: dict[str, Block]) -> Any:
+        block = blocks[one.view.buffer]
+        if one.stays:
+            return DeviceValue(self.memory, block, one.view)
+        array = self.memory.read(block, one.view)
+        if not one.fresh:
+            array = np.array(array, order="C", copy=True)
+            array.flags.writeable = not one.kept
+        return array
+
+
+class Result(NamedTuple):
+    """How an output is handed over.  fresh: its buffer is the call's own, and no other output's.  kept: it is the new value of a shared
+    variable; stays: it is not copied to the host."""
+    view: View
+    fresh: bool
+    kept: bool
+    stays: bool
+
+
+def _results(sizes: Sizes) -> list[Result]:
+    roles, seen, found = {b.name: b.role for b in sizes.buffers}, set[str](), list[Result]()
+    for number, view in enumerate(sizes.results):
+        fresh, kept = roles[view.buffer] == "output" and view.buffer not in seen, number >= sizes.n_outputs
+        found.append(Result(view, fresh, kept, fresh and kept and view.compact))
+        seen.add(view.buffer)
+    return found

@@ -6,10 +6,10 @@ was one: what reports them would keep later reads from being made early.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from codegen.kernel import INDEX, Accumulate, Alloc, Builder, Expr, Flag, If, Let, Loop, Stmt, Store, exprs_of
+from codegen.kernel import INDEX, Accumulate, Alloc, Atomic, Builder, Expr, Flag, If, Let, Loop, Stmt, Store, exprs_of, walk
 from codegen.rows import row_of
 from codegen.schedule.common import Context, delinearise, loaded, names_in, operations, points, stored
 from codegen.schedule.tile import from_tiles
@@ -22,10 +22,17 @@ MOST = 48
 
 def each(body: tuple[Stmt, ...]) -> int:
     """How many elements an item of this map takes at once."""
-    plain = all(isinstance(s, Let | Store | Flag) for s in body)
-    buffers = [s.buffer for s in body if isinstance(s, Store)]
+    plain = all(isinstance(s, Let | Flag) or _write(s) is not None for s in body)
+    buffers = [w.buffer for w in map(_write, body) if w is not None]
     apart = len(set(buffers)) == len(buffers) > 0 and not loaded(body) & stored(body)
-    return EACH if plain and apart and len(operations(body)) <= MOST else 1
+    return EACH if plain and apart and len(operations(walk(body))) <= MOST else 1
+
+
+def _write(stmt: Stmt) -> Store | Atomic | None:
+    """What a statement writes, if it is one place: a store, or under a condition a merge, whose value is known in any case."""
+    if isinstance(stmt, If) and len(stmt.then) == 1 and not stmt.orelse:
+        return stmt.then[0] if isinstance(stmt.then[0], Atomic) else None
+    return stmt if isinstance(stmt, Store) else None
 
 
 def several(ctx: Context, outer: Sequence[Loop], body: tuple[Stmt, ...], ids: tuple[Expr, Expr], size: int, groups: Dim) -> Loop:
@@ -94,7 +101,7 @@ def _pass(ctx: Context, places: Places, body: tuple[Stmt, ...], search: Stmt) ->
     b, turn, zero = ctx.b, places.turn, ctx.b.index(0)
     faults = any(isinstance(s, Flag) for s in body)
     reads = {e: Alloc(ctx.names.fresh("read"), e.dtype, EACH, "private") for e in (_reads(body) if faults or _slow(body) else ())}
-    kept = {s.buffer: Alloc(ctx.names.fresh("kept"), s.value.dtype, EACH, "private") for s in body if isinstance(s, Store)}
+    kept = {w.buffer: Alloc(ctx.names.fresh("kept"), w.value.dtype, EACH, "private") for w in map(_write, body) if w is not None}
     note = Alloc(ctx.names.fresh("fault"), "bool", 1, "private", b.lit(False, "bool"))
 
     def turns(inside: tuple[Stmt, ...]) -> Loop:
@@ -103,19 +110,29 @@ def _pass(ctx: Context, places: Places, body: tuple[Stmt, ...], search: Stmt) ->
     def change(s: Stmt) -> Stmt:
         if isinstance(s, Flag):
             return Accumulate((note.name,), zero, "any", (s.condition,))
-        return Store(kept[s.buffer].name, turn, s.value) if isinstance(s, Store) else s
+        return s if (w := _write(s)) is None else Store(kept[w.buffer].name, turn, w.value)
     before = tuple(Store(a.name, turn, e) for e, a in reads.items())
     fetch = (turns((*_needed(body, {n for e in reads for n in names_in(e.args[0])}), *before)),) if reads else ()
-    body = from_tiles(ctx, body, {e: a.name for e, a in reads.items()}, turn)
-    out = tuple(s._replace(value=b.load(kept[s.buffer].name, s.value.dtype, turn)) for s in body if isinstance(s, Store))
+    body, out = _read_before(ctx, body, {e: a.name for e, a in reads.items()}, turn), list[Stmt]()
+    for s in body:
+        if (w := _write(s)) is not None:
+            w = w._replace(value=b.load(kept[w.buffer].name, w.value.dtype, turn))
+            out.append(s._replace(then=(w,)) if isinstance(s, If) else w)
+    wanted = {n for s in walk(tuple(out)) for e in exprs_of(s) for n in names_in(e)}
     return (*places.before, *reads.values(), *kept.values(), *(note,) * faults, *fetch, turns(tuple(map(change, body))),
-            turns((*_needed(body, {n for s in out for n in names_in(s.at)}), *out)),
+            turns((*_needed(body, wanted), *out)),
             *(If(b.load(note.name, "bool", zero), (search,)),) * faults)
+
+
+def _read_before(ctx: Context, body: tuple[Stmt, ...], names: Mapping[Expr, str], turn: Expr) -> tuple[Stmt, ...]:
+    """The statements with operands taken from private arrays."""
+    found = from_tiles(ctx, body, names, turn)
+    return tuple(s._replace(then=from_tiles(ctx, s.then, names, turn)) if isinstance(s, If) else s for s in found)
 
 
 def _slow(body: tuple[Stmt, ...]) -> bool:
     """Whether there are functions, around which compilers do not move loads."""
-    return any("expensive" in row_of(e.value).flags for e in operations(body))
+    return any("expensive" in row_of(e.value).flags for e in operations(walk(body)))
 
 
 def _reads(body: tuple[Stmt, ...]) -> tuple[Expr, ...]:

@@ -94,6 +94,15 @@ def test_form_of_a_row_on_a_gpu(n, form) -> None:
         assert Sizes([leaf.node], [np.broadcast_to(np.float32(0), shape)])(branch.pick) == wanted
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_few_rows_side_by_side_are_cut_on_a_gpu(name, dtype) -> None:
+    for shape in ((1, 3), (64, 3), (65, 2), (300, 3), (0, 3), (200, 0)):
+        check(name, shape, 0, dtype, GPU)
+    check(name, (2, 150, 3), 1, dtype, GPU, general=True)
+    check(name, (70, 3), 0, dtype, GPU, last=True)
+
+
 @pytest.mark.parametrize("group", [1, 2, 8, 32])
 @pytest.mark.parametrize("dtype", ["float64", "int16"])
 def test_groups_of_any_size(group, dtype) -> None:

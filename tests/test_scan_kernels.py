@@ -15,7 +15,7 @@ from codegen.running import SHORT, TILE, in_registers
 from exprgraph.close import close
 from exprgraph.dims import constant
 from exprgraph.ops.scan import TABLE
-from tests.plan_runner import CPU, GPU, interpret
+from tests.plan_runner import CPU, GPU, Sizes, interpret
 from tests.pocl_runner import run_pocl
 
 NAMES = sorted(TABLE)
@@ -82,6 +82,34 @@ def test_long_rows_are_cut_and_short_ones_are_not(short_parts) -> None:
     assert isinstance(branch, Branch) and [len(v) for v in branch.variants] == [1, 2]
     ordered = generate(eg.Graph((x,), (x.cumprod(),)), [x.node], (), ["C"], False, CPU)
     assert isinstance(ordered.steps[0], Launch)
+
+
+@pytest.mark.parametrize("n, form", [(0, 0), (64, 0), (65, 1), (4000, 1), (32768, 2), (10**6, 2)])
+def test_form_of_a_row_on_a_gpu(n, form) -> None:
+    """One element per item, several, or in parts; rows that fill the device are not cut."""
+    x, y = eg.vector("x"), eg.matrix("y")
+    for leaf, out, shape, wanted in ((x, eg.cumsum(x), (n,), form), (y, eg.cumsum(y, axis=1), (64, n), min(form, 1))):
+        branch = generate(eg.Graph((leaf,), (out,)), [leaf.node], (), ["C"], False, GPU).steps[0]
+        assert isinstance(branch, Branch) and [len(v) for v in branch.variants] == [1, 1, 2]
+        assert Sizes([leaf.node], [np.broadcast_to(np.float32(0), shape)])(branch.pick) == wanted
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_few_rows_side_by_side_are_cut_on_a_gpu(name, dtype) -> None:
+    for shape in ((1, 3), (64, 3), (65, 2), (300, 3), (0, 3), (200, 0)):
+        check(name, shape, 0, dtype, GPU)
+    check(name, (2, 150, 3), 1, dtype, GPU, general=True)
+    check(name, (70, 3), 0, dtype, GPU, last=True)
+
+
+@pytest.mark.parametrize("group", [1, 2, 8, 32])
+@pytest.mark.parametrize("dtype", ["float64", "int16"])
+def test_groups_of_any_size(group, dtype) -> None:
+    """Whole blocks, and some elements more or less, with totals that are joined by fours and by twos."""
+    for n in (0, 1, 4 * group, 4 * group + 1, 8 * group - 1, 16 * group + 3):
+        check("cummax", (2, n), 1, dtype, GPU._replace(max_group=group))
+        check("cumsum", (n,), 0, dtype, GPU._replace(max_group=group), last=True)
 
 
 @pytest.mark.parametrize("schedule", ["cpu", "gpu"])

@@ -1,19 +1,16 @@
-"""The loops of prefix scans: a row by one work-item in tiles, a row by one work-group, many rows side by side."""
+"""The loops of prefix scans: a row by one work-item in tiles, many rows side by side."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from codegen.combine import COMBINES
-from codegen.kernel import INDEX, Alloc, Barrier, Builder, Expr, If, Let, Loop, Prefix, Stmt, Store
+from codegen.kernel import INDEX, Alloc, Builder, Expr, Let, Loop, Prefix, Stmt, Store
 from codegen.running import TILE
 from codegen.schedule.common import clamp
 from codegen.target import Target
-from exprgraph.dims import Dim, ceildiv, constant, maximum, minimum, product
+from exprgraph.dims import Dim, ceildiv, constant, minimum, product
 
-LARGEST = 256
 GROUPS_PER_UNIT = 16
 BLOCK = 64
 """Tiles that are folded before their result is joined to that of earlier ones, so that long sums stay accurate."""
@@ -102,14 +99,14 @@ def _begin(scan: Scan, part: Part) -> tuple[tuple[Stmt, ...], Expr, Expr]:
     carry = Alloc("carry", scan.dtype, 1, "private", scan.identity())
     if not part.folds:
         return (carry,), zero, b.index(scan.n)
-    bounds, start, stop = _bounds(scan, part)
+    lets, start, stop = bounds(scan, part)
     at = b.add(b.mul(b.var("row"), b.index(part.number - 1)), b.var("before"))
     joined = Store("carry", zero, scan.merge(scan.read("carry", zero), scan.read(part.folds, at)))
     before = Loop("serial", "before", zero, b.var("part"), one, (joined,))
-    return (*bounds, carry, before), start, stop
+    return (*lets, carry, before), start, stop
 
 
-def _bounds(scan: Scan, part: Part) -> tuple[tuple[Stmt, ...], Expr, Expr]:
+def bounds(scan: Scan, part: Part) -> tuple[tuple[Stmt, ...], Expr, Expr]:
     """The first position of part `part` of a row, and the one behind its last."""
     b, start = scan.builder, scan.builder.var("first")
     length = b.op("maximum", INDEX, b.least(b.index(part.each), b.sub(b.index(scan.n), start)), b.index(0))
@@ -117,7 +114,7 @@ def _bounds(scan: Scan, part: Part) -> tuple[tuple[Stmt, ...], Expr, Expr]:
     return lets, start, b.var("last")
 
 
-def _row_indices(scan: Scan, part: Part) -> tuple[tuple[Expr, ...], tuple[Stmt, ...]]:
+def row_indices(scan: Scan, part: Part) -> tuple[tuple[Expr, ...], tuple[Stmt, ...]]:
     """The indices of `task`, which counts the parts of all rows, and the statements that name them."""
     b, lets, linear = scan.builder, list[Stmt](), scan.builder.var("task")
     if part.folds:
@@ -135,7 +132,7 @@ def by_row(scan: Scan, target: Target, part: Part) -> tuple[Stmt, ...]:
     """A CPU's form: each work-item takes contiguous rows, or parts of rows, and scans them in tiles."""
     tasks = product(scan.outer) * part.number
     wanted = tasks if part.folds else minimum(tasks, ceildiv(product(scan.outer) * scan.n, GRAIN))
-    rows, lets = _row_indices(scan, part)
+    rows, lets = row_indices(scan, part)
     return _chunked(scan, tasks, clamp(wanted, target.units * PER_UNIT), (*lets, *_tiles(scan, rows, part)))
 
 
@@ -172,8 +169,8 @@ def fold_parts(scan: Scan, target: Target, part: Part) -> tuple[Stmt, ...]:
     """
     b, zero, one, size = scan.builder, scan.builder.index(0), scan.builder.index(1), scan.builder.index(TILE)
     folded = part._replace(number=part.number - 1)
-    rows, lets = _row_indices(scan, folded)
-    before, start, stop = _bounds(scan, folded)
+    rows, lets = row_indices(scan, folded)
+    before, start, stop = bounds(scan, folded)
     full = b.add(start, b.mul(b.div(b.sub(stop, start), size), size))
     lane, base, block = b.var("lane"), b.var("base"), b.index(TILE * BLOCK)
 
@@ -201,7 +198,7 @@ def by_lane(scan: Scan, target: Target) -> tuple[Stmt, ...]:
     b, zero, one = scan.builder, scan.builder.index(0), scan.builder.index(1)
     across, panels = scan.outer[-1], ceildiv(scan.outer[-1], PANEL)
     narrow = scan._replace(outer=(*scan.outer[:-1], panels))
-    rows, lets = _row_indices(narrow, whole(narrow))
+    rows, lets = row_indices(narrow, whole(narrow))
     begin, lane = b.mul(rows[-1], b.index(PANEL)), b.var("lane")
     width = b.least(b.index(PANEL), b.sub(b.index(across), b.var("begin")))
     index = (*rows[:-1], b.add(b.var("begin"), lane), b.var("position"))
@@ -213,46 +210,3 @@ def by_lane(scan: Scan, target: Target) -> tuple[Stmt, ...]:
     tasks = product(narrow.outer)
     wanted = minimum(tasks, ceildiv(product(scan.outer) * scan.n, GRAIN))
     return _chunked(scan, tasks, clamp(wanted, target.units * PER_UNIT), body)
-
-
-def _group_size(scan: Scan, target: Target) -> int:
-    room = min(LARGEST, target.max_group, target.local_bytes // int(np.dtype(scan.dtype).itemsize))
-    return 1 << (max(room, 1).bit_length() - 1)
-
-
-def by_group(scan: Scan, target: Target, part: Part) -> tuple[Stmt, ...]:
-    """A GPU's form, a row or part to a work-group: blocks of one element per item are scanned in local memory, from the carry."""
-    b, size = scan.builder, _group_size(scan, target)
-    zero, one, item = b.index(0), b.index(1), b.var("item")
-    tasks = product(scan.outer) * part.number
-    groups = maximum(minimum(tasks, target.units * GROUPS_PER_UNIT), 1)
-    rows, lets = _row_indices(scan, part)
-    before, start, stop = _begin(scan, part)
-    block = _block(scan, rows, item, b.add(b.var("base"), item), stop, size)
-    row = (*lets, *before, Loop("serial", "base", start, stop, b.index(size), block))
-    loop = Loop("serial", "task", b.var("group"), b.index(tasks), b.index(groups), row)
-    local = Loop("local", "item", zero, b.index(size), one, (loop,))
-    return (Loop("group", "group", zero, b.index(groups), one, (Alloc("tile", scan.dtype, size, "local"), local)),)
-
-
-def _block(scan: Scan, rows: Sequence[Expr], item: Expr, at: Expr, stop: Expr, size: int) -> tuple[Stmt, ...]:
-    b, zero, position = scan.builder, scan.builder.index(0), scan.builder.var("position")
-    inside = b.less(position, stop)
-    fetch = If(inside, (Store("tile", item, scan.load(*rows, position)),), (Store("tile", item, scan.identity()),))
-    carry, mine = scan.read("carry", zero), b.var("running", scan.dtype)
-    keep = (Let("running", scan.merge(carry, scan.read("tile", item))), *scan.store(mine, *rows, position))
-    last = scan.merge(carry, scan.read("tile", b.index(size - 1)))
-    return (Let("position", at), fetch, Barrier(), Alloc("sum", scan.dtype, 1, "private"), *_sweeps(scan, item, size), If(inside, keep),
-            Store("carry", zero, last), Barrier())
-
-
-def _sweeps(scan: Scan, item: Expr, size: int) -> tuple[Stmt, ...]:
-    """After the sweep over distance d each element covers 2d elements up to itself."""
-    b, zero, out, distance = scan.builder, scan.builder.index(0), list[Stmt](), 1
-    while distance < size:
-        far = b.op("ge", "bool", item, b.index(distance))
-        both = scan.merge(scan.read("tile", b.sub(item, b.index(distance))), scan.read("tile", item))
-        out += [Store("sum", zero, scan.read("tile", item)), If(far, (Store("sum", zero, both),)), Barrier(),
-                Store("tile", item, scan.read("sum", zero)), Barrier()]
-        distance *= 2
-    return tuple(out)

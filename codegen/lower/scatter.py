@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from codegen.combine import COMBINES
 from codegen.inline import Index, Inliner, checked_position, linear, unravel
 from codegen.kernel import Atomic, Builder, Expr, If, Let, Loop, Stmt, Store
-from codegen.lower.mapreduce import Lowering, flag, nest
+from codegen.lower.mapreduce import Lowering, collapse, flag, nest
 from exprgraph.dims import ceildiv, maximum, minimum, product
 from exprgraph.node import Node
 
@@ -94,9 +94,9 @@ def scatter_owned(node: Node, env: Lowering, units: int) -> tuple[Stmt, ...]:
 def scatter_starts(node: Node, env: Lowering) -> tuple[Stmt, ...]:
     """The first kernel of the atomic form: what values are merged with, everywhere."""
     s, b, shape = _Scatter(node, env), env.builder, node.outs[0].shape
-    if len(node.inputs) > 3:
-        return nest(b, "parallel", s.loops, shape, [s.start()])
-    return nest(b, "parallel", [b.var("i")], [product(shape)], [Store(s.buffer, b.var("i"), _start(b, node))])
+    body = [s.start()]
+    flat = collapse(b, body, s.loops, linear(b, s.loops, shape))
+    return nest(b, "parallel", s.loops, shape, body) if flat is None else nest(b, "parallel", s.loops[:1], [product(shape)], flat)
 
 
 def scatter_atomic(node: Node, env: Lowering) -> tuple[Stmt, ...]:

@@ -15,6 +15,8 @@ from exprgraph.node import CONSTANT, INPUT, SHARED, Node, Out
 
 CHEAP = 3
 """Results of at most this many operations are computed again by each reader rather than kept in memory."""
+CHEAP_ROWS = 8
+"""The same for what all elements of a row share, which loops over rows compute once for each."""
 JOINED = 4
 """The most tensors that are put side by side without a loop."""
 LARGEST = 300
@@ -80,7 +82,9 @@ def _is_root(node: Node, found: Roots, readers: Sequence[Node]) -> bool:
         return True
     if not heavy and cost <= CHEAP:
         return False
-    return (len(readers) > 1 and node.outs[0].ndim > 0) or any(_stretches(r, node) for r in readers)
+    if len(readers) > 1:
+        return node.outs[0].ndim > 0 or any(_stretches(r, node) for r in readers)
+    return any(_stretches(r, node) and (heavy or cost > CHEAP_ROWS or not _along_rows(r, node)) for r in readers)
 
 
 def is_join(node: Node) -> bool:
@@ -100,6 +104,12 @@ def _stretches(reader: Node, node: Node) -> bool:
     wide, own = reader.outs[0].shape, node.outs[0].shape
     return len([d for d in wide if d.const != 1]) != len([d for d in own if d.const != 1]) or any(
         a.const != 1 and a != b for a, b in zip(reversed(wide), reversed(own)))
+
+
+def _along_rows(reader: Node, node: Node) -> bool:
+    """Whether it is along the last axis alone that a map repeats elements of the node."""
+    wide, own = reader.outs[0].shape, node.outs[0].shape
+    return reader.op.name not in STRETCHING and len(wide) == len(own) > 1 and own[-1].const == 1 and wide[:-1] == own[:-1]
 
 
 def _forced(nodes: Sequence[Node], readers: dict[Node, list[Node]], target: Target) -> set[Node]:

@@ -156,3 +156,16 @@ def test_an_output_or_update_that_is_a_size(device: str) -> None:
     got = f(np.ones((3, 4), "float32"))
     assert [int(g) for g in got] == [3, 12, 8]
     assert int(n.get_value()) == 4
+
+
+@pytest.mark.parametrize("schedule", ["cpu", "gpu"])
+def test_what_a_row_shares_is_computed_where_it_is_read(schedule: str) -> None:
+    """A few cheap operations: no array of their own.  Functions and what goes along columns have one."""
+    y, x, w = eg.lvector("y"), eg.matrix("x"), eg.vector("w")
+    kernels = [(eg.to_one_hot(y, x.shape[1], dtype="float32") * x, 1), ((w * 2 - abs(w) + w * w)[:, None] * x, 1),
+               (eg.exp(w)[:, None] * x, 2), ((w * 2 - abs(w) + w * w) * x, 2)]
+    for out, count in kernels:
+        f = eg.compile([x, y, w], out, device="pocl", schedule=schedule, on_unused_input="ignore")
+        assert f.source().count("__kernel void") == count
+        values = np.random.default_rng(0).random((7, 7), dtype="float32"), np.array([0, 6, 7, -1, 3, 2, 2]), np.arange(7, dtype="float32")
+        np.testing.assert_allclose(f(*values), eg.compile([x, y, w], out, device="numpy", on_unused_input="ignore")(*values), rtol=1e-6)

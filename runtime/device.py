@@ -82,9 +82,14 @@ def opened() -> bool:
     return _found.pid is not None
 
 
+def foreign() -> bool:
+    """Whether this process was forked after its parent had listed devices: the driver would hang there for ever."""
+    return bool(FORKED) and _found.pid is not None and _found.pid != os.getpid()
+
+
 def check_process() -> None:
-    """DeviceError in a process that was forked after its parent had listed devices: the driver would hang there for ever."""
-    if _found.pid is not None and _found.pid != os.getpid():
+    """DeviceError in such a process."""
+    if foreign():
         raise DeviceError("this process was forked after OpenCL was used, and OpenCL does not work across a fork: start it with "
                           'multiprocessing.get_context("spawn"), or fork before the first compile')
 

@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from exprgraph.errors import AllocationError, DeviceError
+from exprgraph.errors import DeviceError
 from runtime import pages
 from runtime.actions import fault_of
 from runtime.device import FORKED, Session, check_process
 from runtime.driver import cl, failure
+from runtime.failures import translated
 from runtime.memory import Array, Block, SharedMemory, View, data_of, flat
 from runtime.native import switchboard
 from runtime.recipe import ASLEEP, BUSY, DONE, FAULT, REFUSED
@@ -151,19 +152,6 @@ class State:
 def _host(block: Block) -> Array:
     assert block.host is not None
     return block.host
-
-
-def translated(error: BaseException, session: Session) -> BaseException:
-    """A fault of the driver as one of ours; any other as it is."""
-    name = session.device.name
-    if isinstance(error, failure) and not isinstance(error, DeviceError):
-        if isinstance(error, cl.MemoryError) or "ALLOCATION_FAILURE" in str(error) or "OUT_OF_RESOURCES" in str(error):
-            return AllocationError(f"{name} gave no more memory: {error}")
-        return DeviceError(f"{name} failed: {error}")
-    if type(error) is MemoryError:
-        pages.POOL.clear()
-        return AllocationError(f"memory for a result is not to be had: {error}")
-    return error
 
 
 def faulted(sites: Sequence[Any], flags: Array) -> Exception:

@@ -11,15 +11,17 @@ import atexit
 import contextlib
 import threading
 import weakref
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from exprgraph.errors import AllocationError
 from runtime import pages
-from runtime.device import FORKED, Session
+from runtime.device import FORKED, Session, check_process, foreign
 from runtime.driver import cl, failure
-from runtime.spare import Spare, rounded
+from runtime.failures import translated
+from runtime.spare import PAGE, Spare, rounded
 
 Array = np.ndarray[Any, Any]
 LINE = 64
@@ -95,11 +97,11 @@ class Block:
                  size: int = 0) -> None:
         self.buffer, self.host, self.nbytes, self.owner, self.pool, self.size = buffer, host, nbytes, owner, pool, size
         if owner is not None:
-            owner.add(1, nbytes)
+            owner.add(1, max(nbytes, size))
 
     def __del__(self) -> None:
         if getattr(self, "owner", None) is not None:
-            self.owner.add(-1, -self.nbytes)  # type: ignore[union-attr]
+            self.owner.add(-1, -max(self.nbytes, self.size))  # type: ignore[union-attr]
         if getattr(self, "pool", None) is not None:
             self.pool.keep(self.size, self.buffer)  # type: ignore[union-attr]
 
@@ -112,30 +114,31 @@ class Buffers(Spare[Any]):
         self.session = session
         atexit.register(self._finish)  # so that the driver is not taken down under running kernels
 
-    def take(self, size: int) -> Any:
-        """A buffer of that size, where need be after idle ones were given back."""
+    def take(self, nbytes: int) -> tuple[Any, int]:
+        """A buffer for so many bytes and its size, where need be after idle ones were given back, and no larger than it has to be then."""
+        size = self.size(nbytes)
         buffer = self.found(size)
         if buffer is not None:
-            return buffer
+            return buffer, size
         try:
-            return self._new(size)
+            return self._new(size), size
         except failure:
-            if not self.bytes:
+            if not self.bytes and size == nbytes:
                 raise
         self.clear()
         self._finish()  # drivers keep a buffer until what uses it has run
-        return self._new(size)
+        return self._new(nbytes), nbytes
 
     def size(self, nbytes: int) -> int:
         """The size of the buffer for so many bytes."""
-        size = rounded(nbytes)
+        size = nbytes if nbytes < PAGE else rounded(nbytes)
         return size if size <= self.session.device.max_alloc else nbytes
 
     def _new(self, size: int) -> Any:
         return cl.Buffer(self.session.context, cl.mem_flags.READ_WRITE, size)
 
     def _finish(self) -> None:
-        if FORKED:  # where the driver would hang
+        if foreign():  # where the driver would hang
             return
         with contextlib.suppress(failure):
             self.session.queue.finish()
@@ -228,14 +231,26 @@ class DeviceValue:
     def host(self) -> Array:
         """The value as a read-only array, copied once."""
         if self._host is None:
-            found = self.memory.read(self.block, self.view)
+            with self._faults():
+                found = self.memory.read(self.block, self.view)
             found.flags.writeable = False
             self._host = found
         return self._host
 
     def wait(self) -> None:
         """Return when it has been computed."""
-        self.memory.session.queue.finish()
+        with self._faults():
+            self.memory.session.queue.finish()
+
+    @contextlib.contextmanager
+    def _faults(self) -> Iterator[None]:
+        """A call that did not wait may have failed since: that is told here.  A forked child is refused, where the driver would hang."""
+        if FORKED:
+            check_process()
+        try:
+            yield
+        except failure as error:
+            raise translated(error, self.memory.session) from None
 
 
 class CopiedMemory:
@@ -292,8 +307,8 @@ class CopiedMemory:
 
     def fresh(self, nbytes: int) -> Block:
         """Memory that kernels write to."""
-        size = self.idle.size(nbytes)
-        return Block(self.idle.take(size), None, nbytes, self.account, self.idle, size)
+        buffer, size = self.idle.take(nbytes)
+        return Block(buffer, None, nbytes, self.account, self.idle, size)
 
     def zero(self, block: Block) -> None:
         """Fill a block with zeros, before anything that uses it is launched."""

@@ -17,8 +17,8 @@ from exprgraph.errors import AllocationError
 from runtime.actions import Action, FaultCheck, Run
 from runtime.case import Leaf
 from runtime.device import FORKED, check_process
-from runtime.direct import translated
 from runtime.driver import failure
+from runtime.failures import translated
 from runtime.leaves import Leaves
 from runtime.memory import Block, CopiedMemory, DeviceValue, View, check_budget
 

@@ -23,15 +23,20 @@ class Spare(Generic[Kept]):
             free = self._free.get(size)
             if not free:
                 return None
-            self.bytes -= size
-            return free.pop()
+            thing = free.pop()
+            self.bytes -= size  # after, so that an interrupt leaves too much counted, not too little
+            return thing
 
     def keep(self, size: int, thing: Kept) -> None:
-        """Take something back; the ones of the size that was not asked for longest go where there are too many bytes."""
+        """Take something back; the ones of the size that was not asked for longest go where there are too many bytes.  What is larger
+        than all that may be kept goes itself."""
+        if size > self.limit:
+            return
         with self._lock:
-            self._free.setdefault(size, []).append(thing)
-            self._free.move_to_end(size)
             self.bytes += size
+            free = self._free.pop(size, None) or []
+            free.append(thing)
+            self._free[size] = free
             while self.bytes > self.limit and self._free:
                 oldest, free = next(iter(self._free.items()))
                 if free:

@@ -13,7 +13,7 @@ from typing import Any
 
 from codegen import switchboard as board
 from runtime import native
-from runtime.device import FORKED, Session
+from runtime.device import Session, foreign
 from runtime.driver import cl, failure
 from runtime.recipe import forever, lines
 
@@ -91,7 +91,7 @@ class Helpers:
 
     def _settle(self) -> None:
         """Before memory goes, the helpers are through with it; a forked child has none."""
-        if FORKED:
+        if foreign():
             return
         self.halt()
         with contextlib.suppress(failure):

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
-from exprgraph.errors import AllocationError, IndexFault
-from runtime import actions, function, memory
+from exprgraph.errors import AllocationError, DeviceError, IndexFault
+from runtime import actions, driver, function, memory
+from runtime import device as devices
 from runtime.device import session
 from runtime.driver import cl
+from runtime.spare import Spare
 from tests.hand_plans import separate
 
 F = "float32"
@@ -225,3 +227,52 @@ def test_sizes_that_change_and_sizes_that_values_decide() -> None:
         f()
         value = np.concatenate([value, np.arange(k, dtype=F)])
         np.testing.assert_array_equal(w.get_value(), value)
+
+
+def test_what_is_larger_than_all_that_is_kept_drives_nothing_out() -> None:
+    pool: Spare[str] = Spare(100)
+    pool.keep(60, "small")
+    pool.keep(101, "large")
+    assert pool.found(60) == "small" and pool.found(101) is None and pool.bytes == 0
+
+
+def test_D4_the_last_attempt_asks_for_no_more_than_is_needed(monkeypatch) -> None:
+    """And small buffers are no larger than they have to be."""
+    pool, asked, nbytes = memory.Buffers(session(separate())), list[int](), 1_100_000
+
+    def refuse(size: int) -> str:
+        asked.append(size)
+        if size > nbytes:
+            raise driver.failure("MEM_OBJECT_ALLOCATION_FAILURE")
+        return "buffer"
+    monkeypatch.setattr(pool, "_new", refuse)
+    assert pool.take(nbytes) == ("buffer", nbytes) and asked == [pool.size(nbytes), nbytes]
+    assert pool.size(64) == 64
+
+
+def test_faults_of_calls_that_did_not_wait_are_ours(monkeypatch) -> None:
+    w = variable(50)
+    f = step(w, w + 1)
+    f()
+
+    def broken(*args: Any, **kwargs: Any) -> None:
+        raise driver.failure("OUT_OF_HOST_MEMORY")
+    with monkeypatch.context() as patch:
+        patch.setattr(memory.cl, "enqueue_copy", broken)
+        with pytest.raises(DeviceError, match="failed: OUT_OF_HOST_MEMORY"):
+            w.get_value()
+    assert w.get_value()[0] == 1
+
+
+def test_F3_a_forked_child_neither_reads_nor_waits(monkeypatch) -> None:
+    """It would wait for a queue that is its parent's."""
+    w = variable(50)
+    f = step(w, w + 1)
+    f()
+    monkeypatch.setattr(devices, "FORKED", [True])
+    monkeypatch.setattr(memory, "FORKED", [True])
+    monkeypatch.setattr(devices._found, "pid", -1)
+    with pytest.raises(DeviceError, match="forked"):
+        w.get_value()
+    with pytest.raises(DeviceError, match="forked"):
+        f.sync_shared()

@@ -4,6 +4,7 @@ The teams of a group meet at the same barriers, so those that have no row go alo
 """
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -27,10 +28,11 @@ class Team(NamedTuple):
 
 
 def group_size(body: tuple[Stmt, ...], target: Target, most: int = LARGEST) -> int:
-    """The largest power of two of work-items whose tiles, of any two reductions in a row, fit into local memory."""
-    needs = sorted(sum(_bytes(v.dtype) for a in _distinct(s.body) for v in a.values)
-                   for s in walk(body) if isinstance(s, Loop) and s.kind == "reduce")
-    size, need = 1, sum(needs[-2:])
+    """The largest power of two of work-items whose tiles fit into local memory: of each dtype those of any two reductions."""
+    loops = [s for s in walk(body) if isinstance(s, Loop) and s.kind == "reduce"]
+    counts = [Counter(v.dtype for a in _distinct(s.body) for v in a.values) for s in loops]
+    need = sum(_bytes(t) * sum(sorted(c[t] for c in counts)[-2:]) for t in {t for c in counts for t in c})
+    size = 1
     while 2 * size <= min(most, target.max_group) and 2 * size * need <= target.local_bytes:
         size *= 2
     return size

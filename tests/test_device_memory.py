@@ -5,6 +5,7 @@ import gc
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -276,3 +277,14 @@ def test_F3_a_forked_child_neither_reads_nor_waits(monkeypatch) -> None:
         w.get_value()
     with pytest.raises(DeviceError, match="forked"):
         f.sync_shared()
+
+
+def test_D13_a_child_that_was_forked_before_OpenCL_was_used_waits_at_its_end(monkeypatch) -> None:
+    pool = memory.Buffers(session(separate()))
+    waited = []
+    pool.session = SimpleNamespace(queue=SimpleNamespace(finish=lambda: waited.append(True)))
+    monkeypatch.setattr(devices, "FORKED", [True])
+    pool._finish()
+    monkeypatch.setattr(devices._found, "pid", -1)
+    pool._finish()
+    assert waited == [True]

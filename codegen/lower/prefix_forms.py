@@ -93,16 +93,17 @@ def serial(scan: Scan, rows: Sequence[Expr]) -> tuple[Stmt, ...]:
     return (Alloc("carry", scan.dtype, 1, "private", scan.identity()), loop)
 
 
-def _begin(scan: Scan, part: Part) -> tuple[tuple[Stmt, ...], Expr, Expr]:
-    """What stands before a part of row `row` is scanned: its bounds, and the carry out of the parts before it; and the bounds."""
-    b, zero, one = scan.builder, scan.builder.index(0), scan.builder.index(1)
+def preamble(scan: Scan, part: Part, item: Expr | None = None, items: int = 1) -> tuple[tuple[Stmt, ...], Expr, Expr]:
+    """What stands before a part of row `row` is scanned: its bounds, and the carry out of the parts before it, of which each of several
+    items folds its share; and the bounds."""
+    b, zero = scan.builder, scan.builder.index(0)
     carry = Alloc("carry", scan.dtype, 1, "private", scan.identity())
     if not part.folds:
         return (carry,), zero, b.index(scan.n)
     lets, start, stop = bounds(scan, part)
     at = b.add(b.mul(b.var("row"), b.index(part.number - 1)), b.var("before"))
     joined = Store("carry", zero, scan.merge(scan.read("carry", zero), scan.read(part.folds, at)))
-    before = Loop("serial", "before", zero, b.var("part"), one, (joined,))
+    before = Loop("serial", "before", zero if item is None else item, b.var("part"), b.index(items), (joined,))
     return (*lets, carry, before), start, stop
 
 
@@ -147,7 +148,7 @@ def _chunked(scan: Scan, tasks: Dim, count: Dim, body: tuple[Stmt, ...]) -> tupl
 def _tiles(scan: Scan, rows: Sequence[Expr], part: Part) -> tuple[Stmt, ...]:
     """Whole tiles are scanned in registers and then combined with the carry; what is left of the row goes in order."""
     b, zero, one, size = scan.builder, scan.builder.index(0), scan.builder.index(1), scan.builder.index(TILE)
-    before, start, stop = _begin(scan, part)
+    before, start, stop = preamble(scan, part)
     if scan.ordered:
         return (*before, Loop("serial", "position", start, stop, one, scan.step(rows, b.var("position"))))
     full = b.add(start, b.mul(b.div(b.sub(stop, start), size), size))

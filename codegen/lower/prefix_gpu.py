@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from codegen.kernel import Alloc, Barrier, Expr, If, Let, Loop, Stmt, Store
-from codegen.lower.prefix_forms import GROUPS_PER_UNIT, Part, Scan, bounds, row_indices
+from codegen.lower.prefix_forms import GROUPS_PER_UNIT, Part, Scan, preamble, row_indices
 from codegen.target import Target
 from exprgraph.dims import Dim, maximum, minimum, product
 
@@ -100,15 +100,11 @@ class _Block:
     def begin(self, part: Part) -> tuple[tuple[Stmt, ...], Expr, Expr]:
         """What stands before a part of row `row` is scanned: its bounds, and the carry out of the parts before it, which the items fold
         together; and the bounds."""
-        b, scan, zero = self.b, self.scan, self.b.index(0)
-        carry = Alloc("carry", scan.dtype, 1, "private", scan.identity())
-        if not part.folds:
-            return (carry,), zero, b.index(scan.n)
-        lets, start, stop = bounds(scan, part)
-        at = b.add(b.mul(b.var("row"), b.index(part.number - 1)), b.var("before"))
-        joined = Store("carry", zero, scan.merge(scan.read("carry", zero), scan.read(part.folds, at)))
-        before = Loop("serial", "before", self.item, b.var("part"), b.index(self.size), (joined,))
-        return (*lets, carry, before, *self.sweep(scan.read("carry", zero)), Store("carry", zero, self.whole()), Barrier()), start, stop
+        before, start, stop = preamble(self.scan, part, self.item, self.size)
+        if part.folds:
+            zero = self.b.index(0)
+            before += (*self.sweep(self.scan.read("carry", zero)), Store("carry", zero, self.whole()), Barrier())
+        return before, start, stop
 
     def plain(self, rows: Sequence[Expr], stop: Expr) -> tuple[Stmt, ...]:
         """A block of one element per item, which needs no turning."""

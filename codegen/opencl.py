@@ -16,7 +16,7 @@ from codegen.atomics import Atomics, Cas
 from codegen.combine import COMBINES, serial_prefix
 from codegen.copies import ENOUGH, copy_line, copy_of
 from codegen.dialect import dialect_of, qualifiers
-from codegen.expressions import Names
+from codegen.expressions import Names, Text
 from codegen.jobs import SUFFIX, alone, divisible, door, job
 from codegen.kernel import (
     STREAM_BYTES,
@@ -45,7 +45,7 @@ from codegen.order import writes_of
 from codegen.outer import outer_lines
 from codegen.running import in_registers
 from codegen.spelling import local_array, memory_type
-from codegen.vector_loops import QUIET, has_tail, hint, in_two
+from codegen.vector_loops import HIDDEN, HIDING, QUIET, compared, has_tail, hint, in_two
 
 WORK_ITEM = {"grid": "get_global_id", "group": "get_group_id", "local": "get_local_id"}
 REORDERED = {"sum", "prod"}
@@ -69,7 +69,8 @@ class Printer(Atomics):
         self.builder, self.clang, self.inside, self.tails = Builder(), clang, inside, tails
         self.streamed = _streamed(kernel)
         self.vectors = {s.array for s in walk(kernel.body) if isinstance(s, Prefix) and in_registers(s)}
-        self.across, self.copied = False, set[int]()  # whether inside a vector loop; the loops that are in work as copies
+        self.counter = ""  # the variable of the vector loop that is in work
+        self.hides, self.copied = False, set[int]()  # whether it is hidden somewhere; the loops that are in work as copies
 
     def work_item(self, stmt: Loop) -> str:
         """The declaration of the variable of a loop over work-items; a function inside a kernel is told its ids."""
@@ -79,8 +80,17 @@ class Printer(Atomics):
     def whole(self) -> None:
         """All statements; streamed results are visible to whoever waits for the kernel."""
         self.block(self.kernel.body, {})
+        if self.hides:
+            self.lines[:0] = HIDING
         if self.streamed and self.clang:
             self.emit("__sync_synchronize();")
+
+    def text(self, expr: Expr, known: dict[Expr, Text]) -> Text:
+        """As it is, but where counts of a vector loop are compared they are hidden (`codegen.vector_loops`)."""
+        if self.counter and self.index == "int" and (counts := compared(expr, self.counter)):
+            self.hides = True
+            known = known | {a: Text(f"{known[a].operand} ^ {HIDDEN}", False, known[a].depth + 1) for a in counts}
+        return super().text(expr, known)
 
     def expand(self, stmt: Stmt) -> Plain:
         """Accumulate and Atomic in terms of loads, stores and their combine."""
@@ -99,7 +109,7 @@ class Printer(Atomics):
         """The operand of a sum or product of floats in a vector loop, which the compiler needs leave to reorder; None for others."""
         alloc, value = self.allocs.get(stmt.targets[0]), stmt.values[0]
         one = alloc is not None and alloc.size == 1 and alloc.space == "private"
-        return value if one and self.clang and self.across and stmt.combine in REORDERED and value.dtype.startswith("float") else None
+        return value if one and self.clang and self.counter and stmt.combine in REORDERED and value.dtype.startswith("float") else None
 
     def block(self, body: Sequence[Stmt], outer: Names) -> None:
         """Statements in braces that stand already; `outer` holds the names that are known where they begin."""
@@ -237,9 +247,9 @@ class Printer(Atomics):
         else:
             raise ValueError(f"kernel {self.kernel.name}: a {stmt.kind!r} loop is unscheduled and cannot be printed")
         self.leave(stmt.body, names)
-        before, self.across = self.across, stmt.kind == "vector"
+        before, self.counter = self.counter, stmt.var if stmt.kind == "vector" else ""
         self.indented(stmt.body, names)
-        self.across = before
+        self.counter = before
         self.emit("}")
         if tail and step == "1":
             head = (self.index, stmt.var, start, stop)

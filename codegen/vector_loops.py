@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from codegen.kernel import Accumulate, Expr, Let, Loop, Store, exprs_of
+from codegen.kernel import INDEX, Accumulate, Expr, Let, Loop, Store, exprs_of
 from codegen.order import postorder
 
 INTERLEAVED = 128
@@ -19,6 +19,12 @@ QUIET = '#pragma clang diagnostic ignored "-Wpass-failed"'
 SEVERAL = "#pragma clang loop interleave_count(4)"
 MASKED = "#pragma clang loop vectorize(enable) vectorize_predicate(enable)"
 CHASED = "#pragma clang loop vectorize(enable) vectorize_width(8)"
+COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge"}
+COUNTS = {"add", "sub", "mul", "cast"}
+HIDDEN = "eg_nothing"
+"""A zero that the compiler does not know of.  Since elements are found by a loop's counter, it is made one of 64 bits, and then what it
+is compared with as well, which takes twice as many vectors; `^` with this ends that.  A row of a one-hot matrix takes half the time."""
+HIDING = (f"    int {HIDDEN} = 0;", f'    __asm__ volatile("" : "+r"({HIDDEN}));')
 CHAIN = 4
 """Loads each of which waits for the one before, from which on eight iterations go together: gathers cost what single loads cost, but
 one iteration by itself fills no pipeline.  A search in 100,000 elements takes a fifth of the time."""
@@ -29,6 +35,24 @@ def hint(loop: Loop) -> str | None:
     if loop.kind == "vector" and chased(loop):
         return CHASED
     return SEVERAL if interleaved(loop) else None
+
+
+def compared(expr: Expr, counter: str) -> list[Expr]:
+    """The operands of a comparison of 32-bit integers that are counts of a loop."""
+    if expr.kind != "op" or expr.value not in COMPARISONS or expr.args[0].dtype not in ("int32", INDEX):
+        return []
+    return [a for a in expr.args if _counts(a, counter)]
+
+
+def _counts(expr: Expr, counter: str) -> bool:
+    """Whether an expression adds up a loop's counter and what is not loaded."""
+    inside, known = [expr], set[Expr]()
+    while inside:
+        one = inside.pop()
+        if one not in known and one.kind == "op" and one.value in COUNTS and one.dtype in ("int32", "int64", INDEX):
+            inside += one.args
+        known.add(one)
+    return any(e.kind == "var" and e.value == counter for e in known)
 
 
 def chased(loop: Loop) -> bool:

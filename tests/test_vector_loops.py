@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
-from codegen.kernel import Accumulate, Alloc, Builder, Let, Loop, Store
+from codegen.kernel import INDEX, Accumulate, Alloc, Builder, Kernel, Let, Loop, Param, Store
 from codegen.opencl import program_source
-from codegen.vector_loops import CHASED, MASKED, SEVERAL, has_tail, in_two, interleaved
+from codegen.vector_loops import CHASED, HIDDEN, HIDING, MASKED, SEVERAL, has_tail, in_two, interleaved
+from exprgraph.dims import constant
 from tests.hand_trees import grid_map
 
 LENGTHS = [*range(36), 47, 48, 49, 63, 64, 65, 255, 256, 257, 300, 1000]
@@ -15,7 +16,8 @@ EXPRESSIONS = {
     "sums": lambda x: x.sum(axis=1),
     "columns": lambda x: x.sum(axis=0) + x.min(axis=0),
     "part": lambda x: x[:, 5:-7] * x[:, 5:-7],
-    "reversed": lambda x: x[:, ::-1] + x}
+    "reversed": lambda x: x[:, ::-1] + x,
+    "triangle": lambda x: eg.tril(x, 20) + eg.eq(eg.arange(x.shape[1])[None, :] - 3, 7 * eg.arange(x.shape[0])[:, None])}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "uint8", "int16"])
@@ -78,3 +80,28 @@ def test_searches_go_on_eight_at_a_time():
     values[7] = np.nan
     for count in (0, 1, 7, 8, 9, 333):
         np.testing.assert_array_equal(search(keys, values[:count], np.arange(count)), np.searchsorted(keys, values[:count]))
+
+
+def printed(body, wide=False):
+    return program_source([Kernel("k", (Param("x", "int32", constant(8), "r"), Param("p", "int64", constant(8), "r"),
+                                   Param("y", "int32", constant(8), "w")),
+                                  (body,), wide=wide)], "pocl")
+
+
+@pytest.mark.parametrize("kind, wide, shown", [("vector", False, True), ("serial", False, False), ("vector", True, False)])
+def test_a_counter_is_hidden_where_a_vector_loop_compares_it(kind, wide, shown):
+    b = Builder()
+    i = b.var("i")
+    count = b.op("cast", "int32", b.op("add", "int64", b.op("cast", "int64", i), b.lit(3, "int64")))
+    same = b.op("eq", "bool", b.load("x", "int32", b.index(0)), count)
+    text = printed(loop(b, 8, Store("y", i, b.op("cast", "int32", same)), kind=kind), wide)
+    assert (f"^ {HIDDEN}" in text) == shown == (HIDING[1] in text)
+    other = printed(loop(b, 8, Store("y", i, count), kind=kind), wide)
+    assert HIDDEN not in other
+
+
+def test_a_place_found_in_64_bits_stays_so():
+    b = Builder()
+    i = b.var("i")
+    text = printed(loop(b, 8, Store("y", i, b.load("x", "int32", b.op("cast", INDEX, b.load("p", "int64", i))))))
+    assert "y[i] = x[p[i]];" in text

@@ -94,19 +94,21 @@ class Op:
     domain: the interval from which tests draw each float argument.  ulp: the error allowed over the oracle's, in units in the last place.
     flags: "commutative", "expensive" (not to be recomputed), "smooth" (tests check finite differences), ...  requires: the Conditions on
     sizes.  refuses: for elementwise ops, the operands that are faults when a call brings them.  pair: the meaning on complex numbers, a
-    formula of `ops.pair`; None for rows that refuse them (what only moves elements needs none).
+    formula of `ops.pair`; None for rows that refuse them (what only moves elements needs none).  forward(tangents, y, *inputs, **params):
+    the tangent of the output; batch(inputs, mapped, size, **params): the outputs for a batch; both are derived where they are None.
     """
     __slots__ = ("name", "kind", "numpy", "accept", "infer", "grad", "c", "domain", "ulp", "flags", "requires", "doc",
-                 "refuses", "pair")
+                 "refuses", "pair", "forward", "batch")
 
     def __init__(self, name: str, kind: str, numpy: Callable[..., Any], accept: Callable[..., tuple[tuple[Out, ...], dict[str, Any]]],
                  infer: Callable[..., tuple[TensorType, ...]], grad: Callable[..., tuple[Out | None, ...]] | None = None,
                  c: Mapping[str, str] | None = None, domain: tuple[tuple[float, float], ...] = (), ulp: float = 0.0,
                  flags: frozenset[str] = frozenset(), requires: Callable[..., list[Condition]] = no_condition, doc: str = "",
-                 refuses: Callable[..., list[Refusal]] = no_refusal, pair: Callable[..., Any] | str | None = None) -> None:
+                 refuses: Callable[..., list[Refusal]] = no_refusal, pair: Callable[..., Any] | str | None = None,
+                 forward: Callable[..., Any] | None = None, batch: Callable[..., Any] | None = None) -> None:
         self.name, self.kind, self.numpy, self.accept, self.infer, self.grad = name, kind, numpy, accept, infer, grad
         self.c, self.domain, self.ulp, self.flags, self.requires, self.doc = c or {}, domain, ulp, flags, requires, doc
-        self.refuses, self.pair = refuses, pair
+        self.refuses, self.pair, self.forward, self.batch = refuses, pair, forward, batch
 
     def changed(self, **fields: Any) -> Op:
         """A row that differs from this one in some fields."""
@@ -186,10 +188,7 @@ def _method(name: str) -> Any:
 
 
 def _reflected(name: str) -> Any:
-    def call(self: Out, other: Any) -> Any:
-        return OPERATORS[name](other, self)
-    call.__name__ = name
-    return call
+    return lambda self, other: OPERATORS[name](other, self)
 
 
 class Out:

@@ -9,7 +9,7 @@ from exprgraph import errors
 from exprgraph.config import change_flags, config
 from exprgraph.errors import (
     AllocationError, AssertionFault, CallError, DeviceError, DisconnectedInputError, DTypeError, GradientError, GraphError, IndexFault,
-    MissingInputError, RankError, ShapeError, UnusedInputError, UseError, ValueFault)
+    MissingInputError, OwnOpError, RankError, ShapeError, UnusedInputError, UseError, ValueFault)
 from exprgraph.functions.assigning import inc_subtensor, set_subtensor
 from exprgraph.functions.complexes import angle, conj, conjugate, imag, real
 from exprgraph.functions.counting import (
@@ -98,7 +98,7 @@ __all__ = [
     "nanvar", "ogrid", "pad", "permute_row_elements", "ravel_multi_index", "rollaxis", "rot90", "select", "sinc", "stacklists",
     "trapezoid", "unravel_index", "unstack", "vecdot", "vecmat", "vsplit",
     "AllocationError", "CallError", "DTypeError", "DeviceError", "DisconnectedInputError", "Function", "GradientError", "Graph",
-    "GraphError", "In", "IndexFault", "MissingInputError", "Node", "Op", "Out", "RankError", "ShapeError", "Shared",
+    "GraphError", "In", "IndexFault", "MissingInputError", "Node", "Op", "Out", "OwnOpError", "RankError", "ShapeError", "Shared",
     "TensorType", "UnusedInputError", "UseError", "ValueFault", "abs", "abs_", "absolute", "acos", "acosh", "add", "addbroadcast",
     "all", "allclose", "alloc", "and_", "any", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh",
     "angle", "complex", "complex_from_polar", "conj", "conjugate", "imag", "real",
@@ -140,6 +140,7 @@ _LATE = {
     **dict.fromkeys(("debugprint", "pp", "pydotprint", "to_dot"), "exprgraph.show"), "check_grads": "exprgraph.testing",
     **dict.fromkeys(("explain", "get_test_value"), "exprgraph.explain"),
     **dict.fromkeys(("function_dump", "function_load"), "exprgraph.dump"), "printing": "exprgraph.printing",
+    "as_op": "exprgraph.own.function",
     "nnet": "exprgraph.nnet", **dict.fromkeys(("batch_normalization_test", "batch_normalization_train"), "exprgraph.functions.batch_norm"),
     **dict.fromkeys(("images2neibs", "neibs2images"), "exprgraph.functions.patches"),
     **dict.fromkeys(("confusion_matrix", "h_softmax", "sparse_block_dot"), "exprgraph.functions.classes")}

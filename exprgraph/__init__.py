@@ -140,7 +140,8 @@ _LATE = {
     **dict.fromkeys(("debugprint", "pp", "pydotprint", "to_dot"), "exprgraph.show"), "check_grads": "exprgraph.testing",
     **dict.fromkeys(("explain", "get_test_value"), "exprgraph.explain"),
     **dict.fromkeys(("function_dump", "function_load"), "exprgraph.dump"), "printing": "exprgraph.printing",
-    "as_op": "exprgraph.own.function",
+    "as_op": "exprgraph.own.function", "ElementwiseKernel": "exprgraph.own.elementwise",
+    "RawKernel": "exprgraph.own.raw",
     "nnet": "exprgraph.nnet", **dict.fromkeys(("batch_normalization_test", "batch_normalization_train"), "exprgraph.functions.batch_norm"),
     **dict.fromkeys(("images2neibs", "neibs2images"), "exprgraph.functions.patches"),
     **dict.fromkeys(("confusion_matrix", "h_softmax", "sparse_block_dot"), "exprgraph.functions.classes")}

@@ -68,7 +68,7 @@ class OwnAction(NamedTuple):
     def run(self, run: Run) -> None:
         """A kernel is put into the queue; a function is called with what is read back, and its results go to the device."""
         if self.kernel is not None:
-            self.kernel.enqueue(run, self.inputs, self.outputs)
+            self.kernel(run, self.inputs, self.outputs)
             return
         hosts = [run.memory.bytes_of(run.blocks[v.buffer], v) for v in self.outputs]
         inputs = tuple(run.memory.read(run.blocks[v.buffer], v) for v in self.inputs)

@@ -22,7 +22,7 @@ from runtime.direct import State
 from runtime.hosted import hosted
 from runtime.memory import Memory, SharedMemory, View, room, view_of
 from runtime.native import switchboard
-from runtime.own import own_action
+from runtime.own import own_step
 from runtime.program import Built, Printer
 from runtime.together import FAR, NEAR, PLACES, helpers_of, place, places
 from runtime.workspace import layout
@@ -141,6 +141,7 @@ class Prepared:
         self.zeros = np.zeros(4, np.int64)
         self._kernels: dict[tuple[int, str], tuple[Any, int]] = {}
         self._streamed = {id(s) for s in flatten(plan.steps) if isinstance(s, Launch) and is_streamed(s.kernel)}
+        self._own = {id(s): own_step(s, session) for s in flatten(plan.steps) if isinstance(s, OwnCall)}
         self._build((s, min(self._places(s), key=PLACES.index)) for s in chosen(plan.steps, lambda pick: 0))
 
     @property
@@ -251,7 +252,7 @@ class Prepared:
                 yield _called(step.function, inputs, output, step.params)
             elif isinstance(step, OwnCall):
                 views = [tuple(self._view(o, found) for o in side) for side in (step.inputs, step.outputs)]
-                yield own_action(step, views[0], views[1], tuple(found[d.text] for d in step.sizes), self.session)
+                yield self._own[id(step)](views[0], views[1], tuple(found[d.text] for d in step.sizes))
             elif isinstance(step, Check):
                 yield FaultCheck(step.sites, view_of(self.flags, np.dtype("int64"), 0, (4,), (1,)))
             else:

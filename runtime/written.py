@@ -112,7 +112,7 @@ class _Text:
         """Whether anything is used that calls share: the workspace, kernels that hold their arguments, records of long jobs, flags."""
         hosts = [v for a in self.case.actions for v in _hosts(a)]
         launches = [a for a in self.case.actions if isinstance(a, KernelCall)]
-        return (any(a.kernel is not None for a in launches) or is_long(launches)
+        return (any(a.kernel is not None for a in launches) or any(isinstance(a, OwnAction) for a in self.case.actions) or is_long(launches)
                 or any(isinstance(a, FaultCheck) for a in self.case.actions) or bool(self.case.offsets)
                 or any(v.buffer in self.case.blocks for v in (*hosts, *self.case.results)))
 

@@ -133,7 +133,8 @@ class FunctionOp:
             raise OwnOpError(f"{self.name} gave {result.dtype} with {result.ndim} axes as output {number}, its type is {kind}{at(where)}")
         return result
 
-    def _run(self, values: Sequence[Array], shapes: Shapes, source: Source | None) -> Sequence[Array]:
+    def _run(self, values: Sequence[Array], shapes: Shapes, more: Sequence[int],
+             source: Source | None) -> Sequence[Array]:
         found = self._raw(values, source)
         for k, (result, shape) in enumerate(zip(found, shapes)):
             if result.shape != tuple(shape):
@@ -141,7 +142,8 @@ class FunctionOp:
                                  f"{'infer_shape' if self.infer_shape else 'type'}{at(source or self.source)}")
         return found
 
-    def _run_shapes(self, values: Sequence[Array], shapes: Shapes, source: Source | None) -> Sequence[Array]:
+    def _run_shapes(self, values: Sequence[Array], shapes: Shapes, more: Sequence[int],
+             source: Source | None) -> Sequence[Array]:
         sizes = [n for result in self._raw(values, source) for n in result.shape]
         return (np.array(sizes, "int64").reshape(shapes[0]),)
 
@@ -150,16 +152,18 @@ def by_lanes(own: Own) -> Callable[..., Any]:
     """The batch rule that calls the step once for each lane."""
     @functools.cache
     def batched(mapped: tuple[bool, ...]) -> Own:
-        def run(values: Sequence[Array], shapes: Shapes, source: Source | None) -> Sequence[Array]:
+        def run(values: Sequence[Array], shapes: Shapes, more: Sequence[int],
+             source: Source | None) -> Sequence[Array]:
             found = [np.empty(shape, dtype) for shape, (dtype, _) in zip(shapes, own.outputs)]
             for lane in range(shapes[0][0]):
                 given = [v[lane, ...] if m else v for v, m in zip(values, mapped)]
-                for whole, part in zip(found, own.run(given, [s[1:] for s in shapes], source)):
+                for whole, part in zip(found, own.run(given, [s[1:] for s in shapes], more, source)):
                     whole[lane, ...] = part
             return found
         made = Own(f"{own.name} of each lane", own.arity, tuple((t, r + 1) for t, r in own.outputs), run, own.source, own.pure)
         return rows_of(made, Rules(lanes=by_lanes(made)))
 
-    def batch(inputs: Sequence[Out], mapped: Sequence[bool], size: Out, shapes: Sequence[Sequence[Any]]) -> tuple[Out, ...]:
-        return tuple(applied(batched(tuple(mapped)), inputs, [(size, *shape) for shape in shapes]))
+    def batch(inputs: Sequence[Out], mapped: Sequence[bool], size: Out) -> tuple[Out, ...]:
+        shapes = [(size, *shape) for shape in own.shapes(inputs[own.arity:])]
+        return tuple(applied(batched(tuple(mapped)), inputs[:own.arity], shapes))
     return batch

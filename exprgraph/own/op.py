@@ -19,14 +19,14 @@ from exprgraph.types import Accepted, cast_to, size_argument, size_dims
 
 Array = np.ndarray[Any, Any]
 Shapes = Sequence[tuple[int, ...]]
-Run = Callable[[Sequence[Array], Shapes, Source | None], Sequence[Array]]
+Run = Callable[[Sequence[Array], Shapes, Sequence[int], Source | None], Sequence[Array]]
 _calls = count(1)
 
 
 @dataclass(frozen=True)
 class Rules:
     """What a user may say of an op beside its meaning: each None where it is not said.  For an op of several outputs g, y and the results
-    of forward and batch are tuples.  lanes: what takes the place of a batch rule that is not said; it is given the shapes of a lane."""
+    of forward and batch are tuples.  lanes: what takes the place of a batch rule that is not said, and is given all inputs."""
     grad: Callable[..., Any] | None = None
     forward: Callable[..., Any] | None = None
     batch: Callable[..., Any] | None = None
@@ -38,8 +38,10 @@ class Own:
     """What a step of the user's own does.
 
     arity: how many of its inputs are values; sizes follow them, of all outputs and then of whatever the step needs.  outputs: the dtype
-    and rank of each.  run(values, shapes, source) -> arrays: the meaning on NumPy arrays, checked.  kernel: what devices run in its
-    place, where it is a kernel.  rows: a row for each output, filled by `rows_of`.
+    and rank of each.  run(values, shapes, more, source) -> arrays: the meaning on NumPy arrays, checked;
+    more: the sizes that follow the shapes.  kernel: what devices run in its
+    place, where it is a kernel.  places: which inputs are the user's arguments, in their order; None for the values.  rows: a row for
+    each output, filled by `rows_of`.
     """
     name: str
     arity: int
@@ -48,6 +50,7 @@ class Own:
     source: Source | None
     pure: bool = True
     kernel: Any = None
+    places: tuple[int, ...] | None = None
     rows: list[OwnOp] = field(default_factory=list)
 
     def shapes(self, sizes: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -58,6 +61,10 @@ class Own:
             begin += rank
         return found
 
+    def arguments(self, inputs: Sequence[Any]) -> tuple[Any, ...]:
+        """What belongs to the user's arguments, of what belongs to the inputs."""
+        return tuple(inputs[:self.arity]) if self.places is None else tuple(inputs[k] for k in self.places)
+
     @property
     def ranks(self) -> int:
         """How many sizes the shapes of all outputs are."""
@@ -65,7 +72,8 @@ class Own:
 
     def results(self, inputs: Sequence[Array], source: Source | None) -> Sequence[Array]:
         """All outputs from the values and sizes of the inputs."""
-        return self.run(inputs[:self.arity], self.shapes([int(n) for n in inputs[self.arity:]]), source)
+        sizes = [int(n) for n in inputs[self.arity:]]
+        return self.run(inputs[:self.arity], self.shapes(sizes), sizes[self.ranks:], source)
 
 
 class OwnOp(Op):
@@ -151,8 +159,12 @@ def _grad(row: OwnOp, rules: Rules) -> Callable[..., Any] | None:
     def grad(g: Out, y: Out, *inputs: Out, **params: Any) -> tuple[Out | None, ...]:
         ys = _outputs(row, y, inputs)
         gs = tuple(g if r is row else OPERATORS["zeros_like"](o) for r, o in zip(own.rows, ys)) if isinstance(ys, tuple) else g
-        found = listed(given(gs, ys, *inputs[:own.arity]), own.arity, f"grad of {own.name}", GradientError, own.source)
-        return *found, *(None,) * (len(inputs) - own.arity)
+        values = own.arguments(inputs)
+        all_: list[Out | None] = [None] * len(inputs)
+        found = listed(given(gs, ys, *values), len(values), f"grad of {own.name}", GradientError, own.source)
+        for place, one in zip(own.arguments(range(len(inputs))), found):
+            all_[place] = one
+        return tuple(all_)
     return grad
 
 
@@ -162,7 +174,7 @@ def _forward(row: OwnOp, rules: Rules) -> Callable[..., Any] | None:
         return None
 
     def forward(tangents: Sequence[Out | None], y: Out, *inputs: Out, **params: Any) -> Any:
-        found = given(tuple(tangents[:own.arity]), _outputs(row, y, inputs), *inputs[:own.arity])
+        found = given(own.arguments(tangents), _outputs(row, y, inputs), *own.arguments(inputs))
         return listed(found, len(own.rows), f"forward of {own.name}", GradientError, own.source)[row.number]
     return forward
 
@@ -175,11 +187,10 @@ def _batch(row: OwnOp, rules: Rules) -> Callable[..., Any] | None:
     def batch(inputs: Sequence[Out], mapped: Sequence[bool], size: Out, **params: Any) -> Any:
         if any(mapped[own.arity:]):
             raise OwnOpError(f"{own.name}: the sizes of its results differ between the lanes of a batch{at(own.source)}")
-        values, over = tuple(inputs[:own.arity]), tuple(mapped[:own.arity])
         if rules.batch is not None:
-            found = rules.batch(values, over, size)
+            found = rules.batch(own.arguments(inputs), own.arguments(mapped), size)
         else:
             assert rules.lanes is not None
-            found = rules.lanes(values, over, size, own.shapes(inputs[own.arity:]))
+            found = rules.lanes(tuple(inputs), tuple(mapped[:own.arity]), size)
         return listed(found, len(own.rows), f"batch of {own.name}", OwnOpError, own.source)[row.number]
     return batch

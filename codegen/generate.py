@@ -38,6 +38,7 @@ from exprgraph.narrow import widened
 from exprgraph.node import Graph, Node, Out
 from exprgraph.ops.table import ROWS
 from exprgraph.own.op import OwnOp, call_of
+from exprgraph.own.reduction import FoldOp
 from exprgraph.pairs import Pair, facts, pairs
 
 SMALL = 16384
@@ -90,7 +91,7 @@ def check_doubles(graph: Graph, target: Target) -> None:
 def check_rows(graph: Graph) -> None:
     """Refuse rows of the user's that no kernel can compute: those that are not elementwise, and those without a C spelling."""
     for node in order(graph.outputs):
-        own = node.op.kind != "leaf" and ROWS.get(node.op.name) is not node.op and not isinstance(node.op, OwnOp)
+        own = node.op.kind != "leaf" and ROWS.get(node.op.name) is not node.op and not isinstance(node.op, OwnOp | FoldOp)
         if own and node.op.kind != "elementwise":
             raise GraphError(f"{node.op.name} is a row of your own of the kind {node.op.kind!r}; kernels are generated for elementwise "
                              f'rows only: use device="numpy"{at(node.source)}')

@@ -141,7 +141,7 @@ _LATE = {
     **dict.fromkeys(("explain", "get_test_value"), "exprgraph.explain"),
     **dict.fromkeys(("function_dump", "function_load"), "exprgraph.dump"), "printing": "exprgraph.printing",
     "as_op": "exprgraph.own.function", "ElementwiseKernel": "exprgraph.own.elementwise",
-    "RawKernel": "exprgraph.own.raw",
+    "RawKernel": "exprgraph.own.raw", "ReductionKernel": "exprgraph.own.reduction",
     "nnet": "exprgraph.nnet", **dict.fromkeys(("batch_normalization_test", "batch_normalization_train"), "exprgraph.functions.batch_norm"),
     **dict.fromkeys(("images2neibs", "neibs2images"), "exprgraph.functions.patches"),
     **dict.fromkeys(("confusion_matrix", "h_softmax", "sparse_block_dot"), "exprgraph.functions.classes")}

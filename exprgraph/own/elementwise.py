@@ -20,7 +20,7 @@ from exprgraph.ops.shape import dim_node, reshape
 from exprgraph.own import text
 from exprgraph.own.op import listed
 from exprgraph.own.text import ASSIGNING, CONTROL, DTYPES, SNIPPETS, Parameter, Snippet, Token
-from exprgraph.types import broadcast_dims, cast_to, promoted, size_argument
+from exprgraph.types import broadcast_dims, cast_to, promoted, size_argument, size_dims
 
 Forms = dict[str, str]
 
@@ -32,7 +32,7 @@ class Body(NamedTuple):
     inputs: tuple[Parameter, ...]
     outputs: tuple[Parameter, ...]
     position: bool
-    count: bool
+    counted: bool
     heavy: bool
 
 
@@ -119,15 +119,14 @@ class ElementwiseKernel:
 
     def _positions(self, values: Sequence[Out], shape: Any) -> tuple[Out, ...]:
         """What is given for i and n."""
-        if not (self.body.position or self.body.count):
+        if not (self.body.position or self.body.counted):
             return ()
-        given = [size_argument(s) for s in (shape if isinstance(shape, tuple | list) else [shape])] if shape is not None else None
-        sizes = given if given is not None else [dim_node(d) for d in broadcast_dims([v.type.shape for v in values])]
-        total: Any = OPERATORS["prod"](OPERATORS["stack"](sizes)) if given and len(sizes) > 1 else None
-        whole = total if total is not None else dim_node(product(broadcast_dims([v.type.shape for v in values]))) if given is None else sizes[0]
-        whole = size_argument(whole)
-        position = reshape(iota(whole), *sizes) if len(sizes) != 1 else iota(sizes[0])
-        return (position,) * self.body.position + (whole,) * self.body.count
+        if shape is None:
+            sizes = [dim_node(d) for d in broadcast_dims([v.type.shape for v in values])]
+        else:
+            sizes = [size_argument(s) for s in (shape if isinstance(shape, tuple | list) else (shape,))]
+        whole = dim_node(product(size_dims(sizes)))
+        return (reshape(iota(whole), *sizes),) * self.body.position + (whole,) * self.body.counted
 
     def _define(self, letters: Forms) -> list[str]:
         """Write the helper functions for these dtypes; their names."""
@@ -140,7 +139,7 @@ class ElementwiseKernel:
 
         def c(parameter: Parameter) -> str:
             return text.C[letters.get(parameter.type) or DTYPES[parameter.type]]
-        own = [f"{c(p)} {p.name}" for p in body.inputs] + ["long i"] * body.position + ["long n"] * body.count
+        own = [f"{c(p)} {p.name}" for p in body.inputs] + ["long i"] * body.position + ["long n"] * body.counted
         fresh = {p.name for p in body.outputs} - {p.name for p in body.inputs}
         both = {p.name for p in body.outputs} - fresh
         inside = [o for o, p in zip(own, body.inputs) if p.name not in both] + own[len(body.inputs):]
@@ -149,7 +148,7 @@ class ElementwiseKernel:
         for k, wanted in enumerate(body.outputs):
             outs = [p.name if p.name in both else f"{whole}_{p.name}" for p in body.outputs]
             starts = " ".join(f"{c(p)} {whole}_{p.name} = 0;" for p in body.outputs if p.name in fresh)
-            passed = [*(p.name for p in body.inputs if p.name not in both), *["i"] * body.position, *["n"] * body.count]
+            passed = [*(p.name for p in body.inputs if p.name not in both), *["i"] * body.position, *["n"] * body.counted]
             call = f"{whole}_all({', '.join([*passed, *(f'&{o}' for o in outs)])});"
             answer = outs[k] + " != 0" * (c(wanted) == "int" and (letters.get(wanted.type) or DTYPES[wanted.type]) == "bool")
             lines.append(f"EG_INLINE {c(wanted)} {whole}_{k}({', '.join(own)}) {{ {starts} {call} return {answer}; }}")

@@ -37,7 +37,7 @@ def as_op(itypes: Any, otypes: Any, infer_shape: Callable[..., Any] | None = Non
     def decorate(function: Callable[..., Any]) -> FunctionOp:
         kinds = [[_kind(t) for t in (given if isinstance(given, list | tuple) and not _is_pair(given) else [given])]
                  for given in (itypes, otypes)]
-        called = name or getattr(function, "__name__", "function")
+        called = name or str(getattr(function, "__name__", "function"))
         return FunctionOp(function, called, kinds[0], kinds[1], infer_shape, Rules(grad, forward, batch), pure, source)
     source = here()
     return decorate
@@ -111,7 +111,8 @@ class FunctionOp:
         for k, (shape, kind) in enumerate(zip(listed(found, len(self.otypes), f"infer_shape of {self.name}", ShapeError, self.source),
                                               self.otypes)):
             if len(shape) != kind.ndim:
-                raise ShapeError(f"infer_shape of {self.name} gave {len(shape)} sizes for output {k}, which has {kind.ndim} axes{at(here())}")
+                raise ShapeError(f"infer_shape of {self.name} gave {len(shape)} sizes for output {k}, which has {kind.ndim} axes"
+                                 f"{at(here())}")
         return found
 
     def _raw(self, values: Sequence[Array], source: Source | None) -> tuple[Array, ...]:

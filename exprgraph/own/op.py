@@ -138,7 +138,8 @@ def listed(found: Any, wanted: int, what: str, error: type[Exception], source: S
     """What a rule or function gave, as so many values."""
     given = tuple(found) if isinstance(found, tuple | list) else (found,)
     if len(given) != wanted:
-        raise error(f"{what} gave {len(given)} value{'s' * (len(given) != 1)}, {wanted} {'is' if wanted == 1 else 'are'} needed{at(source)}")
+        raise error(f"{what} gave {len(given)} value{'s' * (len(given) != 1)}, {wanted} {'is' if wanted == 1 else 'are'} needed"
+                    f"{at(source)}")
     return given
 
 

@@ -26,8 +26,8 @@ _VECTOR = re.compile(r"(u?(?:char|short|int|long)|float|double|half)(?:2|3|4|8|1
 
 @dataclass(frozen=True)
 class Argument:
-    """An argument of a kernel.  kind: "input", "output", "value" (a scalar that a call computes), "size" (an integer that is known before it
-    runs) or "local"; number: which of these; start: for an output that is an input too, the number of that."""
+    """An argument of a kernel.  kind: "input", "output", "value" (a scalar that a call computes), "size" (an integer that is known before
+    it runs) or "local"; number: which of these; start: for an output that is an input too, the number of that."""
     kind: str
     number: int
     dtype: str
@@ -103,7 +103,8 @@ class RawKernel:
         if not 1 <= len(grid) <= 3 or len(groups) not in (0, len(grid)):
             raise ShapeError(f"{self.name}: global_size has {len(grid)} sizes and local_size {len(groups)}: one to three, and as many of "
                              f"both, are needed{at(here())}")
-        numbers = [v for v, k in zip(values, known) if k] + [self._one(n, s, values) for n, s in (*self.scalars.items(), *self.local.items())]
+        numbers = [v for v, k in zip(values, known) if k]
+        numbers += [self._one(n, s, values) for n, s in (*self.scalars.items(), *self.local.items())]
         own = self._own(tuple(len(s) for s in shapes), tuple(known), len(grid), bool(groups))
         found = applied(own, [v for v, k in zip(values, known) if not k], shapes, [*grid, *groups, *numbers])
         return found[0] if len(found) == 1 else found
@@ -121,7 +122,8 @@ class RawKernel:
                 **dict.fromkeys(self.local, "local")}
         for name, where in said.items():
             if name not in names:
-                raise UseError(f"{self.name} has no parameter {name!r}, of which {where} speaks; it has {', '.join(names)}{at(self.source)}")
+                raise UseError(f"{self.name} has no parameter {name!r}, of which {where} speaks; it has {', '.join(names)}"
+                               f"{at(self.source)}")
         for p in self.parameters:
             if p.name not in said:
                 raise UseError(f"{self.name}: nothing says what the parameter {p.name} is given{at(self.source)}")

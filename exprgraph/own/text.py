@@ -33,8 +33,8 @@ _DIGRAPHS = ("<%", "%>", "<:", ":>", "%:", "??")
 _REFUSED = re.compile(r"(?:__)?kernel\Z|(?:__)?asm(?:__)?\Z|_Pragma\Z|__pragma\Z|(?:eg|EG|own)_|__builtin_trap\Z")
 _DIRECTIVES = {"pragma": re.compile(r"#\s*pragma\s+unroll\b"), "preamble": re.compile(r"#\s*(?:define|if|ifdef|ifndef|else|elif|endif)\b")}
 _CLOSING = {")": "(", "]": "[", "}": "{"}
-_WORDS = frozenset((*DTYPES, *CONTROL, "const", "static", "inline", "struct", "union", "enum", "typedef", "void", "unsigned", "signed", "else",
-                    "__attribute__", "constant", "__constant", "global", "__global", "local", "__local", "private", "__private"))
+_WORDS = frozenset((*DTYPES, *CONTROL, "const", "static", "inline", "struct", "union", "enum", "typedef", "void", "unsigned", "signed",
+                    "else", "__attribute__", "constant", "__constant", "global", "__global", "local", "__local", "private", "__private"))
 
 
 class Token(NamedTuple):
@@ -170,7 +170,7 @@ def parameters(text: str, what: str, source: Source | None) -> list[Parameter]:
     plain, found, begin = words(read(text, what, source)), list[Parameter](), 0
     for end in [*(i for i, t in enumerate(plain) if t.text == ","), len(plain)]:
         if end > begin or end < len(plain) or found:
-            found.append(_parameter([t for t in plain[begin:end]], what, source))
+            found.append(_parameter(plain[begin:end], what, source))
         begin = end + 1
     names = [p.name for p in found]
     for name in names:

@@ -12,8 +12,9 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.errors import DTypeError, OwnOpError, ShapeError, Source, UseError, at, here
-from exprgraph.node import OPERATORS, Out, TensorType
+from exprgraph.node import Out, TensorType
 from exprgraph.own.op import Array, Own, Rules, Shapes, accepted, applied, listed, rows_of
+from exprgraph.symbols import tensor_type
 
 
 def as_op(itypes: Any, otypes: Any, infer_shape: Callable[..., Any] | None = None, *, grad: Callable[..., Any] | None = None,
@@ -44,7 +45,7 @@ def as_op(itypes: Any, otypes: Any, infer_shape: Callable[..., Any] | None = Non
 
 
 def _is_pair(given: Any) -> bool:
-    return len(given) == 2 and isinstance(given[0], str) and isinstance(given[1], int)
+    return len(given) == 2 and isinstance(given[0], str) and isinstance(given[1], int | tuple)
 
 
 def _kind(given: Any) -> TensorType:
@@ -54,7 +55,7 @@ def _kind(given: Any) -> TensorType:
     elif isinstance(given, Out):
         kind = given.type
     elif isinstance(given, tuple) and _is_pair(given):
-        kind = OPERATORS["tensor_type"](*given)
+        kind = tensor_type(*given)
     else:
         made = given() if callable(given) else None
         if not isinstance(made, Out):

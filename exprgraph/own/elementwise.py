@@ -300,7 +300,8 @@ def _is_assigned(parameter: Parameter, plain: Sequence[Token]) -> bool:
 def _is_read_first(parameter: Parameter, plain: Sequence[Token]) -> bool:
     """Whether an array that is assigned to may be read before, or kept."""
     first = next(k for k, t in enumerate(plain) if t.text == parameter.name)
-    nested = any(t.text in CONTROL or t.text == "?" for t in plain[:first])
+    before = [t.text for t in plain[:first]]
+    nested = before.count("{") != before.count("}") or "return" in before or "goto" in before
     again = any(t.text == parameter.name for t in plain[first + 1:_end(plain, first)])
     return nested or again or _text(plain, first + 1) != "=" or _text(plain, first - 1) not in (";", "", "}")
 

@@ -29,7 +29,9 @@ _TOKEN = re.compile(
     r"|(?P<word>[A-Za-z_]\w*)|(?P<number>\.?\d(?:[eEpP][+-]|[\w.])*)|(?P<sign><<=|>>=|\.\.\.|->|\+\+|--|<<|>>|[<>=!+\-*/%&|^]=|&&|\|\||"
     r"[-+*/%&|^~!<>=?:;,.(){}\[\]])", re.DOTALL)
 _COMMENT = re.compile(r"(\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*')|//[^\n]*|/\*.*?\*/", re.DOTALL)
-_DIGRAPHS = ("<%", "%>", "<:", ":>", "%:", "??")
+_COMPONENT = re.compile(r"(?:[xyzw]{1,4}|s[0-9a-fA-F]{1,16}|lo|hi|even|odd)\Z")
+_NEVER = ("<%", "%>", "<:", ":>", "%:", "??", "/*", "//")
+"""Other ways to write brackets, and comments that have no end."""
 _REFUSED = re.compile(r"(?:__)?kernel\Z|(?:__)?asm(?:__)?\Z|_Pragma\Z|__pragma\Z|(?:eg|EG|own)_|__builtin_trap\Z")
 _DIRECTIVES = {"pragma": re.compile(r"#\s*pragma\s+unroll\b"), "preamble": re.compile(r"#\s*(?:define|if|ifdef|ifndef|else|elif|endif)\b")}
 _CLOSING = {")": "(", "]": "[", "}": "{"}
@@ -70,7 +72,7 @@ def read(text: str, what: str, source: Source | None, preamble: bool = False, ke
     own, which may define kernels and all that they need."""
     if not isinstance(text, str):
         raise UseError(f"{what} must be a text, not {text!r:.60}{at(source)}")
-    joined = text.replace("\r\n", "\n").replace("\\\n", " ")
+    joined = text.replace("\r\n", "\n").replace("\\\n", "")
     found = list(_tokens(_COMMENT.sub(lambda m: m.group(1) or " ", joined), what, source))
     _check_brackets(found, what, source)
     _check_directives([t.text.strip() for t in found if t.kind == "directive"], what, source, preamble, kernel)
@@ -85,7 +87,7 @@ def _tokens(text: str, what: str, source: Source | None) -> Iterator[Token]:
     place = 0
     while place < len(text):
         match = _TOKEN.match(text, place)
-        if match is None or any(text.startswith(d, place) for d in _DIGRAPHS):
+        if match is None or any(text.startswith(d, place) for d in _NEVER):
             raise UseError(f"{what} cannot contain {text[place:place + 12]!r}: it is not understood as C{at(source)}")
         yield Token(str(match.lastgroup), match.group())
         place = match.end()
@@ -140,11 +142,11 @@ def defined(tokens: Sequence[Token]) -> set[str]:
 
 
 def renamed(tokens: Sequence[Token], names: Mapping[str, str]) -> str:
-    """The text with other words for some, except where they are members."""
+    """The text with other words for some, except where they are components of vectors."""
     found, before = [], ""
     for token in tokens:
         text = token.text
-        if token.kind == "word" and before not in (".", "->"):
+        if token.kind == "word" and not (before == "." and _COMPONENT.match(text)):
             text = names.get(text, text)
         elif token.kind == "directive":
             text = "\n" + re.sub(r"[A-Za-z_]\w*", lambda m: names.get(m.group(), m.group()), text.strip()) + "\n"
@@ -182,6 +184,6 @@ def parameters(text: str, what: str, source: Source | None) -> list[Parameter]:
 def _parameter(tokens: Sequence[Token], what: str, source: Source | None) -> Parameter:
     own = [t.text for t in tokens]
     kept = [t for t in own if t not in _QUALIFIERS and t not in ("*", "[", "]")]
-    if not kept or any(not re.fullmatch(r"[A-Za-z_]\w*", t) for t in kept):
+    if not kept or kept[-1] in _WORDS or any(not re.fullmatch(r"[A-Za-z_]\w*", t) for t in kept):
         raise UseError(f"{what}: {' '.join(own)!r} is no parameter; write \"float a, float *x\"{at(source)}")
     return Parameter(kept[-1], " ".join(kept[:-1]) or "T", "*" in own or "[" in own, tuple(t for t in own if t in _QUALIFIERS))

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from codegen.plan import OwnCall
+from exprgraph import dtypes
 from exprgraph.errors import OwnOpError, at
 from exprgraph.own.raw import RawSource
 from runtime.actions import OwnAction, Run
@@ -151,13 +152,19 @@ class Kernel:
             elif a.kind == "local":
                 found.append(cl.LocalMemory(max(numbers.integers[a.number], 1) * np.dtype(a.dtype).itemsize))
             else:
-                number = value(a.number) if a.kind == "value" else np.array(numbers.integers[a.number])
+                number = value(a.number) if a.kind == "value" else self._fitting(numbers.integers[a.number], a.dtype)
                 found.append(number.reshape(()).astype("int8" if a.dtype == "bool" else a.dtype)[()])
         try:
             self.kernel.set_args(*found)
             cl.enqueue_nd_range_kernel(self.session.queue, self.kernel, numbers.grid, numbers.group)
         except (failure, TypeError, ValueError) as error:
             raise self._refused(numbers, error) from error
+
+    def _fitting(self, number: int, dtype: str) -> Array:
+        """An integer that a parameter of the dtype can hold."""
+        if not dtypes.fits(number, dtype):
+            raise self._error(f"{number} is no {dtype}, which its parameter takes")
+        return np.array(number)
 
     def _finish(self, numbers: Numbers) -> None:
         try:

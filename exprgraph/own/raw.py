@@ -146,14 +146,22 @@ class RawKernel:
     def _argument(self, name: str, value: Any) -> Out:
         p = self._parameter(name)
         wanted = _dtype(p, self.name, self.source)
+        if not p.array:
+            return self._scalar(p, wanted, value)
         out = cast_to(value, wanted) if dtypes.is_weak(value) else as_symbol(value)
-        if not p.array and out.ndim:
-            raise RankError(f"{self.name}: {name} is a scalar, a tensor of {out.ndim} axes was given{at(here())}")
-        if p.array and out.dtype != wanted:
+        if out.dtype != wanted:
             raise DTypeError(f"{self.name}: {name} points to {p.type} ({wanted}), {out.dtype} was given: cast it{at(here())}")
-        if not p.array and out.dtype != wanted and not np.can_cast(out.dtype, wanted, "same_kind"):
-            raise DTypeError(f"{self.name}: {name} is {p.type}, {out.dtype} was given: cast it{at(here())}")
-        return out if not p.array and dtypes.is_int(out.dtype) and dim_of(out) is not None else cast_to(out, wanted)
+        return out
+
+    def _scalar(self, p: Parameter, wanted: str, value: Any) -> Out:
+        """An integer that is known before the kernel runs as it is, whatever its width; any other scalar in the parameter's dtype."""
+        out = as_symbol(value)
+        if out.ndim:
+            raise RankError(f"{self.name}: {p.name} is a scalar, a tensor of {out.ndim} axes was given{at(here())}")
+        if not (dtypes.is_int(out.dtype) or out.dtype == "bool" or (dtypes.is_float(out.dtype) and dtypes.is_float(wanted))):
+            raise DTypeError(f"{self.name}: {p.name} is {p.type}, {out.dtype} was given: cast it{at(here())}")
+        known = dtypes.is_int(out.dtype) and not dtypes.is_float(wanted) and dim_of(out) is not None
+        return out if known else cast_to(out, wanted)
 
     def _shape(self, name: str, spec: Any, values: Sequence[Out]) -> list[Any]:
         if spec is None and name in self.inputs:

@@ -144,7 +144,8 @@ class ReductionKernel:
         if numpy is None:
             raise OwnOpError(f'{self.name} has no NumPy meaning, which device="numpy" needs: give reduce_numpy={at(self.source)}')
         kept = [i for i in range(x.ndim) if i not in axis]
-        rows = x.transpose([*axis, *kept]).reshape(-1, *(x.shape[i] for i in kept)) if axis else x[None]
+        count = int(np.prod([x.shape[i] for i in axis], dtype=np.int64))
+        rows = x.transpose([*axis, *kept]).reshape(count, *(x.shape[i] for i in kept))
         found = np.full(rows.shape[1:], self.neutral, x.dtype)
         for row in rows:
             found = np.asarray(numpy(found, row)).astype(x.dtype)

@@ -13,6 +13,7 @@ from exprgraph.ops.complexes import conj, real_part
 from exprgraph.ops.pair import EACH
 from exprgraph.ops.rounding import second
 from exprgraph.ops.shape import broadcast_to, dim_node, sum_to
+from exprgraph.types import cast_to
 
 Place = tuple[Node, int]
 
@@ -59,7 +60,7 @@ def _symbol(value: Any) -> Out:
 
 
 def _starts(cost: Any, known: Mapping[Out, Any] | None) -> list[tuple[Out, Out]]:
-    starts = [(tensor, _fit(as_symbol(g), tensor)) for tensor, g in (known or {}).items()]
+    starts = [(tensor, fit(as_symbol(g), tensor)) for tensor, g in (known or {}).items()]
     if cost is None:
         if not starts:
             raise GradientError(f"without a cost, grad needs known_grads={{tensor: its gradient}}{at(here())}")
@@ -126,7 +127,7 @@ def _step(node: Node, places: list[Place], active: set[Node], fixed: Mapping[Pla
     """Pass the cotangent of a node on to its inputs."""
     flowing = any(p in flow.cotangents for p in places)
     flat = "zero_grad" in node.op.flags and not dtypes.is_complex(node.outs[0].dtype)
-    given = _cotangents(node, flow, null) if flowing and not flat else (None,) * len(node.inputs)
+    given = pullback(node, [flow.cotangents.get(p) for p in places], null) if flowing and not flat else (None,) * len(node.inputs)
     for x, g in zip(node.inputs, given, strict=True):
         place = (x.node, x.index)
         if x.node not in active or not dtypes.has_gradient(x.dtype) or place in fixed:
@@ -134,26 +135,25 @@ def _step(node: Node, places: list[Place], active: set[Node], fixed: Mapping[Pla
         if g is None:
             flow.zeros.add(place)
             continue
-        g = _fit(g, x)
+        g = fit(g, x)
         flow.cotangents[place] = OPERATORS["add"](flow.cotangents[place], g) if place in flow.cotangents else g
 
 
-def _cotangents(node: Node, flow: Flow, null: bool) -> Sequence[Out | None]:
-    outs = [Out(node, i) for i in range(len(node.outs))]
-    given = [flow.cotangents.get((node, i)) for i in range(len(outs))]
+def pullback(node: Node, given: Sequence[Out | None], null: bool = False) -> Sequence[Out | None]:
+    """The cotangents that a node gives its inputs, from those of its outputs; they may still have the dtype and shape of the result."""
     if node.op.grad is None:
         if null:
-            return [_full(float("nan"), x) if dtypes.has_gradient(x.dtype) else None for x in node.inputs]
+            return [filled(float("nan"), x) if dtypes.has_gradient(x.dtype) else None for x in node.inputs]
         raise GradientError(f"{node.op.name} has no gradient (none is implemented, or none exists); disconnected_grad(x) treats a part "
                             f"as constant{at(node.source)}")
-    if len(outs) == 1:
-        turned = _is_turned(node)
-        found = node.op.grad(_conj(given[0]) if turned else given[0], outs[0], *node.inputs, **dict(node.params))
+    if len(node.outs) == 1:
+        turned = is_turned(node)
+        found = node.op.grad(_conj(given[0]) if turned else given[0], node.outputs[0], *node.inputs, **dict(node.params))
         return [_conj(g) for g in found] if turned else found
-    return node.op.grad(tuple(given), tuple(outs), *node.inputs, **dict(node.params))
+    return node.op.grad(tuple(given), node.outputs, *node.inputs, **dict(node.params))
 
 
-def _is_turned(node: Node) -> bool:
+def is_turned(node: Node) -> bool:
     """Whether a row's gradient, which is written for real numbers, is taken between two conjugations.
 
     The cotangent of z = x + iy is dC/dx + i dC/dy.  Through w = f(z) it becomes that of w times the conjugate of f'(z); the row gives the
@@ -169,14 +169,14 @@ def _conj(g: Any) -> Any:
     return g.node.inputs[0] if g.node.op is conj else conj(g)
 
 
-def _fit(g: Out, x: Out) -> Out:
-    """A cotangent in the dtype and shape of what it belongs to: broadcast axes are summed, once, here; what belongs to something real is
-    real."""
-    g = as_symbol(g)
+def fit(value: Any, x: Out) -> Out:
+    """A cotangent or tangent in the dtype and shape of what it belongs to: broadcast axes are summed, once, here, and missing ones are
+    there; what belongs to something real is real."""
+    g = as_symbol(value)
     if dtypes.is_complex(g.dtype) and not dtypes.is_complex(x.dtype):
         g = real_part(g)
     if g.dtype != x.dtype:
-        g = OPERATORS["cast"](g, x.dtype)
+        g = cast_to(g, x.dtype)
     if g.type.shape == x.type.shape:
         return g
     sizes = [dim_node(d) for d in x.type.shape]
@@ -184,7 +184,7 @@ def _fit(g: Out, x: Out) -> Out:
     return (broadcast_to if missing else sum_to)(g, *sizes)
 
 
-def _full(value: float, x: Out) -> Out:
+def filled(value: float, x: Out) -> Out:
     """A tensor of one value, of the shape and dtype of another."""
     scalar = make_constant(value, x.dtype)
     return broadcast_to(scalar, *[dim_node(d) for d in x.type.shape]) if x.ndim else scalar
@@ -202,7 +202,7 @@ def _result(flow: Flow, x: Out, policy: str, otherwise: str) -> Out | None:
         if policy == "raise":
             raise DisconnectedInputError(message)
         warnings.warn(message, stacklevel=3)
-    return _full(0.0, x) if otherwise == "zero" else None
+    return filled(0.0, x) if otherwise == "zero" else None
 
 
 def _named(g: Out | None, cost: Out | None, x: Out) -> Out | None:

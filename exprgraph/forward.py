@@ -8,7 +8,7 @@ twice gives the map itself.
 """
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from exprgraph import dtypes
@@ -28,11 +28,13 @@ LINEAR = {sum_, sum_to, cumsum, cast}
 """Linear in all of their floats together."""
 
 
-def pushforward(outputs: Sequence[Out], starts: Sequence[tuple[Out, Out]]) -> list[Out | None]:
+def pushforward(outputs: Sequence[Out], starts: Sequence[tuple[Out, Out]], constant: Iterable[Out] = ()) -> list[Out | None]:
     """The tangents of the outputs, each of its output's shape and dtype; None where an output does not depend on a start by floats.
 
     starts: tensors, which count as independent of each other, and their tangents; a tensor that comes twice has the sum of them.
+    constant: tensors through which nothing flows.
     """
+    stops = {c.node for c in constant}
     tangents: dict[Place, Out] = {}
     for x, tangent in starts:
         place, own = (x.node, x.index), fit(tangent, x)
@@ -40,7 +42,7 @@ def pushforward(outputs: Sequence[Out], starts: Sequence[tuple[Out, Out]]) -> li
     fixed = set(tangents)
     for node in order(outputs):
         given = tuple(tangents.get((i.node, i.index)) for i in node.inputs)
-        if any(t is not None for t in given) and moves(node):
+        if node not in stops and any(t is not None for t in given) and moves(node):
             for index, t in enumerate(_tangents(node, given)):
                 if t is not None and (node, index) not in fixed:
                     tangents[node, index] = fit(t, Out(node, index))

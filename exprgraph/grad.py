@@ -34,9 +34,9 @@ def grad(cost: Out | None, wrt: Any, consider_constant: Iterable[Out] | None = N
     result is then zeros, or None with return_disconnected="none".  A dependence by comparisons, conditions or integers alone counts as
     one and gives zeros.  null_gradients: "raise" (GradientError) or "return" NaN where an operation has no derivative.
     """
-    _choose("disconnected_inputs", disconnected_inputs, ("raise", "warn", "ignore"))
-    _choose("return_disconnected", return_disconnected.lower(), ("zero", "none"))
-    _choose("null_gradients", null_gradients, ("raise", "return"))
+    choose("disconnected_inputs", disconnected_inputs, ("raise", "warn", "ignore"))
+    choose("return_disconnected", return_disconnected.lower(), ("zero", "none"))
+    choose("null_gradients", null_gradients, ("raise", "return"))
     symbols = [_symbol(w) for w in (wrt if isinstance(wrt, list | tuple) else [wrt])]
     starts = _starts(cost, known_grads)
     flow = backward(starts, symbols, consider_constant or (), null_gradients == "return")
@@ -48,7 +48,8 @@ def grad(cost: Out | None, wrt: Any, consider_constant: Iterable[Out] | None = N
     return found[0] if not isinstance(wrt, list | tuple) else tuple(found) if isinstance(wrt, tuple) else found
 
 
-def _choose(name: str, value: str, choices: Sequence[str]) -> None:
+def choose(name: str, value: str, choices: Sequence[str]) -> None:
+    """ValueError where an argument is none of its choices."""
     if value not in choices:
         raise ValueError(f"{name}={value!r}: expected one of {', '.join(map(repr, choices))}{at(here())}")
 

@@ -1,6 +1,8 @@
 """vmap: functions over batches against loops, nested, in containers, on both schedules, and what it refuses."""
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -184,6 +186,17 @@ def test_a_shared_matrix_makes_one_product(case: str) -> None:
     assert product.outs[0].ndim == wanted
 
 
+@pytest.mark.parametrize("dtype", ["float64", "int64", "complex128"])
+def test_products_of_columns_with_rows(dtype: str) -> None:
+    """They have no negative zeros, as sums of products have none."""
+    a, b = np.array([[[-0.0], [2.0]]] * 2, dtype), np.array([[[1.0, -3.0]], [[0.0, -0.0]]], dtype)
+    inputs = symbols((a, b))
+    f = eg.compile(inputs, eg.vmap(lambda x, y: eg.dot(x, y))(*inputs), device="numpy")
+    wanted = np.stack([x @ y for x, y in zip(a, b)])
+    np.testing.assert_array_equal(f(a, b), wanted)
+    np.testing.assert_array_equal(np.signbit(f(a, b).real), np.signbit(wanted.real))
+
+
 def test_what_no_lane_needs_stays() -> None:
     """What is the same in every lane is computed once, and nodes stay the same objects."""
     w, x = eg.dmatrix("w"), eg.dmatrix("x")
@@ -336,3 +349,16 @@ def test_name_and_text_of_the_function() -> None:
         """Half of it."""
         return x / 2
     assert eg.vmap(half).__name__ == "half" and eg.vmap(half).__doc__ == "Half of it."
+
+
+def test_the_documentation_runs() -> None:
+    """The examples of the section on batches, top to bottom."""
+    text = (Path(__file__).parents[1] / "docs" / "derivatives.md").read_text()
+    section = text[text.index("\n## Batches"):].split("\n## ")[1]
+    space: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", section, re.S):
+        exec(block, space)
+    losses, grads = space["f"](np.ones((3, 4), "float32"), np.array([0, 1, 0]), np.zeros((4, 2), "float32"))
+    np.testing.assert_allclose(losses, np.full(3, np.log(2)), rtol=1e-6)
+    np.testing.assert_allclose(grads[0], [[-0.5, 0.5]] * 4)
+    assert space["distance"].ndim == space["c"].ndim == 2

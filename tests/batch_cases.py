@@ -99,7 +99,8 @@ CASES: list[Case] = [
     *[_(name, lambda x, name=name, axis=axis: ROWS[name](x, axis=axis), A) for name in ("cumsum", "cumprod", "cummax", "cummin")
       for axis in (0, 1)],
     *[_("matmul", ROWS["matmul"], floats(*a), floats(*b)) for a, b in (
-        ((3, 4), (4, 2)), ((3, 4), (4, 1)), ((1, 4), (4, 2)), ((3, 1), (1, 2)), ((5, 3, 4), (4, 2)), ((3, 4), (5, 4, 2)), ((5, 1, 3, 4), (2, 4, 2)))],
+        ((3, 4), (4, 2)), ((3, 4), (4, 1)), ((1, 4), (4, 2)),
+        ((3, 1), (1, 2)), ((5, 3, 4), (4, 2)), ((3, 4), (5, 4, 2)), ((5, 1, 3, 4), (2, 4, 2)))],
     _("dimshuffle", lambda x: ROWS["dimshuffle"](x, pattern=(1, -1, 0)), A),
     _("dimshuffle", lambda x: ROWS["dimshuffle"](x, pattern=(1,)), floats(1, 4)),
     _("reshape", lambda x: x.reshape((2, -1)), A), _("reshape", lambda x: x.reshape((x.shape[1], x.shape[0])), A),

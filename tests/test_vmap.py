@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
+from exprgraph.batch import batched
 from exprgraph.errors import GraphError, IndexFault, RankError, ShapeError, UseError
 from exprgraph.graph import order
 from exprgraph.node import Op
@@ -150,6 +151,17 @@ def test_nested_places(way: str) -> None:
     got = eg.compile([x, i], f(x, i), **WAYS[way])(X, PLACES + 1)
     wanted = [[a[k] + a.sum() for a in xs] for xs, k in zip(X, PLACES + 1)]
     np.testing.assert_allclose(got, wanted)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nested_searches(way: str) -> None:
+    """A vector for each lane of two batches, values for each of one of them."""
+    x, v = eg.dtensor3("x"), eg.dmatrix("v")
+    f = eg.vmap(lambda a, u: eg.vmap(lambda b: eg.searchsorted(b, u, side="right"))(a))
+    got = eg.compile([x, v], [f(x, v), eg.vmap(f, in_axes=(None, 0))(x, eg.stack([v, v * 2]))], **WAYS[way])(np.sort(X), SMALL)
+    wanted = [[[np.searchsorted(row, u, "right") for row in a] for a, u in zip(np.sort(X), SMALL * k)] for k in (1, 2)]
+    np.testing.assert_array_equal(got[0], wanted[0])
+    np.testing.assert_array_equal(got[1], wanted)
 
 
 def test_gradient_for_each_row() -> None:
@@ -304,6 +316,15 @@ def test_sizes_that_only_a_call_knows(way: str) -> None:
     np.testing.assert_allclose(f(Y, Y.T), (Y * Y).sum(1))
     with pytest.raises(ShapeError, match=r"axis 1 of argument 1 \(y\) has 1 elements, axis 0 of argument 0 \(x\) has 5"):
         f(Y, Y[:1].T)
+
+
+def test_the_engine_checks_lengths() -> None:
+    """`batched` is given tensors and their length apart: they must agree."""
+    x = eg.dvector("x")
+    with pytest.raises(ShapeError, match="has 4 elements, there are 3 lanes"):
+        batched([x * 2], {x: eg.tensor("y", "float64", (4, None))}, eg.constant(3, dtype="int64"))
+    same = batched([x * 2, eg.constant(1.0)], {x: eg.tensor("y", "float64", (4, None))}, eg.constant(4, dtype="int64"))
+    assert [o.ndim for o in same] == [2, 1]
 
 
 def test_equal_sizes_stay_provably_equal() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from exprgraph.ops.rows import undefined
 
-__all__ = ["DisconnectedInputError", "Lop", "NullTypeGradError", "Rop", "consider_constant", "disconnected_grad", "grad", "grad_clip",
-           "grad_scale", "grad_undefined", "hessian", "jacobian", "subgraph_grad", "undefined_grad", "verify_grad", "zero_grad"]
+NAMES = ("DisconnectedInputError", "Lop", "NullTypeGradError", "Rop", "consider_constant", "disconnected_grad", "grad", "grad_clip",
+         "grad_scale", "hessian", "jacobian", "subgraph_grad", "undefined_grad", "verify_grad", "zero_grad")
 
 
 def grad_undefined(op: Any, x_pos: int, x: Any, comment: str = "") -> Any:
@@ -16,6 +16,6 @@ def grad_undefined(op: Any, x_pos: int, x: Any, comment: str = "") -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in NAMES:
         raise AttributeError(f"module 'exprgraph.gradient' has no attribute {name!r}")
     return getattr(importlib.import_module("exprgraph"), name)

@@ -24,9 +24,10 @@ class OpFromGraph:
 
     lop_overrides: the gradient; "default" is that of the graph.  A function (inputs, outputs, output gradients) -> list of the inputs'
     gradients, all lists; an OpFromGraph of all of these in this order; None for zero; or a list of such, one for each input, whose
-    functions give one symbol.  grad_overrides: the same without the outputs; one of the two.  rop_overrides: forward mode, by (inputs, eval_points)
-    -> tangents of the outputs.  connection_pattern: for each input a list of booleans by output, False where gradients shall know of no
-    path.  inline is accepted and changes nothing: `compile` always opens the graph, so that what is inside fuses with what is around it.
+    functions give one symbol.  grad_overrides: the same without the outputs; one of the two.  rop_overrides: forward mode, by (inputs,
+    eval_points) -> tangents of the outputs.  connection_pattern: for each input a list of booleans by output, False where gradients shall
+    know of no path.  inline is accepted and changes nothing: `compile` always opens the graph, so that what is inside fuses with what
+    is around it.
     """
 
     def __init__(self, inputs: Sequence[Out], outputs: Sequence[Out], inline: bool = False, lop_overrides: Any = DEFAULT,

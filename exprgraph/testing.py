@@ -43,7 +43,7 @@ def check_grads(function: Callable[..., Any], point: Sequence[Any], order: int =
     check = _Check(symbols, values, tolerance, step)
     for path in itertools.product(chosen, repeat=order):
         cost = start
-        for level, mode in enumerate(path):
+        for level in range(order):
             cost = check.slope(cost, path[:level + 1], [rng.standard_normal(v.shape) for v in values])
 
 
@@ -125,9 +125,10 @@ def verify_grad(fun: Callable[..., Any], pt: Sequence[Any], n_tests: int = 2, rn
 
     fun: a function of symbols that returns one tensor.  pt: float arrays, whose dtypes are those of the symbols.  n_tests: how many
     projections.  rng: a NumPy generator or RandomState, or a seed.  eps, abs_tol, rel_tol: the step and the tolerances, of which either is
-    enough; else they follow from the narrowest dtype.  out_type: the dtype that the result must have.  mode: "FAST_RUN" or "FAST_COMPILE", and
-    the function is compiled for the device that config names; without it NumPy evaluates the graph.  cast_to_output_type: the projection
-    has the dtype of the result.  GradientMismatch, an AssertionError, names the input and the element that is furthest off.
+    enough; else they follow from the narrowest dtype.  out_type: the dtype that the result must have.  mode: "FAST_RUN" or
+    "FAST_COMPILE", and the function is compiled for the device that config names; without it NumPy evaluates the graph.
+    cast_to_output_type: the projection has the dtype of the result.  GradientMismatch, an AssertionError, names the input and the
+    element that is furthest off.
     """
     values = [np.asarray(p) for p in pt]
     for k, v in enumerate(values):
@@ -194,4 +195,4 @@ def _evaluator(inputs: Sequence[Out], outputs: Sequence[Out], mode: str | None) 
     if mode is None:
         return lambda values: evaluate(outputs, {s.node: v for s, v in zip(inputs, values)})
     compiled = importlib.import_module("exprgraph.compilation").compile(list(inputs), list(outputs), mode=mode, on_unused_input="ignore")
-    return lambda values: compiled(*values)  # type: ignore[no-any-return]
+    return lambda values: compiled(*values)

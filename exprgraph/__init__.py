@@ -142,6 +142,7 @@ _LATE = {
     **dict.fromkeys(("debugprint", "pp", "pydotprint", "to_dot"), "exprgraph.show"),
     **dict.fromkeys(("check_grads", "verify_grad"), "exprgraph.testing"), "checkpoint": "exprgraph.checkpoint",
     **dict.fromkeys(("OpFromGraph", "custom_gradient"), "exprgraph.op_from_graph"), "gradient": "exprgraph.gradient",
+    **dict.fromkeys(("Lop", "Rop", "jvp", "linearize", "vjp"), "exprgraph.products"),
     **dict.fromkeys(("explain", "get_test_value"), "exprgraph.explain"),
     **dict.fromkeys(("function_dump", "function_load"), "exprgraph.dump"), "printing": "exprgraph.printing",
     "nnet": "exprgraph.nnet", **dict.fromkeys(("batch_normalization_test", "batch_normalization_train"), "exprgraph.functions.batch_norm"),

@@ -15,6 +15,7 @@ from exprgraph.ops.pair import EACH
 from exprgraph.ops.rounding import second
 from exprgraph.ops.rows import Undefined
 from exprgraph.ops.shape import broadcast_to, dim_node, sum_to
+from exprgraph.types import cast_to
 
 Place = tuple[Node, int]
 
@@ -36,9 +37,9 @@ def grad(cost: Out | None, wrt: Any, consider_constant: Iterable[Out] | None = N
     comparisons, conditions or integers alone counts as one and gives zeros.  null_gradients: "raise" (NullTypeGradError, or its child
     MissingGradientError where a row has no gradient written) or "return" NaN where an operation has no derivative.
     """
-    _choose("disconnected_inputs", disconnected_inputs, ("raise", "warn", "ignore"))
-    absent = _choose("return_disconnected", return_disconnected, ("zero", "none", "disconnected"), any_case=True)
-    _choose("null_gradients", null_gradients, ("raise", "return"))
+    choose("disconnected_inputs", disconnected_inputs, ("raise", "warn", "ignore"))
+    absent = choose("return_disconnected", return_disconnected, ("zero", "none", "disconnected"), any_case=True)
+    choose("null_gradients", null_gradients, ("raise", "return"))
     symbols = [_symbol(w, "gradients are taken with respect to symbols") for w in (wrt if isinstance(wrt, list | tuple) else [wrt])]
     constant = _constants(consider_constant)
     starts = _starts(cost, known_grads)
@@ -75,7 +76,8 @@ def subgraph_grad(wrt: Sequence[Out], end: Sequence[Out], start: Mapping[Out, An
     return (*parts, from_start, from_cost) if details else parts
 
 
-def _choose(name: str, value: Any, choices: Sequence[str], any_case: bool = False) -> str:
+def choose(name: str, value: Any, choices: Sequence[str], any_case: bool = False) -> str:
+    """The value; ValueError where an argument is none of its choices."""
     meant = value.lower() if any_case and isinstance(value, str) else value
     if not isinstance(meant, str) or meant not in choices:
         raise ValueError(f"{name}={value!r:.60}: expected one of {', '.join(map(repr, choices))}{at(here())}")
@@ -109,7 +111,7 @@ def _known(given: Any) -> list[tuple[Out, Out]]:
         out = as_symbol(g)
         if out.ndim > tensor.ndim or (dtypes.is_complex(out.dtype) and not dtypes.is_complex(tensor.dtype)):
             raise GradientError(f"known_grads gives {_show(tensor)}, which is {tensor.type}, a gradient that is {out.type}{at(here())}")
-        found.append((tensor, _fit(out, tensor)))
+        found.append((tensor, fit(out, tensor)))
     return found
 
 
@@ -187,40 +189,49 @@ def _step(node: Node, places: list[Place], active: set[Node], fixed: Mapping[Pla
     """Pass the cotangent of a node on to its inputs."""
     flowing = any(p in flow.cotangents for p in places)
     flat = "zero_grad" in node.op.flags and not dtypes.is_complex(node.outs[0].dtype)
-    given = _cotangents(node, flow) if flowing and not flat else (None,) * len(node.inputs)
-    for k, (x, g, link) in enumerate(zip(node.inputs, given, linked(node), strict=True)):
+    wanted = [link and x.node in active and dtypes.has_gradient(x.dtype) and (x.node, x.index) not in fixed
+              for x, link in zip(node.inputs, linked(node))]
+    given = pullback(node, [flow.cotangents.get(p) for p in places], null, wanted) if flowing and not flat else (None,) * len(wanted)
+    for x, g, asked in zip(node.inputs, given, wanted, strict=True):
         place = (x.node, x.index)
-        if x.node not in active or not dtypes.has_gradient(x.dtype) or place in fixed or not link:
-            continue
-        if g is None:
+        if asked and g is None:
             flow.zeros.add(place)
-            continue
-        g = _absent(node, k, x, g, null) if isinstance(g, Undefined) else _fit(g, x)
-        flow.cotangents[place] = OPERATORS["add"](flow.cotangents[place], g) if place in flow.cotangents else g
+        elif asked:
+            own = fit(g, x)
+            flow.cotangents[place] = OPERATORS["add"](flow.cotangents[place], own) if place in flow.cotangents else own
 
 
-def _absent(node: Node, number: int, x: Out, why: Undefined, null: bool) -> Out:
+def pullback(node: Node, given: Sequence[Out | None], null: bool = False, wanted: Sequence[bool] | None = None) -> Sequence[Out | None]:
+    """The cotangents that a node gives its inputs, from those of its outputs; they may still have the dtype and shape of the result.
+
+    Where one does not exist, null puts NaN in its place; else NullTypeGradError says why, if it is among those wanted.
+    """
+    if node.op.grad is None:
+        found: Sequence[Any] = [Undefined("none has been written", missing=True) if dtypes.has_gradient(x.dtype) else None
+                                for x in node.inputs]
+    elif len(node.outs) == 1:
+        turned = is_turned(node)
+        found = node.op.grad(_conj(given[0]) if turned else given[0], node.outputs[0], *node.inputs, **dict(node.params))
+        found = [_conj(g) for g in found] if turned else found
+    else:
+        found = node.op.grad(tuple(given), node.outputs, *node.inputs, **dict(node.params))
+    if not any(isinstance(g, Undefined) for g in found):
+        return found
+    return [_absent(node, k, g, null) if isinstance(g, Undefined) and (wanted is None or wanted[k]) else
+            None if isinstance(g, Undefined) else g for k, g in enumerate(found)]
+
+
+def _absent(node: Node, number: int, why: Undefined, null: bool) -> Out:
     """NaN in place of a cotangent that does not exist, or the error that says so."""
+    x = node.inputs[number]
     if null:
-        return _full(float("nan"), x)
+        return filled(float("nan"), x)
     error = MissingGradientError if why.missing else NullTypeGradError
     raise error(f"{node.op.name} has no gradient with respect to its input {number}, {_show(x)}: {why.reason}; disconnected_grad(x) treats "
                 f"a part as constant, null_gradients=\"return\" gives NaN{at(node.source)}")
 
 
-def _cotangents(node: Node, flow: Flow) -> Sequence[Any]:
-    outs = [Out(node, i) for i in range(len(node.outs))]
-    given = [flow.cotangents.get((node, i)) for i in range(len(outs))]
-    if node.op.grad is None:
-        return [Undefined("none has been written", missing=True)] * len(node.inputs)
-    if len(outs) == 1:
-        turned = _is_turned(node)
-        found = node.op.grad(_conj(given[0]) if turned else given[0], outs[0], *node.inputs, **dict(node.params))
-        return [_conj(g) for g in found] if turned else found
-    return node.op.grad(tuple(given), tuple(outs), *node.inputs, **dict(node.params))
-
-
-def _is_turned(node: Node) -> bool:
+def is_turned(node: Node) -> bool:
     """Whether a row's gradient, which is written for real numbers, is taken between two conjugations.
 
     The cotangent of z = x + iy is dC/dx + i dC/dy.  Through w = f(z) it becomes that of w times the conjugate of f'(z); the row gives the
@@ -236,19 +247,14 @@ def _conj(g: Any) -> Any:
     return g.node.inputs[0] if g.node.op is conj else conj(g)
 
 
-def fitted(g: Any, x: Out) -> Out:
-    """A cotangent in the dtype and shape of what it belongs to."""
-    return _fit(g, x)
-
-
-def _fit(g: Out, x: Out) -> Out:
-    """A cotangent in the dtype and shape of what it belongs to: broadcast axes are summed, once, here; what belongs to something real is
-    real."""
-    g = as_symbol(g)
+def fit(value: Any, x: Out) -> Out:
+    """A cotangent or tangent in the dtype and shape of what it belongs to: broadcast axes are summed, once, here, and missing ones are
+    there; what belongs to something real is real."""
+    g = as_symbol(value)
     if dtypes.is_complex(g.dtype) and not dtypes.is_complex(x.dtype):
         g = real_part(g)
     if g.dtype != x.dtype:
-        g = OPERATORS["cast"](g, x.dtype)
+        g = cast_to(g, x.dtype)
     if g.type.shape == x.type.shape:
         return g
     sizes = [dim_node(d) for d in x.type.shape]
@@ -256,7 +262,7 @@ def _fit(g: Out, x: Out) -> Out:
     return (broadcast_to if missing else sum_to)(g, *sizes)
 
 
-def _full(value: float, x: Out) -> Out:
+def filled(value: float, x: Out) -> Out:
     """A tensor of one value, of the shape and dtype of another."""
     scalar = make_constant(value, x.dtype)
     return broadcast_to(scalar, *[dim_node(d) for d in x.type.shape]) if x.ndim else scalar
@@ -274,7 +280,7 @@ def _result(flow: Flow, x: Out, policy: str, otherwise: str, number: str) -> Out
         if policy == "raise":
             raise DisconnectedInputError(message)
         warnings.warn(message, stacklevel=3)
-    return _full(0.0, x) if otherwise == "zero" else None
+    return filled(0.0, x) if otherwise == "zero" else None
 
 
 def _named(g: Out | None, cost: Out | None, x: Out) -> Out | None:

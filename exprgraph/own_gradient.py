@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from exprgraph.bodies import Body, closed, fresh, paths, put_on
 from exprgraph.errors import GradientError, at, here
-from exprgraph.grad import backward, fitted
+from exprgraph.grad import backward, fit
 from exprgraph.node import INPUT, OPERATORS, Graph, Out, leaf
 from exprgraph.ops.rounding import identity, second
 from exprgraph.ops.rows import Undefined
@@ -177,7 +177,7 @@ def _batched(row: Body, rules: Rules, inputs: Sequence[Out], mapped: Sequence[bo
         one = [fresh(o) for o in row.inside.outputs]
         many = [_longer(o) for o in one]
         found = _pulled(row, rules, tuple(one), row.inside.outputs, leaves)
-        wide = over([fitted(r, i) if isinstance(r, Out) else r for r, i in zip(found, leaves)], list(zip(one, many)))
+        wide = over([fit(r, i) if isinstance(r, Out) else r for r, i in zip(found, leaves)], list(zip(one, many)))
         whole = [OPERATORS["sum"](r, axis=0) if isinstance(r, Out) and not m else r for r, m in zip(wide, mapped)]
         return _put([*batch.leaves, *many], whole, [*now, *given])
 

@@ -10,6 +10,7 @@ import numpy as np
 from exprgraph import dtypes
 from exprgraph.bodies import fresh, put_on
 from exprgraph.errors import CallError, DTypeError, GradientError, GraphError, RankError, at, here
+from exprgraph.functions.shaping import specify_shape
 from exprgraph.node import CONSTANT, Out, as_symbol
 from exprgraph.ops.rows import Undefined
 from exprgraph.own_gradient import DEFAULT, Rule, Rules, applied, is_default
@@ -20,7 +21,8 @@ class OpFromGraph:
     """An op that computes `outputs` from `inputs`: OpFromGraph([x, y], [x * y])(a, b) is a * b, as one node until it is compiled.
 
     What the outputs depend on beside the inputs (shared variables, other symbols) is taken along.  Arguments must have the dtypes of the
-    inputs, or such as they hold exactly, and their ranks; sizes may differ.  A call gives one symbol for one output, a list for several.
+    inputs, or such as promote to them, their ranks, and the lengths that the inputs were given; other sizes may differ.  A call gives one
+    symbol for one output, a list for several.
 
     lop_overrides: the gradient; "default" is that of the graph.  A function (inputs, outputs, output gradients) -> list of the inputs'
     gradients, all lists; an OpFromGraph of all of these in this order; None for zero; or a list of such, one for each input, whose
@@ -68,6 +70,9 @@ class OpFromGraph:
             raise RankError(f"{label} has {out.ndim} axes, {like.ndim} are needed{at(here())}")
         if out.dtype != like.dtype and dtypes.promote([out.dtype, like.dtype], ()) != like.dtype:
             raise DTypeError(f"{label} is {out.dtype}, {like.dtype} is needed: cast it{at(here())}")
+        known = tuple(d.const for d in like.type.shape)
+        if any(n is not None and d.const != n for n, d in zip(known, out.type.shape)):
+            out = specify_shape(out, known)  # what is inside may rest on these lengths
         return cast_to(out, like.dtype)
 
     def _pull(self) -> Rule | None:

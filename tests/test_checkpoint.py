@@ -10,6 +10,7 @@ from codegen.plan import Branch, HostCall, Launch, Plan
 from exprgraph.graph import order
 from exprgraph.testing import check_grads
 from runtime.workspace import layout
+from tests.faults import WAYS
 from tests.plan_runner import CPU, GPU, Sizes, interpret
 
 BLOCKS, WIDTH = 16, 24
@@ -36,9 +37,9 @@ def values(blocks: int = BLOCKS) -> list[np.ndarray]:
     return [rng.normal(size=(WIDTH, WIDTH)).astype("float32") * 0.2 for _ in range(blocks + 1)]
 
 
-@pytest.mark.parametrize("way", [{"device": "numpy"}, {"device": "pocl", "schedule": "cpu"}, {"device": "pocl", "schedule": "gpu"}], ids=str)
-def test_gradients_are_the_same_bit_for_bit(way) -> None:
-    plain, wrapped = (eg.compile(*chain(w, 3), **way)(*values(3)) for w in (False, True))
+@pytest.mark.parametrize("way", WAYS)
+def test_gradients_are_the_same_bit_for_bit(way: str) -> None:
+    plain, wrapped = (eg.compile(*chain(w, 3), **WAYS[way])(*values(3)) for w in (False, True))
     for a, b in zip(plain, wrapped):
         np.testing.assert_array_equal(a, b)
         assert np.abs(a).max() > 0

@@ -115,14 +115,14 @@ def test_return_disconnected_zero(given: str) -> None:
 
 
 WRONG = {
-    "disconnected_inputs": ({"disconnected_inputs": "zero"}, ValueError, "disconnected_inputs='zero': expected one of 'raise', 'warn', 'ig"),
+    "disconnected_inputs": ({"disconnected_inputs": "zero"}, ValueError, "disconnected_inputs='zero': expected one of 'raise', 'warn'"),
     "not a text": ({"return_disconnected": None}, ValueError, "return_disconnected=None: expected one of 'zero', 'none', 'disconnected'"),
     "null_gradients": ({"null_gradients": "nan"}, ValueError, "null_gradients='nan': expected one of 'raise', 'return'"),
     "consider_constant number": ({"consider_constant": 3}, GradientError, "consider_constant=3: a list of symbols is needed"),
     "consider_constant of numbers": ({"consider_constant": [3]}, GradientError, "consider_constant has 3, which is no symbol"),
     "known_grads list": ({"known_grads": [1]}, GradientError, "known_grads=.1.: a dict, tensor -> its gradient, is needed"),
     "known_grads key": ({"known_grads": {"y": 1}}, GradientError, "known_grads has the key 'y', which is no symbol"),
-    "known_grads rank": ({"known_grads": "matrix"}, GradientError, r"gives x, which is float32\(\?\), a gradient that is float32\(\?, \?\)"),
+    "known_grads rank": ({"known_grads": "matrix"}, GradientError, r"gives x, which is float32\(\?\), a gradient that is float32"),
     "wrt None": ({"wrt": None}, GradientError, "with respect to symbols, not to NoneType"),
     "wrt of names": ({"wrt": ["x"]}, GradientError, "with respect to symbols, not to str"),
     "nothing": ({"cost": None}, GradientError, "without a cost, grad needs known_grads"),

@@ -90,7 +90,8 @@ def test_sizes_ranks_and_dtypes_of_arguments() -> None:
     a, v = eg.matrix("a"), eg.matrix("v")
     free = eg.OpFromGraph([v], [v.sum(axis=0) + v.shape[0]])
     for shape in ((3, 2), (5, 4), (1, 1), (0, 3)):
-        np.testing.assert_array_equal(eg.compile([a], free(a), device="numpy")(np.ones(shape, "float32")), np.full(shape[1], 2.0 * shape[0]))
+        got = eg.compile([a], free(a), device="numpy")(np.ones(shape, "float32"))
+        np.testing.assert_array_equal(got, np.full(shape[1], 2.0 * shape[0]))
     known = eg.compile([a], rows(a), device="numpy")  # a length that an input was given is asked for
     assert known(np.ones((3, 2), "float32")).tolist() == [6, 6]
     with pytest.raises(eg.ShapeError, match="(?s)5.*3|3.*5"):
@@ -172,7 +173,7 @@ def test_an_op_as_override() -> None:
     (lambda: grads(product(lop_overrides=lambda i, o, g: g), A, B), GradientError, "gave 1 cotangent where 2 are needed"),
     (lambda: grads(product(lop_overrides=lambda i, o, g: [3, None]), A, B), GradientError, "gave 3 as cotangent number 0"),
     (lambda: grads(product(lop_overrides=lambda i, o, g: [eg.matrix("m"), None]), A, B), GradientError, "gave a cotangent of type float32"),
-    (lambda: grads(product(lop_overrides=lambda i, o, g: [undefined("no reason at all"), None]), A, B), NullTypeGradError, "no reason at all"),
+    (lambda: grads(product(lop_overrides=lambda i, o, g: [undefined("no reason"), None]), A, B), NullTypeGradError, "no reason"),
     (lambda: eg.custom_gradient(lambda x: x)(eg.vector()), GradientError, r"returns \(value, pull\)"),
     (lambda: eg.custom_gradient(lambda x: (3, lambda g: g))(eg.vector()), GraphError, "its function gave 3"),
 ])

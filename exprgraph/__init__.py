@@ -76,6 +76,7 @@ from exprgraph.symbols import as_tensor_variable, constant, constructors, tensor
 
 if TYPE_CHECKING:
     from exprgraph.compilation import Container, Function, In, compile, function
+    from exprgraph.lanes import vectorize, vectorize_graph, vmap
 
 __version__ = "0.1.0"
 logsoftmax, swish, as_tensor = log_softmax, silu, as_tensor_variable
@@ -130,8 +131,9 @@ __all__ = [
     "vertical_stack", "vstack", "where", "xor", "zero_grad", "zeros", "zeros_like"]
 
 __all__ += ["Assert", "AssertionFault", "Container", "Print", "ancestors", "assert_op", "clone", "clone_replace",
-            "explicit_graph_inputs", "graph_inputs", "graph_replace", "io_toposort", "MissingGradientError", "NullTypeGradError",
-            "consider_constant", "grad_clip", "grad_scale", "subgraph_grad", "undefined_grad"]
+            "explicit_graph_inputs", "graph_inputs", "graph_replace", "io_toposort", "vectorize", "vectorize_graph", "vmap",
+            "MissingGradientError", "NullTypeGradError", "consider_constant", "grad_clip", "grad_scale", "subgraph_grad",
+            "undefined_grad"]
 _SYMBOLS = constructors()
 globals().update(_SYMBOLS)
 __all__ += [*_SYMBOLS]
@@ -142,9 +144,11 @@ _LATE = {
     **dict.fromkeys(("debugprint", "pp", "pydotprint", "to_dot"), "exprgraph.show"),
     **dict.fromkeys(("check_grads", "verify_grad"), "exprgraph.testing"), "checkpoint": "exprgraph.checkpoint",
     **dict.fromkeys(("OpFromGraph", "custom_gradient"), "exprgraph.op_from_graph"), "gradient": "exprgraph.gradient",
-    **dict.fromkeys(("Lop", "Rop", "jvp", "linearize", "vjp"), "exprgraph.products"),
+    **dict.fromkeys(("hessian", "hessian_vector_product", "jacobian"), "exprgraph.jacobians"),
+    **dict.fromkeys(("Lop", "Rop", "jvp", "linearize", "pullback", "pushforward", "vjp"), "exprgraph.products"),
     **dict.fromkeys(("explain", "get_test_value"), "exprgraph.explain"),
     **dict.fromkeys(("function_dump", "function_load"), "exprgraph.dump"), "printing": "exprgraph.printing",
+    **dict.fromkeys(("vectorize", "vectorize_graph", "vmap"), "exprgraph.lanes"),
     "nnet": "exprgraph.nnet", **dict.fromkeys(("batch_normalization_test", "batch_normalization_train"), "exprgraph.functions.batch_norm"),
     **dict.fromkeys(("images2neibs", "neibs2images"), "exprgraph.functions.patches"),
     **dict.fromkeys(("confusion_matrix", "h_softmax", "sparse_block_dot"), "exprgraph.functions.classes")}

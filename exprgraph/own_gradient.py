@@ -1,12 +1,13 @@
 """How a body is differentiated, pushed forward and batched: by what is inside, or by rules of its maker's."""
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from exprgraph.batch import batched
 from exprgraph.bodies import Body, closed, fresh, paths, put_on
 from exprgraph.errors import GradientError, at, here
+from exprgraph.forward import pushforward
 from exprgraph.grad import backward, fit
 from exprgraph.node import INPUT, OPERATORS, Graph, Out, leaf
 from exprgraph.ops.rounding import identity, second
@@ -131,7 +132,7 @@ def inner_push(row: Body, inputs: Sequence[Out], tangents: Sequence[Out | None])
     """The tangents of the outputs by what is inside."""
     leaves, outputs = row.inside.inputs, row.inside.outputs
     moving = [(i, fresh(i), t) for i, t in zip(leaves, tangents) if t is not None]
-    found = importlib.import_module("exprgraph.forward").pushforward(outputs, [(i, t) for i, t, _ in moving])
+    found = pushforward(outputs, [(i, t) for i, t, _ in moving])
     return _put([*leaves, *(t for _, t, _ in moving)], found, [*inputs, *(t for _, _, t in moving)])
 
 
@@ -153,8 +154,7 @@ class _Batch(NamedTuple):
 
     def over(self, outputs: Sequence[Out], pairs: Sequence[tuple[Out, Out]]) -> list[Out]:
         """The outputs over the batch, where the first of each pair becomes the second."""
-        found: list[Out] = importlib.import_module("exprgraph.batch").batched(list(outputs), dict(pairs), self.size)
-        return found
+        return batched(list(outputs), dict(pairs), self.size)
 
 
 def _longer(x: Out) -> Out:

@@ -5,9 +5,8 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from exprgraph import dtypes
+from exprgraph import dtypes, forward
 from exprgraph.errors import DisconnectedInputError, GradientError, at, here
-from exprgraph.forward import pushforward, reaches
 from exprgraph.grad import choose, filled, grad
 from exprgraph.node import OPERATORS, Out, as_symbol
 from exprgraph.ops.rounding import second
@@ -29,8 +28,8 @@ def Rop(f: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise",
 def tangents(outputs: Sequence[Out], starts: Sequence[tuple[Out, Any]], disconnected: str = "raise", otherwise: str = "zero",
              constant: Iterable[Out] = ()) -> list[Out | None]:
     """The tangents of outputs with the policies of `Rop`; constant: tensors through which nothing flows."""
-    known = pushforward(outputs, [(x, t) for x, t in starts if t is not None], constant)
-    linked = reaches(outputs, {x.node for x, _ in starts})
+    known = forward.pushforward(outputs, [(x, t) for x, t in starts if t is not None], constant)
+    linked = forward.reaches(outputs, {x.node for x, _ in starts})
     return [_settled(y, t, there, disconnected, otherwise) for y, t, there in zip(outputs, known, linked)]
 
 
@@ -48,7 +47,8 @@ def _settled(y: Out, t: Out | None, linked: bool, policy: str, otherwise: str) -
     return filled(0.0, y) if otherwise == "zero" else None
 
 
-def Lop(f: Any, wrt: Any, eval_points: Any, consider_constant: Iterable[Out] | None = None, disconnected_inputs: str = "raise") -> Any:
+def Lop(f: Any, wrt: Any, eval_points: Any, consider_constant: Iterable[Out] | None = None, disconnected_inputs: str = "raise",
+        return_disconnected: str = "zero") -> Any:
     """eval_points times the Jacobian of f with respect to wrt, in the form of wrt, each of its symbol's shape and dtype.
 
     f: a symbol, or a list or tuple of them; eval_points: for each a tensor that broadcasts to its shape.  The other arguments are those
@@ -58,7 +58,19 @@ def Lop(f: Any, wrt: Any, eval_points: Any, consider_constant: Iterable[Out] | N
     known = {OPERATORS["identity"](y): g for y, g in pairs if g is not None}  # nodes of their own, as one may depend on another
     if not known:
         raise GradientError(f"Lop needs at least one eval_point that is not None{at(here())}")
-    return grad(None, wrt, consider_constant, disconnected_inputs, add_names=False, known_grads=known)
+    return grad(None, wrt, consider_constant, disconnected_inputs, add_names=False, known_grads=known,
+                return_disconnected=return_disconnected)
+
+
+def pushforward(f: Any, wrt: Any, tangents: Any, disconnected_outputs: str = "raise", return_disconnected: str = "zero") -> Any:
+    """`Rop` under PyTensor's name."""
+    return Rop(f, wrt, tangents, disconnected_outputs, return_disconnected)
+
+
+def pullback(f: Any, wrt: Any, cotangents: Any, consider_constant: Iterable[Out] | None = None, disconnected_inputs: str = "raise",
+             return_disconnected: str = "zero") -> Any:
+    """`Lop` under PyTensor's name."""
+    return Lop(f, wrt, cotangents, consider_constant, disconnected_inputs, return_disconnected)
 
 
 def jvp(fn: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:

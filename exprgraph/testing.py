@@ -1,7 +1,6 @@
 """Checks for people who write ops or expressions: derivatives of graphs against finite differences."""
 from __future__ import annotations
 
-import importlib
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.errors import GradientError, at, here
+from exprgraph.forward import pushforward
 from exprgraph.grad import backward, grad
 from exprgraph.node import INPUT, OPERATORS, Out, leaf, make_constant
 from exprgraph.reference import evaluate
@@ -107,8 +107,7 @@ def _pulled(cost: Out, symbols: Sequence[Out], directions: Sequence[Array]) -> A
 
 def _pushed(cost: Out, symbols: Sequence[Out], directions: Sequence[Array]) -> Any:
     """The derivative of the cost in a direction from its tangent, a scalar."""
-    push = importlib.import_module("exprgraph.forward").pushforward
-    found, = push([cost], [(s, make_constant(d, "float64")) for s, d in zip(symbols, directions)])
+    found, = pushforward([cost], [(s, make_constant(d, "float64")) for s, d in zip(symbols, directions)])
     return make_constant(0.0, "float64") if found is None else found
 
 
@@ -194,5 +193,6 @@ class _Projection:
 def _evaluator(inputs: Sequence[Out], outputs: Sequence[Out], mode: str | None) -> Callable[[Sequence[Any]], list[Array]]:
     if mode is None:
         return lambda values: evaluate(outputs, {s.node: v for s, v in zip(inputs, values)})
-    compiled = importlib.import_module("exprgraph.compilation").compile(list(inputs), list(outputs), mode=mode, on_unused_input="ignore")
+    from exprgraph.compilation import compile  # rarely needed
+    compiled = compile(list(inputs), list(outputs), mode=mode, on_unused_input="ignore")
     return lambda values: compiled(*values)

@@ -164,6 +164,13 @@ def test_a_row_without_derivative_names_the_line() -> None:
     np.testing.assert_allclose(got, [2, 2 * np.e])
 
 
+def test_names_of_pytensor() -> None:
+    x, t = eg.dvectors("x", "t")
+    outs = [eg.pushforward(x * x, x, tangents=t), eg.Rop(x * x, x, t), eg.pullback(x * x, x, cotangents=t), eg.Lop(x * x, x, t)]
+    assert [v.tolist() for v in eg.compile([x, t], outs, device="numpy")([3.0], [5.0])] == [[30]] * 4
+    assert eg.pullback(x * 2, t, x, disconnected_inputs="ignore", return_disconnected="none") is None
+
+
 def test_jvp_vjp_and_linearize() -> None:
     """What a function takes from outside is constant; one tensor may be given for two arguments."""
     x, t = eg.dvectors("x", "t")

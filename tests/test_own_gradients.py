@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
+from exprgraph.batch import batched
 from exprgraph.bodies import Body
 from exprgraph.errors import CallError, DisconnectedInputError, DTypeError, GradientError, GraphError, NullTypeGradError, RankError
 from exprgraph.graph import order
@@ -291,7 +292,6 @@ def test_a_long_chain_of_bodies_stays_linear() -> None:
 
 def test_a_batch_keeps_the_gradient() -> None:
     """Over a batch, in any of the arguments, the gradient and forward rules are still those that were given."""
-    batched = pytest.importorskip("exprgraph.batch").batched
     mine = eg.custom_gradient(lambda x, y: (x * y.sum(), lambda g: (5 * g * y, 7 * g + y), lambda t, u: 3 * t + u * y))
     x, y, t = eg.dvector("x"), eg.dvector("y"), eg.dvector("t")
     out = mine(x, y)
@@ -313,7 +313,6 @@ def test_a_batch_keeps_the_gradient() -> None:
 
 
 def test_a_batch_of_a_checkpoint() -> None:
-    batched = pytest.importorskip("exprgraph.batch").batched
     x, xs = eg.dvector("x"), eg.dmatrix("xs")
     found = [eg.grad(batched([make(x)], {x: xs}, xs.shape[0])[0].sum(), xs)
              for make in (lambda v: eg.sin(v) * v, eg.checkpoint(lambda v: eg.sin(v) * v))]

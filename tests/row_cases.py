@@ -43,6 +43,9 @@ CALLS: dict[str, dict[str, tuple[Callable[..., Any], tuple[np.ndarray, ...]]]] =
     "concat": {"two": (lambda x, y: eg.concatenate([x, y], axis=1), (M, N.T[:1].repeat(3, 0))), "twice": (
         lambda x: eg.concatenate([x, x, eg.ones((1, 4), "float64")]), (M,))},
     "dimshuffle": {"all": (lambda x: x.dimshuffle(1, "x", 0), (M,))}, "reshape": {"flat": (lambda x: x.reshape((2, 6)), (M,))},
+    "barrier": {"waiting": (lambda x: _of("barrier")(x, x.sum(), token=1) * x, (M,))},
+    "grad_clip": {"where it does nothing": (lambda x: eg.grad_clip(x, -1e9, 1e9) * x, (M,))},
+    "grad_scale": {"by one": (lambda x: eg.grad_scale(x, 1) * x, (M,))},
     "specify_shape": {"known": (lambda x: eg.specify_shape(x, (3, 4)), (M,))},
     "broadcast_to": {"rows": (lambda x: eg.broadcast_to(x, (2, 3, 4)), (M[:1],)), "scalar": (
         lambda x: eg.broadcast_to(x, (2, 3)), (V[0],))},
@@ -83,7 +86,7 @@ NONE = {
                      "isfinite", "any", "all", "argmax", "argmin", "argsort", "argtopk", "searchsorted", "flatnonzero", "iota",
                      "scatter_max"), WHOLE),
     **dict.fromkeys(("size", "bcast_size", "read_size"), SIZES), **dict.fromkeys(("checked", "position"), CHECKS),
-    "zero_grad": "it is there to have the slope zero", "disconnected_grad": "it is there to have no slope"}
+    "undefined_grad": "it is there to have its slope refused", "zero_grad": "it is there to have the slope zero", "disconnected_grad": "it is there to have no slope"}
 """Rows without a derivative, and the reason."""
 
 

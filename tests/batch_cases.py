@@ -135,6 +135,7 @@ CASES: list[Case] = [
       for axis, largest in ((0, True), (1, False))],
     *[_("searchsorted", lambda a, v, side=side: ROWS["searchsorted"](a, v, side=side), ascending(5), floats(*s))
       for side in ("left", "right") for s in ((4,), (2, 3))],
+    _("barrier", lambda x, y: ROWS["barrier"](x, y.sum(), token=7), A, A),
     _("flatnonzero", lambda x, m: x * eg.flatnonzero(m).sum(), A, truths(5)),
     _("iota", lambda x: ROWS["iota"](x.shape[0]) * 2, A), _("size", lambda x: ROWS["size"](x, axis=1) * 2, A),
     _("bcast_size", lambda x, y: ROWS["bcast_size"](x.shape[0], y.shape[0]) * 2, A, A),

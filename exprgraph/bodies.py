@@ -15,6 +15,8 @@ from exprgraph.replace import copied
 
 Place = tuple[Node, int]
 MARKER = "gradient_marker"
+POSITIONS = ("argmax", "argmin", "argsort", "argtopk", "searchsorted", "flatnonzero")
+"""Rows whose values are places: gradients see no path through them, not even a flat one."""
 
 
 class Body(Op):
@@ -69,6 +71,11 @@ def _outside(inputs: set[Node], outputs: Sequence[Out]) -> dict[Place, Out]:
     return found
 
 
+def is_path(node: Node) -> bool:
+    """Whether gradients know of a path through a node, be it flat: not through positions, sizes and what is disconnected on purpose."""
+    return "no_path" not in node.op.flags and node.op.kind != "source" and node.op.name not in POSITIONS
+
+
 def paths(graph: Graph) -> tuple[bool, ...]:
     """For each input of a graph, whether gradients know of a path from it to an output."""
     reached: set[Node] = set()
@@ -77,7 +84,7 @@ def paths(graph: Graph) -> tuple[bool, ...]:
         node = todo.pop()
         if node not in reached:
             reached.add(node)
-            if "no_path" not in node.op.flags and node.op.kind != "source" and node.op.name not in ("argmax", "argmin"):
+            if is_path(node):
                 todo += [i.node for i, link in zip(node.inputs, linked(node)) if link]
     return tuple(i.node in reached and dtypes.has_gradient(i.dtype) for i in graph.inputs)
 

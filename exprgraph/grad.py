@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from exprgraph import dtypes
-from exprgraph.bodies import linked
+from exprgraph.bodies import is_path, linked
 from exprgraph.errors import DisconnectedInputError, GradientError, MissingGradientError, NullTypeGradError, at, here
 from exprgraph.graph import order
 from exprgraph.node import MOVING, OPERATORS, Node, Out, as_symbol, make_constant
@@ -169,7 +169,7 @@ def _between(nodes: Sequence[Node], wrt: Sequence[Out], constant: set[Node]) -> 
 def _flat(outputs: Sequence[Out], wrt: Sequence[Out], constant: set[Node]) -> Iterator[Place]:
     """The float symbols that reach the outputs by way of values that jump (comparisons, conditions, integers): their gradient is zero.
 
-    Positions (argmax, indices) and sizes are no such way: they are not functions of a value's size.
+    Positions (argmax, argsort, indices) and sizes are no such way: they are not functions of a value's size.
     """
     reached: set[Node] = set()
     todo = [o.node for o in outputs] if wrt else []
@@ -178,8 +178,7 @@ def _flat(outputs: Sequence[Out], wrt: Sequence[Out], constant: set[Node]) -> It
         if node in reached:
             continue
         reached.add(node)
-        stops = node in constant or "no_path" in node.op.flags or node.op.kind == "source" or node.op.name in ("argmax", "argmin")
-        if not stops:
+        if node not in constant and is_path(node):
             inputs = node.inputs[:1] if node.op.kind == "gather" else node.inputs[1:2] if node.op.kind == "scatter" else node.inputs
             todo += [i.node for i, link in zip(inputs, linked(node)) if link]
     yield from ((x.node, x.index) for x in wrt if x.node in reached and dtypes.has_gradient(x.dtype))

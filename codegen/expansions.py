@@ -151,15 +151,27 @@ def _argtopk(node: Node, inputs: tuple[Out, ...], wide: bool) -> Out:
 def _searchsorted(node: Node, inputs: tuple[Out, ...], wide: bool) -> Out:
     """Halving: at each step the position moves on by a power of two if the elements up to there come before the value."""
     a, v = inputs
-    length, dtype = a.type.shape[0], _ints(wide)
+    length, dtype = a.type.shape[-1], _ints(wide)
     n = cast_to(dim_node(length), dtype)
+    line, first = _vectors(a, v.ndim, n, dtype)
     position: Any = broadcast_to(cast_to(0, dtype), *shape_of(v))
     for bit in range((length.const.bit_length() if length.const is not None else 63 if wide else 31) - 1, -1, -1):
         ahead = position + cast_to(1 << bit, dtype)
         inside = ahead <= n
-        element = pick(a, OPERATORS["maximum"](OPERATORS["where"](inside, ahead, n), 1) - 1)
+        place = OPERATORS["maximum"](OPERATORS["where"](inside, ahead, n), 1) - 1
+        element = pick(line, place if first is None else first + place)
         position = OPERATORS["where"](inside & _before(element, v, node.param("side")), ahead, position)
     return cast_to(position, "int64")
+
+
+def _vectors(a: Out, rank: int, n: Any, dtype: str) -> tuple[Out, Any]:
+    """The vectors that are searched one after the other, and where each begins, in the form of values of `rank` axes."""
+    *lead, length = a.type.shape
+    if not lead:
+        return a, None
+    number: Any = reshape(iota(dim_node(product(lead)), dtype=dtype), *[dim_node(d) for d in lead])
+    return (reshape(a, dim_node(product(lead) * length)),
+            dimshuffle(number * n, pattern=[*range(len(lead)), *[-1] * (rank - len(lead))]))
 
 
 def _before(element: Any, value: Any, side: str) -> Any:

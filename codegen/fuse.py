@@ -201,7 +201,7 @@ class _Fusion:
     def __init__(self, roots: Roots, outputs: set[Node], target: Target, together: bool) -> None:
         self.roots, self.target, self.builder = frozenset(roots.nodes), target, Builder()
         self.largest = LARGEST_CLUSTER[target.schedule]
-        self.arrays, self.outputs, self.together = roots.arrays, outputs, together
+        self.arrays, self.after, self.outputs, self.together = roots.arrays, roots.after, outputs, together
         self.apart: dict[str, Dim] = {}
         self.clusters: list[Cluster] = []
         self.home: dict[Node, Cluster] = {}
@@ -213,7 +213,7 @@ class _Fusion:
     def place(self, task: Task) -> None:
         """Put a task into a cluster: one it can join, else a new one."""
         reads = self.reads(task, tuple(range(len(task.space))))
-        below = [self.home[n] for n, _ in reads]
+        below = [self.home[n] for n, _ in reads] + [self.home[n] for n in self.after.get(task.node, ())]
         level = max((c.level for c in below), default=0)
         cluster = next((c for c in self._candidates(task, below, level) if self._joins(task, c)), None)
         if cluster is None:

@@ -367,8 +367,8 @@ def _take_at(t: Inliner, node: Node, index: Index) -> Visit:
 
 VISITORS: dict[str, Callable[[Inliner, Node, Index], Visit]] = {
     "dimshuffle": _dimshuffle, "broadcast_to": _broadcast_to, "reshape": _reshape, "subtensor": _subtensor, "place": _place,
-    "specify_shape": _specify_shape, "read_size": _specify_shape, "concat": _concat, "take": _take, "take_along": _take_along,
-    "pick": _pick, "take_at": _take_at}
+    "specify_shape": _specify_shape, "read_size": _specify_shape, "barrier": _specify_shape, "concat": _concat, "take": _take,
+    "take_along": _take_along, "pick": _pick, "take_at": _take_at}
 
 
 def is_array_constant(node: Node) -> bool:

@@ -22,7 +22,7 @@ JOINED = 4
 """The most tensors that are put side by side without a loop."""
 LARGEST = 300
 """Operations after which a value is kept in memory, so that no kernel grows without bound."""
-VIEWS = ("dimshuffle", "subtensor", "broadcast_to", "reshape", "specify_shape")
+VIEWS = ("dimshuffle", "subtensor", "broadcast_to", "reshape", "specify_shape", "barrier")
 WHOLE = ("reduce", "partial", "scan", "contract", "scatter", "composite")
 """What is never inlined."""
 STRETCHING = ("concat", "place", "take", "take_along", "pick", "take_at")
@@ -30,11 +30,13 @@ STRETCHING = ("concat", "place", "take", "take_along", "pick", "take_at")
 
 
 class Roots(NamedTuple):
-    """The roots in order; what each node costs (operations inlined into it), whether it is heavy, and which arrays it reads."""
+    """The roots in order; what each node costs (operations inlined into it), whether it is heavy, which arrays it reads, and for nodes
+    that read through barriers the roots that these wait for."""
     nodes: tuple[Node, ...]
     cost: dict[Node, int]
     heavy: set[Node]
     arrays: dict[Node, frozenset[Node]]
+    after: dict[Node, frozenset[Node]]
 
 
 def find_roots(outputs: Sequence[Out], target: Target) -> Roots:
@@ -42,14 +44,15 @@ def find_roots(outputs: Sequence[Out], target: Target) -> Roots:
     nodes = order(outputs)
     readers = _readers(nodes)
     forced = {o.node for o in outputs} | _forced(nodes, readers, target)
-    found = Roots((), {}, set(), {})
+    found = Roots((), {}, set(), {}, {})
     widest, roots = widest_value(target), dict[Node, None]()
     for node in nodes:
         if _in_memory(node):
             found.cost[node] = 0
             found.arrays[node] = frozenset((node,) if node.op in (INPUT, SHARED) or is_array_constant(node) else ())
             continue
-        below = {i.node for i in node.inputs}
+        below = {i.node for i in (node.inputs[:1] if node.op.name == "barrier" else node.inputs)}
+        _note_order(node, below, found, roots)
         found.cost[node] = 1 + sum(found.cost[n] for n in below if n not in roots)
         read = [frozenset((n,)) if n in roots else found.arrays[n] for n in below]
         found.arrays[node] = read[0] if len(read) == 1 else frozenset().union(*read)
@@ -58,6 +61,15 @@ def find_roots(outputs: Sequence[Out], target: Target) -> Roots:
         if node in forced or _is_root(node, found, readers[node]) or len(found.arrays[node]) > widest:
             roots[node] = None
     return found._replace(nodes=tuple(roots))
+
+
+def _note_order(node: Node, below: set[Node], found: Roots, roots: Container[Node]) -> None:
+    """Note which roots have to be there before a node is computed though it does not read them: what barriers on its way wait for."""
+    waits = [i.node for i in node.inputs[1:]] if node.op.name == "barrier" else []
+    late = [frozenset((n,)) if n in roots else found.arrays[n] | found.after.get(n, frozenset()) for n in waits]
+    late += [found.after[n] for n in below if n in found.after and n not in roots]
+    if late:
+        found.after[node] = frozenset(n for n in frozenset().union(*late) if n in roots)
 
 
 def _readers(nodes: Sequence[Node]) -> dict[Node, list[Node]]:

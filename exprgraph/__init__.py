@@ -9,7 +9,7 @@ from exprgraph import errors
 from exprgraph.config import change_flags, config
 from exprgraph.errors import (
     AllocationError, AssertionFault, CallError, DeviceError, DisconnectedInputError, DTypeError, GradientError, GraphError, IndexFault,
-    MissingInputError, OwnOpError, RankError, ShapeError, UnusedInputError, UseError, ValueFault)
+    MissingGradientError, MissingInputError, NullTypeGradError, OwnOpError, RankError, ShapeError, UnusedInputError, UseError, ValueFault)
 from exprgraph.functions.assigning import inc_subtensor, set_subtensor
 from exprgraph.functions.complexes import angle, conj, conjugate, imag, real
 from exprgraph.functions.counting import (
@@ -53,7 +53,7 @@ from exprgraph.functions.sugar import (
     logical_or, logical_xor, multiply, nan_to_num, ne, negative, not_equal, positive, pow, radians, remainder, rint, round, sgn,
     sinc, smallest, square, subtract, true_divide, where)
 from exprgraph.functions.turning import fliplr, flipud, roll, rollaxis, rot90
-from exprgraph.grad import grad
+from exprgraph.grad import grad, subgraph_grad
 from exprgraph.graph import ancestors, explicit_graph_inputs, graph_inputs, io_toposort
 from exprgraph.node import OPERATORS, Graph, Node, Op, Out
 from exprgraph.ops.arithmetic import (
@@ -61,6 +61,7 @@ from exprgraph.ops.arithmetic import (
 from exprgraph.ops.bits import and_, invert, left_shift, or_, right_shift, xor
 from exprgraph.ops.compare import eq, ge, gt, isfinite, isinf, isnan, le, lt, maximum, minimum, neq, switch
 from exprgraph.ops.complexes import complex_ as complex, complex_from_polar
+from exprgraph.ops.gradient_markers import consider_constant, grad_clip, grad_scale, undefined_grad
 from exprgraph.ops.markers import Assert, Print, assert_op, disconnected_grad, zero_grad
 from exprgraph.ops.reduce import all_ as all, any_ as any, argmax, argmin, max_ as max, min_ as min, prod, sum_ as sum
 from exprgraph.ops.rounding import cast, ceil, floor, identity, round_half_away_from_zero, round_half_to_even, second, trunc
@@ -75,6 +76,7 @@ from exprgraph.symbols import as_tensor_variable, constant, constructors, tensor
 
 if TYPE_CHECKING:
     from exprgraph.compilation import Container, Function, In, compile, function
+    from exprgraph.lanes import vectorize, vectorize_graph, vmap
 
 __version__ = "0.1.0"
 logsoftmax, swish, as_tensor = log_softmax, silu, as_tensor_variable
@@ -129,7 +131,9 @@ __all__ = [
     "vertical_stack", "vstack", "where", "xor", "zero_grad", "zeros", "zeros_like"]
 
 __all__ += ["Assert", "AssertionFault", "Container", "Print", "ancestors", "assert_op", "clone", "clone_replace",
-            "explicit_graph_inputs", "graph_inputs", "graph_replace", "io_toposort"]
+            "explicit_graph_inputs", "graph_inputs", "graph_replace", "io_toposort", "vectorize", "vectorize_graph", "vmap",
+            "MissingGradientError", "NullTypeGradError", "consider_constant", "grad_clip", "grad_scale", "subgraph_grad",
+            "undefined_grad"]
 _SYMBOLS = constructors()
 globals().update(_SYMBOLS)
 __all__ += [*_SYMBOLS]
@@ -137,15 +141,20 @@ __all__ += [*_SYMBOLS]
 _LATE = {
     **dict.fromkeys(("Container", "Function", "In", "compile", "function"), "exprgraph.compilation"),
     **dict.fromkeys(("from_sympy", "latex", "to_networkx", "to_sympy"), "exprgraph.convert"),
-    **dict.fromkeys(("debugprint", "pp", "pydotprint", "to_dot"), "exprgraph.show"), "check_grads": "exprgraph.testing",
+    **dict.fromkeys(("debugprint", "pp", "pydotprint", "to_dot"), "exprgraph.show"),
+    **dict.fromkeys(("check_grads", "verify_grad"), "exprgraph.testing"), "checkpoint": "exprgraph.checkpoints",
+    **dict.fromkeys(("OpFromGraph", "custom_gradient"), "exprgraph.op_from_graph"), "gradient": "exprgraph.gradient",
+    **dict.fromkeys(("hessian", "hessian_vector_product", "jacobian"), "exprgraph.jacobians"),
+    **dict.fromkeys(("Lop", "Rop", "jvp", "linearize", "pullback", "pushforward", "vjp"), "exprgraph.products"),
     **dict.fromkeys(("explain", "get_test_value"), "exprgraph.explain"),
     **dict.fromkeys(("function_dump", "function_load"), "exprgraph.dump"), "printing": "exprgraph.printing",
+    **dict.fromkeys(("vectorize", "vectorize_graph", "vmap"), "exprgraph.lanes"),
     "as_op": "exprgraph.own.function", "ElementwiseKernel": "exprgraph.own.elementwise",
     "RawKernel": "exprgraph.own.raw", "ReductionKernel": "exprgraph.own.reduction",
     "nnet": "exprgraph.nnet", **dict.fromkeys(("batch_normalization_test", "batch_normalization_train"), "exprgraph.functions.batch_norm"),
     **dict.fromkeys(("images2neibs", "neibs2images"), "exprgraph.functions.patches"),
     **dict.fromkeys(("confusion_matrix", "h_softmax", "sparse_block_dot"), "exprgraph.functions.classes")}
-_ROOMS = ("nnet", "printing")
+_ROOMS = ("gradient", "nnet", "printing")
 __all__ += [name for name in _LATE if name not in __all__]
 
 

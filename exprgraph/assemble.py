@@ -7,6 +7,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from exprgraph import dtypes
+from exprgraph.bodies import opened
 from exprgraph.errors import GraphError, MissingInputError, UnusedInputError, at, here
 from exprgraph.graph import order, replace
 from exprgraph.marked import Pack, hoisted, stripped
@@ -156,7 +157,7 @@ def assemble(specs: Sequence[In], slots: Sequence[Slot], outputs: Sequence[Out],
     if policy != "ignore":
         _check_givens(givens, substitute.seen)
     known = [n for n in used if isinstance(n, SharedNode)]
-    plain, prints = stripped([*results, *new.values()])
+    plain, prints = stripped(opened([*results, *new.values()]))
     shown = [o for _, o in prints]
     graph = Graph(tuple(Out(n) for n in (*inputs, *known)), hoisted([*plain[:len(results)], *shown, *plain[len(results):]]))
     return Assembly(graph, len(results) + len(shown), tuple(known), tuple(new), tuple(p for p, _ in prints))

@@ -65,6 +65,14 @@ class GradientError(TypeError):
     """A gradient that does not exist: the cost is not a float scalar, or an operation has no derivative."""
 
 
+class NullTypeGradError(GradientError):
+    """A gradient that is asked for through something that has none: `undefined_grad`, or a row that says why there is none."""
+
+
+class MissingGradientError(NullTypeGradError, NotImplementedError):
+    """A gradient that is asked for through a row for which none has been written; a row of your own takes it as `grad=`."""
+
+
 class IndexFault(IndexError):
     """An index outside its axis, found by a kernel or by the NumPy backend; nothing was changed by the call."""
 

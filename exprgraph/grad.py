@@ -6,13 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from exprgraph import dtypes
-from exprgraph.errors import DisconnectedInputError, GradientError, at, here
+from exprgraph.bodies import is_path, linked
+from exprgraph.errors import DisconnectedInputError, GradientError, MissingGradientError, NullTypeGradError, at, here
 from exprgraph.graph import order
 from exprgraph.node import MOVING, OPERATORS, Node, Out, as_symbol, make_constant
 from exprgraph.ops.complexes import conj, real_part
 from exprgraph.ops.pair import EACH
 from exprgraph.ops.rounding import second
+from exprgraph.ops.rows import Undefined
 from exprgraph.ops.shape import broadcast_to, dim_node, sum_to
+from exprgraph.types import cast_to
 
 Place = tuple[Node, int]
 
@@ -29,37 +32,91 @@ def grad(cost: Out | None, wrt: Any, consider_constant: Iterable[Out] | None = N
     """The gradient of a float scalar `cost` with respect to one symbol, or a list or tuple of them; each has its symbol's shape and dtype.
 
     consider_constant: tensors through which nothing flows.  known_grads: the gradient of the (then unneeded) cost with respect to some
-    tensors.  disconnected_inputs: "raise" (DisconnectedInputError), "warn" or "ignore" where the cost does not depend on a symbol; the
-    result is then zeros, or None with return_disconnected="none".  A dependence by comparisons, conditions or integers alone counts as
-    one and gives zeros.  null_gradients: "raise" (GradientError) or "return" NaN where an operation has no derivative.
+    tensors, in full: nothing is added to it.  disconnected_inputs: "raise" (DisconnectedInputError), "warn" or "ignore" where the cost does
+    not depend on a symbol; the result is then zeros, or None with return_disconnected="none" or "disconnected".  A dependence by
+    comparisons, conditions or integers alone counts as one and gives zeros.  null_gradients: "raise" (NullTypeGradError, or its child
+    MissingGradientError where a row has no gradient written) or "return" NaN where an operation has no derivative.
     """
-    _choose("disconnected_inputs", disconnected_inputs, ("raise", "warn", "ignore"))
-    _choose("return_disconnected", return_disconnected.lower(), ("zero", "none"))
-    _choose("null_gradients", null_gradients, ("raise", "return"))
-    symbols = [_symbol(w) for w in (wrt if isinstance(wrt, list | tuple) else [wrt])]
+    choose("disconnected_inputs", disconnected_inputs, ("raise", "warn", "ignore"))
+    absent = choose("return_disconnected", return_disconnected, ("zero", "none", "disconnected"), any_case=True)
+    choose("null_gradients", null_gradients, ("raise", "return"))
+    symbols = [_symbol(w, "gradients are taken with respect to symbols") for w in (wrt if isinstance(wrt, list | tuple) else [wrt])]
+    constant = _constants(consider_constant)
     starts = _starts(cost, known_grads)
-    flow = backward(starts, symbols, consider_constant or (), null_gradients == "return")
+    flow = backward(starts, symbols, constant, null_gradients == "return")
     without = [x for x in symbols if (x.node, x.index) not in flow.cotangents]
-    flow.zeros.update(_flat([t for t, _ in starts], without, {c.node for c in consider_constant or ()}))
-    found = [_result(flow, x, disconnected_inputs, return_disconnected.lower()) for x in symbols]
+    flow.zeros.update(_flat([t for t, _ in starts], without, {c.node for c in constant}))
+    found = [_result(flow, x, disconnected_inputs, absent, f" (number {k} of wrt)" if isinstance(wrt, list | tuple) else "")
+             for k, x in enumerate(symbols)]
     if add_names:
         found = [_named(g, cost, x) for g, x in zip(found, symbols)]
     return found[0] if not isinstance(wrt, list | tuple) else tuple(found) if isinstance(wrt, tuple) else found
 
 
-def _choose(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name}={value!r}: expected one of {', '.join(map(repr, choices))}{at(here())}")
+def subgraph_grad(wrt: Sequence[Out], end: Sequence[Out], start: Mapping[Out, Any] | None = None, cost: Out | None = None,
+                  details: bool = False) -> Any:
+    """Gradients with respect to `wrt` and to `end`, two lists, nothing flowing on from `end`: one stretch of a longer backward pass.
+
+    start: the gradients that are known at the far side of the stretch, by tensor.  cost: a scalar whose gradient is added to theirs.
+    details: two more lists, the gradients from `start` alone and from the cost alone with respect to all of wrt and end; None for what
+    was not given.
+    """
+    for name, given in (("wrt", wrt), ("end", end)):
+        if not isinstance(given, list | tuple):
+            raise GradientError(f"subgraph_grad: {name}={given!r:.60}: a list of symbols is needed{at(here())}")
+    if start is None and cost is None:
+        raise GradientError(f"subgraph_grad needs start={{tensor: its gradient}} or a cost{at(here())}")
+    both = [*wrt, *end]
+    options: dict[str, Any] = {"consider_constant": end, "disconnected_inputs": "ignore"}
+    from_start = grad(None, both, known_grads=start, **options) if start is not None else None
+    from_cost = grad(cost, both, **options) if cost is not None else None
+    given = [part for part in (from_start, from_cost) if part is not None]
+    found = given[0] if len(given) == 1 else [OPERATORS["add"](a, b) for a, b in zip(*given)]
+    parts = (list(found[:len(wrt)]), list(found[len(wrt):]))
+    return (*parts, from_start, from_cost) if details else parts
 
 
-def _symbol(value: Any) -> Out:
+def choose(name: str, value: Any, choices: Sequence[str], any_case: bool = False) -> str:
+    """The value; ValueError where an argument is none of its choices."""
+    meant = value.lower() if any_case and isinstance(value, str) else value
+    if not isinstance(meant, str) or meant not in choices:
+        raise ValueError(f"{name}={value!r:.60}: expected one of {', '.join(map(repr, choices))}{at(here())}")
+    return meant
+
+
+def _symbol(value: Any, what: str) -> Out:
     if not isinstance(value, Out):
-        raise GradientError(f"gradients are taken with respect to symbols, not to {type(value).__name__}{at(here())}")
+        raise GradientError(f"{what}, not to {type(value).__name__}{at(here())}")
     return value
 
 
-def _starts(cost: Any, known: Mapping[Out, Any] | None) -> list[tuple[Out, Out]]:
-    starts = [(tensor, _fit(as_symbol(g), tensor)) for tensor, g in (known or {}).items()]
+def _constants(given: Any) -> list[Out]:
+    items = [given] if isinstance(given, Out) else [] if given is None else given
+    if not isinstance(items, Iterable) or isinstance(items, str):
+        raise GradientError(f"consider_constant={given!r:.60}: a list of symbols is needed{at(here())}")
+    listed = list(items)
+    wrong = [c for c in listed if not isinstance(c, Out)]
+    if wrong:
+        raise GradientError(f"consider_constant has {wrong[0]!r:.60}, which is no symbol{at(here())}")
+    return listed
+
+
+def _known(given: Any) -> list[tuple[Out, Out]]:
+    if given is not None and not isinstance(given, Mapping):
+        raise GradientError(f"known_grads={given!r:.60}: a dict, tensor -> its gradient, is needed{at(here())}")
+    found = []
+    for tensor, g in (given or {}).items():
+        if not isinstance(tensor, Out):
+            raise GradientError(f"known_grads has the key {tensor!r:.60}, which is no symbol{at(here())}")
+        out = as_symbol(g)
+        if out.ndim > tensor.ndim or (dtypes.is_complex(out.dtype) and not dtypes.is_complex(tensor.dtype)):
+            raise GradientError(f"known_grads gives {_show(tensor)}, which is {tensor.type}, a gradient that is {out.type}{at(here())}")
+        found.append((tensor, fit(out, tensor)))
+    return found
+
+
+def _starts(cost: Any, known: Any) -> list[tuple[Out, Out]]:
+    starts = _known(known)
     if cost is None:
         if not starts:
             raise GradientError(f"without a cost, grad needs known_grads={{tensor: its gradient}}{at(here())}")
@@ -71,7 +128,7 @@ def _starts(cost: Any, known: Mapping[Out, Any] | None) -> list[tuple[Out, Out]]
         raise GradientError(f"the cost {_show(cost)} has dtype {cost.dtype}, which has no gradient: cast it to a float{at(here())}")
     if cost.ndim:
         raise GradientError(f"the cost {_show(cost)} has {cost.ndim} axes; a gradient needs a scalar: take .sum() or .mean(){at(here())}")
-    if all(tensor.node is not cost.node for tensor, _ in starts):
+    if all(tensor.node is not cost.node or tensor.index != cost.index for tensor, _ in starts):
         starts.append((cost, make_constant(1, cost.dtype)))
     return starts
 
@@ -81,23 +138,29 @@ def _show(x: Out) -> str:
 
 
 def backward(starts: Sequence[tuple[Out, Out]], wrt: Sequence[Out], constant: Iterable[Out] = (), null: bool = False) -> Flow:
-    """Accumulate cotangents from the tensors of `starts` back to `wrt`, once over every node between them."""
-    active = _between([t for t, _ in starts], wrt, {c.node for c in constant})
+    """Accumulate cotangents from the tensors of `starts` back to `wrt`, once over every node between them.
+
+    What a start is given is its whole cotangent: what other starts would add to it is left out.  Nothing flows on from `constant`, which
+    the walk does not go beyond either.
+    """
+    ends = {c.node for c in constant}
+    nodes = order([t for t, _ in starts], ends)
+    active = _between(nodes, wrt, ends)
     fixed = {(t.node, t.index): g for t, g in starts}
     flow = Flow(dict(fixed), set())
-    for node in reversed(order(t for t, _ in starts)):
+    for node in reversed(nodes):
         places = [(node, i) for i in range(len(node.outs))]
-        if node in active and node.inputs and any(p in flow.cotangents or p in flow.zeros for p in places):
+        if node in active and node not in ends and node.inputs and any(p in flow.cotangents or p in flow.zeros for p in places):
             _step(node, places, active, fixed, flow, null)
     return flow
 
 
-def _between(outputs: Sequence[Out], wrt: Sequence[Out], constant: set[Node]) -> set[Node]:
+def _between(nodes: Sequence[Node], wrt: Sequence[Out], constant: set[Node]) -> set[Node]:
     """The nodes that depend on a symbol of `wrt` by floats alone."""
     active = {x.node for x in wrt}
-    for node in order(outputs):
+    for node in nodes:
         if node not in constant and "no_path" not in node.op.flags and any(
-                i.node in active and dtypes.has_gradient(i.dtype) for i in node.inputs) and any(
+                i.node in active and dtypes.has_gradient(i.dtype) and link for i, link in zip(node.inputs, linked(node))) and any(
                 dtypes.has_gradient(t.dtype) for t in node.outs):
             active.add(node)
     return active
@@ -106,7 +169,7 @@ def _between(outputs: Sequence[Out], wrt: Sequence[Out], constant: set[Node]) ->
 def _flat(outputs: Sequence[Out], wrt: Sequence[Out], constant: set[Node]) -> Iterator[Place]:
     """The float symbols that reach the outputs by way of values that jump (comparisons, conditions, integers): their gradient is zero.
 
-    Positions (argmax, indices) and sizes are no such way: they are not functions of a value's size.
+    Positions (argmax, argsort, indices) and sizes are no such way: they are not functions of a value's size.
     """
     reached: set[Node] = set()
     todo = [o.node for o in outputs] if wrt else []
@@ -115,10 +178,9 @@ def _flat(outputs: Sequence[Out], wrt: Sequence[Out], constant: set[Node]) -> It
         if node in reached:
             continue
         reached.add(node)
-        stops = node in constant or "no_path" in node.op.flags or node.op.kind == "source" or node.op.name in ("argmax", "argmin")
-        if not stops:
+        if node not in constant and is_path(node):
             inputs = node.inputs[:1] if node.op.kind == "gather" else node.inputs[1:2] if node.op.kind == "scatter" else node.inputs
-            todo += [i.node for i in inputs]
+            todo += [i.node for i, link in zip(inputs, linked(node)) if link]
     yield from ((x.node, x.index) for x in wrt if x.node in reached and dtypes.has_gradient(x.dtype))
 
 
@@ -126,34 +188,49 @@ def _step(node: Node, places: list[Place], active: set[Node], fixed: Mapping[Pla
     """Pass the cotangent of a node on to its inputs."""
     flowing = any(p in flow.cotangents for p in places)
     flat = "zero_grad" in node.op.flags and not dtypes.is_complex(node.outs[0].dtype)
-    given = _cotangents(node, flow, null) if flowing and not flat else (None,) * len(node.inputs)
-    for x, g in zip(node.inputs, given, strict=True):
+    wanted = [link and x.node in active and dtypes.has_gradient(x.dtype) and (x.node, x.index) not in fixed
+              for x, link in zip(node.inputs, linked(node))]
+    given = pullback(node, [flow.cotangents.get(p) for p in places], null, wanted) if flowing and not flat else (None,) * len(wanted)
+    for x, g, asked in zip(node.inputs, given, wanted, strict=True):
         place = (x.node, x.index)
-        if x.node not in active or not dtypes.has_gradient(x.dtype) or place in fixed:
-            continue
-        if g is None:
+        if asked and g is None:
             flow.zeros.add(place)
-            continue
-        g = _fit(g, x)
-        flow.cotangents[place] = OPERATORS["add"](flow.cotangents[place], g) if place in flow.cotangents else g
+        elif asked:
+            own = fit(g, x)
+            flow.cotangents[place] = OPERATORS["add"](flow.cotangents[place], own) if place in flow.cotangents else own
 
 
-def _cotangents(node: Node, flow: Flow, null: bool) -> Sequence[Out | None]:
-    outs = [Out(node, i) for i in range(len(node.outs))]
-    given = [flow.cotangents.get((node, i)) for i in range(len(outs))]
+def pullback(node: Node, given: Sequence[Out | None], null: bool = False, wanted: Sequence[bool] | None = None) -> Sequence[Out | None]:
+    """The cotangents that a node gives its inputs, from those of its outputs; they may still have the dtype and shape of the result.
+
+    Where one does not exist, null puts NaN in its place; else NullTypeGradError says why, if it is among those wanted.
+    """
     if node.op.grad is None:
-        if null:
-            return [_full(float("nan"), x) if dtypes.has_gradient(x.dtype) else None for x in node.inputs]
-        raise GradientError(f"{node.op.name} has no gradient (none is implemented, or none exists); disconnected_grad(x) treats a part "
-                            f"as constant{at(node.source)}")
-    if len(outs) == 1:
-        turned = _is_turned(node)
-        found = node.op.grad(_conj(given[0]) if turned else given[0], outs[0], *node.inputs, **dict(node.params))
-        return [_conj(g) for g in found] if turned else found
-    return node.op.grad(tuple(given), tuple(outs), *node.inputs, **dict(node.params))
+        found: Sequence[Any] = [Undefined("none has been written", missing=True) if dtypes.has_gradient(x.dtype) else None
+                                for x in node.inputs]
+    elif len(node.outs) == 1:
+        turned = is_turned(node)
+        found = node.op.grad(_conj(given[0]) if turned else given[0], node.outputs[0], *node.inputs, **dict(node.params))
+        found = [_conj(g) for g in found] if turned else found
+    else:
+        found = node.op.grad(tuple(given), node.outputs, *node.inputs, **dict(node.params))
+    if not any(isinstance(g, Undefined) for g in found):
+        return found
+    return [_absent(node, k, g, null) if isinstance(g, Undefined) and (wanted is None or wanted[k]) else
+            None if isinstance(g, Undefined) else g for k, g in enumerate(found)]
 
 
-def _is_turned(node: Node) -> bool:
+def _absent(node: Node, number: int, why: Undefined, null: bool) -> Out:
+    """NaN in place of a cotangent that does not exist, or the error that says so."""
+    x = node.inputs[number]
+    if null:
+        return filled(float("nan"), x)
+    error = MissingGradientError if why.missing else NullTypeGradError
+    raise error(f"{node.op.name} has no gradient with respect to its input {number}, {_show(x)}: {why.reason}; disconnected_grad(x) treats "
+                f"a part as constant, null_gradients=\"return\" gives NaN{at(node.source)}")
+
+
+def is_turned(node: Node) -> bool:
     """Whether a row's gradient, which is written for real numbers, is taken between two conjugations.
 
     The cotangent of z = x + iy is dC/dx + i dC/dy.  Through w = f(z) it becomes that of w times the conjugate of f'(z); the row gives the
@@ -164,19 +241,19 @@ def _is_turned(node: Node) -> bool:
 
 
 def _conj(g: Any) -> Any:
-    if g is None or not dtypes.is_complex(g.dtype):
+    if g is None or isinstance(g, Undefined) or not dtypes.is_complex(g.dtype):
         return g
     return g.node.inputs[0] if g.node.op is conj else conj(g)
 
 
-def _fit(g: Out, x: Out) -> Out:
-    """A cotangent in the dtype and shape of what it belongs to: broadcast axes are summed, once, here; what belongs to something real is
-    real."""
-    g = as_symbol(g)
+def fit(value: Any, x: Out) -> Out:
+    """A cotangent or tangent in the dtype and shape of what it belongs to: broadcast axes are summed, once, here, and missing ones are
+    there; what belongs to something real is real."""
+    g = as_symbol(value)
     if dtypes.is_complex(g.dtype) and not dtypes.is_complex(x.dtype):
         g = real_part(g)
     if g.dtype != x.dtype:
-        g = OPERATORS["cast"](g, x.dtype)
+        g = cast_to(g, x.dtype)
     if g.type.shape == x.type.shape:
         return g
     sizes = [dim_node(d) for d in x.type.shape]
@@ -184,13 +261,13 @@ def _fit(g: Out, x: Out) -> Out:
     return (broadcast_to if missing else sum_to)(g, *sizes)
 
 
-def _full(value: float, x: Out) -> Out:
+def filled(value: float, x: Out) -> Out:
     """A tensor of one value, of the shape and dtype of another."""
     scalar = make_constant(value, x.dtype)
     return broadcast_to(scalar, *[dim_node(d) for d in x.type.shape]) if x.ndim else scalar
 
 
-def _result(flow: Flow, x: Out, policy: str, otherwise: str) -> Out | None:
+def _result(flow: Flow, x: Out, policy: str, otherwise: str, number: str) -> Out | None:
     place = (x.node, x.index)
     if place in flow.cotangents:
         return flow.cotangents[place]
@@ -198,11 +275,11 @@ def _result(flow: Flow, x: Out, policy: str, otherwise: str) -> Out | None:
         return second(x, 0.0)  # zeros that depend on x, so that they have a gradient in their turn
     if policy != "ignore":
         why = "the cost does not depend on it" if dtypes.has_gradient(x.dtype) else f"its dtype {x.dtype} carries no gradient"
-        message = f"no gradient with respect to {_show(x)}: {why}; disconnected_inputs=\"ignore\" gives zeros{at(here())}"
+        message = f"no gradient with respect to {_show(x)}{number}: {why}; disconnected_inputs=\"ignore\" gives zeros{at(here())}"
         if policy == "raise":
             raise DisconnectedInputError(message)
         warnings.warn(message, stacklevel=3)
-    return _full(0.0, x) if otherwise == "zero" else None
+    return filled(0.0, x) if otherwise == "zero" else None
 
 
 def _named(g: Out | None, cost: Out | None, x: Out) -> Out | None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from exprgraph import dims
+from exprgraph.bodies import Body, opened
 from exprgraph.dims import Dim, Size, Value
 from exprgraph.dtypes import BFLOAT
 from exprgraph.errors import IndexFault, ShapeError, Source, at
@@ -31,6 +32,9 @@ def evaluate(outputs: Sequence[Out], values: Mapping[Node, Array], wider: Wider 
     operands do not fit.
     """
     nodes = order(outputs)
+    if any(isinstance(n.op, Body) for n in nodes):
+        outputs = opened(outputs)
+        nodes = order(outputs)
     if any(t.dtype == BFLOAT for n in nodes for t in n.outs):
         outputs = widened(outputs)
         nodes = order(outputs)

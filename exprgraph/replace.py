@@ -51,7 +51,7 @@ def _listed(output: Any) -> list[Out]:
 
 
 def _cloned(output: Any, given: Mapping[Place, Out], share_inputs: bool) -> Any:
-    made = _copied(_listed(output), given, share_inputs)
+    made = copied(_listed(output), given, share_inputs)
     if isinstance(output, Mapping):
         return dict(zip(output, made))
     return (tuple if isinstance(output, tuple) else list)(made) if isinstance(output, list | tuple) else made[0]
@@ -71,14 +71,15 @@ def _replacements(replace: Any, strict: bool) -> dict[Place, Out]:
     return found
 
 
-def _copied(outputs: Sequence[Out], given: Mapping[Place, Out], share_inputs: bool) -> list[Out]:
-    """Every node anew, on the copies of its inputs; the user's names stay."""
+def copied(outputs: Sequence[Out], given: Mapping[Place, Out], share_inputs: bool = True) -> list[Out]:
+    """Every node anew, on the copies of its inputs; the user's names stay.  What only replaced tensors need is not looked at."""
     new: dict[Place, Out] = dict(given)
+    stops = {node for node, _ in given if all((node, k) in given for k in range(len(node.outs)))}
 
     def follow(out: Out) -> Out:
         made = new[out.node, out.index]
         return made if out.name is None or (out.node, out.index) in given or made.name == out.name else Out(made.node, made.index, out.name)
-    for node in order(outputs):
+    for node in order(outputs, stops):
         missing = [k for k in range(len(node.outs)) if (node, k) not in new]
         if missing:
             made = _again(node, tuple(follow(i) for i in node.inputs), share_inputs)

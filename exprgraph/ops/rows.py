@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -51,6 +51,17 @@ def row(name: str, numpy: Callable[..., Any], c: str | Mapping[str, str], grad: 
     spelled = {"*": c} if isinstance(c, str) else dict(c)
     return Op(name, "elementwise", quiet(numpy), accept or elementwise(name, arity, takes, compute), infer, grad, spelled,
               tuple(domain) or (ANY,) * arity, ulp, frozenset(flags.split()), refuses=refuses, doc=doc, pair=pair)
+
+
+class Undefined(NamedTuple):
+    """What a row gives in place of a cotangent that does not exist.  missing: it exists, but nobody has written it down."""
+    reason: str
+    missing: bool = False
+
+
+def undefined(reason: str) -> Any:
+    """For the gradients of rows: there is none with respect to this input, for a reason that messages name."""
+    return Undefined(reason)
 
 
 def table(rows: Sequence[Op]) -> dict[str, Op]:

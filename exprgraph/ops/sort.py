@@ -102,8 +102,25 @@ def _accept_search(a: Any, v: Any, *, side: str = "left") -> Accepted:
     return (cast_to(keys, common), cast_to(values, common)), {"side": side}
 
 
-searchsorted = Op("searchsorted", "composite", lambda a, v, side: np.searchsorted(a, v, side), _accept_search,
-                  lambda inputs, side: (TensorType("int64", inputs[1].type.shape),), lambda g, y, a, v, side: (None, None),
+def _search(a: Any, v: Any, side: Any, lanes: int = 0) -> Any:
+    """With lanes, that many leading axes of both tensors, each vector of a is for what v has at its place."""
+    if not lanes:
+        return np.searchsorted(a, v, side)
+    found = np.zeros(v.shape, "int64")
+    for lane in np.ndindex(a.shape[:lanes]):
+        found[lane] = np.searchsorted(a[lane], v[lane], side)
+    return found
+
+
+def _search_needs(inputs: tuple[Out, ...], side: str, lanes: int = 0) -> list[Condition]:
+    a, v = inputs
+    return [c for d, e in zip(a.type.shape[:lanes], v.type.shape) for c in needed(
+        "eq", d, e, f"searchsorted in {describe(a)}, a vector for each lane: there are {{left}} of them, and {{right}} for the values")]
+
+
+searchsorted = Op("searchsorted", "composite", _search, _accept_search,
+                  lambda inputs, side, lanes=0: (TensorType("int64", inputs[1].type.shape),),
+                  lambda g, y, a, v, side, lanes=0: (None, None), requires=_search_needs,
                   doc="For each element of v the first position, int64, at which it could be put into the sorted vector a; the last "
                       'one with side "right".')
 

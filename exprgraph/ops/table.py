@@ -9,6 +9,7 @@ from exprgraph.ops import (
     complexes,
     contract,
     create,
+    gradient_markers,
     index,
     markers,
     points,
@@ -22,6 +23,7 @@ from exprgraph.ops import (
 )
 
 THEMES = (
-    arithmetic, bits, compare, complexes, contract, create, index, markers, points, reduce, rounding, scan, shape, sort, transcendental)
+    arithmetic, bits, compare, complexes, contract, create, gradient_markers, index, markers, points, reduce, rounding, scan, shape, sort,
+    transcendental)
 
 ROWS: dict[str, Op] = rows.table([row for theme in THEMES for row in theme.TABLE.values()])

@@ -1,0 +1,42 @@
+"""checkpoint: what a function computes is computed again in the backward pass instead of being kept for it."""
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from exprgraph.bodies import Body, closed, fresh
+from exprgraph.node import Out
+from exprgraph.op_from_graph import formed, results, split_arguments, with_arguments
+from exprgraph.ops.gradient_markers import barrier, new_token
+from exprgraph.own_gradient import Rules, body_row, inner_pull
+
+
+def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, of which only arguments and results are kept for its gradient: checkpoint(f)(*args), or a decorator.
+
+    What the backward pass needs of what the function computes is computed a second time, once the cotangents of its results are there.
+    Gradients are the same, bit for bit where the backend computes the same op alike each time; memory between the passes is less.  Tensors
+    among the arguments may be symbols or arrays; the function gives a symbol, or a tuple or list of them.
+    """
+    name = f"checkpoint of {getattr(function, '__name__', 'a function')}"
+
+    @functools.wraps(function)
+    def call(*args: Any, **keywords: Any) -> Any:
+        places, tensors = split_arguments(args)
+        inputs = [fresh(t) for t in tensors]
+        returned = function(*with_arguments(args, places, inputs), **keywords)
+        graph, outside = closed(inputs, results(name, returned))
+        plain = body_row(name, graph, Rules(0))
+        row = body_row(name, graph, Rules(len(graph.inputs), _again(plain)))
+        return formed(returned, row.apply((*tensors, *outside)).node.outputs)
+    return call
+
+
+def _again(plain: Body) -> Callable[..., Sequence[Any]]:
+    """The gradient of a body on inputs behind barriers: they wait for the cotangents, and nothing merges with the first time."""
+    token = new_token()
+
+    def pull(inputs: Sequence[Out], outs: Sequence[Out], given: Sequence[Any]) -> Sequence[Any]:
+        return inner_pull(plain, [barrier(x, *given, token=token) for x in inputs], given)
+    return pull

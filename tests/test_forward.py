@@ -1,0 +1,214 @@
+"""Forward mode of every row: against finite differences, as the transpose of reverse mode, and with it in either order."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import exprgraph as eg
+from exprgraph.errors import DisconnectedInputError, GradientError
+from exprgraph.forward import pushforward
+from exprgraph.node import Out
+from exprgraph.ops.table import ROWS
+from exprgraph.reference import evaluate
+from tests.row_cases import CALLS, NONE, Case, cases
+
+CASES = cases()
+STEP = 1e-4
+
+
+def constant(value) -> Out:
+    return eg.constant(value, dtype="float64")
+
+
+def symbols_of(case: Case) -> list[Out]:
+    return [eg.tensor(f"x{k}", "float64", (None,) * a.ndim) for k, a in enumerate(case.point)]
+
+
+def along(outputs: list[Out], symbols: list[Out], point, directions) -> list[np.ndarray]:
+    """The slopes of outputs in a direction by central differences of the fourth order."""
+    def at(distance: float):
+        return evaluate(outputs, {s.node: a + distance * d for s, a, d in zip(symbols, point, directions)})
+    near, far = zip(at(STEP), at(-STEP)), zip(at(2 * STEP), at(-2 * STEP))
+    return [(8 * (p - m) - (pp - mm)) / (12 * STEP) for (p, m), (pp, mm) in zip(near, far)]
+
+
+def test_every_row_is_there() -> None:
+    assert {c.row for c in CASES} | set(NONE) == set(ROWS) and not set(CALLS) & set(NONE)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_forward_mode(case: Case) -> None:
+    """Values, and the transpose: the inner product of a cotangent with a tangent is the same on both sides."""
+    rng = np.random.default_rng(3)
+    symbols = symbols_of(case)
+    directions = [rng.standard_normal(a.shape) for a in case.point]
+    y = case.function(*symbols)
+    tangent = eg.Rop(y, symbols, [constant(d) for d in directions])
+    values = {s.node: a for s, a in zip(symbols, case.point)}
+    got, out = evaluate([tangent, y], values)
+    assert tangent.dtype == y.dtype and got.shape == out.shape
+    np.testing.assert_allclose(got, along([y], symbols, case.point, directions)[0], rtol=1e-6, atol=1e-8)
+    weights = rng.standard_normal(out.shape)
+    pulled = evaluate(eg.Lop(y, symbols, constant(weights)), values)
+    here, there = (weights * got).sum(), sum((p * d).sum() for p, d in zip(pulled, directions))
+    assert abs(here - there) <= 1e-12 * max(1, abs(here))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_forward_over_reverse_and_reverse_over_forward(case: Case) -> None:
+    rng = np.random.default_rng(4)
+    symbols = symbols_of(case)
+    directions = [rng.standard_normal(a.shape) for a in case.point]
+    values = {s.node: a for s, a in zip(symbols, case.point)}
+    y = case.function(*symbols)
+    weights = constant(rng.uniform(0.5, 1.5, evaluate([y], values)[0].shape))
+    cost = (weights * eg.sin(y)).sum()
+    slopes = eg.grad(cost, symbols)
+    constants = [constant(d) for d in directions]
+    over = eg.Rop(slopes, symbols, constants, disconnected_outputs="ignore")
+    wanted = along(slopes, symbols, case.point, directions)
+    under = eg.grad(eg.Rop(cost, symbols, constants), symbols, disconnected_inputs="ignore")
+    for found in (over, under):
+        for got, want in zip(evaluate(found, values), wanted):
+            np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-7)
+
+
+COMPLEX = {"exp": eg.exp, "abs": eg.abs, "conj": eg.conj, "real": eg.real, "angle": eg.angle, "square": lambda z: z * z,
+           "quotient": lambda z: z / (1 + z), "prod": eg.prod, "cumprod": eg.cumprod, "sqrt": eg.sqrt, "both": lambda z: eg.conj(z) * z * z,
+           "cast": lambda z: eg.cast(z.real, "complex128") * z, "matmul": lambda z: z[:, None] @ z[None, :], "sum": lambda z: z.sum() * z}
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+def test_complex_forward_mode(name: str) -> None:
+    z, w = (eg.tensor(n, "complex128", (None,)) for n in "zw")
+    rng = np.random.default_rng(8)
+    point, direction, weight = (rng.standard_normal(3) + 1j * rng.standard_normal(3) for _ in range(3))
+    y = COMPLEX[name](z)
+    values = {z.node: point, w.node: direction}
+    got, out = evaluate([eg.Rop(y, z, w), y], values)
+    np.testing.assert_allclose(got, along([y], [z], [point], [direction])[0], rtol=1e-6)
+    g = np.resize(weight if out.dtype.kind == "c" else weight.real, out.shape)
+    pulled, = evaluate([eg.Lop(y, z, eg.constant(g, dtype=y.dtype))], values)
+    here, there = np.vdot(g, got).real, np.vdot(pulled, direction).real
+    assert abs(here - there) <= 1e-12 * max(1, abs(here))
+
+
+
+def test_structures_and_several_inputs() -> None:
+    x, y = eg.dvectors("x", "y")
+    outs = eg.Rop([x * y, x.sum()], [x, y], [eg.ones_like(x), None])
+    assert isinstance(outs, list) and isinstance(eg.Rop((x,), [x], [x]), tuple)
+    f = eg.compile([x, y], outs, device="numpy")
+    product, total = f([1, 2], [3, 5])
+    assert product.tolist() == [3, 5] and total == 2
+    assert eg.compile([x], eg.Rop(x * x, x, 1.0), device="numpy")([1, 2]).tolist() == [2, 4]  # a number broadcasts
+
+
+def test_a_tensor_of_wrt_counts_as_independent() -> None:
+    x = eg.dscalar("x")
+    y = x * x
+    f = eg.compile([x], [eg.Rop(y * x, [x], [1.0]), eg.Rop(y * x, [x, y], [1.0, 0.0]), eg.Rop(y, [y], [7.0])], device="numpy")
+    assert [float(v) for v in f(3.0)] == [27, 9, 7]
+
+
+def test_Lop_of_outputs_that_depend_on_each_other() -> None:
+    x = eg.dscalar("x")
+    y = x * x
+    f = eg.compile([x], [eg.Lop([y * x, y], x, [1.0, 10.0]), eg.Lop([y, y], x, [1.0, None])], device="numpy")
+    assert [float(v) for v in f(3.0)] == [27 + 60, 6]
+
+
+@pytest.mark.parametrize("make, words", [
+    (lambda x: eg.Rop(x, [x], [x, x]), "wrt holds 1 tensors, eval_points 2"),
+    (lambda x: eg.Rop(x, 3, x), "wrt must hold symbols, not int"),
+    (lambda x: eg.Rop(x, x, eg.dmatrix()), "2 axes does not fit one of 1"),
+    (lambda x: eg.Lop([x], x, x), "f holds 1 tensors, eval_points 1"),
+    (lambda x: eg.Lop(x, x, None), "at least one eval_point"), (lambda x: eg.jvp(lambda a: a, (x,), ()), "1 primals and 0 tangents"),
+    (lambda x: eg.linearize(lambda a: a, x)[1](), "1 primals and 0 tangents")])
+def test_wrong_arguments(make, words: str) -> None:
+    with pytest.raises(GradientError, match=words) as caught:
+        make(eg.dvector("x"))
+    assert "test_forward.py" in str(caught.value)
+
+
+@pytest.mark.parametrize("make, words", [
+    (lambda x, y: y, "does not depend"), (lambda x, y: eg.argmax(x), "int64 carries no derivative"),
+    (lambda x, y: eg.disconnected_grad(x) * y, "does not depend")])
+def test_disconnected_outputs(make, words: str) -> None:
+    x, y = eg.dvectors("x", "y")
+    out = make(x, y)
+    with pytest.raises(DisconnectedInputError, match=words):
+        eg.Rop(out, x, x)
+    with pytest.warns(UserWarning, match=words):
+        eg.Rop(out, x, x, disconnected_outputs="warn")
+    zeros = eg.Rop(out, x, x, disconnected_outputs="ignore")
+    assert zeros.dtype == out.dtype and zeros.ndim == out.ndim
+    assert eg.Rop(out, x, x, "ignore", return_disconnected="None") is None
+    with pytest.raises(ValueError, match="disconnected_outputs='no'"):
+        eg.Rop(out, x, x, disconnected_outputs="no")
+
+
+@pytest.mark.parametrize("jump", [eg.floor, eg.sign, eg.zero_grad, lambda x: eg.cast(x > 0, "float64")])
+def test_jumps_have_slope_zero(jump) -> None:
+    x = eg.dvector("x")
+    assert eg.compile([x], eg.Rop(jump(x), x, x), device="numpy")([1.5, -2]).tolist() == [0, 0]
+
+
+def test_a_row_without_derivative_names_the_line() -> None:
+    bare = ROWS["exp"].changed(name="bare", grad=None)
+    x = eg.dvector("x")
+    with pytest.raises(GradientError, match="(?s)bare has no forward mode.*test_forward.py"):
+        eg.Rop(bare(x), x, x)
+    own = ROWS["exp"].changed(name="own", grad=None, forward=lambda tangents, y, x: tangents[0] * y)
+    got, = evaluate([eg.Rop(own(x), x, eg.constant(2.0))], {x.node: np.array([0.0, 1.0])})
+    np.testing.assert_allclose(got, [2, 2 * np.e])
+
+
+def test_names_of_pytensor() -> None:
+    x, t = eg.dvectors("x", "t")
+    outs = [eg.pushforward(x * x, x, tangents=t), eg.Rop(x * x, x, t), eg.pullback(x * x, x, cotangents=t), eg.Lop(x * x, x, t)]
+    assert [v.tolist() for v in eg.compile([x, t], outs, device="numpy")([3.0], [5.0])] == [[30]] * 4
+    assert eg.pullback(x * 2, t, x, disconnected_inputs="ignore", return_disconnected="none") is None
+
+
+def test_jvp_vjp_and_linearize() -> None:
+    """What a function takes from outside is constant; one tensor may be given for two arguments."""
+    x, t = eg.dvectors("x", "t")
+
+    def fn(a, b):
+        return a * b + x * a, (a * a).sum()
+    (y, s), (dy, ds) = eg.jvp(fn, (x, x), (t, 2 * t))
+    again, push = eg.linearize(fn, x, x)
+    _, pull = eg.vjp(fn, x, x)
+    pulled = pull((t, eg.constant(1.0)))
+    assert isinstance(pulled, tuple) and isinstance(again, tuple)
+    f = eg.compile([x, t], [y, s, dy, ds, *push(t, 2 * t), *pulled], device="numpy")
+    got = f([1.0, 2.0], [0.5, -1.0])
+    point, d = np.array([1.0, 2.0]), np.array([0.5, -1.0])
+    want = [2 * point ** 2, 5, d * point + 2 * d * point + point * d, 2 * (point * d).sum()]
+    for g, w in zip(got, want + want[2:] + [d * 2 * point + 2 * point, d * point]):
+        np.testing.assert_allclose(g, w)
+    one, back = eg.vjp(lambda a: a.sum(), x)
+    assert one.ndim == 0 and len(back(1.0)) == 1
+
+
+@pytest.mark.parametrize("schedule", ["cpu", "gpu"])
+def test_on_pocl(schedule: str) -> None:
+    x, t = eg.matrix("x"), eg.matrix("t")
+    y = eg.softmax(eg.tanh(x @ x.T) * x.max(axis=1), axis=1)
+    outs = [eg.Rop(y, x, t), eg.Rop(eg.grad((y ** 2).sum(), x), x, t)]
+    rng = np.random.default_rng(2)
+    a, b = rng.standard_normal((2, 5, 7)).astype("float32")
+    for got, want in zip(eg.compile([x, t], outs, device="pocl", schedule=schedule)(a, b), eg.compile([x, t], outs, device="numpy")(a, b)):
+        np.testing.assert_allclose(got, want, rtol=2e-4, atol=2e-5)
+
+
+def test_a_long_chain() -> None:
+    """Linear in the graph, and not recursive."""
+    from exprgraph.graph import order
+    x = eg.dscalar("x")
+    y = x
+    for _ in range(3000):
+        y = eg.sin(y) + x
+    t, = pushforward([y], [(x, eg.constant(1.0))])
+    assert t is not None and len(order([t])) < 6 * len(order([y]))

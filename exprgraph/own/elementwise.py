@@ -65,6 +65,7 @@ class ElementwiseKernel:
         self.numpy, self.forward, self.batch = numpy, forward, batch
         self.grad = self._expressions(grad) if isinstance(grad, Mapping) else grad
         self._rows: dict[tuple[str, ...], tuple[Op, ...]] = {}
+        self._snippets: list[Snippet] = []
 
     def __call__(self, *args: Any, shape: Any = None) -> Any:
         """The result for symbols, or a tuple of them.  shape: that of the result, where there are no arguments to tell."""
@@ -152,7 +153,7 @@ class ElementwiseKernel:
             call = f"{whole}_all({', '.join([*passed, *(f'&{o}' for o in outs)])});"
             answer = outs[k] + " != 0" * (c(wanted) == "int" and (letters.get(wanted.type) or DTYPES[wanted.type]) == "bool")
             lines.append(f"EG_INLINE {c(wanted)} {whole}_{k}({', '.join(own)}) {{ {starts} {call} return {answer}; }}")
-        SNIPPETS[whole] = Snippet("\n".join(lines) + "\n", self.name, self.source)
+        self._snippets.append(SNIPPETS.setdefault(whole, Snippet("\n".join(lines) + "\n", self.name, self.source)))
         return [f"{whole}_{k}" for k in range(len(body.outputs))]
 
     def _expressions(self, given: Mapping[str, str]) -> Callable[..., Any]:

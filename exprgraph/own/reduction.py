@@ -131,8 +131,8 @@ class ReductionKernel:
                                   numpy=numpy)
         row, = merge.rows((self.dtype, self.dtype), {})
         key = row.c["*"].partition("(")[0] + f"_{self.neutral!r}".replace(".", "p").replace("-", "m").replace("+", "")
-        return FoldOp(key, Fold(row, self.neutral), self.name, "reduce", functools.partial(self._meaning, numpy), self._accept, self._infer,
-                      None if grad is None else functools.partial(self._grad, grad), forward=forward, batch=batch)
+        return FoldOp(key, Fold(row, self.neutral), self.name, "reduce", functools.partial(self._meaning, merge.numpy), self._accept,
+                      self._infer, None if grad is None else functools.partial(self._grad, grad), forward=forward, batch=batch)
 
     def _accept(self, x: Out, axis: Any = None, keepdims: bool = False) -> Accepted:
         return (x,), {"axis": normal_axes(axis, x.ndim), "keepdims": bool(keepdims)}
@@ -150,7 +150,8 @@ class ReductionKernel:
         rows = x.transpose([*axis, *kept]).reshape(count, *(x.shape[i] for i in kept))
         found = np.full(rows.shape[1:], self.neutral, x.dtype)
         for row in rows:
-            found = np.asarray(numpy(found, row)).astype(x.dtype)
+            joined = numpy(found, row)
+            found = np.asarray(joined[0] if isinstance(joined, tuple) else joined).astype(x.dtype)
         return np.expand_dims(found, axis) if keepdims else found
 
     def _grad(self, grad: Callable[..., Any], g: Out, y: Out, x: Out, axis: tuple[int, ...], keepdims: bool) -> tuple[Out | None, ...]:

@@ -5,15 +5,16 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from codegen.describe import readable
 from codegen.plan import Branch, Check, HostCall, Launch, OwnCall, Step
+from exprgraph.own.text import mentioned
 from runtime.device import Device
-from runtime.prepared import Prepared
+from runtime.prepared import Prepared, flatten
 from runtime.program import Printer
 
 Key = tuple[tuple[str, ...] | None, str, bool]
 
 
 def source(plans: Mapping[Key, Prepared], printer: Printer, dialect: str) -> str:
-    """Each kernel once, under comments that say what it computes."""
+    """Each kernel once, under comments that say what it computes; before them the helpers that the user wrote, behind them his kernels."""
     seen: dict[str, str] = {}
     for prepared in plans.values():
         notes = _notes(prepared)
@@ -21,7 +22,9 @@ def source(plans: Mapping[Key, Prepared], printer: Printer, dialect: str) -> str
             if kernel.name not in seen:
                 comment = "".join(f"// {line}\n" for line in notes.get(kernel.name, ()))
                 seen[kernel.name] = comment + printer.kernel_source(kernel, dialect)
-    return "\n".join(seen.values())
+    steps = [s for prepared in plans.values() for s in flatten(prepared.plan.steps) if isinstance(s, OwnCall)]
+    whole = dict.fromkeys(s.own.kernel.text for s in steps if s.own.kernel is not None)
+    return "\n".join([*(s.text for s in mentioned("".join(seen.values()))), *seen.values(), *whole])
 
 
 def _notes(prepared: Prepared) -> dict[str, list[str]]:

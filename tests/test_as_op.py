@@ -172,6 +172,7 @@ def test_an_interrupt_is_not_ours_to_wrap(way) -> None:
     (lambda x: product(x), eg.CallError, "product takes 2 arguments, 1 given"),
     (lambda x: product(x, x), eg.RankError, "product: argument 1 has 2 axes"),
     (lambda x: product(x.astype("float64"), x[0]), eg.DTypeError, "product: argument 0 is float64"),
+    (lambda x: eg.as_op([eg.lscalar], [eg.lscalar], name="whole")(abs)(2.5), eg.DTypeError, "whole: argument 0 is 2.5"),
     (lambda x: eg.as_op([float], [eg.fvector]), TypeError, "is no type: write eg.fmatrix"),
     (lambda x: eg.as_op([eg.zvector], [eg.fvector])(abs), eg.DTypeError, "as_op does not take complex128"),
     (lambda x: eg.as_op([eg.fmatrix], [eg.fvector], lambda s: [(1, 2)])(abs)(x), eg.ShapeError, "gave 2 sizes for output 0"),

@@ -262,6 +262,8 @@ def test_names_are_identifiers(name) -> None:
 @pytest.mark.parametrize("call, error, message", [
     (lambda x: lin_comb(1, x, 2), eg.CallError, r"lin_comb takes 4 arguments \(a, x, b, y\), 3 given; results \(z\) are returned"),
     (lambda x: lin_comb(1, x, 2, x.astype("float64")), eg.DTypeError, "y is float, which does not take float64 without loss"),
+    (lambda x: KERNELS["typed"][0](x, 2.5), eg.DTypeError, "k is int, which does not take 2.5 without loss"),
+    (lambda x: KERNELS["typed"][0](x, 2**40), eg.DTypeError, "1099511627776"),
     (lambda x: KERNELS["plain"][0](x, eg.zvector("z")), eg.DTypeError, "does not take complex"),
     (lambda x: eg.ElementwiseKernel("", "1.0f", outputs="float z")(), eg.UseError, "has no arguments"),
     (lambda x: eg.ElementwiseKernel("int k", "k", outputs="T z")(1), eg.UseError, "no argument tells which dtype T is"),
@@ -278,7 +280,7 @@ def test_names_of_the_user_stay_out_of_the_program() -> None:
     f(X)
     text = next(s.text for s in SNIPPETS.values() if s.name == "my_name")
     assert "my_name" not in text and not re.search(r"(?<![\w])(helper|LIMIT)\b", text) and "_helper(float v)" in text
-    assert "my_name" not in re.sub(r"//.*", "", f.source()) and "my_symbol" not in re.sub(r"//.*", "", f.source())
+    assert text in f.source() and "my_name" not in re.sub(r"//.*", "", f.source()) and "my_symbol" not in re.sub(r"//.*", "", f.source())
 
 
 def test_equal_texts_are_one_kernel_and_unused_ones_are_forgotten() -> None:

@@ -1,12 +1,15 @@
 """Whole kernels as steps of a plan: memory, sizes, rules, guards, and what goes wrong in them."""
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
 import pytest
 
 import exprgraph as eg
+from runtime import own
+from runtime.memory import CopiedMemory
 from tests.faults import WAYS
 
 POCL = {k: v for k, v in WAYS.items() if k != "numpy"}
@@ -232,6 +235,47 @@ def test_without_a_numpy_meaning_the_other_backend_says_so() -> None:
 def test_it_is_a_step_of_the_plan(tmp_path) -> None:
     x = eg.fmatrix("x")
     f = eg.compile([x], twice(x, 2) + 1, device="pocl", schedule="cpu")
-    assert "kernel 'twice' of your own (in0" in f.why()
+    assert "kernel 'twice' of your own (in0" in f.why() and TWICE in f.source()
     with pytest.raises(eg.GraphError, match="twice is no row of exprgraph's own tables and cannot be stored"):
         eg.function_dump(str(tmp_path / "f"), [x], twice(x, 2))
+
+
+@pytest.mark.parametrize("way", POCL)
+def test_eight_threads_at_once(way: str) -> None:
+    x = eg.fmatrix("x")
+    f = eg.compile([x], [twice(x, 3), doubled(x + 1) + 1], **POCL[way])
+    wrong = []
+
+    def work(k: int) -> None:
+        for _ in range(20):
+            got = f(X + k)
+            wrong.extend([k] * (not np.array_equal(got[0], 3 * (X + k)) or not np.array_equal(got[1], 2 * (X + k + 1) + 1)))
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize("way", POCL)
+def test_no_memory_for_guards_loses_nothing(way: str, monkeypatch) -> None:
+    x, total = eg.fmatrix("x"), eg.shared(np.zeros((2, 3), "float32"))
+    f = eg.compile([x], twice(x, 2), updates={total: total + x}, **POCL[way])
+    with monkeypatch.context() as patch:
+        patch.setattr(own, "aligned", lambda nbytes: (_ for _ in ()).throw(MemoryError("none left")))
+        patch.setattr(CopiedMemory, "fresh", lambda self, nbytes: (_ for _ in ()).throw(eg.AllocationError("none left")))
+        with pytest.raises(MemoryError):
+            f(X)
+    np.testing.assert_array_equal(total.get_value(), np.zeros((2, 3)))
+    np.testing.assert_array_equal(f(X), 2 * X)
+    np.testing.assert_array_equal(total.get_value(), X)
+
+
+def test_an_integer_that_its_parameter_cannot_hold() -> None:
+    x, n = eg.fvector("x"), eg.lscalar("n")
+    kernel = eg.RawKernel("__kernel void k(__global const float *x, __global float *y, int n) { y[0] = n; }", outputs={"y": "x"})
+    f = eg.compile([x, n], kernel(x, n), device="pocl", schedule="cpu")
+    assert f(np.zeros(1, "float32"), -3) == [-3]
+    with pytest.raises(eg.OwnOpError, match="k: 1099511627776 is no int32, which its parameter takes"):
+        f(np.zeros(1, "float32"), 2**40)

@@ -19,7 +19,7 @@ from exprgraph.ops.rows import quiet
 from exprgraph.ops.shape import dim_node, reshape
 from exprgraph.own import text
 from exprgraph.own.meaning import meaning
-from exprgraph.own.op import listed
+from exprgraph.own.op import listed, loses
 from exprgraph.own.text import ASSIGNING, CONTROL, DTYPES, SNIPPETS, Parameter, Snippet, Token
 from exprgraph.types import broadcast_dims, cast_to, promoted, size_argument, size_dims
 
@@ -122,6 +122,9 @@ class ElementwiseKernel:
         wanted = letters.get(parameter.type) or DTYPES[parameter.type]
         if dtypes.is_complex(wanted) or (isinstance(value, Out) and dtypes.is_complex(value.dtype)):
             raise DTypeError(f"{self.name} does not take complex numbers: pass eg.real(x) and eg.imag(x){at(here())}")
+        if loses(value, wanted):
+            raise DTypeError(f"{self.name}: {parameter.name} is {parameter.type}, which does not take {value!r} without loss: cast it"
+                             f"{at(here())}")
         if isinstance(value, Out) and value.dtype != wanted and dtypes.BFLOAT not in (value.dtype, wanted) and not (
                 np.can_cast(value.dtype, wanted, "safe")):
             raise DTypeError(f"{self.name}: {parameter.name} is {parameter.type}, which does not take {value.dtype} without loss: cast it"

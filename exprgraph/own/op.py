@@ -124,6 +124,8 @@ def accepted(name: str, args: Sequence[Any], kinds: Sequence[TensorType]) -> lis
 
 
 def _fitting(name: str, number: int, value: Any, kind: TensorType) -> Out:
+    if loses(value, kind.dtype):
+        raise DTypeError(f"{name}: argument {number} is {value!r}, its type {kind} does not take it without loss: cast it{at(here())}")
     out = cast_to(value, kind.dtype) if dtypes.is_weak(value) else as_symbol(value)
     if out.ndim != kind.ndim:
         raise RankError(f"{name}: argument {number} has {out.ndim} axes, its type {kind} has {kind.ndim}{at(here())}")
@@ -133,6 +135,12 @@ def _fitting(name: str, number: int, value: Any, kind: TensorType) -> Out:
     if any(n is not None for n in sizes):
         out = specify_shape(out, sizes)
     return cast_to(out, kind.dtype)
+
+
+def loses(value: Any, dtype: str) -> bool:
+    """Whether a number of Python's loses something as this dtype: a fraction, or an imaginary part."""
+    kind = dtypes.weak_kind(value) if dtypes.is_weak(value) else ""
+    return (kind == "c" and not dtypes.is_complex(dtype)) or (kind == "f" and not dtypes.has_gradient(dtype))
 
 
 def listed(found: Any, wanted: int, what: str, error: type[Exception], source: Source | None) -> tuple[Any, ...]:

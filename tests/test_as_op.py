@@ -118,7 +118,7 @@ def test_pure_calls_are_merged_and_impure_ones_are_not(way) -> None:
         op = make(pure)
         f = eg.compile([x], op(x) * op(x), **way)
         np.testing.assert_array_equal(f(B), (B + 1) ** 2)
-        assert CALLS == [str(pure)] * calls
+        assert len(CALLS) == calls and set(CALLS) == {str(pure)}
 
 
 def test_an_impure_call_of_constants_is_left_to_the_call(way) -> None:
@@ -258,7 +258,7 @@ def test_a_function_of_the_users_cannot_be_stored(tmp_path) -> None:
 
 
 def test_the_function_is_still_there() -> None:
-    assert product.function is product.__wrapped__ and product.__doc__ == "A matrix times a vector." and product.__name__ == "product"
+    assert product.__wrapped__ is product.function and product.__doc__ == "A matrix times a vector." and product.__name__ == "product"
     assert repr(product) == "<op product>"
     f = eg.compile([a := eg.fmatrix("a")], three(a)[0], device="pocl", schedule="cpu")
     assert "function 'three' of your own" in f.why()

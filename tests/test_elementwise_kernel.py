@@ -162,7 +162,8 @@ def test_gradients() -> None:
     eg.check_grads(cube, [np.array([0.5, -2, 3])], order=2)
     eg.check_grads(lambda x, y: cube(x * y) / (1 + x * x), [np.array([0.5, -2]), np.array([1.5, 0.2])], order=2)
     for way in POCL.values():
-        mix = eg.ElementwiseKernel("float a, float *x, float *z", "z[i] = a * x[i] * x[i]", "mix", grad={"a": "g * z / a", "x": "2 * a * x * g"})
+        mix = eg.ElementwiseKernel("float a, float *x, float *z", "z[i] = a * x[i] * x[i]", "mix",
+                                   grad={"a": "g * z / a", "x": "2 * a * x * g"})
         x, a = eg.fvector("x"), eg.fscalar("a")
         got = eg.compile([a, x], eg.grad((mix(a, x) * 3).sum(), [a, x]), **way)(2, X)
         np.testing.assert_allclose(got[0], 3 * (X * X).sum(), rtol=1e-5)

@@ -43,7 +43,8 @@ def test_values(way: str) -> None:
     f = eg.compile([x, k], [*outputs, dot(x, x + 1), dot(x, x + 1, axis=1), odd(x, axis=1) / (1 + x[:, 0])], **WAYS[way])
     for shape in SHAPES if way != "numpy" else SHAPES[:2]:
         v, n = floats(shape), integers(shape)
-        want = [a for axis in ((0, 1), 0, 1, (0, 1)) for a in (np.expm1(np.log1p(v.astype("float64") / 64).sum(axis=axis, keepdims=axis == 0)),)]
+        logs = np.log1p(v.astype("float64") / 64)
+        want = [np.expm1(logs.sum(axis=axis, keepdims=axis == 0)) for axis in ((0, 1), 0, 1, (0, 1))]
         for numpy in (np.gcd.reduce, lambda a, axis, keepdims: np.bitwise_or.reduce(np.uint32(1) << (a & 31).astype("uint32"), axis=axis,
                                                                                    keepdims=keepdims)):
             want += [numpy(n, axis=axis, keepdims=axis == 0) if axis != (0, 1) else numpy(n.ravel(), axis=0, keepdims=False)
@@ -65,7 +66,8 @@ def test_a_fold_of_nothing_is_the_neutral_element(way: str) -> None:
 
 @pytest.mark.parametrize("expression, neutral, rows, want", [
     ("a+b", 0, "sum", 10), ("b + a", "2.5f", "sum", 12.5), ("a*b", "1", "prod", 24), ("a*b", 2, "prod", 48),
-    ("max(a, b)", "-INFINITY", "max", 4), ("max(a,b)", "6", "max", 6), ("min(a,b)", "INFINITY", "min", 1), ("min(b,a)", "-FLT_MAX", "min", None)])
+    ("max(a, b)", "-INFINITY", "max", 4), ("max(a,b)", "6", "max", 6), ("min(a,b)", "INFINITY", "min", 1),
+    ("min(b,a)", "-FLT_MAX", "min", None)])
 def test_known_folds_become_rows_of_our_own(expression: str, neutral: Any, rows: str, want: float | None) -> None:
     """With a neutral element that is none, that takes part once."""
     kernel, x = eg.ReductionKernel("float32", neutral, expression), eg.fvector("x")

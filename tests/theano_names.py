@@ -70,7 +70,7 @@ REASONS = {
         nnet.frac_bilinear_upsampling nnet.pool_2d nnet.pool_3d nnet.max_pool_2d_same_size convolve1d""",
     RANDOM: LISTS["random"] + " " + LISTS["PyTensor's distributions"],
     FFT: LISTS["FFT"], LISTS_OF_TENSORS: LISTS["typed lists"], DISK: "load", LOOPS: "nnet.ctc",
-    DERIVATIVES: "vectorize vectorize_graph hessian_vector_product pullback pushforward",
+    DERIVATIVES: "hessian_vector_product pullback pushforward",
     SPECIAL: """
         erfcx erfinv erfcinv gamma gammaln psi tri_gamma chi2sf gammainc gammaincc gammau gammal j0 j1 jv i0 i1 iv"""}
 ABSENT = {name: reason for reason, names in REASONS.items() for name in names.split()}

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from codegen.kernel import Builder, Expr, Loop, Prefix, Store
+from codegen.rows import value_of
+from exprgraph.own.reduction import FOLDS
 
 Exprs = tuple[Expr, ...]
 
@@ -44,11 +46,19 @@ def _arg(name: str, start: Callable[[str], Any]) -> Combine:
     return Combine(2, lambda b, t: (b.lit(start(t[0]), t[0]), b.lit(np.iinfo("int64").max, "int64")), merge)
 
 
-COMBINES: dict[str, Combine] = {
+class _Combines(dict[str, Combine]):
+    """The combines by name, those of the user's folds too, which are made when a kernel first asks."""
+
+    def __missing__(self, name: str) -> Combine:
+        fold = FOLDS[name]
+        return Combine(1, lambda b, t: (b.lit(fold.start, t[0]),), lambda b, x, y: (b.op(value_of(fold.merge), x[0].dtype, x[0], y[0]),))
+
+
+COMBINES: dict[str, Combine] = _Combines({
     "sum": _simple("add", lambda t: 0), "prod": _simple("mul", lambda t: 1),
     "max": _simple("maximum", lowest), "min": _simple("minimum", highest),
     "any": _simple("or_", lambda t: False), "all": _simple("and_", lambda t: True),
-    "argmax": _arg("gt", lowest), "argmin": _arg("lt", highest)}
+    "argmax": _arg("gt", lowest), "argmin": _arg("lt", highest)})
 
 
 def serial_prefix(b: Builder, stmt: Prefix, var: str) -> Loop:

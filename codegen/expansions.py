@@ -24,6 +24,7 @@ from exprgraph.ops.index import scatter_add, subtensor
 from exprgraph.ops.shape import broadcast_to, dim_node, dimshuffle, reshape, shape_of
 from exprgraph.ops.sort import argsort, pick, searchsorted
 from exprgraph.ops.table import ROWS
+from exprgraph.own.op import OwnOp
 from exprgraph.types import cast_to
 
 DIGIT = 4
@@ -33,23 +34,36 @@ DIGIT = 4
 def expanded(outputs: Sequence[Out], target: Target, wide: bool) -> tuple[Out, ...]:
     """The outputs without composite nodes, unless they are left to NumPy.  wide: whether positions need 64 bits."""
     found = tuple(outputs)
-    left = HOSTED if target.host_calls else ()
+    left, copies = HOSTED if target.host_calls else (), dict[Node, Out]()
 
     def change(node: Node, inputs: tuple[Out, ...]) -> Out:
         if node.op.kind != "composite":
             return rebuild(node, inputs)
-        return rebuild(node, tuple(map(_in_memory, inputs))) if node.op.name in left else EXPANSIONS[node.op.name](node, inputs, wide)
-    if left and any(n.op.kind == "composite" for n in order(found)):
+        if isinstance(node.op, OwnOp):
+            values = tuple(_in_memory(i, copies, True) for i in inputs[:node.op.own.arity])
+            return rebuild(node, (*values, *inputs[node.op.own.arity:]))
+        if node.op.name in left:
+            return rebuild(node, tuple(_in_memory(i, copies) for i in inputs))
+        return EXPANSIONS[node.op.name](node, inputs, wide)
+    if any(_is_left(n, left) for n in order(found)):
         found = transform(found, change)
-    while any(n.op.kind == "composite" and n.op.name not in left for n in order(found)):
+    while any(n.op.kind == "composite" and not _is_left(n, left) for n in order(found)):
         found = transform(found, change)
     return found
 
 
-def _in_memory(out: Out) -> Out:
-    """An operand that NumPy can be given: constants of one element have no memory, a copy of them has."""
-    alone = out.ndim and out.node.op is CONSTANT and not is_array_constant(out.node)
-    return ROWS["identity"].apply((out,)) if alone else out
+def _is_left(node: Node, names: Sequence[str]) -> bool:
+    return isinstance(node.op, OwnOp) or (node.op.kind == "composite" and node.op.name in names)
+
+
+def _in_memory(out: Out, copies: dict[Node, Out], scalars: bool = False) -> Out:
+    """An operand that NumPy can be given: constants of one element and sizes have no memory, a copy of them has."""
+    alone = out.node.op is CONSTANT and not is_array_constant(out.node)
+    if (alone and (scalars or out.ndim)) or (scalars and out.node.op.kind == "source" and not out.ndim):
+        if out.node not in copies:
+            copies[out.node] = ROWS["identity"].apply((out,))
+        return copies[out.node]
+    return out
 
 
 def _ints(wide: bool) -> str:

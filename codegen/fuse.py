@@ -19,6 +19,7 @@ from codegen.roots import Roots, widest_value
 from codegen.target import Target
 from exprgraph.dims import Dim, constant, is_one, product
 from exprgraph.node import INPUT, SHARED, Node, Out
+from exprgraph.own.op import OwnOp
 
 LARGEST_CLUSTER = {"cpu": 1500, "gpu": 500}
 """Operations in one kernel by schedule; the time to compile a kernel grows faster than its size, on GPUs much faster, where registers
@@ -356,4 +357,6 @@ def operands(task: Task, b: Builder, loops: Sequence[Expr]) -> list[tuple[Out, I
         return [(Out(task.node), placed(b, task.reads, loops))]
     if task.kind in ("reduce", "partial", "scan"):
         return [(task.node.inputs[0], placed(b, task.reads, loops))]
-    return [(i, tuple(b.var(f"a{k}_{n}") for k in range(i.ndim))) for n, i in enumerate(task.node.inputs) if i.ndim]
+    op = task.node.op
+    read = task.node.inputs[:op.own.arity] if isinstance(op, OwnOp) else [i for i in task.node.inputs if i.ndim]
+    return [(i, tuple(b.var(f"a{k}_{n}") for k in range(i.ndim))) for n, i in enumerate(read)]

@@ -1,7 +1,7 @@
 """Generation on one screen: graph -> (resolve, rules) -> clusters -> trees -> schedules -> the steps of a plan."""
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from codegen.describe import describe
@@ -18,6 +18,7 @@ from codegen.lower.scatter import scatter_atomic, scatter_owned, scatter_starts
 from codegen.memory import Memory
 from codegen.naming import named
 from codegen.onto import onto
+from codegen.own_call import own_call
 from codegen.plan import Branch, Buffer, Check, Commit, Launch, Operand, Plan, Requirement, Site, Step
 from codegen.products import could_be_call, is_call, is_kernel
 from codegen.roots import find_roots, in_place
@@ -36,6 +37,8 @@ from exprgraph.graph import order
 from exprgraph.narrow import widened
 from exprgraph.node import Graph, Node, Out
 from exprgraph.ops.table import ROWS
+from exprgraph.own.op import OwnOp, call_of
+from exprgraph.own.reduction import FoldOp
 from exprgraph.pairs import Pair, facts, pairs
 
 SMALL = 16384
@@ -88,7 +91,7 @@ def check_doubles(graph: Graph, target: Target) -> None:
 def check_rows(graph: Graph) -> None:
     """Refuse rows of the user's that no kernel can compute: those that are not elementwise, and those without a C spelling."""
     for node in order(graph.outputs):
-        own = node.op.kind != "leaf" and ROWS.get(node.op.name) is not node.op
+        own = node.op.kind != "leaf" and ROWS.get(node.op.name) is not node.op and not isinstance(node.op, OwnOp | FoldOp)
         if own and node.op.kind != "elementwise":
             raise GraphError(f"{node.op.name} is a row of your own of the kind {node.op.kind!r}; kernels are generated for elementwise "
                              f'rows only: use device="numpy"{at(node.source)}')
@@ -136,7 +139,7 @@ class _Generator:
         self.found = find_roots(outputs, target)
         self.roots = frozenset(self.found.nodes)
         self.memory = memory = Memory([i.node for i in graph.inputs], layouts, outputs, set(), shared.buffers, shared.sites)
-        self.notes = shared.notes
+        self.notes, self.called = shared.notes, set[Hashable]()
         self.env = Lowering(self.b, lambda n, i: memory.load(self.b, n, i), lambda n, i: memory.address(self.b, n, i), memory.store,
                             memory.site, lambda n: memory.name(n) is not None, memory.lend, memory.release, self.found.heavy)
 
@@ -160,12 +163,15 @@ class _Generator:
 
     def _run(self, fused: Fused) -> list[Step]:
         self.memory.crossing = fused.crossing
+        self.called.clear()
         return [step for cluster in fused.clusters for step in self._steps(cluster)]
 
     def _steps(self, cluster: Cluster) -> list[Step]:
         node = cluster.tasks[0].node
         if cluster.kind == "contract":
             return self._product(cluster, node)
+        if isinstance(node.op, OwnOp):
+            return self._own_call(node)
         if cluster.kind == "composite":
             return [host_call(node, self.env, self.memory)]
         if cluster.kind == "scatter":
@@ -175,6 +181,15 @@ class _Generator:
         if any(t.kind == "partial" for t in cluster.tasks):
             return [self._row_sums(cluster)]
         return self._variants(cluster, map_reduce(cluster, self.env))
+
+    def _own_call(self, node: Node) -> list[Step]:
+        """The one call for all nodes that are its outputs."""
+        key = call_of(node)
+        if key in self.called:
+            return []
+        self.called.add(key)
+        alike = [n for n in self.found.nodes if isinstance(n.op, OwnOp) and call_of(n) == key]
+        return [own_call(alike, self.memory)]
 
     def _row_sums(self, cluster: Cluster) -> Launch:
         body, scratch, work = row_sums(cluster, self.env, self.target)

@@ -44,6 +44,7 @@ from codegen.kernel import (
 from codegen.order import writes_of
 from codegen.outer import outer_lines
 from codegen.running import in_registers
+from codegen.snippets import snippets
 from codegen.spelling import local_array, memory_type
 from codegen.vector_loops import HIDDEN, HIDING, QUIET, compared, has_tail, hint, in_two
 
@@ -366,7 +367,7 @@ def program_source(kernels: Sequence[Kernel], dialect: str = "portable", comment
     texts = [_function_source(k, bool(spoken.features), jobs) if clang and k in functions else kernel_source(k, dialect, comments)
              for k in kernels]
     text = "\n".join(texts) + (door([k.name + SUFFIX for k in functions if divisible(k)]) if jobs else "")
-    body = apart.apart(mathlib.prelude(text, spoken.builtins), () if clang else texts) + text
+    body = apart.apart(mathlib.prelude(text, spoken.builtins), () if clang else texts) + snippets(text) + text
     lines = ["#pragma OPENCL FP_CONTRACT OFF", *([QUIET] if clang else [])]
     lines += ["#pragma OPENCL EXTENSION cl_khr_fp64 : enable"] * ("double" in body)
     lines += ["#pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable"] * ("atom_" in body)

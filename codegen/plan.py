@@ -9,6 +9,7 @@ from codegen.kernel import Kernel
 from exprgraph.dims import Dim, constant
 from exprgraph.errors import IndexFault, Source
 from exprgraph.node import Condition, Params
+from exprgraph.own.op import Own
 
 
 class Buffer(NamedTuple):
@@ -55,6 +56,15 @@ class HostCall(NamedTuple):
     params: Params = ()
 
 
+class OwnCall(NamedTuple):
+    """Run a function or kernel of the user's own on memory without gaps; sizes: what a kernel needs beside the shapes of its outputs."""
+    own: Own
+    inputs: tuple[Operand, ...]
+    outputs: tuple[Operand, ...]
+    sizes: tuple[Dim, ...]
+    source: Source | None
+
+
 class Branch(NamedTuple):
     """Run `variants[pick]`; `pick` is a pure function of the sizes.  free: whether any variant is right for any sizes, so that the pick is
     a guess at the fastest."""
@@ -79,7 +89,7 @@ class Commit(NamedTuple):
     """The outputs are right: publish them."""
 
 
-Step = Launch | HostCall | Branch | Check | Commit
+Step = Launch | HostCall | OwnCall | Branch | Check | Commit
 
 
 class Requirement(NamedTuple):

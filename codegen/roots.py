@@ -12,6 +12,7 @@ from codegen.scattering import by_atomics
 from codegen.target import Target
 from exprgraph.graph import order
 from exprgraph.node import CONSTANT, INPUT, SHARED, Node, Out
+from exprgraph.own.op import OwnOp
 
 CHEAP = 3
 """Results of at most this many operations are computed again by each reader rather than kept in memory."""
@@ -138,6 +139,8 @@ def _forced(nodes: Sequence[Node], readers: dict[Node, list[Node]], target: Targ
                     found |= {base if base is not None else i.node}
         elif node.op.kind == "scatter":
             found |= {i.node for i in (node.inputs[:1] if by_atomics(node, target) else node.inputs) if i.ndim}
+        elif isinstance(node.op, OwnOp):
+            found |= {i.node for i in node.inputs[:node.op.own.arity]}
         elif node.op.kind == "composite":
             found |= {view_base(i, True) or i.node for i in node.inputs if i.ndim}
     return {n for n in found if not _in_memory(n)}

@@ -9,7 +9,7 @@ from exprgraph import errors
 from exprgraph.config import change_flags, config
 from exprgraph.errors import (
     AllocationError, AssertionFault, CallError, DeviceError, DisconnectedInputError, DTypeError, GradientError, GraphError, IndexFault,
-    MissingGradientError, MissingInputError, NullTypeGradError, RankError, ShapeError, UnusedInputError, UseError, ValueFault)
+    MissingGradientError, MissingInputError, NullTypeGradError, OwnOpError, RankError, ShapeError, UnusedInputError, UseError, ValueFault)
 from exprgraph.functions.assigning import inc_subtensor, set_subtensor
 from exprgraph.functions.complexes import angle, conj, conjugate, imag, real
 from exprgraph.functions.counting import (
@@ -100,7 +100,7 @@ __all__ = [
     "nanvar", "ogrid", "pad", "permute_row_elements", "ravel_multi_index", "rollaxis", "rot90", "select", "sinc", "stacklists",
     "trapezoid", "unravel_index", "unstack", "vecdot", "vecmat", "vsplit",
     "AllocationError", "CallError", "DTypeError", "DeviceError", "DisconnectedInputError", "Function", "GradientError", "Graph",
-    "GraphError", "In", "IndexFault", "MissingInputError", "Node", "Op", "Out", "RankError", "ShapeError", "Shared",
+    "GraphError", "In", "IndexFault", "MissingInputError", "Node", "Op", "Out", "OwnOpError", "RankError", "ShapeError", "Shared",
     "TensorType", "UnusedInputError", "UseError", "ValueFault", "abs", "abs_", "absolute", "acos", "acosh", "add", "addbroadcast",
     "all", "allclose", "alloc", "and_", "any", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh",
     "angle", "complex", "complex_from_polar", "conj", "conjugate", "imag", "real",
@@ -142,13 +142,15 @@ _LATE = {
     **dict.fromkeys(("Container", "Function", "In", "compile", "function"), "exprgraph.compilation"),
     **dict.fromkeys(("from_sympy", "latex", "to_networkx", "to_sympy"), "exprgraph.convert"),
     **dict.fromkeys(("debugprint", "pp", "pydotprint", "to_dot"), "exprgraph.show"),
-    **dict.fromkeys(("check_grads", "verify_grad"), "exprgraph.testing"), "checkpoint": "exprgraph.checkpoint",
+    **dict.fromkeys(("check_grads", "verify_grad"), "exprgraph.testing"), "checkpoint": "exprgraph.checkpoints",
     **dict.fromkeys(("OpFromGraph", "custom_gradient"), "exprgraph.op_from_graph"), "gradient": "exprgraph.gradient",
     **dict.fromkeys(("hessian", "hessian_vector_product", "jacobian"), "exprgraph.jacobians"),
     **dict.fromkeys(("Lop", "Rop", "jvp", "linearize", "pullback", "pushforward", "vjp"), "exprgraph.products"),
     **dict.fromkeys(("explain", "get_test_value"), "exprgraph.explain"),
     **dict.fromkeys(("function_dump", "function_load"), "exprgraph.dump"), "printing": "exprgraph.printing",
     **dict.fromkeys(("vectorize", "vectorize_graph", "vmap"), "exprgraph.lanes"),
+    "as_op": "exprgraph.own.function", "ElementwiseKernel": "exprgraph.own.elementwise",
+    "RawKernel": "exprgraph.own.raw", "ReductionKernel": "exprgraph.own.reduction",
     "nnet": "exprgraph.nnet", **dict.fromkeys(("batch_normalization_test", "batch_normalization_train"), "exprgraph.functions.batch_norm"),
     **dict.fromkeys(("images2neibs", "neibs2images"), "exprgraph.functions.patches"),
     **dict.fromkeys(("confusion_matrix", "h_softmax", "sparse_block_dot"), "exprgraph.functions.classes")}

@@ -12,7 +12,9 @@ from exprgraph.batch_rules import KINDS, RULES, Step, each
 from exprgraph.errors import GraphError, at
 from exprgraph.graph import order, rebuild, unchanged
 from exprgraph.node import INPUT, Node, Out
+from exprgraph.ops.shape import declared
 from exprgraph.ops.shape import size as size_row
+from exprgraph.types import size_dim
 
 Place = tuple[Node, int]
 
@@ -27,9 +29,12 @@ def batched(outputs: Sequence[Out], mapped: Mapping[Out, Out], size: Out) -> lis
     """The outputs, each with a leading batch axis of length `size`, an int64 scalar.
 
     mapped: for tensors of one lane what takes their place, the same with that axis in front; what else the outputs need is the same in
-    every lane.  GraphError, with the line of the node, where a lane would have a size of its own, and for a row without a rule.
+    every lane.  GraphError, with the line of the node, where a lane would have a size of its own, and for a row without a rule; ShapeError
+    for a mapped tensor of another length.
     """
-    found = lanes(outputs, {x: Lane(y, True) for x, y in mapped.items()}, size)
+    length = size_dim(size)
+    words = "the batch axis of a mapped tensor has {left} elements, there are {right} lanes"
+    found = lanes(outputs, {x: Lane(declared(y, {0: (length, words)}), True) for x, y in mapped.items()}, size)
     return [y.out if y.mapped else each(y.out, size) for y in found]
 
 
@@ -58,7 +63,7 @@ def _turned(node: Node, new: Mapping[Place, Lane], size: Out) -> list[Lane]:
     if not any(mapped):
         made = node if unchanged(node, inputs) else rebuild(node, inputs).node
         return [Lane(Out(made, k), False) for k in range(len(node.outs))]
-    mark = Node(INPUT, (), (), (), frozenset()).uid
+    mark = Node(INPUT, (), (), (), frozenset()).uid  # what the rule makes is younger
     step = Step(node, inputs, mapped, size)
     if node.op is size_row:
         return [Lane(RULES[node.op](step)[0], False)]

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple, NoReturn
 
 from exprgraph.batch_places import along, at_points, picked, put, section, spot, taken
 from exprgraph.dims import constant, product
+from exprgraph.dtypes import is_complex, is_float
 from exprgraph.errors import GraphError, at
-from exprgraph.node import Node, Op, Out
+from exprgraph.node import OPERATORS, Node, Op, Out, make_constant
 from exprgraph.ops import create, index, markers, points, shape, sort
 from exprgraph.ops.contract import matmul
 from exprgraph.ops.shape import broadcast_to, dim_node, dimshuffle, reshape, shape_of
@@ -105,7 +106,18 @@ def _matmul(step: Step) -> tuple[Out, ...]:
     if right and not left and a.ndim == 2 and b.ndim == 3 and b.type.shape[-1].const == 1:
         found, = step.apply(dimshuffle(b, pattern=[0, 1]), dimshuffle(a, pattern=[1, 0]))
         return (dimshuffle(found, pattern=[0, 1, -1]),)
-    return step.apply(*_aligned(step, step.node.outs[0].ndim))
+    factors = _aligned(step, step.node.outs[0].ndim)
+    return (_outer(*factors),) if a.type.shape[-1].const == 1 and not is_complex(a.dtype) else step.apply(*factors)
+
+
+def _outer(a: Out, b: Out) -> Out:
+    """Products of columns with rows, as gradients for each example have them: no sums, so that maps around them join.
+
+    A sum has no negative zero, which adding 0.0 minds.
+    """
+    made: Out = OPERATORS["mul"](a, b)
+    whole: Out = OPERATORS["add"](made, make_constant(0.0, a.dtype)) if is_float(a.dtype) else made
+    return whole
 
 
 def _dimshuffle(step: Step) -> tuple[Out, ...]:

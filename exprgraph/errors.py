@@ -89,6 +89,10 @@ class AssertionFault(AssertionError):
     """A condition of an `Assert` that does not hold, found by a kernel or by the NumPy backend; nothing was changed by the call."""
 
 
+class OwnOpError(RuntimeError):
+    """A function or kernel of the user's own that failed, or gave what it did not promise; nothing was changed by the call."""
+
+
 class CallError(TypeError):
     """A compiled function called with the wrong number, names, dtypes or ranks of arguments."""
 

@@ -11,6 +11,7 @@ from exprgraph.batch import Lane, batched, lanes
 from exprgraph.batch_rules import each
 from exprgraph.dims import Dim, constant
 from exprgraph.errors import CallError, DTypeError, RankError, UseError, at, here
+from exprgraph.graph import depends
 from exprgraph.node import INPUT, Node, Out, TensorType, as_symbol, make_constant
 from exprgraph.ops.shape import broadcast_to, declared, dim_node, dimshuffle
 from exprgraph.types import broadcast_dims
@@ -126,11 +127,11 @@ def _placed(where: str, result: Lane, axis: Any, size: Out) -> Out:
 def vectorize_graph(outputs: Any, replace: Mapping[Out, Any]) -> Any:
     """The outputs, one or several, with tensors replaced by others that may have further axes in front, which broadcast as in NumPy.
 
-    The results have these axes in front too.  A replacement has the dtype of what it replaces; what else the graph needs stays.
-    PyTensor's name.
+    The results have these axes in front too, except those that depend on nothing that is replaced, which stay as they are.  A replacement
+    has the dtype of what it replaces.  PyTensor's name.
     """
-    listed = nested.flat(outputs)
-    pairs = {}
+    listed = [as_symbol(o) for _, o in nested.flat(outputs)]
+    pairs = dict[Out, Out]()
     for old, value in replace.items():
         new = make_constant(value, old.dtype) if dtypes.is_weak(value) else as_symbol(value)
         if new.dtype != old.dtype:
@@ -138,7 +139,9 @@ def vectorize_graph(outputs: Any, replace: Mapping[Out, Any]) -> Any:
         if new.ndim < old.ndim:
             raise RankError(f"vectorize_graph: {old!r} cannot be replaced by {new!r}, which has fewer axes{at(here())}")
         pairs[old] = new
-    made = iter(_spread([as_symbol(o) for _, o in listed], pairs))
+    reached = depends(listed, [x.node for x in pairs])
+    changed = iter(_spread([o for o in listed if o.node in reached], pairs))
+    made = iter([next(changed) if o.node in reached else o for o in listed])
     return nested.each(outputs, lambda _: next(made))
 
 
@@ -225,7 +228,7 @@ def _core(x: Argument, core: Sequence[str], sizes: dict[str, tuple[Dim, str]]) -
     for k, name in enumerate(core):
         where = f"axis {lead + k} of {x}"
         if name.isdigit():
-            sizes[name] = constant(int(name)), "the signature"
+            sizes[name] = constant(int(name)), "written in the signature"
         size, other = sizes.setdefault(name, (x.out.type.shape[lead + k], where))
         wanted[lead + k] = size, f"vectorize: {name} is {{left}} as {_escaped(where)}, {{right}} as {_escaped(other)}"
     return declared(x.out, wanted)

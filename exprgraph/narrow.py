@@ -7,6 +7,7 @@ from exprgraph.dtypes import NARROW
 from exprgraph.graph import order, transform
 from exprgraph.node import Node, Out, TensorType, constant_value, make_constant
 from exprgraph.ops.rounding import cast
+from exprgraph.own.op import OwnOp
 
 WIDE = "float32"
 MOVING = ("view", "gather")
@@ -40,6 +41,8 @@ class _Widening:
             return Out(node)
         if node.op is cast:
             return inputs[0] if inputs[0].dtype == node.outs[0].dtype == WIDE else _on(node, inputs)
+        if isinstance(node.op, OwnOp):  # it is given what it was promised
+            return _on(node, tuple(_cast(i, o.dtype) if i.dtype != o.dtype else i for o, i in zip(node.inputs, inputs)), True)
         moves = node.op.kind in MOVING or node.op.name in ("identity", "size")
         if not moves or any(_is_narrow(o) and not _is_narrow(i) for o, i in zip(node.inputs, inputs)):
             inputs = tuple(self._wide(i) for i in inputs)
@@ -62,9 +65,9 @@ def _cast(out: Out, dtype: str) -> Out:
     return cast.apply((out,), (("dtype", dtype),), out.node.sources)
 
 
-def _on(node: Node, inputs: tuple[Out, ...]) -> Out:
+def _on(node: Node, inputs: tuple[Out, ...], same: bool = False) -> Out:
     """The node on other inputs, its shapes as they are; where its inputs are no longer narrow, neither is what it makes of them."""
-    stored = node.op is cast or any(map(_is_narrow, inputs))
+    stored = same or node.op is cast or any(map(_is_narrow, inputs))
     params = node.params if stored else tuple((k, WIDE if isinstance(v, str) and v in NARROW else v) for k, v in node.params)
     outs = tuple(t if stored or t.dtype not in NARROW else TensorType(WIDE, t.shape) for t in node.outs)
     return Out(Node(node.op, params, inputs, outs, node.sources, node.name))

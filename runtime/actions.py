@@ -58,6 +58,25 @@ class FunctionCall(NamedTuple):
         return run.memory.read(run.blocks[view.buffer], view)
 
 
+class OwnAction(NamedTuple):
+    """A function or kernel of the user's own: called with views of host memory, or run by the kernel on a device's own memory."""
+    function: Callable[[tuple[Array, ...], tuple[Array, ...]], None]
+    inputs: tuple[View, ...]
+    outputs: tuple[View, ...]
+    kernel: Any = None
+
+    def run(self, run: Run) -> None:
+        """A kernel is put into the queue; a function is called with what is read back, and its results go to the device."""
+        if self.kernel is not None:
+            self.kernel(run, self.inputs, self.outputs)
+            return
+        hosts = [run.memory.bytes_of(run.blocks[v.buffer], v) for v in self.outputs]
+        inputs = tuple(run.memory.read(run.blocks[v.buffer], v) for v in self.inputs)
+        self.function(inputs, tuple(v.on(h) for v, h in zip(self.outputs, hosts)))
+        for view, host in zip(self.outputs, hosts):
+            run.memory.put(run.blocks[view.buffer], host)
+
+
 class FaultCheck(NamedTuple):
     """The end of a plan whose kernels can find faults."""
     sites: tuple[Site, ...]
@@ -78,4 +97,4 @@ def fault_of(sites: Sequence[Site], flags: Sequence[int]) -> Exception:
     return error
 
 
-Action = KernelCall | FunctionCall | FaultCheck
+Action = KernelCall | FunctionCall | OwnAction | FaultCheck

@@ -143,7 +143,7 @@ class DeviceExecutable:
             if tuple(self.generator.decide(self.pairs, evaluate)) == self._equal:
                 prepared = self._plan((self._equal, self._compact, False))
                 found = prepared.numbers(vector)
-                if prepared.largest(found) <= REHEARSED:
+                if not prepared.own and prepared.largest(found) <= REHEARSED:
                     self._run(self._ready(prepared, found, arguments, False), arguments)
 
     def source(self) -> str:
@@ -220,7 +220,8 @@ class DeviceExecutable:
         """The plan bound to the numbers of a call, with a function of its own where the memory is shared; where the plan has several
         forms, in the one that was found to be the fastest for such sizes, or will be after many calls."""
         free = prepared.free
-        if free is None or config.deterministic or self.state is None or sum(v.size for v in arguments.values) < choices.LEAST:
+        fixed = free is None or prepared.own or config.deterministic or self.state is None
+        if fixed or free is None or sum(v.size for v in arguments.values) < choices.LEAST:
             return self._bound(prepared, found, arguments, copies)
         name = choices.name_of((flatten(v) for v in free.variants), [v.shape for v in arguments.values])
         form = choices.recall(self.device, name, len(free.variants))

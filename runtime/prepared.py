@@ -9,7 +9,7 @@ import numpy as np
 
 from codegen.jobs import divisible
 from codegen.kernel import Kernel
-from codegen.plan import Branch, Buffer, Check, Commit, HostCall, Launch, Operand, Plan, Step
+from codegen.plan import Branch, Buffer, Check, Commit, HostCall, Launch, Operand, OwnCall, Plan, Step
 from codegen.schedule.stream import is_streamed
 from exprgraph import dims
 from exprgraph.dims import Atom, Dim
@@ -22,6 +22,7 @@ from runtime.direct import State
 from runtime.hosted import hosted
 from runtime.memory import Memory, SharedMemory, View, room, view_of
 from runtime.native import switchboard
+from runtime.own import own_step
 from runtime.program import Built, Printer
 from runtime.together import FAR, NEAR, PLACES, helpers_of, place, places
 from runtime.workspace import layout
@@ -108,6 +109,9 @@ def _mentioned(plan: Plan) -> Iterator[Dim]:
             yield from (*step.dims, *step.grid)
         elif isinstance(step, HostCall):
             operands += [*step.inputs, step.output]
+        elif isinstance(step, OwnCall):
+            yield from step.sizes
+            operands += [*step.inputs, *step.outputs]
         elif isinstance(step, Branch):
             yield step.pick
     for operand in operands:
@@ -137,12 +141,18 @@ class Prepared:
         self.zeros = np.zeros(4, np.int64)
         self._kernels: dict[tuple[int, str], tuple[Any, int]] = {}
         self._streamed = {id(s) for s in flatten(plan.steps) if isinstance(s, Launch) and is_streamed(s.kernel)}
+        self._own = {id(s): own_step(s, session) for s in flatten(plan.steps) if isinstance(s, OwnCall)}
         self._build((s, min(self._places(s), key=PLACES.index)) for s in chosen(plan.steps, lambda pick: 0))
 
     @property
     def free(self) -> Branch | None:
         """The branch between the forms of the plan, where it has several."""
         return next((s for s in self.plan.steps if isinstance(s, Branch) and s.free), None)
+
+    @property
+    def own(self) -> bool:
+        """Whether anything of the user's own runs, which is never done for trial."""
+        return any(isinstance(s, OwnCall) for s in flatten(self.plan.steps))
 
     @property
     def kernels(self) -> list[Kernel]:
@@ -225,6 +235,8 @@ class Prepared:
         """The buffers that a step reads or writes."""
         if isinstance(step, HostCall):
             return tuple(o.buffer for o in (*step.inputs, step.output))
+        if isinstance(step, OwnCall):
+            return tuple(o.buffer for o in (*step.inputs, *step.outputs))
         return self._arguments(step) if isinstance(step, Launch) else ()
 
     def _actions(self, steps: Sequence[Step], where: Sequence[str], found: dict[str, int]) -> Iterator[Action]:
@@ -238,6 +250,9 @@ class Prepared:
             elif isinstance(step, HostCall):
                 inputs, output = tuple(self._view(o, found) for o in step.inputs), self._view(step.output, found)
                 yield _called(step.function, inputs, output, step.params)
+            elif isinstance(step, OwnCall):
+                views = [tuple(self._view(o, found) for o in side) for side in (step.inputs, step.outputs)]
+                yield self._own[id(step)](views[0], views[1], tuple(found[d.text] for d in step.sizes))
             elif isinstance(step, Check):
                 yield FaultCheck(step.sites, view_of(self.flags, np.dtype("int64"), 0, (4,), (1,)))
             else:

@@ -12,7 +12,9 @@ import numpy as np
 from codegen.jobs import divisible
 from codegen.kernel import Kernel
 from codegen.naming import named
-from exprgraph.errors import DeviceError
+from codegen.snippets import program_of
+from exprgraph.errors import DeviceError, OwnOpError, at
+from exprgraph.own.text import Snippet, mentioned
 from runtime.device import Session
 from runtime.driver import cl, failure
 from runtime.native import addresses
@@ -85,16 +87,33 @@ def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> tu
             program.build(list(session.device.options), devices=[session.device.handle])
             told = addresses(session, program, jobs) if jobs else None
         except failure as error:
+            for snippet in mentioned(text):
+                check_snippet(session, snippet)
             raise DeviceError(_report(session, text, names, error)) from error
     _cache.count += 1
     return program, told or ()
 
 
+def check_snippet(session: Session, snippet: Snippet) -> None:
+    """OwnOpError with what the driver says where it cannot build C text of the user's own."""
+    text = program_of(snippet, session.device.target.dialect)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", cl.CompilerWarning)
+            cl.Program(session.context, text).build(list(session.device.options), devices=[session.device.handle])
+    except failure as error:
+        raise OwnOpError(report(session, text, f"the text of {snippet.name}", error) + at(snippet.source)) from error
+
+
 def _report(session: Session, text: str, names: Sequence[str], error: Exception) -> str:
+    return report(session, text, f"the generated kernels {', '.join(names)}", error)
+
+
+def report(session: Session, text: str, what: str, error: Exception) -> str:
+    """That a text could not be built, its lines, and what the driver says."""
     numbered = "\n".join(f"{i:5d}  {line}" for i, line in enumerate(text.splitlines(), 1))
     log = "\n".join(line for line in str(error).splitlines() if line.strip() and not line.startswith("===="))
-    return (f"{session.device.name} ({session.device.platform}) could not build the generated kernels {', '.join(names)}\n"
-            f"{numbered}\n{log}")
+    return f"{session.device.name} ({session.device.platform}) could not build {what}\n{numbered}\n{log}"
 
 
 def ready(kernel: Built, buffers: int, integers: int, wide: bool) -> Any:

@@ -109,7 +109,9 @@ class Queued:
         except BaseException as error:
             with contextlib.suppress(failure):  # no kernel may still run when its memory is given back
                 session.queue.finish()
-            raise translated(error, session) from None
+            if (told := translated(error, session)) is error:
+                raise  # with what it was caused by
+            raise told from None
         finally:
             blocks.clear()  # a fault that somebody keeps keeps no memory
         self.zeros = zeros

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from codegen.describe import readable
-from codegen.plan import Branch, Check, HostCall, Launch, Step
+from codegen.plan import Branch, Check, HostCall, Launch, OwnCall, Step
 from runtime.device import Device
 from runtime.prepared import Prepared
 from runtime.program import Printer
@@ -59,6 +59,9 @@ def _steps(steps: Iterable[Step]) -> Iterator[str]:
             yield f"launch {step.kernel.name} on {grid} work-items in groups of {local}"
         elif isinstance(step, HostCall):
             yield f"numpy.{step.function}({', '.join(o.buffer for o in step.inputs)}) into {step.output.buffer}"
+        elif isinstance(step, OwnCall):
+            names = [", ".join(o.buffer for o in side) for side in (step.inputs, step.outputs)]
+            yield f"{'kernel' if step.own.kernel else 'function'} {step.own.name!r} of your own ({names[0]}) into {names[1]}"
         elif isinstance(step, Branch):
             yield f"variant {readable(step.pick)} of {len(step.variants)}"
             for number, variant in enumerate(step.variants):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from runtime import choices, pages
-from runtime.actions import Action, FaultCheck, FunctionCall, KernelCall
+from runtime.actions import Action, FaultCheck, FunctionCall, KernelCall, OwnAction
 from runtime.case import Case
 from runtime.checks import checks
 from runtime.direct import Fixed, Setting, State, Writer
@@ -23,6 +23,13 @@ NOTICED = 1 << 16
 def write(case: Case, state: State) -> Any:
     """The function of a case."""
     return _Text(case, state).made()
+
+
+def _hosts(action: Action) -> tuple[View, ...]:
+    """What is handed to a function as arrays."""
+    if isinstance(action, OwnAction):
+        return *action.inputs, *action.outputs
+    return (*action.inputs, action.output) if isinstance(action, FunctionCall) else ()
 
 
 class _Text:
@@ -103,9 +110,9 @@ class _Text:
 
     def _alone(self) -> bool:
         """Whether anything is used that calls share: the workspace, kernels that hold their arguments, records of long jobs, flags."""
-        hosts = [v for a in self.case.actions if isinstance(a, FunctionCall) for v in (*a.inputs, a.output)]
+        hosts = [v for a in self.case.actions for v in _hosts(a)]
         launches = [a for a in self.case.actions if isinstance(a, KernelCall)]
-        return (any(a.kernel is not None for a in launches) or is_long(launches)
+        return (any(a.kernel is not None for a in launches) or any(isinstance(a, OwnAction) for a in self.case.actions) or is_long(launches)
                 or any(isinstance(a, FaultCheck) for a in self.case.actions) or bool(self.case.offsets)
                 or any(v.buffer in self.case.blocks for v in (*hosts, *self.case.results)))
 
@@ -147,7 +154,7 @@ class _Text:
     def _pointers(self) -> None:
         """What the driver's kernels and NumPy's functions are given for the arguments."""
         w, frozen = self.w, self.w.const(self.state.frozen)
-        hosts = {v.buffer for a in self.case.actions if isinstance(a, FunctionCall) for v in a.inputs}
+        hosts = {v.buffer for a in self.case.actions for v in _hosts(a)}
         hosts |= {v.buffer for v in self.case.results}
         for name, i in self.leaf.items():
             leaf = self.case.leaves[i]
@@ -180,6 +187,11 @@ class _Text:
             self._halt()
             inputs = ", ".join(self._view(v) for v in action.inputs)
             self.w.emit(3, f"{self.w.const(action.function)}({inputs}, out={self._view(action.output)})")
+        elif isinstance(action, OwnAction):
+            self._wait()
+            self._halt()
+            inputs, outputs = ("".join(self._view(v) + ", " for v in views) for views in (action.inputs, action.outputs))
+            self.w.emit(3, f"{self.w.const(action.function)}(({inputs}), ({outputs}))")
         else:
             assert isinstance(action, FaultCheck)
             self._wait()

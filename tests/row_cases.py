@@ -86,8 +86,8 @@ NONE = {
                      "isfinite", "any", "all", "argmax", "argmin", "argsort", "argtopk", "searchsorted", "flatnonzero", "iota",
                      "scatter_max"), WHOLE),
     **dict.fromkeys(("size", "bcast_size", "read_size"), SIZES), **dict.fromkeys(("checked", "position"), CHECKS),
-    "undefined_grad": "it is there to have its slope refused",
-    "zero_grad": "it is there to have the slope zero", "disconnected_grad": "it is there to have no slope"}
+    "undefined_grad": "it is there to have its slope refused", "zero_grad": "it is there to have the slope zero",
+    "disconnected_grad": "it is there to have no slope"}
 """Rows without a derivative, and the reason."""
 
 

@@ -11,7 +11,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PROMISED = {
     "quick_start": ["0.09003", "__kernel void"], "gradient": ["y'  =", "expected:"], "watch_passes": ["softplus", "merge"],
-    "own_op": ["0.958"], "digits": ["logistic: mean accuracy", "perceptron: mean accuracy"]}
+    "own_op": ["0.958"], "digits": ["logistic: mean accuracy", "perceptron: mean accuracy"],
+    "doubled_array": ["cpu: doubled", "gpu: doubled"], "linear_combination": ["cpu: combined", "gpu: combined"],
+    "dot_product": ["cpu: reduced", "gpu: reduced"], "mandelbrot": ["@@@@@@@@"], "matrix_product": ["cpu: multiplied", "gpu: multiplied"]}
 ARGUMENTS = {"digits": ["--states", "1", "--epochs", "2"]}
 
 

@@ -18,6 +18,7 @@ from codegen.plan import Site
 from codegen.roots import is_join
 from exprgraph.dims import Dim, product
 from exprgraph.node import Node
+from exprgraph.own.reduction import FoldOp
 
 Address = Callable[[Node, Index], Expr]
 
@@ -211,7 +212,7 @@ def _results(row: Row, tasks: Sequence[Task]) -> list[Stmt]:
 
 def combine_of(node: Node) -> str:
     """The name of the combine of a reduction."""
-    return "sum" if node.op.name == "sum_to" else node.op.name
+    return node.op.key if isinstance(node.op, FoldOp) else "sum" if node.op.name == "sum_to" else node.op.name
 
 
 def _accumulate(row: Row, task: Task, value: Expr) -> tuple[list[Stmt], Accumulate]:

@@ -102,7 +102,7 @@ def _accept_search(a: Any, v: Any, *, side: str = "left") -> Accepted:
     return (cast_to(keys, common), cast_to(values, common)), {"side": side}
 
 
-def _search(a: Any, v: Any, side: str, lanes: int = 0) -> Any:
+def _search(a: Any, v: Any, side: Any, lanes: int = 0) -> Any:
     """With lanes, that many leading axes of both tensors, each vector of a is for what v has at its place."""
     if not lanes:
         return np.searchsorted(a, v, side)

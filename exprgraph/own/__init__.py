@@ -1,0 +1,1 @@
+"""Ops of the user's own: Python functions, C expressions, whole kernels."""

@@ -1,0 +1,171 @@
+"""Python functions on NumPy arrays as ops: `as_op`."""
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from exprgraph import dtypes
+from exprgraph.errors import DTypeError, OwnOpError, ShapeError, Source, UseError, at, here
+from exprgraph.node import Out, TensorType
+from exprgraph.own.op import Array, Own, Rules, Shapes, accepted, applied, listed, rows_of
+from exprgraph.symbols import tensor_type
+
+
+def as_op(itypes: Any, otypes: Any, infer_shape: Callable[..., Any] | None = None, *, grad: Callable[..., Any] | None = None,
+          forward: Callable[..., Any] | None = None, batch: Callable[..., Any] | None = None, pure: bool = True,
+          name: str | None = None) -> Callable[[Callable[..., Any]], FunctionOp]:
+    """Make a Python function on NumPy arrays an op.
+
+        @eg.as_op(itypes=[eg.fmatrix, eg.fmatrix], otypes=[eg.fmatrix], infer_shape=lambda node, shapes: [shapes[0]])
+        def solve(a, b): return np.linalg.solve(a, b)
+
+    itypes, otypes: one type or a list of them: a constructor (eg.fmatrix), a TensorType, or (dtype, rank).  infer_shape(node, shapes)
+    gives the shape of each output from those of the inputs; infer_shape(shapes) is understood too.  Without it the sizes are those
+    that the otypes know; where they know none, a pure function is called once more, before the rest, to see them.
+    grad(g, y, *inputs): a cotangent or None for each input; forward(tangents, y, *inputs): the tangents of the outputs;
+    batch(inputs, mapped, size): the outputs with a leading axis.  All are functions of symbols; for several outputs g, y and results
+    are tuples.  Without batch the function is called for each lane.  pure=False: a function that does more than return its results, or
+    not always the same ones: its calls are never merged or done in advance.
+
+    The function must not write to its arguments, which are read-only, nor keep them: copy what is to be kept.
+    """
+    def decorate(function: Callable[..., Any]) -> FunctionOp:
+        kinds = [[_kind(t) for t in (given if isinstance(given, list | tuple) and not _is_pair(given) else [given])]
+                 for given in (itypes, otypes)]
+        called = name or str(getattr(function, "__name__", "function"))
+        return FunctionOp(function, called, kinds[0], kinds[1], infer_shape, Rules(grad, forward, batch), pure, source)
+    source = here()
+    return decorate
+
+
+def _is_pair(given: Any) -> bool:
+    return len(given) == 2 and isinstance(given[0], str) and isinstance(given[1], int | tuple)
+
+
+def _kind(given: Any) -> TensorType:
+    """The type that a user means."""
+    if isinstance(given, TensorType):
+        kind = given
+    elif isinstance(given, Out):
+        kind = given.type
+    elif isinstance(given, tuple) and _is_pair(given):
+        kind = tensor_type(*given)
+    else:
+        made = given() if callable(given) else None
+        if not isinstance(made, Out):
+            raise UseError(f"{given!r:.60} is no type: write eg.fmatrix, eg.TensorType(dtype, shape) or (dtype, rank){at(here())}")
+        kind = made.type
+    if dtypes.is_complex(kind.dtype):
+        raise DTypeError(f"as_op does not take {kind.dtype}: pass eg.real(x) and eg.imag(x){at(here())}")
+    return kind
+
+
+class FunctionOp:
+    """A Python function that takes symbols: what `as_op` makes.  The function itself is `.function`."""
+
+    def __init__(self, function: Callable[..., Any], name: str, itypes: Sequence[TensorType], otypes: Sequence[TensorType],
+                 infer_shape: Callable[..., Any] | None, rules: Rules, pure: bool, source: Source) -> None:
+        functools.update_wrapper(self, function)
+        self.function, self.name, self.itypes, self.otypes, self.infer_shape = function, name, tuple(itypes), tuple(otypes), infer_shape
+        self.pure, self.source = pure, source
+        outputs = tuple((t.dtype, t.ndim) for t in otypes)
+        own = Own(name, len(itypes), outputs, self._run, source, pure)
+        self.own = rows_of(own, replace(rules, lanes=by_lanes(own)))
+        seen = Own(f"{name}.shapes", len(itypes), (("int64", 1),), self._run_shapes, source)
+        self._seen = rows_of(seen, Rules(lanes=by_lanes(seen)))
+
+    def __call__(self, *args: Any) -> Any:
+        """The outputs for symbols; one alone is not in a list."""
+        values = accepted(self.name, args, self.itypes)
+        found = applied(self.own, values, self._shapes(values))
+        return found[0] if len(found) == 1 else found
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    def _shapes(self, values: Sequence[Out]) -> list[tuple[Any, ...]]:
+        if self.infer_shape is not None:
+            return self._inferred([tuple(v.shape) for v in values], values)
+        known = [tuple(d.const for d in t.shape) for t in self.otypes]
+        if all(n is not None for shape in known for n in shape):
+            return known
+        if not self.pure:
+            raise ShapeError(f"{self.name} is not pure and its otypes leave the sizes of its results open: give infer_shape=, or "
+                             f"otypes with known lengths, as eg.TensorType(\"float32\", (3,)){at(here())}")
+        seen, = applied(self._seen, values, [(self.own.ranks,)])
+        found: list[tuple[Any, ...]] = self.own.shapes([seen[k] for k in range(self.own.ranks)])
+        return [tuple(s if n is None else n for s, n in zip(a, b)) for a, b in zip(found, known)]
+
+    def _inferred(self, shapes: list[tuple[Any, ...]], values: Sequence[Out]) -> list[tuple[Any, ...]]:
+        assert self.infer_shape is not None
+        alone = len(inspect.signature(self.infer_shape).parameters) == 1
+        given = self.infer_shape(shapes) if alone else self.infer_shape(SimpleNamespace(inputs=list(values)), shapes)
+        if len(self.otypes) == 1 and not (len(given) == 1 and isinstance(given[0], tuple | list)):
+            given = [given]
+        found = [tuple(shape) for shape in given]
+        for k, (shape, kind) in enumerate(zip(listed(found, len(self.otypes), f"infer_shape of {self.name}", ShapeError, self.source),
+                                              self.otypes)):
+            if len(shape) != kind.ndim:
+                raise ShapeError(f"infer_shape of {self.name} gave {len(shape)} sizes for output {k}, which has {kind.ndim} axes"
+                                 f"{at(here())}")
+        return found
+
+    def _raw(self, values: Sequence[Array], source: Source | None) -> tuple[Array, ...]:
+        """What the function gives: as many arrays as promised, of the promised dtypes and ranks."""
+        where, arguments = source or self.source, [v.view() for v in values]
+        for a in arguments:
+            a.flags.writeable = False
+        try:
+            found = self.function(*arguments)
+        except Exception as error:
+            raise OwnOpError(f"{self.name} raised {type(error).__name__}: {error}{at(where)}") from error
+        given = listed(found if isinstance(found, tuple | list) and len(self.otypes) > 1 else (found,), len(self.otypes), self.name,
+                       OwnOpError, where)
+        return tuple(self._typed(k, np.asarray(r), where) for k, r in enumerate(given))
+
+    def _typed(self, number: int, result: Array, where: Source | None) -> Array:
+        kind = self.otypes[number]
+        if result.dtype.name != kind.dtype or result.ndim != kind.ndim:
+            raise OwnOpError(f"{self.name} gave {result.dtype} with {result.ndim} axes as output {number}, its type is {kind}{at(where)}")
+        return result
+
+    def _run(self, values: Sequence[Array], shapes: Shapes, more: Sequence[int],
+             source: Source | None) -> Sequence[Array]:
+        found = self._raw(values, source)
+        for k, (result, shape) in enumerate(zip(found, shapes)):
+            if result.shape != tuple(shape):
+                raise OwnOpError(f"{self.name} gave shape {result.shape} as output {k}, {tuple(shape)} was expected by its "
+                                 f"{'infer_shape' if self.infer_shape else 'type'}{at(source or self.source)}")
+        return found
+
+    def _run_shapes(self, values: Sequence[Array], shapes: Shapes, more: Sequence[int],
+             source: Source | None) -> Sequence[Array]:
+        sizes = [n for result in self._raw(values, source) for n in result.shape]
+        return (np.array(sizes, "int64").reshape(shapes[0]),)
+
+
+def by_lanes(own: Own) -> Callable[..., Any]:
+    """The batch rule that calls the step once for each lane."""
+    @functools.cache
+    def batched(mapped: tuple[bool, ...]) -> Own:
+        def run(values: Sequence[Array], shapes: Shapes, more: Sequence[int],
+             source: Source | None) -> Sequence[Array]:
+            found = [np.empty(shape, dtype) for shape, (dtype, _) in zip(shapes, own.outputs)]
+            for lane in range(shapes[0][0]):
+                given = [v[lane, ...] if m else v for v, m in zip(values, mapped)]
+                for whole, part in zip(found, own.run(given, [s[1:] for s in shapes], more, source)):
+                    whole[lane, ...] = part
+            return found
+        made = Own(f"{own.name} of each lane", own.arity, tuple((t, r + 1) for t, r in own.outputs), run, own.source, own.pure)
+        return rows_of(made, Rules(lanes=by_lanes(made)))
+
+    def batch(inputs: Sequence[Out], mapped: Sequence[bool], size: Out) -> tuple[Out, ...]:
+        shapes = [(size, *shape) for shape in own.shapes(inputs[own.arity:])]
+        return tuple(applied(batched(tuple(mapped)), inputs[:own.arity], shapes))
+    return batch

@@ -1,0 +1,237 @@
+"""Whole kernels as steps of a plan: memory, sizes, rules, guards, and what goes wrong in them."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import exprgraph as eg
+from tests.faults import WAYS
+
+POCL = {k: v for k, v in WAYS.items() if k != "numpy"}
+X = np.arange(6, dtype="float32").reshape(2, 3)
+TWICE = """
+__kernel void twice(__global const float *x, __global float *y, float a, int n) {
+    int i = get_global_id(0);
+    if (i < n) y[i] = a * x[i];
+}
+"""
+MATMUL = """
+#define TILE 4
+__kernel __attribute__((reqd_work_group_size(TILE, TILE, 1)))
+void product(__global const float *a, __global const float *b, __global float *c, __local float *left, __local float *right, int k) {
+    int row = get_global_id(1), column = get_global_id(0), y = get_local_id(1), x = get_local_id(0), width = get_global_size(0);
+    float sum = 0;
+    for (int start = 0; start < k; start += TILE) {
+        left[y * TILE + x] = a[row * k + start + x];
+        right[y * TILE + x] = b[(start + y) * width + column];
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (int i = 0; i < TILE; ++i) sum += left[y * TILE + i] * right[i * TILE + x];
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+    c[row * width + column] = sum;
+}
+"""
+SPLIT = """
+typedef struct { int low, high; } Ends;
+int clamped(int i, Ends e) { return i < e.low ? e.low : i > e.high ? e.high : i; }
+__kernel void other(__global float *x) { x[0] = 1; }
+kernel void ends(global const int *restrict k, const uint n, global int *restrict low, global float2 *pairs) {
+    size_t i = get_global_id(0);
+    Ends e = {0, (int)n};
+    low[i] = clamped(k[i], e);
+    pairs[i] = (float2)(k[i], -k[i]);
+}
+"""
+twice = eg.RawKernel(TWICE, outputs={"y": "x"}, scalars={"n": lambda x, a: x.size}, numpy=lambda x, a: a * x,
+                     grad=lambda g, y, x, a: (g * a, (g * x).sum()), forward=lambda t, y, x, a: t[0] * a,
+                     batch=lambda inputs, mapped, size: inputs[0] * inputs[1] + size)
+product = eg.RawKernel(MATMUL, outputs={"c": lambda a, b: (a.shape[0], b.shape[1])}, scalars={"k": lambda a, b: a.shape[1]},
+                       local={"left": 16, "right": 16}, global_size=lambda a, b: (b.shape[1], a.shape[0]), local_size=(4, 4),
+                       numpy=np.matmul, grad=lambda g, y, a, b: (g @ b.T, a.T @ g))
+ends = eg.RawKernel(SPLIT, "ends", outputs={"low": "k", "pairs": lambda k, n: (k.shape[0], 2)},
+                    numpy=lambda k, n: (np.clip(k, 0, n), np.stack([k, -k], 1)))
+doubled = eg.RawKernel("__kernel void doubled(__global float *a) { a[get_global_id(0)] *= 2; }", inputs="a", outputs="a",
+                       numpy=lambda a: 2 * a)
+counts = eg.RawKernel("__kernel void counts(__global const int *k, __global int *bins) { atomic_inc(bins + k[get_global_id(0)]); }",
+                      outputs={"bins": 4}, global_size=lambda k: k.shape[0], fill=0,
+                      numpy=lambda k: np.bincount(k, minlength=4).astype("int32"))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_values_between_generated_kernels(way: str) -> None:
+    x, s = eg.fmatrix("x"), eg.fscalar("s")
+    f = eg.compile([x, s], [twice(x + 1, 3) * 2, twice(x.T, s) + 1, twice(x, x[0, 0] + 2).sum(), twice(twice(x, 2), s)], **WAYS[way])
+    for values in (X, X[:, ::2], np.asfortranarray(X), X[:1], X[::-1], X[:, 1:]):
+        got = f(values, 5)
+        for a, b in zip(got, [(values + 1) * 6, values.T * 5 + 1, (values * (values[0, 0] + 2)).sum(), values * 10]):
+            np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_call_without_elements_runs_nothing(way: str) -> None:
+    x = eg.fmatrix("x")
+    f = eg.compile([x], [twice(x, 2), doubled(x), counts(x.astype("int32").flatten())], **WAYS[way])
+    got = f(X[:0])
+    assert got[0].shape == got[1].shape == (0, 3) and got[2].tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_local_memory_groups_and_two_axes(way: str) -> None:
+    a, b = eg.fmatrix("a"), eg.fmatrix("b")
+    f = eg.compile([a, b], [product(a, b), product(b.T, a.T) + 1, *eg.grad((product(a, b) ** 2).sum(), [a, b])], **WAYS[way])
+    rng = np.random.default_rng(0)
+    for shape in ((4, 8, 12), (8, 4, 4), (32, 16, 8)):
+        m, n = rng.random(shape[:2], dtype="float32"), rng.random(shape[1:], dtype="float32")
+        c = m @ n
+        for got, want in zip(f(m, n), [c, c.T + 1, 2 * c @ n.T, 2 * m.T @ c]):
+            np.testing.assert_allclose(got, want, rtol=1e-4)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_several_results_vectors_and_one_of_two_kernels(way: str) -> None:
+    k, n = eg.ivector("k"), eg.lscalar("n")
+    low, pairs = ends(k * 2, n)
+    f = eg.compile([k, n], [low + 1, pairs, pairs.sum()], **WAYS[way])
+    got = f(np.array([-3, 1, 9], "int32"), 5)
+    for a, b in zip(got, [[1, 3, 6], [[-6, 6], [2, -2], [18, -18]], 0]):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(eg.compile([k], ends(k, 2)[1][:, 1], **WAYS[way])(np.array([7], "int32")), [-7])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_results_that_start_as_arguments_and_with_numbers(way: str) -> None:
+    """The argument itself stays as it is."""
+    x, k = eg.fmatrix("x"), eg.ivector("k")
+    mine, indices = X.copy(), np.array([3, 1, 1, 0], "int32")
+    f = eg.compile([x, k], [doubled(x), doubled(doubled(x)) + x, counts(k)], **WAYS[way])
+    for _ in range(2):
+        got = f(mine, indices)
+        np.testing.assert_array_equal(mine, X)
+        for a, b in zip(got, [2 * X, 5 * X, [1, 2, 0, 1]]):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("way", POCL)
+def test_shared_variables_are_read_and_written(way: str) -> None:
+    state = eg.shared(X.copy(), name="state")
+    f = eg.compile([], state.sum(), updates={state: doubled(state) + 1}, **POCL[way])
+    assert f() == X.sum() and f() == (2 * X + 1).sum()
+    np.testing.assert_array_equal(state.get_value(), 4 * X + 3)
+
+
+def test_rules_are_the_users() -> None:
+    x, a, t = eg.fmatrix("x"), eg.fscalar("a"), eg.fmatrix("t")
+    out = twice(x, a)
+    node, rest = out.node, (None,) * (len(out.node.inputs) - 2)
+    got = [*eg.grad((out * t).sum(), [x, a]), node.op.forward((t, None, *rest), out, *node.inputs),
+           node.op.batch(node.inputs, (True, False, *map(bool, rest)), eg.constant(7))]
+    wanted = [(X + 1) * 3, (X * (X + 1)).sum(), (X + 1) * 3, X * 3 + 7]
+    for found, want in zip(eg.compile([x, a, t], got, device="numpy")(X, 3, X + 1), wanted):
+        np.testing.assert_allclose(found, want, rtol=1e-6)
+    with pytest.raises(eg.GradientError, match="doubled has no gradient"):
+        eg.grad(doubled(x).sum(), x)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_without_a_batch_rule_the_kernel_runs_for_each_lane(way: str) -> None:
+    x, n = eg.tensor3("x", "int32"), eg.lscalar("n")
+    low, pairs = ends(x[0, 0], n)
+    lanes = [o.node.op.batch((x[0], *o.node.inputs[1:]), (True,) + (False,) * (len(o.node.inputs) - 1), x.shape[1]) for o in (low, pairs)]
+    values = np.arange(-4, 8, dtype="int32").reshape(1, 4, 3)
+    got = eg.compile([x, n], [lanes[0] + 1, lanes[1]], **WAYS[way])(values, 5)
+    np.testing.assert_array_equal(got[0], np.clip(values[0], 0, 5) + 1)
+    np.testing.assert_array_equal(got[1], np.stack([values[0], -values[0]], 2))
+
+
+def shifted(by: str, **options: Any) -> eg.RawKernel:
+    """A kernel that writes so many elements from where it should."""
+    return eg.RawKernel(f"__kernel void shifted(__global const float *x, __global float *y, __global float *z) {{ int i = "
+                        f"get_global_id(0); z[i] = x[i]; y[i + ({by})] = x[i]; }}", outputs={"y": "x", "z": "x"}, **options)
+
+
+@pytest.mark.parametrize("way", POCL)
+@pytest.mark.parametrize("by, message", [
+    ("1", "behind the last element of its result y"), ("-1", "before the first element of its result y"),
+    ("900", "behind the last"), ("-900", "before the first")])
+def test_writes_outside_a_result_are_found(by: str, message: str, way: str) -> None:
+    x, total = eg.fmatrix("x"), eg.shared(np.zeros((2, 3), "float32"))
+    f = eg.compile([x], shifted(by, check=True)(x)[0] + 1, updates={total: total + 1}, **POCL[way])
+    for _ in range(2):
+        with pytest.raises(eg.OwnOpError, match="shifted: it wrote " + message) as caught:
+            f(X)
+        assert "test_raw_kernel.py" in str(caught.value)
+    np.testing.assert_array_equal(total.get_value(), np.zeros((2, 3)))
+    np.testing.assert_array_equal(eg.compile([x], shifted("0", check=True)(x)[0], **POCL[way])(X), X)
+
+
+LOST = {
+    "compile": ("__kernel void k(__global const float *x, __global float *y) {\n  y[0] = nothing(x[0]);\n}", {},
+                "could not build the kernel k"),
+    "group": ("__kernel void k(__global const float *x, __global float *y) { y[0] = 1; }",
+              {"global_size": 1 << 20, "local_size": 1 << 20}, r"did not run it on \(1048576,\) items in groups of \(1048576,\)"),
+    "whole groups": ("__kernel void k(__global const float *x, __global float *y) { y[0] = 1; }",
+                     {"global_size": 6, "local_size": 4}, r"a global size of \(6,\) is not made of whole groups of \(4,\)"),
+    "no items": ("__kernel void k(__global const float *x, __global float *y) { y[0] = 1; }",
+                 {"global_size": 6, "local_size": 0}, "is not made of whole groups"),
+}
+
+
+@pytest.mark.parametrize("way", POCL)
+@pytest.mark.parametrize("case", LOST)
+def test_what_the_driver_refuses_loses_nothing(case: str, way: str) -> None:
+    text, options, message = LOST[case]
+    x, total = eg.fmatrix("x"), eg.shared(np.zeros(2, "float32"))
+    kernel = eg.RawKernel(text, outputs={"y": "x"}, **options)
+    with pytest.raises(eg.OwnOpError, match=message) as caught:
+        eg.compile([x], kernel(x), updates={total: total + 1}, **POCL[way])(X)
+    assert "test_raw_kernel.py" in str(caught.value)
+    np.testing.assert_array_equal(total.get_value(), [0, 0])
+    np.testing.assert_array_equal(eg.compile([x], twice(x, 2), **POCL[way])(X), 2 * X)
+    if case == "compile":
+        assert "    2    y[0] = nothing(x[0]);" in str(caught.value) and "nothing" in str(caught.value).split("could not build")[1]
+
+
+HEAD = "__kernel void k(__global const float *x, __global float *y, int n) { y[0] = n; }"
+
+
+@pytest.mark.parametrize("make, error, message", [
+    (lambda: eg.RawKernel(HEAD, outputs={}), eg.UseError, "y is no result, so its head must say const"),
+    (lambda: eg.RawKernel(HEAD, outputs={"z": "x"}), eg.UseError, "k has no parameter 'z', of which outputs speaks; it has x, y, n"),
+    (lambda: eg.RawKernel(HEAD, outputs={"x": "y"}), eg.UseError, "x cannot be what outputs or scalars say"),
+    (lambda: eg.RawKernel(HEAD, outputs={"y": "x"}, inputs="x"), eg.UseError, "nothing says what the parameter n is given"),
+    (lambda: eg.RawKernel(HEAD, "other", outputs={"y": "x"}), eg.UseError, "which has k; 'other' was given"),
+    (lambda: eg.RawKernel(SPLIT, outputs={"low": "k"}), eg.UseError, "which has other, ends; None was given"),
+    (lambda: eg.RawKernel("float f() { return 1; }", outputs={"y": "x"}), eg.UseError, "which has none"),
+    (lambda: eg.RawKernel("\n#include <stdio.h>\n" + HEAD, outputs={"y": "x"}), eg.UseError, "cannot contain '#include"),
+    (lambda: eg.RawKernel(HEAD + "}", outputs={"y": "x"}), eg.UseError, "closes a bracket"),
+    (lambda: eg.RawKernel(HEAD.replace("int n", "image2d_t n"), outputs={"y": "x"}), eg.UseError, "n of type 'image2d_t' cannot be given"),
+    (lambda: eg.RawKernel(HEAD, outputs={"y": "x"}, local={"n": 3}), eg.UseError, "local= and the __local parameters must be the same"),
+    (lambda: eg.RawKernel(HEAD, outputs={"y": "x"})(eg.fvector()), eg.CallError, r"k takes 2 arguments \(x, n\), 1 given"),
+    (lambda: eg.RawKernel(HEAD, outputs={"y": "x"})(eg.dvector(), 1), eg.DTypeError, r"x points to float \(float32\), float64 was given"),
+    (lambda: eg.RawKernel(HEAD, outputs={"y": "x"})(eg.fvector(), eg.fvector()), eg.RankError, "n is a scalar, a tensor of 1 axes"),
+    (lambda: eg.RawKernel(HEAD, outputs={"y": "x"})(eg.fvector(), 0.5), eg.DTypeError, "n is int, float32 was given: cast it"),
+    (lambda: eg.RawKernel(HEAD, outputs={"y": "z"})(eg.fvector(), 1), eg.UseError, "said to be that of z, which is no argument"),
+    (lambda: eg.RawKernel(HEAD, outputs=["y"])(eg.fvector(), 1), eg.UseError, "outputs= must say the shape of y"),
+    (lambda: eg.RawKernel(HEAD, outputs={"y": "x"}, global_size=(1, 2, 3, 4))(eg.fvector(), 1), eg.ShapeError, "global_size has 4 sizes"),
+    (lambda: eg.RawKernel(HEAD, outputs={"y": "x"}, local_size=(1, 2))(eg.fvector(), 1), eg.ShapeError, "has 1 sizes and local_size 2"),
+])
+def test_refusals(make, error, message: str) -> None:
+    with pytest.raises(error, match=message) as caught:
+        make()
+    assert "test_raw_kernel.py" in str(caught.value)
+
+
+def test_without_a_numpy_meaning_the_other_backend_says_so() -> None:
+    x = eg.fmatrix("x")
+    with pytest.raises(eg.OwnOpError, match='shifted has no NumPy meaning, which device="numpy" needs: give numpy='):
+        eg.compile([x], shifted("0")(x)[0], device="numpy")(X)
+
+
+def test_it_is_a_step_of_the_plan(tmp_path) -> None:
+    x = eg.fmatrix("x")
+    f = eg.compile([x], twice(x, 2) + 1, device="pocl", schedule="cpu")
+    assert "kernel 'twice' of your own (in0" in f.why()
+    with pytest.raises(eg.GraphError, match="twice is no row of exprgraph's own tables and cannot be stored"):
+        eg.function_dump(str(tmp_path / "f"), [x], twice(x, 2))

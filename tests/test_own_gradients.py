@@ -60,6 +60,8 @@ def test_a_node_until_it_is_compiled() -> None:
     assert not any(isinstance(n.op, Body) for n in order(f.graph.outputs))
     assert "pair" in eg.pp(out) and "pair" in eg.debugprint(out, file="str")
     explained = eg.explain(out, {a: A})
+    inside = eg.explain(out, {a: A}, optimized=True)
+    assert any("sin" in row.text for row in inside.rows) and inside.first_bad is None
     assert explained.first_bad is None and any("pair" in row.text for row in explained.rows)
 
 

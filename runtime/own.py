@@ -5,7 +5,7 @@ import ctypes
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -99,20 +99,19 @@ class Kernel:
     def _error(self, what: str) -> OwnOpError:
         return OwnOpError(f"{self.raw.name}: {what}{at(self.step.source)}")
 
-    def _lanes(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> Iterator[tuple[list[Any], list[Any]]]:
-        """The arrays of each lane."""
-        for lane in range(len(outputs[0])):
-            yield [a[lane, ...] if m else a for a, m in zip(inputs, self.raw.mapped or ())], [o[lane, ...] for o in outputs]
-
     def _on_host(self, numbers: Numbers, inputs: tuple[Array, ...], outputs: tuple[Array, ...]) -> None:
         """Run on memory that the device shares with NumPy."""
-        for given, made in [(inputs, outputs)] if self.raw.mapped is None else self._lanes(inputs, outputs):
-            nbytes = sum(o.nbytes for o in made)
-            checked = self.raw.check if self.raw.check is not None else nbytes <= SMALL
-            if checked:
-                self._guarded(numbers, given, made)
-            else:
-                self._run(numbers, given, made)
+        self._lanes(numbers, inputs, outputs, self.raw.mapped)
+
+    def _lanes(self, numbers: Numbers, inputs: Sequence[Array], outputs: Sequence[Array], levels: Sequence[Sequence[bool]]) -> None:
+        if levels:
+            for lane in range(len(outputs[0])):
+                given = [a[lane, ...] if m else a for a, m in zip(inputs, levels[0])]
+                self._lanes(numbers, given, [o[lane, ...] for o in outputs], levels[1:])
+        elif self.raw.check or (self.raw.check is None and sum(o.nbytes for o in outputs) <= SMALL):
+            self._guarded(numbers, inputs, outputs)
+        else:
+            self._run(numbers, inputs, outputs)
 
     def _guarded(self, numbers: Numbers, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
         """Run on results between guards, and look at these."""
@@ -179,20 +178,31 @@ class Kernel:
     def _on_device(self, numbers: Numbers, run: Run, inputs: tuple[View, ...], outputs: tuple[View, ...]) -> None:
         """Run on a device with memory of its own."""
         blocks, results = [run.blocks[v.buffer] for v in inputs], [run.blocks[v.buffer] for v in outputs]
-        sizes = [_bytes(v) for v in outputs]
-        if self.raw.mapped is None:
-            return self._device(numbers, run, blocks, inputs, results, sizes)
-        lanes = outputs[0].shape[0]
+        shapes = [v.shape for v in outputs]
+        self._copied_lanes(numbers, run, blocks, inputs, results, shapes, self.raw.mapped)
+
+    def _copied_lanes(self, numbers: Numbers, run: Run, blocks: Sequence[Block], views: Sequence[View], results: Sequence[Block],
+                      shapes: Sequence[tuple[int, ...]], levels: Sequence[Sequence[bool]]) -> None:
+        """The kernel on copies of the parts that each lane has."""
+        dtypes_ = [np.dtype(t).itemsize for t in self._result_dtypes()]
+        sizes = [int(np.prod(shape, dtype=np.int64)) * t for shape, t in zip(shapes, dtypes_)]
+        if not levels:
+            return self._device(numbers, run, blocks, views, results, sizes)
+        lanes = shapes[0][0]
         for lane in range(lanes):
             given, own = list(blocks), [run.memory.fresh(max(n // lanes, 1)) for n in sizes]
-            for k in (k for k, m in enumerate(self.raw.mapped) if m):
-                given[k] = run.memory.fresh(max(_bytes(inputs[k]) // lanes, 1))
-                _copy(run, given[k], blocks[k], _bytes(inputs[k]) // lanes, 0, lane * (_bytes(inputs[k]) // lanes))
-            views = [v._replace(shape=v.shape[1:], reach=v.reach // lanes) if m else v for v, m in zip(inputs, self.raw.mapped)]
-            self._device(numbers, run, given, views, own, [n // lanes for n in sizes])
-            for whole, part, n in zip(results, own, sizes):
-                _copy(run, whole, part, n // lanes, lane * (n // lanes), 0)
+            for k in (k for k, m in enumerate(levels[0]) if m):
+                part = _bytes(views[k]) // lanes
+                given[k] = run.memory.fresh(max(part, 1))
+                _copy(run, given[k], blocks[k], part, 0, lane * part)
+            inside = [v._replace(shape=v.shape[1:], reach=v.reach // lanes) if m else v for v, m in zip(views, levels[0])]
+            self._copied_lanes(numbers, run, given, inside, own, [s[1:] for s in shapes], levels[1:])
+            for whole, made, n in zip(results, own, sizes):
+                _copy(run, whole, made, n // lanes, lane * (n // lanes), 0)
         return None
+
+    def _result_dtypes(self) -> list[str]:
+        return [a.dtype for a in sorted((a for a in self.raw.arguments if a.kind == "output"), key=lambda a: a.number)]
 
     def _device(self, numbers: Numbers, run: Run, inputs: Sequence[Block], views: Sequence[View], outputs: Sequence[Block],
                 sizes: Sequence[int]) -> None:

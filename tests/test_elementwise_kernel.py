@@ -1,6 +1,7 @@
 """C expressions as ops: values, fusion, dtypes, gradients, and text that could reach beyond its place."""
 from __future__ import annotations
 
+import gc
 import re
 from typing import Any
 
@@ -280,13 +281,19 @@ def test_names_of_the_user_stay_out_of_the_program() -> None:
     assert "my_name" not in re.sub(r"//.*", "", f.source()) and "my_symbol" not in re.sub(r"//.*", "", f.source())
 
 
-def test_equal_texts_are_one_kernel() -> None:
-    before = len(SNIPPETS)
+def test_equal_texts_are_one_kernel_and_unused_ones_are_forgotten() -> None:
+    gc.collect()
+    before = set(SNIPPETS)
     x = eg.fvector("x")
-    for _ in range(3):
-        eg.ElementwiseKernel("x", "x + 123.5f", "first")(x)
-        eg.ElementwiseKernel("x", "x + 123.5f", "second")(x)
-    assert len(SNIPPETS) == before + 1
+    kept = [eg.ElementwiseKernel("x", "x + 123.5f", name)(x) for name in ("first", "second", "third")]
+    for k in range(20):
+        eg.ElementwiseKernel("x", f"x + {k}.5f")(x)
+    gc.collect()
+    assert len(set(SNIPPETS) - before) == 1
+    del kept[:2]
+    gc.collect()
+    f = eg.compile([x], kept[0], device="pocl", schedule="cpu")
+    np.testing.assert_array_equal(f(X), X + np.float32(123.5))
 
 
 def test_a_kernel_of_the_users_cannot_be_stored(tmp_path) -> None:

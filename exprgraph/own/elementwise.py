@@ -18,6 +18,7 @@ from exprgraph.ops.create import iota
 from exprgraph.ops.rows import quiet
 from exprgraph.ops.shape import dim_node, reshape
 from exprgraph.own import text
+from exprgraph.own.meaning import meaning
 from exprgraph.own.op import listed
 from exprgraph.own.text import ASSIGNING, CONTROL, DTYPES, SNIPPETS, Parameter, Snippet, Token
 from exprgraph.types import broadcast_dims, cast_to, promoted, size_argument, size_dims
@@ -47,8 +48,9 @@ class ElementwiseKernel:
     statements assign to is a result and no argument, unless they may read it first: then it is both.  outputs= says which are results
     alone.  `i` is the position of the element in the result, `n` the number of elements.  preamble: functions and macros for the text.
     The kernel is called with symbols, broadcasts as other ops do, and is fused with what surrounds it.  numpy: the same on arrays, which
-    device="numpy" needs.  grad: a function (g, y, *inputs) of symbols, or C expressions by the name of the input, over g, the outputs and
-    the inputs.  forward(tangents, y, *inputs) and batch(inputs, mapped, size) are those of `as_op`.
+    device="numpy" needs where the text is more than assignments of expressions (it is given i and n behind the inputs, where they are
+    used).  grad: a function (g, y, *inputs) of symbols, or C expressions by the name of the input, over g, the outputs and the inputs.
+    forward(tangents, y, *inputs) and batch(inputs, mapped, size) are those of `as_op`.
 
     The text is compiled and run as it is: no text of somebody who is not trusted belongs here.
     """
@@ -62,9 +64,10 @@ class ElementwiseKernel:
         results = text.parameters(outputs, what, self.source) if outputs is not None else []
         self.tokens = text.read(preamble, f"the preamble of {what}", self.source, preamble=True)
         self.body = _body(text.read(operation, what, self.source), given, results, what, self.source)
-        self.numpy, self.forward, self.batch = numpy, forward, batch
+        self.numpy, self.forward, self.batch = numpy or self._meaning(), forward, batch
         self.grad = self._expressions(grad) if isinstance(grad, Mapping) else grad
         self._rows: dict[tuple[str, ...], tuple[Op, ...]] = {}
+        self._snippets: list[Snippet] = []
 
     def __call__(self, *args: Any, shape: Any = None) -> Any:
         """The result for symbols, or a tuple of them.  shape: that of the result, where there are no arguments to tell."""
@@ -95,6 +98,14 @@ class ElementwiseKernel:
             rows.extend(_Row(self, k, outputs, rows, n).row(len(kinds)) for k, n in enumerate(names))
             self._rows[key] = tuple(rows)
         return self._rows[key]
+
+    def _meaning(self) -> Callable[..., Any] | None:
+        """What the text means on arrays, where that can be told."""
+        if text.defined(self.tokens) & {t.text for t in self.body.statements}:
+            return None
+        sides = [[(p.name, p.type) for p in side] for side in (self.body.inputs, self.body.outputs)]
+        more = ["i"] * self.body.position + ["n"] * self.body.counted
+        return meaning(self.body.statements, sides[0], sides[1], more)
 
     def _typed(self, args: Sequence[Any]) -> tuple[tuple[Out, ...], Forms]:
         """The arguments in the dtypes of their parameters, and what the letters stand for."""
@@ -152,7 +163,7 @@ class ElementwiseKernel:
             call = f"{whole}_all({', '.join([*passed, *(f'&{o}' for o in outs)])});"
             answer = outs[k] + " != 0" * (c(wanted) == "int" and (letters.get(wanted.type) or DTYPES[wanted.type]) == "bool")
             lines.append(f"EG_INLINE {c(wanted)} {whole}_{k}({', '.join(own)}) {{ {starts} {call} return {answer}; }}")
-        SNIPPETS[whole] = Snippet("\n".join(lines) + "\n", self.name, self.source)
+        self._snippets.append(SNIPPETS.setdefault(whole, Snippet("\n".join(lines) + "\n", self.name, self.source)))
         return [f"{whole}_{k}" for k in range(len(body.outputs))]
 
     def _expressions(self, given: Mapping[str, str]) -> Callable[..., Any]:

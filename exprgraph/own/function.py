@@ -4,7 +4,6 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from exprgraph import dtypes
 from exprgraph.errors import DTypeError, OwnOpError, ShapeError, Source, UseError, at, here
 from exprgraph.node import Out, TensorType
+from exprgraph.own.lanes import by_lanes
 from exprgraph.own.op import Array, Own, Rules, Shapes, accepted, applied, listed, rows_of
 from exprgraph.symbols import tensor_type
 
@@ -76,9 +76,9 @@ class FunctionOp:
         self.pure, self.source = pure, source
         outputs = tuple((t.dtype, t.ndim) for t in otypes)
         own = Own(name, len(itypes), outputs, self._run, source, pure)
-        self.own = rows_of(own, replace(rules, lanes=by_lanes(own)))
+        self.own = rows_of(own, by_lanes(own, rules))
         seen = Own(f"{name}.shapes", len(itypes), (("int64", 1),), self._run_shapes, source)
-        self._seen = rows_of(seen, Rules(lanes=by_lanes(seen)))
+        self._seen = rows_of(seen, by_lanes(seen, Rules()))
 
     def __call__(self, *args: Any) -> Any:
         """The outputs for symbols; one alone is not in a list."""
@@ -148,24 +148,3 @@ class FunctionOp:
              source: Source | None) -> Sequence[Array]:
         sizes = [n for result in self._raw(values, source) for n in result.shape]
         return (np.array(sizes, "int64").reshape(shapes[0]),)
-
-
-def by_lanes(own: Own) -> Callable[..., Any]:
-    """The batch rule that calls the step once for each lane."""
-    @functools.cache
-    def batched(mapped: tuple[bool, ...]) -> Own:
-        def run(values: Sequence[Array], shapes: Shapes, more: Sequence[int],
-             source: Source | None) -> Sequence[Array]:
-            found = [np.empty(shape, dtype) for shape, (dtype, _) in zip(shapes, own.outputs)]
-            for lane in range(shapes[0][0]):
-                given = [v[lane, ...] if m else v for v, m in zip(values, mapped)]
-                for whole, part in zip(found, own.run(given, [s[1:] for s in shapes], more, source)):
-                    whole[lane, ...] = part
-            return found
-        made = Own(f"{own.name} of each lane", own.arity, tuple((t, r + 1) for t, r in own.outputs), run, own.source, own.pure)
-        return rows_of(made, Rules(lanes=by_lanes(made)))
-
-    def batch(inputs: Sequence[Out], mapped: Sequence[bool], size: Out) -> tuple[Out, ...]:
-        shapes = [(size, *shape) for shape in own.shapes(inputs[own.arity:])]
-        return tuple(applied(batched(tuple(mapped)), inputs[:own.arity], shapes))
-    return batch

@@ -14,6 +14,7 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.errors import CallError, DTypeError, GradientError, OwnOpError, RankError, Source, at, here
+from exprgraph.functions.shaping import specify_shape
 from exprgraph.node import OPERATORS, Node, Op, Out, Params, TensorType, as_symbol
 from exprgraph.types import Accepted, cast_to, size_argument, size_dims
 
@@ -130,7 +131,7 @@ def _fitting(name: str, number: int, value: Any, kind: TensorType) -> Out:
         raise DTypeError(f"{name}: argument {number} is {out.dtype}, its type {kind} does not take it without loss: cast it{at(here())}")
     sizes = [d.const for d in kind.shape]
     if any(n is not None for n in sizes):
-        out = OPERATORS["specify_shape"](out, sizes)
+        out = specify_shape(out, sizes)
     return cast_to(out, kind.dtype)
 
 

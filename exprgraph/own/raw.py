@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from exprgraph.errors import CallError, DTypeError, OwnOpError, RankError, Shape
 from exprgraph.node import Out, as_symbol
 from exprgraph.ops.shape import dim_node
 from exprgraph.own import text
+from exprgraph.own.lanes import by_lanes
 from exprgraph.own.op import Array, Own, Rules, Shapes, applied, listed, rows_of
 from exprgraph.own.text import DTYPES, Parameter, Token
 from exprgraph.types import cast_to, dim_of, size_argument
@@ -40,7 +41,8 @@ class RawSource:
 
     arguments: in the order of its parameters.  axes: how many sizes its launch has; grouped: whether sizes of a group follow them, then
     the integers and the elements of local arrays.  fill: what results start with; check: whether their surroundings are looked at after
-    the run, None for small ones.  mapped: for a kernel that runs once for each lane of a batch, which inputs have lanes.
+    the run, None for small ones.  mapped: for a kernel that runs once for each lane of a batch, of a batch of batches, ..., which inputs
+    have lanes, the outermost batch first.
     """
     name: str
     text: str
@@ -51,7 +53,11 @@ class RawSource:
     check: bool | None
     outputs: tuple[str, ...]
     source: Source | None
-    mapped: tuple[bool, ...] | None = None
+    mapped: tuple[tuple[bool, ...], ...] = ()
+
+    def within(self, mapped: tuple[bool, ...]) -> RawSource:
+        """The kernel for each lane of a batch."""
+        return replace(self, mapped=(mapped, *self.mapped))
 
 
 class RawKernel:
@@ -202,7 +208,7 @@ class RawKernel:
             first = len(values) + sum(ranks) + axes * (1 + grouped)
             places = tuple(values.index(n) if not k else first + numbers.index(n) for n, k in zip(self.inputs, known))
             own = Own(self.name, len(values), outputs, self._meaning(outputs, places), self.source, self.pure, raw, places)
-            self._made[key] = rows_of(own, Rules(self.rules.grad, self.rules.forward, self.rules.batch, _by_lanes(own, raw)))
+            self._made[key] = rows_of(own, by_lanes(own, self.rules, raw.within))
         return self._made[key]
 
     def _given(self, p: Parameter, values: Sequence[str], numbers: Sequence[str]) -> Argument:
@@ -260,29 +266,3 @@ def _kernel(tokens: Sequence[Token], name: str | None, source: Source | None) ->
                        f"{name!r} was given{at(source)}")
     called = name or next(iter(found))
     return called, text.parameters(found[called], called, source)
-
-
-def _by_lanes(own: Own, raw: RawSource) -> Callable[..., Any]:
-    """The batch rule that runs the kernel once for each lane."""
-    made: dict[tuple[bool, ...], Own] = {}
-
-    def run(mapped: Sequence[bool]) -> Callable[..., Any]:
-        def each(values: Sequence[Array], shapes: Shapes, more: Sequence[int], source: Source | None) -> Sequence[Array]:
-            found = [np.empty(shape, dtype) for shape, (dtype, _) in zip(shapes, own.outputs)]
-            for lane in range(shapes[0][0]):
-                given = [v[lane, ...] if m else v for v, m in zip(values, mapped)]
-                for whole, part in zip(found, own.run(given, [s[1:] for s in shapes], more, source)):
-                    whole[lane, ...] = part
-            return found
-        return each
-
-    def batch(inputs: Sequence[Out], mapped: tuple[bool, ...], size: Out) -> tuple[Out, ...]:
-        if raw.mapped is not None:
-            raise OwnOpError(f"{own.name} runs for the lanes of one batch, not of batches of batches: give batch={at(own.source)}")
-        if mapped not in made:
-            outputs = tuple((t, r + 1) for t, r in own.outputs)
-            lanes = RawSource(**{**raw.__dict__, "mapped": mapped})
-            made[mapped] = rows_of(Own(f"{own.name} of each lane", own.arity, outputs, run(mapped), own.source, own.pure, lanes), Rules())
-        shapes, more = own.shapes(inputs[own.arity:]), inputs[own.arity + own.ranks:]
-        return tuple(applied(made[mapped], inputs[:own.arity], [(size, *s) for s in shapes], more))
-    return batch

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -30,22 +32,23 @@ _CONSTANTS = {"INFINITY": float("inf"), "HUGE_VAL": float("inf"), "HUGE_VALF": f
               "LONG_MAX": 2**63 - 1, "LONG_MIN": -2**63, "UINT_MAX": 2**32 - 1, "CHAR_MAX": 127, "CHAR_MIN": -128, "true": 1, "false": 0}
 
 
-class Fold(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Fold:
     """How a fold of the user's own merges: the row of two operands, and what it starts with, in the dtype."""
     merge: Op
     start: Any
 
 
-FOLDS: dict[str, Fold] = {}
-"""By the name under which kernels know the combine."""
+FOLDS: WeakValueDictionary[str, Fold] = WeakValueDictionary()
+"""By the name under which kernels know the combine, as long as a row has it."""
 
 
 class FoldOp(Op):
     """The row of a fold; `key` is its name in FOLDS."""
-    __slots__ = ("key",)
+    __slots__ = ("fold", "key")
 
-    def __init__(self, key: str, *args: Any, **fields: Any) -> None:
-        self.key = key
+    def __init__(self, key: str, fold: Fold, *args: Any, **fields: Any) -> None:
+        self.key, self.fold = key, FOLDS.setdefault(key, fold)
         super().__init__(*args, **fields)
 
 
@@ -128,9 +131,8 @@ class ReductionKernel:
                                   numpy=numpy)
         row, = merge.rows((self.dtype, self.dtype), {})
         key = row.c["*"].partition("(")[0] + f"_{self.neutral!r}".replace(".", "p").replace("-", "m").replace("+", "")
-        FOLDS[key] = Fold(row, self.neutral)
-        return FoldOp(key, self.name, "reduce", functools.partial(self._meaning, numpy), self._accept, self._infer,
-                      None if grad is None else functools.partial(self._grad, grad), forward=forward, batch=batch)
+        return FoldOp(key, Fold(row, self.neutral), self.name, "reduce", functools.partial(self._meaning, merge.numpy), self._accept,
+                      self._infer, None if grad is None else functools.partial(self._grad, grad), forward=forward, batch=batch)
 
     def _accept(self, x: Out, axis: Any = None, keepdims: bool = False) -> Accepted:
         return (x,), {"axis": normal_axes(axis, x.ndim), "keepdims": bool(keepdims)}
@@ -148,7 +150,8 @@ class ReductionKernel:
         rows = x.transpose([*axis, *kept]).reshape(count, *(x.shape[i] for i in kept))
         found = np.full(rows.shape[1:], self.neutral, x.dtype)
         for row in rows:
-            found = np.asarray(numpy(found, row)).astype(x.dtype)
+            joined = numpy(found, row)
+            found = np.asarray(joined[0] if isinstance(joined, tuple) else joined).astype(x.dtype)
         return np.expand_dims(found, axis) if keepdims else found
 
     def _grad(self, grad: Callable[..., Any], g: Out, y: Out, x: Out, axis: tuple[int, ...], keepdims: bool) -> tuple[Out | None, ...]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from exprgraph.errors import Source, UseError, at
 
@@ -45,15 +47,16 @@ class Token(NamedTuple):
     text: str
 
 
-class Snippet(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Snippet:
     """C text that kernels call: its definitions, the name of the op that it is of, and the line where the user made that."""
     text: str
     name: str
     source: Source | None
 
 
-SNIPPETS: dict[str, Snippet] = {}
-"""What texts of kernels mean by own_<hash>: by that name."""
+SNIPPETS: WeakValueDictionary[str, Snippet] = WeakValueDictionary()
+"""What texts of kernels mean by own_<hash>: by that name, as long as an op has it."""
 MENTIONED = re.compile(r"\bown_[0-9a-f]{16}")
 
 

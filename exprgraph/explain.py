@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from exprgraph.bodies import opened
 from exprgraph.errors import MissingInputError, Source, at, here
 from exprgraph.graph import ancestors, order, symbol_of
 from exprgraph.labels import leaf_text, name_text, number_text, op_text, roots, short
@@ -109,7 +110,7 @@ def get_test_value(x: Out) -> Array:
 def _optimized(outputs: Sequence[Out]) -> tuple[Out, ...]:
     from exprgraph.passes import run_graph  # loads all rules
     leaves = tuple(o for o in ancestors(outputs) if o.owner is None and o.node.op is not CONSTANT)
-    return run_graph(Graph(leaves, tuple(outputs)), {}).outputs
+    return run_graph(Graph(leaves, opened(outputs)), {}).outputs
 
 
 def _leaf_values(outputs: Sequence[Out], given: Mapping[Any, Any]) -> dict[Node, Array]:

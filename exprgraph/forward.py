@@ -13,7 +13,7 @@ from typing import Any
 
 from exprgraph import dtypes
 from exprgraph.errors import GradientError, at
-from exprgraph.grad import Place, backward, filled, fit, is_turned, pullback
+from exprgraph.grad import Place, backward, defined, filled, fit, is_turned, pullback
 from exprgraph.graph import order
 from exprgraph.node import OPERATORS, Node, Out
 from exprgraph.ops.contract import matmul
@@ -108,7 +108,9 @@ def _has_complex(node: Node) -> bool:
 def _elementwise(node: Node, given: Tangents) -> Out | None:
     """The sum of what each operand's part of the gradient makes of its tangent: both are the derivative times what is given."""
     assert node.op.grad is not None
-    terms = [node.op.grad(t, node.outputs[0], *node.inputs, **dict(node.params))[k] for k, t in enumerate(given) if t is not None]
+    moved = [t is not None for t in given]
+    terms = [defined(node, node.op.grad(t, node.outputs[0], *node.inputs, **dict(node.params)), wanted=moved)[k]
+             for k, t in enumerate(given) if t is not None]
     left = [t for t in terms if t is not None]
     return _sum(left) if left else None
 

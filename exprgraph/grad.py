@@ -214,6 +214,11 @@ def pullback(node: Node, given: Sequence[Out | None], null: bool = False, wanted
         found = [_conj(g) for g in found] if turned else found
     else:
         found = node.op.grad(tuple(given), node.outputs, *node.inputs, **dict(node.params))
+    return defined(node, found, null, wanted)
+
+
+def defined(node: Node, found: Sequence[Any], null: bool = False, wanted: Sequence[bool] | None = None) -> Sequence[Out | None]:
+    """What a row gave as cotangents, with NaN or an error for those that do not exist; None for such as are not wanted."""
     if not any(isinstance(g, Undefined) for g in found):
         return found
     return [_absent(node, k, g, null) if isinstance(g, Undefined) and (wanted is None or wanted[k]) else

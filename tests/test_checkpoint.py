@@ -23,6 +23,11 @@ def block(h, w):
     return eg.sin(b) * eg.exp(a)
 
 
+def scaled(a, b):
+    """A product in every dtype."""
+    return (a @ b) * a
+
+
 def chain(wrapped: bool, blocks: int = BLOCKS, width: int | None = None):
     """Inputs and gradients of a chain of blocks, of a known width."""
     x, *weights = [eg.tensor(f"x{k}", "float32", (width, width)) for k in range(blocks + 1)]
@@ -43,6 +48,20 @@ def test_gradients_are_the_same_bit_for_bit(way: str) -> None:
     for a, b in zip(plain, wrapped):
         np.testing.assert_array_equal(a, b)
         assert np.abs(a).max() > 0
+
+
+@pytest.mark.parametrize("optimizer", ["none", "full"])
+@pytest.mark.parametrize("dtype", ["float16", "complex64"])
+def test_other_dtypes_and_no_optimiser(dtype: str, optimizer: str) -> None:
+    value = (np.arange(9).reshape(3, 3) / 9 - 0.3).astype(dtype)
+    found = []
+    for wrapped in (False, True):
+        h, w = eg.tensor("h", dtype, (None, None)), eg.tensor("w", dtype, (None, None))
+        y = (eg.checkpoint(scaled) if wrapped else scaled)(h, w)
+        g = eg.grad((eg.abs(y) ** 2).sum(), [h, w])
+        found.append(eg.compile([h, w], g, device="pocl", optimizer=optimizer)(value, value))
+    for a, b in zip(*found):
+        np.testing.assert_array_equal(a, b)
 
 
 def steps(plan_steps, sizes):

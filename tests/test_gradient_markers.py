@@ -90,6 +90,19 @@ def test_undefined_unwritten_and_disconnected_are_told_apart() -> None:
     assert not issubclass(DisconnectedInputError, TypeError) and issubclass(NullTypeGradError, TypeError)
 
 
+def test_forward_mode_tells_them_too() -> None:
+    x, y = eg.dvector("x"), eg.dvector("y")
+    declared = row(lambda g, z, a, b: (g * b, undefined("it is a fractal in its second input")))
+    with pytest.raises(NullTypeGradError, match="input 1, y: it is a fractal"):
+        eg.Rop(declared(x, y), y, x)
+    with pytest.raises(NullTypeGradError, match="undefined_grad: the derivative of .* is declared to be undefined"):
+        eg.Rop(eg.undefined_grad(x) * y, x, y)
+    found = [eg.Rop(declared(x, y), x, x), eg.Rop(eg.grad_scale(x, 3), x, x), eg.Rop(eg.grad_clip(x, -1, 1), x, x),
+             eg.Rop(eg.undefined_grad(x) * y, y, x)]
+    for got, wanted in zip(eg.compile([x, y], found, device="numpy")(X, X + 1), (X * (X + 1), 3 * X, X, X * X)):
+        np.testing.assert_allclose(got, wanted)
+
+
 def test_null_gradients_return_NaN() -> None:
     a, b = slopes(lambda x, y: eg.undefined_grad(x) * y + x, X, X, null_gradients="return")
     assert np.isnan(a).all() and b.tolist() == X.tolist()

@@ -161,3 +161,20 @@ def test_traps(trap: str, way: str) -> None:
 
 def test_there_are_enough() -> None:
     assert len(TRAPS) >= 90
+
+
+COMPLEX = {  # a real function of complex numbers, the point, and dC/dx + i dC/dy there
+    "abs at 0": (lambda z: eg.abs(z), [0, 3 - 4j], [0, 0.6 - 0.8j]), "square of abs at 0": (lambda z: eg.abs(z) ** 2, [0, 1j], [0, 2j]),
+    "real": (eg.real, [0, 1j], [1, 1]), "imag": (eg.imag, [0, 1j], [1j, 1j]), "angle": (eg.angle, [2, 2j], [0.5j, -0.5]),
+    "z times its conjugate": (lambda z: eg.real(z * eg.conj(z)), [0, 1 + 2j], [0, 2 + 4j]),
+    "prod with a zero": (lambda z: eg.real(z.prod()), [0, 1 - 1j, 2], [2 + 2j, 0, 0]),
+    "where, the dead branch": (lambda z: eg.where(eg.abs(z) > 0, eg.abs(z), 0), [0, 2j], [0, 1j])}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_complex_traps(way: str) -> None:
+    inputs = [eg.zvector(f"z{k}") for k in range(len(COMPLEX))]
+    outputs = [eg.grad(function(z).sum(), z) for (function, _, _), z in zip(COMPLEX.values(), inputs)]
+    for name, got in zip(COMPLEX, eg.compile(inputs, outputs, on_unused_input="ignore", **WAYS[way])(
+            *[np.array(point, "complex128") for _, point, _ in COMPLEX.values()])):
+        np.testing.assert_allclose(got, COMPLEX[name][2], rtol=1e-12, atol=1e-14, err_msg=name)

@@ -60,6 +60,8 @@ def test_a_node_until_it_is_compiled() -> None:
     assert not any(isinstance(n.op, Body) for n in order(f.graph.outputs))
     assert "pair" in eg.pp(out) and "pair" in eg.debugprint(out, file="str")
     explained = eg.explain(out, {a: A})
+    inside = eg.explain(out, {a: A}, optimized=True)
+    assert any("sin" in row.text for row in inside.rows) and inside.first_bad is None
     assert explained.first_bad is None and any("pair" in row.text for row in explained.rows)
 
 
@@ -317,3 +319,24 @@ def test_a_batch_of_a_checkpoint() -> None:
     found = [eg.grad(batched([make(x)], {x: xs}, xs.shape[0])[0].sum(), xs)
              for make in (lambda v: eg.sin(v) * v, eg.checkpoint(lambda v: eg.sin(v) * v))]
     np.testing.assert_allclose(*evaluate(found, {xs.node: M}))
+
+
+def test_lanes_and_jacobians_of_bodies() -> None:
+    """vmap, jacobian and hessian, on PoCL: the gradient is the one that was given, in every lane."""
+    x, m = eg.dvector("x"), eg.dmatrix("m")
+    wrong = eg.custom_gradient(lambda v: (v * v, lambda g: 7 * g * v))
+    again = eg.checkpoint(wrong)
+    found = [eg.grad(eg.vmap(wrong)(m).sum(), m), eg.vmap(lambda v: eg.grad(wrong(v).sum(), v))(m),
+             eg.jacobian(wrong(x), x, mode="reverse"), eg.jacobian(again(x), x, mode="reverse"), eg.jacobian(wrong(x), x, mode="forward")]
+    got = eg.compile([x, m], found, device="pocl")(A, M)
+    for value, wanted in zip(got, (7 * M, 7 * M, np.diag(7 * A), np.diag(7 * A), np.diag(2 * A))):
+        np.testing.assert_allclose(value, wanted, atol=1e-15)
+    np.testing.assert_allclose(eg.hessian(wrong(x).sum(), x).eval({x: A}), 7 * np.eye(3))
+
+
+def test_pictures_of_bodies() -> None:
+    x = eg.dvector("x")
+    out = log1pexp(x) * 2
+    assert "log1pexp" in eg.to_dot(out) and "log1pexp" in eg.latex(out) and eg.to_networkx(out).number_of_nodes() == 4
+    with pytest.raises(eg.UseError, match="log1pexp has no counterpart in sympy"):
+        eg.to_sympy(out)

@@ -169,6 +169,8 @@ def test_gradients() -> None:
         got = eg.compile([a, x], eg.grad((mix(a, x) * 3).sum(), [a, x]), **way)(2, X)
         np.testing.assert_allclose(got[0], 3 * (X * X).sum(), rtol=1e-5)
         np.testing.assert_allclose(got[1], 12 * X, rtol=1e-5)
+    square = eg.ElementwiseKernel("x, y", "x*x + y", grad={"x": "2*g*x", "y": "g"})  # a result without a name
+    eg.check_grads(square, [np.array([0.5, -2]), np.array([3.0])], order=1)
     with pytest.raises(eg.GradientError, match="lin_comb has no gradient"):
         eg.grad(lin_comb(1, x, 2, x).sum(), x)
     with pytest.raises(eg.UseError, match="grad of elementwise speaks of w; its inputs are x"):
@@ -219,6 +221,8 @@ REFUSED = {
     "digraph": ("x", "x; %> void f() <%", "not understood as C"),
     "trigraph": ("x", "x; ??> void f() ??<", "not understood as C"),
     "splice": ("x", "x; /\\\n* and so on", "not understood as C"),
+    "carriage return": ("x", "\n#pragma unroll \r#include \"/etc/passwd\"\nx", "cannot contain '#include"),
+    "splice with a space": ("x", "{\n#pragma unroll \\ \n{\nx;\n}\n}", "not understood as C"),
     "kernel": ("x", "x; __kernel", "cannot use the name __kernel"),
     "assembly": ("x", "asm(\"hlt\")", "cannot use the name asm"),
     "ours": ("x", "EG_SQRT(x)", "cannot use the name EG_SQRT"),
@@ -251,6 +255,45 @@ def test_text_that_could_reach_beyond_its_place_is_refused(case: str) -> None:
 def test_preambles_that_could_are_refused(preamble: str, message: str) -> None:
     with pytest.raises(eg.UseError, match=message):
         eg.ElementwiseKernel("x", "x", preamble=preamble)
+
+
+def depths(text: str) -> list[int]:
+    """How many brackets are open behind each character, by a reader of its own that knows comments, strings and characters."""
+    found, depth, place = [], 0, 0
+    while place < len(text):
+        rest = text[place:]
+        skipped = re.match(r"//[^\n]*|/\*(?:.|\n)*?(?:\*/|\Z)|\"(?:\\.|[^\"\\\n])*(?:\"|\Z|\n)|'(?:\\.|[^'\\\n])*(?:'|\Z|\n)", rest)
+        step = skipped.group() if skipped else rest[0]
+        depth += (step in "([{") - (step in ")]}")
+        found += [depth] * len(step)
+        place += len(step)
+    return found
+
+
+NASTY = ["{", "}", "(", ")", "[", "]", "/*", "*/", "//", '"', "'", "\\", "\n", "#", "#define A ", "#include ", "<%", "%>", "??/", ";", "x",
+         "z", "=", "i", "x[i]", "z[i] =", "__kernel", "asm", " ", ",", "1", "'\"'", '"\\""', "\r", "\t", "\0", "é", "%:", "//\\\n"]
+
+
+def test_mutated_texts_stay_in_their_place(rng) -> None:
+    """Whatever is accepted is one function body, whose brackets close where it ends; all else is a UseError."""
+    accepted = 0
+    for _ in range(1500):
+        pieces = list(rng.choice(NASTY, rng.integers(0, 6))) + list(rng.choice(["x", "z = x;", "x + 1", "{ z = x; }", "(x)"], 2))
+        rng.shuffle(pieces)
+        try:
+            kernel = eg.ElementwiseKernel("T x", "".join(pieces), outputs="T z")
+            kernel.rows(("float32",), {"T": "float32"})
+        except eg.UseError:
+            continue
+        accepted += 1
+        text = kernel._snippets[0].text
+        begin = text.index("\n", text.index("_all(")) + 1
+        end = text.index("\n}\nEG_INLINE")
+        inside = depths(text)[begin:end]
+        assert not inside or (min(inside) >= 1 and inside[-1] == 1), text
+        plain = re.sub(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'", "", text)
+        assert depths(text)[-1] == 0 and not re.search(r"\b(__kernel|asm)\b|#|<%|%>", plain), text
+    assert accepted > 30
 
 
 @pytest.mark.parametrize("name", ["a b", "k(", "*/", "1k", "", None, "x\n#include <y>"])

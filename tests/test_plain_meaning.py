@@ -71,3 +71,41 @@ def test_gradients_in_c_and_folds() -> None:
     odd = eg.ReductionKernel("float64", 0, "a + b + a*b", "x[i]*x[i]", "double *x", grad={"x": "2*g*x"},
                              reduce_grad=lambda g, y, x: (g * (y + 1) / (x + 1),))
     eg.check_grads(odd, [np.array([0.5, -1, 2])], order=1)
+
+
+@pytest.mark.parametrize("schedule", ["cpu", "gpu"])
+def test_in_every_kind_of_kernel(schedule: str) -> None:
+    """Behind and before gathers, scans, products, scatters, sorts and reductions."""
+    square = eg.ElementwiseKernel("x", "x*x", grad={"x": "2*g*x"})
+    x, k = eg.fmatrix("x"), eg.lvector("k")
+    outputs = [square(x)[:, k], eg.cumsum(square(x), axis=1), square(x) @ square(x.T), square(x @ x.T + 1), square(x.T).reshape((-1,)),
+               eg.where(x > 0.5, square(x), 0), eg.inc_subtensor(x[k], square(x[k])), eg.softmax(square(x)), square(square(x).sum(axis=0)),
+               eg.argmax(square(x - 1), axis=1), eg.sort(square(x - 1), axis=1), eg.grad((eg.cumsum(square(x), axis=0)**2).sum(), x)]
+    values = np.arange(12, dtype="float32").reshape(3, 4) / 7, np.array([2, 0, 0, 1])
+    got, want = (eg.compile([x, k], outputs, **way)(*values) for way in ({"device": "pocl", "schedule": schedule}, {"device": "numpy"}))
+    for number, (a, b) in enumerate(zip(got, want)):
+        np.testing.assert_allclose(a, b, rtol=1e-5, err_msg=f"result {number}")
+
+
+def expression(rng: np.random.Generator, depth: int) -> str:
+    """A random expression over x, y and small numbers, of values that stay small."""
+    if depth == 0 or rng.random() < 0.15:
+        return str(rng.choice(["x", "y", "2", "0.5f", "(float)3", "-1"]))
+    a, b, c = (expression(rng, depth - 1) for _ in range(3))
+    return str(rng.choice([f"({a} + {b})", f"{a} - ({b})", f"0.5f * ({a}) * ({b})", f"({a}) / (1 + ({b}) * ({b}))",
+                           f"(({a}) < {b} ? {a} : ({c}))",
+                           f"fmax((float)({a}), (float)({b}))",
+                           f"sin((float)({a}))", f"(({a}) > 0 && ({b}) <= 1)", f"!({a})", f"-({a})", f"fabs((float)({a})) * {c}"]))
+
+
+def test_random_expressions(rng) -> None:
+    """Forty of them in one function, on a device and by NumPy."""
+    texts = [expression(rng, 4) for _ in range(40)]
+    x, y = eg.fvector("x"), eg.fvector("y")
+    outputs = [eg.ElementwiseKernel("float x, float y", t)(x, y) for t in texts]
+    values = rng.uniform(-2, 2, (2, 50)).astype("float32")
+    got, want = (eg.compile([x, y], outputs, on_unused_input="ignore", **way)(*values)
+                 for way in ({"device": "pocl", "schedule": "cpu"}, {"device": "numpy"}))
+    for t, a, b in zip(texts, got, want):
+        off = np.abs(a - b) > 1e-4 * (1 + np.abs(b))
+        assert off.mean() <= 0.1, t  # comparisons of what rounds otherwise may differ

@@ -24,6 +24,8 @@ from exprgraph.own.text import ASSIGNING, CONTROL, DTYPES, SNIPPETS, Parameter, 
 from exprgraph.types import broadcast_dims, cast_to, promoted, size_argument, size_dims
 
 Forms = dict[str, str]
+UNNAMED = "own_result"
+"""The name of the result of an expression that says none; no text of a user's can contain it."""
 
 
 class Body(NamedTuple):
@@ -177,14 +179,15 @@ class ElementwiseKernel:
             raise UseError(f"grad of {self.name} speaks of {', '.join(sorted(unknown))}; its inputs are {', '.join(p.name for p in inputs)}"
                            f"{at(self.source)}")
         heads = ["g"] if len(outputs) == 1 else [f"g_{p.name}" for p in outputs]
-        every = [f"{p.type} {h}" for p, h in zip(outputs, heads)] + [f"{p.type} {p.name}" for p in outputs if p not in inputs]
+        told = [p not in inputs and p.name != UNNAMED for p in outputs]
+        every = [f"{p.type} {h}" for p, h in zip(outputs, heads)] + [f"{p.type} {p.name}" for p, t in zip(outputs, told) if t]
         every += [f"{p.type} {p.name}" for p in inputs]
-        made = {k: ElementwiseKernel(", ".join(every), f"own_grad = {e}".replace("own_grad", "d_" + k), f"{self.name}_grad", self.preamble,
+        made = {k: ElementwiseKernel(", ".join(every), f"d_{k} = {e}", f"{self.name}_grad", self.preamble,
                                      outputs=f"{next(p.type for p in inputs if p.name == k)} d_{k}") for k, e in given.items()}
 
         def grad(g: Any, y: Any, *values: Out) -> tuple[Out | None, ...]:
             gs, ys = (g, y) if isinstance(g, tuple) else ((g,), (y,))
-            own = [*gs, *(v for v, p in zip(ys, outputs) if p not in inputs), *values]
+            own = [*gs, *(v for v, t in zip(ys, told) if t), *values]
             return tuple(made[p.name](*own) if p.name in made else None for p in inputs)
         return grad
 
@@ -265,11 +268,11 @@ def _body(tokens: list[Token], given: Sequence[Parameter], results: Sequence[Par
     tokens, every = _elements(tokens, [*given, *results], what, source), [*given, *results]
     plain = text.words(tokens)
     if not any(t.text in (";", *ASSIGNING) for t in plain):
-        results = results or [Parameter("own_result", _common(given), False)]
+        results = results or [Parameter(UNNAMED, _common(given), False)]
         tokens = [Token("word", results[0].name), Token("sign", "="), *tokens]
         inputs, outputs = list(given), list(results)
     else:
-        changed = [p for p in given if _is_assigned(p, plain) and (p.array or not p.type)]
+        changed = [p for p in given if p.array and _is_assigned(p, plain)]
         outputs = [*changed, *results]
         inputs = [p for p in given if p not in changed or _is_read_first(p, plain)]
     if not outputs:

@@ -75,7 +75,7 @@ def read(text: str, what: str, source: Source | None, preamble: bool = False, ke
     own, which may define kernels and all that they need."""
     if not isinstance(text, str):
         raise UseError(f"{what} must be a text, not {text!r:.60}{at(source)}")
-    joined = text.replace("\r\n", "\n").replace("\\\n", "")
+    joined = text.replace("\r\n", "\n").replace("\r", "\n").replace("\\\n", "")
     found = list(_tokens(_COMMENT.sub(lambda m: m.group(1) or " ", joined), what, source))
     _check_brackets(found, what, source)
     _check_directives([t.text.strip() for t in found if t.kind == "directive"], what, source, preamble, kernel)

@@ -94,6 +94,10 @@ class Kernel:
         numbers = Numbers(sizes[:axes], group, sizes[axes * (1 + raw.grouped):])
         if group is not None and any(n < 1 or g % n for g, n in zip(numbers.grid, group)):
             raise self._error(f"a global size of {numbers.grid} is not made of whole groups of {group}")
+        wanted = sum(numbers.integers[a.number] * a.width * np.dtype(a.dtype).itemsize for a in raw.arguments if a.kind == "local")
+        room = int(self.session.device.handle.local_mem_size)
+        if wanted > room:
+            raise self._error(f"it asks for {wanted:,} bytes of local memory, {self.session.device.name} has {room:,}")
         return OwnAction(partial(self._on_host, numbers), inputs, outputs, partial(self._on_device, numbers))
 
     def _error(self, what: str) -> OwnOpError:
@@ -149,7 +153,7 @@ class Kernel:
             if a.kind in ("input", "output"):
                 found.append((inputs if a.kind == "input" else outputs)[a.number])
             elif a.kind == "local":
-                found.append(cl.LocalMemory(max(numbers.integers[a.number], 1) * np.dtype(a.dtype).itemsize))
+                found.append(cl.LocalMemory(max(numbers.integers[a.number], 1) * a.width * np.dtype(a.dtype).itemsize))
             else:
                 number = value(a.number) if a.kind == "value" else self._fitting(numbers.integers[a.number], a.dtype)
                 found.append(number.reshape(()).astype("int8" if a.dtype == "bool" else a.dtype)[()])

@@ -174,6 +174,8 @@ LOST = {
                 "could not build the kernel k"),
     "group": ("__kernel void k(__global const float *x, __global float *y) { y[0] = 1; }",
               {"global_size": 1 << 20, "local_size": 1 << 20}, r"did not run it on \(1048576,\) items in groups of \(1048576,\)"),
+    "local memory": ("__kernel void k(__global const float *x, __global float *y, __local float *t) { t[0] = 1; y[0] = t[0]; }",
+                     {"local": {"t": 1 << 29}}, "it asks for 2,147,483,648 bytes of local memory"),
     "whole groups": ("__kernel void k(__global const float *x, __global float *y) { y[0] = 1; }",
                      {"global_size": 6, "local_size": 4}, r"a global size of \(6,\) is not made of whole groups of \(4,\)"),
     "no items": ("__kernel void k(__global const float *x, __global float *y) { y[0] = 1; }",
@@ -279,3 +281,18 @@ def test_an_integer_that_its_parameter_cannot_hold() -> None:
     assert f(np.zeros(1, "float32"), -3) == [-3]
     with pytest.raises(eg.OwnOpError, match="k: 1099511627776 is no int32, which its parameter takes"):
         f(np.zeros(1, "float32"), 2**40)
+
+
+@pytest.mark.parametrize("way", POCL)
+def test_local_arrays_of_vectors(way: str) -> None:
+    """Their elements are vectors: twice as many, of eight numbers each, fill 1 KiB."""
+    text = """__kernel void turned(__global const float *x, __global float *y, __local float8 *t) {
+        int i = get_local_id(0);
+        t[i] = (float8)(x[get_global_id(0)]);
+        t[i + 16] = -t[i];
+        barrier(CLK_LOCAL_MEM_FENCE);
+        y[get_global_id(0)] = t[15 - i].s7 + 2 * t[31 - i].s0;
+    }"""
+    kernel, x = eg.RawKernel(text, outputs={"y": "x"}, local={"t": 32}, local_size=16), eg.fvector("x")
+    values = np.arange(32, dtype="float32")
+    np.testing.assert_array_equal(eg.compile([x], kernel(x), **POCL[way])(values), -values.reshape(2, 16)[:, ::-1].ravel())

@@ -22,17 +22,19 @@ from exprgraph.own.op import Array, Own, Rules, Shapes, applied, listed, rows_of
 from exprgraph.own.text import DTYPES, Parameter, Token
 from exprgraph.types import cast_to, dim_of, size_argument
 
-_VECTOR = re.compile(r"(u?(?:char|short|int|long)|float|double|half)(?:2|3|4|8|16)\Z")
+_VECTOR = re.compile(r"(u?(?:char|short|int|long)|float|double|half)(2|3|4|8|16)\Z")
 
 
 @dataclass(frozen=True)
 class Argument:
     """An argument of a kernel.  kind: "input", "output", "value" (a scalar that a call computes), "size" (an integer that is known before
-    it runs) or "local"; number: which of these; start: for an output that is an input too, the number of that."""
+    it runs) or "local"; number: which of these; start: for an output that is an input too, the number of that; width: how many numbers
+    of the dtype an element of a local array takes."""
     kind: str
     number: int
     dtype: str
     start: int | None = None
+    width: int = 1
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,9 @@ class RawKernel:
         if p.name in self.outputs:
             return Argument("output", list(self.outputs).index(p.name), dtype, values.index(p.name) if p.name in values else None)
         if p.name in numbers:
-            return Argument("local" if p.name in self.local else "size", numbers.index(p.name), dtype)
+            vector = _VECTOR.match(p.type)
+            width = int(vector.group(2).replace("3", "4")) if vector else 1
+            return Argument("local" if p.name in self.local else "size", numbers.index(p.name), dtype, width=width)
         return Argument("input" if p.array else "value", values.index(p.name), dtype)
 
     def _meaning(self, outputs: Sequence[tuple[str, int]], places: Sequence[int]) -> Callable[..., Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from exprgraph import dtypes
 from exprgraph.errors import GradientError, at
-from exprgraph.grad import Place, backward, defined, filled, fit, is_turned, pullback
+from exprgraph.grad import Place, backward, defined, filled, fit, is_own, is_turned, pullback, sized, spreads
 from exprgraph.graph import order
 from exprgraph.node import OPERATORS, Node, Out
 from exprgraph.ops.contract import matmul
@@ -45,7 +45,9 @@ def pushforward(outputs: Sequence[Out], starts: Sequence[tuple[Out, Out]], const
         if node not in stops and any(t is not None for t in given) and moves(node):
             for index, t in enumerate(_tangents(node, given)):
                 if t is not None and (node, index) not in fixed:
-                    tangents[node, index] = fit(t, Out(node, index))
+                    y = Out(node, index)
+                    checked = t if is_own(node.op) else sized(t, y, f"the tangent that {node.op.name} gives", not spreads(node))
+                    tangents[node, index] = fit(checked, y)
     return [tangents.get((o.node, o.index)) for o in outputs]
 
 

@@ -9,12 +9,12 @@ from exprgraph import dtypes
 from exprgraph.bodies import is_path, linked
 from exprgraph.errors import DisconnectedInputError, GradientError, MissingGradientError, NullTypeGradError, at, here
 from exprgraph.graph import order
-from exprgraph.node import MOVING, OPERATORS, Node, Out, as_symbol, make_constant
+from exprgraph.node import MOVING, OPERATORS, Node, Op, Out, as_symbol, constant_value, make_constant
 from exprgraph.ops.complexes import conj, real_part
 from exprgraph.ops.pair import EACH
 from exprgraph.ops.rounding import second
 from exprgraph.ops.rows import Undefined
-from exprgraph.ops.shape import broadcast_to, dim_node, sum_to
+from exprgraph.ops.shape import broadcast_to, declared, dim_node, sum_to
 from exprgraph.types import cast_to
 
 Place = tuple[Node, int]
@@ -196,8 +196,12 @@ def _step(node: Node, places: list[Place], active: set[Node], fixed: Mapping[Pla
         if asked and g is None:
             flow.zeros.add(place)
         elif asked:
-            own = fit(g, x)
+            own = fit(g if is_own(node.op) else _sized(g, node, x), x)
             flow.cotangents[place] = OPERATORS["add"](flow.cotangents[place], own) if place in flow.cotangents else own
+
+
+def _sized(g: Any, node: Node, x: Out) -> Out:
+    return sized(g, node.outputs[0] if spreads(node) else x, f"the cotangent that {node.op.name} gives {_show(x)}", not spreads(node))
 
 
 def pullback(node: Node, given: Sequence[Out | None], null: bool = False, wanted: Sequence[bool] | None = None) -> Sequence[Out | None]:
@@ -264,6 +268,32 @@ def fit(value: Any, x: Out) -> Out:
     sizes = [dim_node(d) for d in x.type.shape]
     missing = g.ndim < x.ndim or any(a.const == 1 and b.const != 1 for a, b in zip(g.type.shape[g.ndim - x.ndim:], x.type.shape))
     return (broadcast_to if missing else sum_to)(g, *sizes)
+
+
+def is_own(op: Op) -> bool:
+    """Whether a row is one of exprgraph's, whose gradient is known to have the right sizes."""
+    return OPERATORS.get(op.name) is op
+
+
+def spreads(node: Node) -> bool:
+    """Whether the gradient of a node has the sizes of its result, to which its operands are broadcast."""
+    return node.op.kind == "elementwise"
+
+
+def sized(value: Any, like: Out, what: str, exact: bool = True) -> Out:
+    """What a rule of the user's gave, which must have the sizes of `like`, or where it need not be exact broadcast to them.
+
+    GradientError where that is known to be wrong, ShapeError when a call brings such sizes: generated code does not look at them.
+    """
+    g = as_symbol(value)
+    lead = like.ndim - g.ndim
+    pairs = [(k, d, like.type.shape[k + lead]) for k, d in enumerate(g.type.shape)] if lead >= 0 else []
+    pairs = [(k, a, b) for k, a, b in pairs if a != b and (exact or a.const != 1)]
+    wrong = any(a.const is not None and b.const is not None for _, a, b in pairs)
+    if lead < 0 or wrong or (exact and lead and constant_value(g) is None):
+        raise GradientError(f"{what} is {g.type}; it belongs to a tensor that is {like.type}{at(here())}")
+    text = what.replace("{", "{{").replace("}", "}}")
+    return declared(g, {k: (b, f"{text} has {{left}} elements along axis {k}, what it belongs to has {{right}}") for k, _, b in pairs})
 
 
 def filled(value: float, x: Out) -> Out:

@@ -8,7 +8,7 @@ from exprgraph.batch import batched
 from exprgraph.bodies import Body, closed, fresh, paths, put_on
 from exprgraph.errors import GradientError, at, here
 from exprgraph.forward import pushforward
-from exprgraph.grad import backward, fit
+from exprgraph.grad import backward, fit, sized
 from exprgraph.node import INPUT, OPERATORS, Graph, Out, leaf
 from exprgraph.ops.rounding import identity, second
 from exprgraph.ops.rows import Undefined
@@ -113,9 +113,8 @@ def _checked(row: Body, found: Any, inner: Sequence[Any], of: Sequence[Out], wha
     for k, item in enumerate(items):
         if item is not None and not isinstance(item, Out | Undefined):
             raise GradientError(f"{row.name}: its rule gave {item!r:.60} as {what} number {k}: a symbol or None is needed{at(here())}")
-        if isinstance(item, Out) and item.ndim > of[k].ndim:
-            raise GradientError(f"{row.name}: its rule gave a {what} of type {item.type} for number {k}, which is {of[k].type}{at(here())}")
-    return items
+    return tuple(sized(item, of[k], f"the {what} number {k} that the rule of {row.name} gave") if isinstance(item, Out) else item
+                 for k, item in enumerate(items))
 
 
 def inner_pull(row: Body, inputs: Sequence[Out], given: Sequence[Out | None]) -> list[Out | None]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from exprgraph import dtypes
 from exprgraph.errors import GradientError, at
-from exprgraph.grad import Place, backward, defined, filled, fit, is_own, is_turned, pullback, sized, spreads
+from exprgraph.grad import Place, backward, defined, filled, fit, is_own, is_turned, pullback, sized, spreads, whole
 from exprgraph.graph import order
 from exprgraph.node import OPERATORS, Node, Out
 from exprgraph.ops.contract import matmul
@@ -31,15 +31,18 @@ LINEAR = {sum_, sum_to, cumsum, cast}
 def pushforward(outputs: Sequence[Out], starts: Sequence[tuple[Out, Out]], constant: Iterable[Out] = ()) -> list[Out | None]:
     """The tangents of the outputs, each of its output's shape and dtype; None where an output does not depend on a start by floats.
 
-    starts: tensors, which count as independent of each other, and their tangents; a tensor that comes twice has the sum of them.
-    constant: tensors through which nothing flows.
+    starts: tensors, which count as independent of each other, and their tangents; a tensor that comes twice has the sum of them, and
+    integers and bools have none.  constant: tensors through which nothing flows.
     """
-    stops = {c.node for c in constant}
+    stopped = {(c.node, c.index) for c in constant}
+    stops = whole(stopped)
     tangents: dict[Place, Out] = {}
     for x, tangent in starts:
+        if not dtypes.has_gradient(x.dtype):
+            continue
         place, own = (x.node, x.index), fit(tangent, x)
         tangents[place] = _sum([tangents[place], own]) if place in tangents else own
-    fixed = set(tangents)
+    fixed = set(tangents) | stopped
     for node in order(outputs):
         given = tuple(tangents.get((i.node, i.index)) for i in node.inputs)
         if node not in stops and any(t is not None for t in given) and moves(node):

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from exprgraph import dtypes
@@ -15,6 +15,7 @@ from exprgraph.ops.pair import EACH
 from exprgraph.ops.rounding import second
 from exprgraph.ops.rows import Undefined
 from exprgraph.ops.shape import broadcast_to, declared, dim_node, sum_to
+from exprgraph.ops.table import ROWS
 from exprgraph.types import cast_to
 
 Place = tuple[Node, int]
@@ -41,11 +42,11 @@ def grad(cost: Out | None, wrt: Any, consider_constant: Iterable[Out] | None = N
     absent = choose("return_disconnected", return_disconnected, ("zero", "none", "disconnected"), any_case=True)
     choose("null_gradients", null_gradients, ("raise", "return"))
     symbols = [_symbol(w, "gradients are taken with respect to symbols") for w in (wrt if isinstance(wrt, list | tuple) else [wrt])]
-    constant = _constants(consider_constant)
+    constant = constants(consider_constant)
     starts = _starts(cost, known_grads)
     flow = backward(starts, symbols, constant, null_gradients == "return")
     without = [x for x in symbols if (x.node, x.index) not in flow.cotangents]
-    flow.zeros.update(_flat([t for t, _ in starts], without, {c.node for c in constant}))
+    flow.zeros.update(_flat([t for t, _ in starts], without, whole({(c.node, c.index) for c in constant})))
     found = [_result(flow, x, disconnected_inputs, absent, f" (number {k} of wrt)" if isinstance(wrt, list | tuple) else "")
              for k, x in enumerate(symbols)]
     if add_names:
@@ -90,7 +91,8 @@ def _symbol(value: Any, what: str) -> Out:
     return value
 
 
-def _constants(given: Any) -> list[Out]:
+def constants(given: Any) -> list[Out]:
+    """What consider_constant= was given, as a list."""
     items = [given] if isinstance(given, Out) else [] if given is None else given
     if not isinstance(items, Iterable) or isinstance(items, str):
         raise GradientError(f"consider_constant={given!r:.60}: a list of symbols is needed{at(here())}")
@@ -143,16 +145,22 @@ def backward(starts: Sequence[tuple[Out, Out]], wrt: Sequence[Out], constant: It
     What a start is given is its whole cotangent: what other starts would add to it is left out.  Nothing flows on from `constant`, which
     the walk does not go beyond either.
     """
-    ends = {c.node for c in constant}
+    ended = {(c.node, c.index) for c in constant}
+    ends = whole(ended)
     nodes = order([t for t, _ in starts], ends)
     active = _between(nodes, wrt, ends)
     fixed = {(t.node, t.index): g for t, g in starts}
     flow = Flow(dict(fixed), set())
     for node in reversed(nodes):
-        places = [(node, i) for i in range(len(node.outs))]
+        places = [p for p in ((node, i) for i in range(len(node.outs))) if p not in ended]
         if node in active and node not in ends and node.inputs and any(p in flow.cotangents or p in flow.zeros for p in places):
             _step(node, places, active, fixed, flow, null)
     return flow
+
+
+def whole(places: Collection[Place]) -> set[Node]:
+    """The nodes of whose floats all are among the places."""
+    return {n for n, _ in places if all((n, k) in places for k, t in enumerate(n.outs) if dtypes.has_gradient(t.dtype))}
 
 
 def _between(nodes: Sequence[Node], wrt: Sequence[Out], constant: set[Node]) -> set[Node]:
@@ -186,18 +194,19 @@ def _flat(outputs: Sequence[Out], wrt: Sequence[Out], constant: set[Node]) -> It
 
 def _step(node: Node, places: list[Place], active: set[Node], fixed: Mapping[Place, Out], flow: Flow, null: bool) -> None:
     """Pass the cotangent of a node on to its inputs."""
-    flowing = any(p in flow.cotangents for p in places)
+    flowing, own = any(p in flow.cotangents for p in places), dict.fromkeys(places)
     flat = "zero_grad" in node.op.flags and not dtypes.is_complex(node.outs[0].dtype)
     wanted = [link and x.node in active and dtypes.has_gradient(x.dtype) and (x.node, x.index) not in fixed
               for x, link in zip(node.inputs, linked(node))]
-    given = pullback(node, [flow.cotangents.get(p) for p in places], null, wanted) if flowing and not flat else (None,) * len(wanted)
+    cotangents = [flow.cotangents.get((node, k)) if (node, k) in own else None for k in range(len(node.outs))]
+    given = pullback(node, cotangents, null, wanted) if flowing and not flat else (None,) * len(wanted)
     for x, g, asked in zip(node.inputs, given, wanted, strict=True):
         place = (x.node, x.index)
         if asked and g is None:
             flow.zeros.add(place)
         elif asked:
-            own = fit(g if is_own(node.op) else _sized(g, node, x), x)
-            flow.cotangents[place] = OPERATORS["add"](flow.cotangents[place], own) if place in flow.cotangents else own
+            more = fit(g if is_own(node.op) else _sized(g, node, x), x)
+            flow.cotangents[place] = OPERATORS["add"](flow.cotangents[place], more) if place in flow.cotangents else more
 
 
 def _sized(g: Any, node: Node, x: Out) -> Out:
@@ -272,7 +281,7 @@ def fit(value: Any, x: Out) -> Out:
 
 def is_own(op: Op) -> bool:
     """Whether a row is one of exprgraph's, whose gradient is known to have the right sizes."""
-    return OPERATORS.get(op.name) is op
+    return ROWS.get(op.name) is op
 
 
 def spreads(node: Node) -> bool:

@@ -10,6 +10,7 @@ from exprgraph.errors import DisconnectedInputError, GradientError, at, here
 from exprgraph.grad import choose, filled, grad
 from exprgraph.node import OPERATORS, Out, as_symbol
 from exprgraph.ops.rounding import second
+from exprgraph.stabilise import restored, stabilised, swapped
 
 
 def Rop(f: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise", return_disconnected: str = "zero") -> Any:
@@ -20,16 +21,24 @@ def Rop(f: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise",
     does not depend on wrt; the result is then zeros, or None with return_disconnected="none".  GradientError where the numbers differ.
     """
     choose("disconnected_outputs", disconnected_outputs, ("raise", "warn", "ignore"))
-    choose("return_disconnected", return_disconnected.lower(), ("zero", "none"))
+    otherwise = choose("return_disconnected", return_disconnected, ("zero", "none", "disconnected"), any_case=True)
     outputs, starts = _listed(f), _pairs(wrt, eval_points, "wrt", "eval_points")
-    return _like(f, tangents(outputs, starts, disconnected_outputs, return_disconnected.lower()))
+    return _like(f, tangents(outputs, starts, disconnected_outputs, otherwise))
 
 
 def tangents(outputs: Sequence[Out], starts: Sequence[tuple[Out, Any]], disconnected: str = "raise", otherwise: str = "zero",
              constant: Iterable[Out] = ()) -> list[Out | None]:
     """The tangents of outputs with the policies of `Rop`; constant: tensors through which nothing flows."""
-    known = forward.pushforward(outputs, [(x, t) for x, t in starts if t is not None], constant)
-    linked = forward.reaches(outputs, {x.node for x, _ in starts})
+    whole = [x for x, t in starts if t is not None and not dtypes.has_gradient(x.dtype)]
+    if whole and disconnected != "ignore":
+        name = whole[0].name or whole[0].node.op.name
+        _complain(disconnected, f"no derivative with respect to {name}: its dtype {whole[0].dtype} carries none; None "
+                                "as its tangent, or \"ignore\", takes it for constant")
+    symbols, held = [x for x, _ in starts], list(constant)
+    stable, leaves = stabilised(outputs, [*symbols, *held])
+    moving = [(x, t) for x, (_, t) in zip(swapped(symbols, leaves), starts) if t is not None]
+    known = restored(forward.pushforward(stable, moving, swapped(held, leaves)), leaves)
+    linked = forward.reaches(outputs, {x.node for x in symbols if dtypes.has_gradient(x.dtype)})
     return [_settled(y, t, there, disconnected, otherwise) for y, t, there in zip(outputs, known, linked)]
 
 
@@ -39,12 +48,16 @@ def _settled(y: Out, t: Out | None, linked: bool, policy: str, otherwise: str) -
     if linked and dtypes.has_gradient(y.dtype):
         return second(y, 0.0)  # zeros that depend on y, so that they have a derivative in their turn
     why = f"its dtype {y.dtype} carries no derivative" if linked else "it does not depend on any of wrt"
-    message = f"no derivative of {y.name or y.node.op.name}: {why}; disconnected_outputs=\"ignore\" gives zeros{at(here())}"
-    if policy == "raise":
-        raise DisconnectedInputError(message)
-    if policy == "warn":
-        warnings.warn(message, stacklevel=4)
+    if policy != "ignore":
+        _complain(policy, f"no derivative of {y.name or y.node.op.name}: {why}; \"ignore\" gives zeros")
     return filled(0.0, y) if otherwise == "zero" else None
+
+
+def _complain(policy: str, message: str) -> None:
+    """Raise DisconnectedInputError or warn."""
+    if policy == "raise":
+        raise DisconnectedInputError(message + at(here()))
+    warnings.warn(message + at(here()), stacklevel=5)
 
 
 def Lop(f: Any, wrt: Any, eval_points: Any, consider_constant: Iterable[Out] | None = None, disconnected_inputs: str = "raise",
@@ -140,6 +153,8 @@ def _pairs(tensors: Any, points: Any, one: str, other: str) -> list[tuple[Out, A
 def _check(x: Any, t: Any, one: str, other: str) -> None:
     if not isinstance(x, Out):
         raise GradientError(f"{one} must hold symbols, not {type(x).__name__}{at(here())}")
+    if t is not None and dtypes.is_complex(as_symbol(t).dtype) and not dtypes.is_complex(x.dtype):
+        raise GradientError(f"{other} for {x.name or x.node.op.name}: a complex tensor for one that is {x.dtype}{at(here())}")
     if t is not None and as_symbol(t).ndim > x.ndim:
         raise GradientError(f"{other} for {x.name or x.node.op.name}: a tensor of {as_symbol(t).ndim} axes does not fit one of {x.ndim}"
                             f"{at(here())}")

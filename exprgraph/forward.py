@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from exprgraph import dtypes
+from exprgraph.bodies import is_path, linked
 from exprgraph.errors import GradientError, at
 from exprgraph.grad import Place, backward, defined, filled, fit, is_own, is_turned, pullback, sized, spreads, whole
 from exprgraph.graph import order
@@ -61,10 +62,11 @@ def moves(node: Node) -> bool:
 
 
 def reaches(outputs: Sequence[Out], starts: Collection[Node]) -> list[bool]:
-    """For each output whether it depends on one of the nodes at all, by jumps too, but not by what is disconnected on purpose."""
+    """For each output whether it depends on one of the nodes by floats or by jumps: not by positions, sizes or what is disconnected."""
     reached = set(starts)
     for node in order(outputs):
-        if "no_path" not in node.op.flags and any(i.node in reached for i in node.inputs):
+        inputs = node.inputs[:1] if node.op.kind == "gather" else node.inputs[1:2] if node.op.kind == "scatter" else node.inputs
+        if is_path(node) and any(i.node in reached and link for i, link in zip(inputs, linked(node))):
             reached.add(node)
     return [o.node in reached for o in outputs]
 

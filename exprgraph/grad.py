@@ -9,7 +9,7 @@ from exprgraph import dtypes
 from exprgraph.bodies import is_path, linked
 from exprgraph.errors import DisconnectedInputError, GradientError, MissingGradientError, NullTypeGradError, at, here
 from exprgraph.graph import order
-from exprgraph.node import MOVING, OPERATORS, Node, Op, Out, as_symbol, constant_value, make_constant
+from exprgraph.node import INPUT, MOVING, OPERATORS, SHARED, Node, Op, Out, as_symbol, constant_value, make_constant
 from exprgraph.ops.complexes import conj, real_part
 from exprgraph.ops.pair import EACH
 from exprgraph.ops.rounding import second
@@ -44,7 +44,7 @@ def grad(cost: Out | None, wrt: Any, consider_constant: Iterable[Out] | None = N
     symbols = [_symbol(w, "gradients are taken with respect to symbols") for w in (wrt if isinstance(wrt, list | tuple) else [wrt])]
     constant = constants(consider_constant)
     starts = _starts(cost, known_grads)
-    flow = backward(starts, symbols, constant, null_gradients == "return")
+    flow = backward(_stable(starts, symbols, constant, known_grads), symbols, constant, null_gradients == "return")
     without = [x for x in symbols if (x.node, x.index) not in flow.cotangents]
     flow.zeros.update(_flat([t for t, _ in starts], without, whole({(c.node, c.index) for c in constant})))
     found = [_result(flow, x, disconnected_inputs, absent, f" (number {k} of wrt)" if isinstance(wrt, list | tuple) else "")
@@ -52,6 +52,15 @@ def grad(cost: Out | None, wrt: Any, consider_constant: Iterable[Out] | None = N
     if add_names:
         found = [_named(g, cost, x) for g, x in zip(found, symbols)]
     return found[0] if not isinstance(wrt, list | tuple) else tuple(found) if isinstance(wrt, tuple) else found
+
+
+def _stable(starts: list[tuple[Out, Out]], symbols: Sequence[Out], constant: Sequence[Out], known: Any) -> list[tuple[Out, Out]]:
+    """The cost as the stable rules make it, so that second gradients are stable too, where nothing inside it is asked for by name."""
+    if known or constant or any(x.node.op not in (INPUT, SHARED) for x in symbols):
+        return starts
+    from exprgraph.stabilise import stabilised  # loads the engine of the rules
+    (cost, one), = starts
+    return [(stabilised([cost], ())[0][0], one)]
 
 
 def subgraph_grad(wrt: Sequence[Out], end: Sequence[Out], start: Mapping[Out, Any] | None = None, cost: Out | None = None,

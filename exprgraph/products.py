@@ -121,7 +121,7 @@ def linearize(fn: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[...,
 
 def _called(fn: Callable[..., Any], primals: Sequence[Any]) -> tuple[list[Out], Any]:
     """fn on copies of its arguments, which are tensors of their own even if one is given twice or used by fn from outside."""
-    places = [OPERATORS["identity"](as_symbol(p)) for p in primals]
+    places = [OPERATORS["identity"](p) if dtypes.has_gradient(p.dtype) else p for p in map(as_symbol, primals)]
     outputs = fn(*places)
     return places, type(outputs)(map(as_symbol, outputs)) if isinstance(outputs, list | tuple) else as_symbol(outputs)
 

@@ -8,6 +8,7 @@ from typing import Any
 from exprgraph import dtypes, forward
 from exprgraph.errors import DisconnectedInputError, GradientError, at, here
 from exprgraph.grad import choose, filled, grad
+from exprgraph.nested import each, flat
 from exprgraph.node import OPERATORS, Out, as_symbol
 from exprgraph.ops.rounding import second
 from exprgraph.stabilise import restored, stabilised, swapped
@@ -89,45 +90,56 @@ def pullback(f: Any, wrt: Any, cotangents: Any, consider_constant: Iterable[Out]
 def jvp(fn: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     """fn at the primals, and its derivative in the direction of the tangents, both in the form of fn's result.
 
-    fn: a function of symbols that returns a symbol, or a list or tuple of them.  What fn takes from outside itself counts as constant.
+    fn: a function of symbols.  Primals and its result are tensors, or tuples, lists or dicts of them, nested; tangents have the form of the
+    primals, None is zero.  What fn takes from outside itself counts as constant.
     """
     places, outputs = _called(fn, primals)
-    if len(tangents) != len(places):
-        raise GradientError(f"jvp: {len(places)} primals and {len(tangents)} tangents{at(here())}")
-    return outputs, _like(outputs, _derivative(outputs, places, tangents))
+    return outputs, _derivative("jvp", outputs, places, tangents)
 
 
 def vjp(fn: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """fn at the primals, and the function that takes cotangents, in the form of fn's result, to a tuple of one per primal."""
+    """fn at the primals, and the function that takes cotangents, in the form of fn's result, to one for each primal."""
     places, outputs = _called(fn, primals)
 
     def pull(cotangents: Any) -> tuple[Any, ...]:
         """The cotangents of the primals."""
-        return tuple(Lop(outputs, places, cotangents, disconnected_inputs="ignore"))
+        given = [c for _, c in flat(cotangents)]
+        found = iter(Lop([y for _, y in flat(outputs)], places, given, disconnected_inputs="ignore"))
+        return tuple(each(p, lambda _: next(found)) for p in primals)
     return outputs, pull
 
 
 def linearize(fn: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
-    """fn at the primals, and its derivative there as a function of one tangent per primal, linear in them all."""
+    """fn at the primals, and its derivative there as a function of one tangent for each primal, in its form, linear in them all."""
     places, outputs = _called(fn, primals)
 
     def push(*tangents: Any) -> Any:
         """The tangents of the outputs."""
-        if len(tangents) != len(places):
-            raise GradientError(f"linearize: {len(places)} primals and {len(tangents)} tangents{at(here())}")
-        return _like(outputs, _derivative(outputs, places, tangents))
+        return _derivative("linearize", outputs, places, tangents)
     return outputs, push
 
 
 def _called(fn: Callable[..., Any], primals: Sequence[Any]) -> tuple[list[Out], Any]:
     """fn on copies of its arguments, which are tensors of their own even if one is given twice or used by fn from outside."""
-    places = [OPERATORS["identity"](p) if dtypes.has_gradient(p.dtype) else p for p in map(as_symbol, primals)]
-    outputs = fn(*places)
-    return places, type(outputs)(map(as_symbol, outputs)) if isinstance(outputs, list | tuple) else as_symbol(outputs)
+    places: list[Out] = []
+
+    def place(primal: Any) -> Out:
+        x = as_symbol(primal)
+        places.append(OPERATORS["identity"](x) if dtypes.has_gradient(x.dtype) else x)
+        return places[-1]
+    arguments = [each(p, place) for p in primals]
+    return places, each(fn(*arguments), as_symbol)
 
 
-def _derivative(outputs: Any, places: Sequence[Out], given: Sequence[Any]) -> list[Out | None]:
-    return tangents(_listed(outputs), [(x, t) for x, t in zip(places, given)], "ignore")
+def _derivative(name: str, outputs: Any, places: Sequence[Out], given: Sequence[Any]) -> Any:
+    """The tangents of outputs, in their form."""
+    listed = [t for _, t in flat(list(given))]
+    if len(listed) != len(places):
+        raise GradientError(f"{name}: {len(places)} primals and {len(listed)} tangents{at(here())}")
+    for x, t in zip(places, listed):
+        _check(x, t, "primals", "the tangent")
+    found = iter(tangents([y for _, y in flat(outputs)], list(zip(places, listed)), "ignore"))
+    return each(outputs, lambda _: next(found))
 
 
 def _listed(value: Any) -> list[Out]:

@@ -1,6 +1,8 @@
 """Forward mode of every row: against finite differences, as the transpose of reverse mode, and with it in either order."""
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
@@ -281,3 +283,26 @@ def test_complex_tangents_of_real_symbols() -> None:
     with pytest.raises(GradientError, match="complex tensor for one that is float64"):
         eg.Rop(x * 2, x, eg.constant(1j) * x)
     assert eg.Rop(eg.argmax(x), x, x, "ignore", return_disconnected="disconnected") is None
+
+
+class Pair(NamedTuple):
+    """A result with names."""
+    first: Out
+    rest: dict
+
+
+def test_containers_of_primals_and_results() -> None:
+    w, b = eg.dvectors("w", "b")
+
+    def layer(p, x):
+        return Pair(p["w"] * x[0] + p["b"], {"square": [p["w"] ** 2]})
+    primals = ({"w": w, "b": b}, [w])
+    y, t = eg.jvp(layer, primals, ({"w": eg.ones_like(w), "b": None}, [None]))
+    again, push = eg.linearize(layer, *primals)
+    _, pull = eg.vjp(layer, *primals)
+    assert type(y) is type(t) is type(again) is Pair and isinstance(t.rest["square"], list)
+    back = pull(Pair(eg.ones_like(w), {"square": [None]}))
+    assert set(back[0]) == {"w", "b"} and isinstance(back[1], list)
+    outs = [t.first, t.rest["square"][0], push({"w": w, "b": b}, [w]).first, back[0]["w"], back[0]["b"], back[1][0]]
+    got = eg.compile([w, b], outs, device="numpy", on_unused_input="ignore")([3.0], [5.0])
+    assert [float(v[0]) for v in got] == [3, 6, 9 + 5 + 9, 3, 1, 3]

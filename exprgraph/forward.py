@@ -14,7 +14,7 @@ from typing import Any
 from exprgraph import dtypes
 from exprgraph.bodies import is_path, linked
 from exprgraph.errors import GradientError, at
-from exprgraph.grad import Place, backward, defined, filled, fit, is_own, is_turned, pullback, sized, spreads, whole
+from exprgraph.grad import Place, backward, defined, filled, fit, fit_forward, is_own, is_turned, pullback, sized, spreads, whole
 from exprgraph.graph import order
 from exprgraph.node import OPERATORS, Node, Out
 from exprgraph.ops.contract import matmul
@@ -41,7 +41,7 @@ def pushforward(outputs: Sequence[Out], starts: Sequence[tuple[Out, Out]], const
     for x, tangent in starts:
         if not dtypes.has_gradient(x.dtype):
             continue
-        place, own = (x.node, x.index), fit(tangent, x)
+        place, own = (x.node, x.index), fit_forward(tangent, x)
         tangents[place] = _sum([tangents[place], own]) if place in tangents else own
     fixed = set(tangents) | stopped
     for node in order(outputs):
@@ -51,7 +51,7 @@ def pushforward(outputs: Sequence[Out], starts: Sequence[tuple[Out, Out]], const
                 if t is not None and (node, index) not in fixed:
                     y = Out(node, index)
                     checked = t if is_own(node.op) else sized(t, y, f"the tangent that {node.op.name} gives", not spreads(node))
-                    tangents[node, index] = fit(checked, y)
+                    tangents[node, index] = fit_forward(checked, y)
     return [tangents.get((o.node, o.index)) for o in outputs]
 
 

@@ -274,18 +274,27 @@ def _conj(g: Any) -> Any:
 
 
 def fit(value: Any, x: Out) -> Out:
-    """A cotangent or tangent in the dtype and shape of what it belongs to: broadcast axes are summed, once, here, and missing ones are
-    there; what belongs to something real is real."""
-    g = as_symbol(value)
-    if dtypes.is_complex(g.dtype) and not dtypes.is_complex(x.dtype):
-        g = real_part(g)
-    if g.dtype != x.dtype:
-        g = cast_to(g, x.dtype)
+    """A cotangent in the dtype and shape of what it belongs to: broadcast axes are summed, once, here, and missing ones are there; what
+    belongs to something real is real."""
+    g = _typed(value, x)
     if g.type.shape == x.type.shape:
         return g
     sizes = [dim_node(d) for d in x.type.shape]
     missing = g.ndim < x.ndim or any(a.const == 1 and b.const != 1 for a, b in zip(g.type.shape[g.ndim - x.ndim:], x.type.shape))
     return (broadcast_to if missing else sum_to)(g, *sizes)
+
+
+def fit_forward(value: Any, y: Out) -> Out:
+    """A tangent in the dtype and shape of what it belongs to, to which it is broadcast; what belongs to something real is real."""
+    t = _typed(value, y)
+    return t if t.type.shape == y.type.shape else broadcast_to(t, *[dim_node(d) for d in y.type.shape])
+
+
+def _typed(value: Any, x: Out) -> Out:
+    g = as_symbol(value)
+    if dtypes.is_complex(g.dtype) and not dtypes.is_complex(x.dtype):
+        g = real_part(g)
+    return g if g.dtype == x.dtype else cast_to(g, x.dtype)
 
 
 def is_own(op: Op) -> bool:

@@ -81,6 +81,7 @@ class Kernel:
     def __init__(self, step: OwnCall, session: Session) -> None:
         self.step, self.session = step, session
         self.raw: RawSource = step.own.kernel
+        self.alignment = max((a.alignment for a in self.raw.arguments), default=1)
         program = _program(self.raw, session)
         try:
             self.kernel = cl.Kernel(program, self.raw.name)
@@ -133,8 +134,10 @@ class Kernel:
             if (guard != PATTERN).any():
                 raise self._error(f"it wrote {side} element of its result {name}")
 
-    def _run(self, numbers: Numbers, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
-        given = [np.ascontiguousarray(a) for a in inputs]
+    def _run(self, numbers: Numbers, inputs: Sequence[Array], results: Sequence[Array]) -> None:
+        """Run on memory as it is where the vectors of the kernel may lie there, else on copies."""
+        given = [self._placed(np.ascontiguousarray(a), True) for a in inputs]
+        outputs = [self._placed(o, False) for o in results]
         idle = 0 in numbers.grid
         for a in (a for a in self.raw.arguments if a.kind == "output"):
             out, fill = outputs[a.number], self.raw.fill if self.raw.fill is not None else 0 if idle else None
@@ -145,6 +148,18 @@ class Kernel:
         if not idle:
             self._launch(numbers, [_pointer(a) for a in given], [_pointer(o) for o in outputs], lambda k: given[k])
             self._finish(numbers)
+        for result, output in zip(results, outputs):
+            if output is not result:
+                result[...] = output
+
+    def _placed(self, array: Array, filled: bool) -> Array:
+        """The array, or where the kernel's vectors cannot lie there another one like it."""
+        if data_of(array) % self.alignment == 0 or not array.size:
+            return array
+        found = np.ndarray(array.shape, array.dtype, aligned(array.nbytes))
+        if filled:
+            found[...] = array
+        return found
 
     def _launch(self, numbers: Numbers, inputs: Sequence[Any], outputs: Sequence[Any], value: Callable[[int], Array]) -> None:
         """Put the kernel into the queue; value: what an input that is a scalar holds."""

@@ -203,6 +203,10 @@ HEAD = "__kernel void k(__global const float *x, __global float *y, int n) { y[0
 
 @pytest.mark.parametrize("make, error, message", [
     (lambda: eg.RawKernel(HEAD, outputs={}), eg.UseError, "y is no result, so its head must say const"),
+    (lambda: eg.RawKernel(HEAD.replace("const float *", "float *const "), outputs={"y": "x"}), eg.UseError, "x is no result, so its head"),
+    (lambda: eg.RawKernel(HEAD.replace("const float *", "float *restrict const "), outputs={"y": "x"}), eg.UseError, "x is no result"),
+    (lambda: eg.RawKernel(HEAD.replace("float *y", "const float *const y"), outputs={"y": "x"}), eg.UseError, "y cannot be what outputs"),
+    (lambda: eg.RawKernel(HEAD.replace("*y", "**y"), outputs={"y": "x"}), eg.UseError, r"float \* \* y' is no parameter"),
     (lambda: eg.RawKernel(HEAD, outputs={"z": "x"}), eg.UseError, "k has no parameter 'z', of which outputs speaks; it has x, y, n"),
     (lambda: eg.RawKernel(HEAD, outputs={"x": "y"}), eg.UseError, "x cannot be what outputs or scalars say"),
     (lambda: eg.RawKernel(HEAD, outputs={"y": "x"}, inputs="x"), eg.UseError, "nothing says what the parameter n is given"),
@@ -296,3 +300,57 @@ def test_local_arrays_of_vectors(way: str) -> None:
     kernel, x = eg.RawKernel(text, outputs={"y": "x"}, local={"t": 32}, local_size=16), eg.fvector("x")
     values = np.arange(32, dtype="float32")
     np.testing.assert_array_equal(eg.compile([x], kernel(x), **POCL[way])(values), -values.reshape(2, 16)[:, ::-1].ravel())
+
+
+VECTORS = {"float8": "float32", "float16": "float32", "double4": "float64", "double16": "float64", "float4": "float32",
+           "uchar16": "uint8"}
+
+
+def at_offset(values: np.ndarray, offset: int) -> np.ndarray:
+    """The values as an array that begins so many bytes behind a multiple of 128."""
+    raw = np.empty(values.nbytes + 256, "uint8")
+    begin = -raw.__array_interface__["data"][0] % 128 + offset
+    found = raw[begin:begin + values.nbytes].view(values.dtype)
+    found[:] = values
+    return found
+
+
+@pytest.mark.parametrize("way", POCL)
+@pytest.mark.parametrize("checked", [None, True, False])
+@pytest.mark.parametrize("vector", VECTORS)
+def test_vectors_lie_where_their_type_may(vector: str, checked: bool | None, way: str) -> None:
+    """Arguments, intermediates, constants, shared variables, results, and results that start as arguments."""
+    dtype, width = VECTORS[vector], int(vector.lstrip("floatdubechr"))
+    text = (f"__kernel void s(__global const {vector} *p, __global const {vector} *c, __global {vector} *q, __global {vector} *r) {{"
+            "int g = get_global_id(0); q[g] = p[g] + c[g]; r[g] = r[g] + r[g]; }")
+    kernel = eg.RawKernel(text, inputs="p, c, r", outputs={"q": "p", "r": "r"}, check=checked,
+                          global_size=lambda p, c, r: p.shape[0] // width)
+    x, state = eg.vector("x", dtype), eg.shared(at_offset(np.arange(16 * width).astype(dtype), 16))
+    constant = eg.constant(np.arange(16 * width).astype(dtype))
+    f = eg.compile([x], [*kernel(x, state, x), *kernel(x + 1, constant, x * 2)], **POCL[way])
+    values = np.arange(16 * width).astype(dtype)
+    for offset in (0, 8, 16, 32, 48, 64, 120):
+        given = at_offset(values, offset)
+        for got, want in zip(f(given), [values * 2, values * 2, values * 2 + 1, values * 4]):
+            np.testing.assert_array_equal(got, want.astype(dtype))
+        np.testing.assert_array_equal(given, values)
+
+
+@pytest.mark.parametrize("way", POCL)
+def test_pointers_that_a_kernel_makes_itself_are_to_vectors_too(way: str) -> None:
+    text = """typedef float8 eight;
+    __kernel void s(__global const float *p, __global float *q) { int g = get_global_id(0); ((__global eight *)q)[g] = ((const __global
+        float8 *) p)[g] * 2; }"""
+    x = eg.fvector("x")
+    f = eg.compile([x], eg.RawKernel(text, outputs={"q": "p"}, check=False, global_size=lambda p: p.shape[0] // 8)(x), **POCL[way])
+    values = np.arange(800, dtype="float32")
+    for offset in range(0, 128, 4):
+        np.testing.assert_array_equal(f(at_offset(values, offset)), 2 * values)
+
+
+@pytest.mark.parametrize("way", POCL)
+def test_pointers_that_are_constant_themselves(way: str) -> None:
+    x = eg.fvector("x")
+    kernel = eg.RawKernel("__kernel void k(__global float const *const a, const __global float *restrict b, __global float *const restrict c)"
+                          "{ int i = get_global_id(0); c[i] = a[i] - b[i]; }", outputs={"c": "a"})
+    np.testing.assert_array_equal(eg.compile([x], kernel(3 * x, x), **POCL[way])(X[0]), 2 * X[0])

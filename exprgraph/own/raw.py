@@ -23,18 +23,23 @@ from exprgraph.own.text import DTYPES, Parameter, Token
 from exprgraph.types import cast_to, dim_of, size_argument
 
 _VECTOR = re.compile(r"(u?(?:char|short|int|long)|float|double|half)(2|3|4|8|16)\Z")
+_NAMED = _VECTOR.pattern.removesuffix(r"\Z")
+_POINTED = (re.compile(rf"\b(?P<type>{_NAMED})\b(?=(?:\s|\b(?:const|restrict|volatile|__global|global)\b)*\*)"),
+            re.compile(rf"\b(?:define|typedef)\b[^\n;]*?\b(?P<type>{_NAMED})\b"))
+"""Vector types that something points to, or that have another name."""
 
 
 @dataclass(frozen=True)
 class Argument:
     """An argument of a kernel.  kind: "input", "output", "value" (a scalar that a call computes), "size" (an integer that is known before
     it runs) or "local"; number: which of these; start: for an output that is an input too, the number of that; width: how many numbers
-    of the dtype an element of a local array takes."""
+    of the dtype an element of a local array takes.  alignment: what the address of an array must be a multiple of."""
     kind: str
     number: int
     dtype: str
     start: int | None = None
     width: int = 1
+    alignment: int = 1
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,7 @@ class RawKernel:
                  batch: Callable[..., Any] | None = None, pure: bool = True) -> None:
         self.source, self.text = here(), source
         self.name, self.parameters = _kernel(text.read(source, "the source of a RawKernel", self.source, kernel=True), name, self.source)
+        self.alignment = _alignment(source, self.parameters)
         self.outputs = dict(outputs) if isinstance(outputs, Mapping) else dict.fromkeys([outputs] if isinstance(outputs, str) else outputs)
         self.scalars, self.local = dict(scalars or {}), dict(local or {})
         self.global_size, self.local_size, self.fill, self.check, self.numpy, self.pure = global_size, local_size, fill, check, numpy, pure
@@ -216,12 +222,13 @@ class RawKernel:
     def _given(self, p: Parameter, values: Sequence[str], numbers: Sequence[str]) -> Argument:
         dtype = _dtype(p, self.name, self.source)
         if p.name in self.outputs:
-            return Argument("output", list(self.outputs).index(p.name), dtype, values.index(p.name) if p.name in values else None)
+            return Argument("output", list(self.outputs).index(p.name), dtype, values.index(p.name) if p.name in values else None,
+                            alignment=self.alignment)
         if p.name in numbers:
             vector = _VECTOR.match(p.type)
             width = int(vector.group(2).replace("3", "4")) if vector else 1
             return Argument("local" if p.name in self.local else "size", numbers.index(p.name), dtype, width=width)
-        return Argument("input" if p.array else "value", values.index(p.name), dtype)
+        return Argument("input" if p.array else "value", values.index(p.name), dtype, alignment=self.alignment)
 
     def _meaning(self, outputs: Sequence[tuple[str, int]], places: Sequence[int]) -> Callable[..., Any]:
         def run(values: Sequence[Array], shapes: Shapes, more: Sequence[int], source: Source | None) -> Sequence[Array]:
@@ -241,6 +248,14 @@ def _known(size: Any) -> Any:
     found = dim_of(size_argument(size))
     assert found is not None
     return found
+
+
+def _alignment(source: str, parameters: Sequence[Parameter]) -> int:
+    """What the addresses of arrays must be multiples of: the bytes of the largest vector that the program has pointers to, since it may
+    make pointers of other types of what it is given."""
+    pointed = {m["type"] for pattern in _POINTED for m in pattern.finditer(source)} | {p.type for p in parameters if p.array}
+    found = [m for m in map(_VECTOR.match, pointed) if m]
+    return max((int(m.group(2).replace("3", "4")) * np.dtype(DTYPES[m.group(1)]).itemsize for m in found), default=1)
 
 
 def _dtype(p: Parameter, name: str, source: Source | None) -> str:

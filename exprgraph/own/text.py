@@ -159,7 +159,8 @@ def renamed(tokens: Sequence[Token], names: Mapping[str, str]) -> str:
 
 
 class Parameter(NamedTuple):
-    """A parameter: its name, its type in C's or NumPy's words, whether it is an array, and the qualifiers before it."""
+    """A parameter: its name, its type in C's or NumPy's words, whether it is an array, and the qualifiers of its elements: a const behind
+    the * is one of the pointer."""
     name: str
     type: str
     array: bool
@@ -186,7 +187,8 @@ def parameters(text: str, what: str, source: Source | None) -> list[Parameter]:
 
 def _parameter(tokens: Sequence[Token], what: str, source: Source | None) -> Parameter:
     own = [t.text for t in tokens]
+    end = own.index("*") if "*" in own else len(own)
     kept = [t for t in own if t not in _QUALIFIERS and t not in ("*", "[", "]")]
-    if not kept or kept[-1] in _WORDS or any(not re.fullmatch(r"[A-Za-z_]\w*", t) for t in kept):
+    if not kept or kept[-1] in _WORDS or any(not re.fullmatch(r"[A-Za-z_]\w*", t) for t in kept) or own.count("*") > 1:
         raise UseError(f"{what}: {' '.join(own)!r} is no parameter; write \"float a, float *x\"{at(source)}")
-    return Parameter(kept[-1], " ".join(kept[:-1]) or "T", "*" in own or "[" in own, tuple(t for t in own if t in _QUALIFIERS))
+    return Parameter(kept[-1], " ".join(kept[:-1]) or "T", "*" in own or "[" in own, tuple(t for t in own[:end] if t in _QUALIFIERS))

@@ -13,13 +13,14 @@ import numpy as np
 
 from codegen.plan import OwnCall
 from exprgraph import dtypes
-from exprgraph.errors import OwnOpError, at
+from exprgraph.errors import OwnOpError, Source, at, defined
+from exprgraph.own.head import CURE
 from exprgraph.own.raw import RawSource
 from runtime.actions import OwnAction, Run
 from runtime.device import Session
 from runtime.driver import cl, failure
 from runtime.memory import Array, Block, View, aligned, data_of
-from runtime.program import report
+from runtime.own_text import mismatch, refused
 
 GUARD = 4096
 """Bytes on both sides of a result that are looked at after a checked run."""
@@ -46,7 +47,7 @@ def _call(step: OwnCall, sizes: tuple[int, ...], inputs: tuple[Array, ...], outp
         out[...] = result
 
 
-def _program(raw: RawSource, session: Session) -> Any:
+def _program(raw: RawSource, source: Source | None, session: Session) -> Any:
     """The user's program, built once for each device."""
     key = session.device.spec, raw.text
     with _lock:
@@ -54,13 +55,15 @@ def _program(raw: RawSource, session: Session) -> Any:
             _programs.move_to_end(key)
             return _programs[key]
     head = "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n" * ("double" in raw.text)
+    options = [*session.device.options, "-cl-kernel-arg-info"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", cl.CompilerWarning)
         try:
             made = cl.Program(session.context, f"{head}#line 1\n{raw.text}\n")
-            made.build(list(session.device.options), devices=[session.device.handle])
+            made.build(options, devices=[session.device.handle])
         except failure as error:
-            raise OwnOpError(report(session, raw.text, f"the kernel {raw.name}", error) + at(raw.source)) from error
+            raise OwnOpError(f"{session.device.name} ({session.device.platform}) could not build the kernel {raw.name}\n"
+                             + refused(raw.text, str(error)) + at(source) + defined(raw.source)) from None
     with _lock:
         _programs[key] = made
         while len(_programs) > KEPT:
@@ -82,11 +85,14 @@ class Kernel:
         self.step, self.session = step, session
         self.raw: RawSource = step.own.kernel
         self.alignment = max((a.alignment for a in self.raw.arguments), default=1)
-        program = _program(self.raw, session)
+        program = _program(self.raw, step.source, session)
         try:
             self.kernel = cl.Kernel(program, self.raw.name)
         except failure as error:
-            raise OwnOpError(f"{self.raw.name}: {error}{at(self.raw.source)}") from error
+            raise self._error(f"its program, after macros and conditions, has no such kernel: {error}") from error
+        wrong = mismatch(self.kernel, self.raw.parameters)
+        if wrong:
+            raise self._error(f"its head says {wrong[0]}, {session.device.name} found {wrong[1]}: {CURE}")
 
     def action(self, inputs: tuple[View, ...], outputs: tuple[View, ...], sizes: tuple[int, ...]) -> OwnAction:
         """The action for the numbers of a call; OwnOpError for groups that do not fit."""
@@ -102,7 +108,7 @@ class Kernel:
         return OwnAction(partial(self._on_host, numbers), inputs, outputs, partial(self._on_device, numbers))
 
     def _error(self, what: str) -> OwnOpError:
-        return OwnOpError(f"{self.raw.name}: {what}{at(self.step.source)}")
+        return OwnOpError(f"{self.raw.name}: {what}{at(self.step.source)}{defined(self.raw.source)}")
 
     def _on_host(self, numbers: Numbers, inputs: tuple[Array, ...], outputs: tuple[Array, ...]) -> None:
         """Run on memory that the device shares with NumPy."""

@@ -5,6 +5,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from exprgraph import dtypes
 from exprgraph.bodies import Body, closed, fresh
 from exprgraph.node import Out
 from exprgraph.op_from_graph import formed, results, split_arguments, with_arguments
@@ -38,5 +39,10 @@ def _again(plain: Body) -> Callable[..., Sequence[Any]]:
     token = new_token()
 
     def pull(inputs: Sequence[Out], outs: Sequence[Out], given: Sequence[Any]) -> Sequence[Any]:
-        return inner_pull(plain, [barrier(x, *given, token=token) for x in inputs], given)
+        return inner_pull(plain, [x if _may_be_size(x) else barrier(x, *given, token=token) for x in inputs], given)
     return pull
+
+
+def _may_be_size(x: Out) -> bool:
+    """Integer scalars are known before anything runs where they are sizes, and cost nothing to keep."""
+    return not x.ndim and dtypes.is_int(x.dtype)

@@ -5,10 +5,9 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from exprgraph import dtypes
 from exprgraph.bodies import fresh
+from exprgraph.called import formed, per_tensor, results, tensors, with_tensors
 from exprgraph.errors import CallError, DTypeError, GradientError, GraphError, RankError, at, here
 from exprgraph.functions.shaping import specify_shape
 from exprgraph.node import CONSTANT, Out, as_symbol
@@ -133,33 +132,6 @@ def _called(given: Any, parts: Sequence[list[Any]]) -> Any:
     return given(*(x for part in parts for x in part)) if isinstance(given, OpFromGraph) else given(*parts)
 
 
-def split_arguments(args: Sequence[Any]) -> tuple[list[int], list[Out]]:
-    """Which arguments of a call are tensors (symbols and arrays), and these; the others are passed on as they are."""
-    places = [k for k, a in enumerate(args) if isinstance(a, Out | np.ndarray)]
-    return places, [as_symbol(args[k]) for k in places]
-
-
-def with_arguments(args: Sequence[Any], places: Sequence[int], tensors: Sequence[Out]) -> list[Any]:
-    """The arguments with tensors in their places."""
-    found = list(args)
-    for k, tensor in zip(places, tensors):
-        found[k] = tensor
-    return found
-
-
-def results(name: str, found: Any) -> list[Out]:
-    """The results of a user's function, one or several, as a list."""
-    items = list(found) if isinstance(found, list | tuple) else [found]
-    if not items or any(not isinstance(i, Out) for i in items):
-        raise GraphError(f"{name}: its function gave {found!r:.80}: a symbol, or a list or tuple of symbols, is needed{at(here())}")
-    return items
-
-
-def formed(like: Any, outs: Sequence[Out]) -> Any:
-    """Results in the form that the user's function gave them."""
-    return type(like)(outs) if isinstance(like, list | tuple) else outs[0]
-
-
 def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of symbols with a gradient of its own: `function(*args)` returns its value and `pull`, or value, pull and `push`.
 
@@ -168,24 +140,25 @@ def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
             e = eg.exp(x)
             return eg.log(1 + e), lambda g: g * (1 - 1 / (1 + e))
 
-    The value is a symbol, or a tuple or list of them.  pull(*cotangents), one for each value, returns the cotangents of the arguments
-    that are tensors: one, or a tuple or list; None is zero.  push(*tangents), one for each such argument, returns the tangents of the
-    values: what forward mode uses; without it forward mode follows what is inside.  Second gradients differentiate pull.  What the function
-    takes from outside (shared variables, other symbols) keeps the gradient that follows from what is inside.  The function is called
+    The value is a symbol, or a tuple, list or dict of them.  pull(*cotangents), one for each symbol in it, returns the cotangents of the
+    tensors among the arguments: one, or a tuple or list, and for arguments that are containers in their form or one after the other;
+    symbols, arrays or numbers; None is zero.  push(*tangents), one for each such tensor, returns the tangents of the values: what forward
+    mode uses; without it forward mode follows what is inside.  Second gradients differentiate pull.  What the function takes from outside
+    (shared variables, other symbols) keeps the gradient that follows from what is inside.  The function, and its rules, are called
     once for each use, on symbols that stand for its arguments; numbers, texts and keywords are passed on to it as they are.
     """
     name = getattr(function, "__name__", "custom_gradient")
 
     @functools.wraps(function)
     def call(*args: Any, **keywords: Any) -> Any:
-        places, tensors = split_arguments(args)
-        inputs = [fresh(t) for t in tensors]
-        returned = function(*with_arguments(args, places, inputs), **keywords)
+        given = tensors(args)
+        inputs = [fresh(t) for t in given]
+        returned = function(*with_tensors(args, inputs), **keywords)
         if not isinstance(returned, tuple) or len(returned) not in (2, 3) or not callable(returned[1]) or not callable(returned[-1]):
             raise GradientError(f"{name}: a custom_gradient returns (value, pull) or (value, pull, push), not {returned!r:.80}{at(here())}")
         outs = results(name, returned[0])
-        pull = traced(function, lambda s: returned[1](*s), [fresh(o) for o in outs])
+        pull = traced(function, lambda s: per_tensor(returned[1](*s), args, f"{name}: its cotangents"), [fresh(o) for o in outs])
         push = traced(function, lambda s: returned[2](*s), [fresh(i) for i in inputs]) if len(returned) == 3 else None
-        made = applied(name, inputs, outs, tensors, pull, push)
+        made = applied(name, inputs, outs, given, pull, push)
         return formed(returned[0], made)
     return call

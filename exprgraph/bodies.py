@@ -5,33 +5,87 @@ put on any arguments of the same dtypes and ranks, and its outputs have the type
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from itertools import repeat
+from typing import Any
 
 from exprgraph import dtypes
+from exprgraph.atoms import Call, Size, Value
+from exprgraph.dims import Dim, atoms, substitute
+from exprgraph.errors import Source
 from exprgraph.graph import order, rebuild
-from exprgraph.node import CONSTANT, INPUT, Graph, Node, Op, Out, TensorType, leaf
+from exprgraph.node import CONSTANT, INPUT, Graph, Node, Op, Out, Params, TensorType, leaf
 from exprgraph.replace import copied
+from exprgraph.types import cast_to, dim_of, known_size
 
 Place = tuple[Node, int]
 MARKER = "gradient_marker"
 POSITIONS = ("argmax", "argmin", "argsort", "argtopk", "searchsorted", "flatnonzero")
 """Rows whose values are places: gradients see no path through them, not even a flat one."""
+VALUES = ("leaf", "elementwise", "reduce", "scan", "contract", "gather")
+"""Kinds of rows that have none of their inputs as a size."""
 
 
 class Body(Op):
-    """The row of one body.  inside: the closed graph.  links: for each input, whether gradients know of a path from it to an output."""
-    __slots__ = ("inside", "links")
+    """The row of one body.
+
+    inside: the closed graph.  links: for each input, whether gradients know of a path from it to an output.  reads: for each input
+    whether the inside, or a rule, has it as a size or as the bound of a slice: a value that takes its place is read by the call.
+    informed: the row with further inputs, for rules that wait until a gradient asks for them.
+    """
+    __slots__ = ("inside", "links", "reads", "by_sizes", "informed")
     inside: Graph
     links: tuple[bool, ...]
+    reads: tuple[bool, ...]
+    by_sizes: bool
+    informed: Callable[[Sequence[Out]], Body] | None
+
+    def settle(self, inside: Graph, more: Sequence[Out] = ()) -> None:
+        """Take a closed graph; more: what rules compute from its inputs."""
+        own = {(i.node, i.index) for i in inside.inputs}
+        self.inside, self.links, self.reads = inside, paths(inside), _reads(Graph(inside.inputs, (*inside.outputs, *more)))
+        self.informed = None
+        self.by_sizes = all((source, 0) in own for source in _sources(d for o in inside.outputs for d in o.type.shape))
+
+    def apply(self, inputs: tuple[Out, ...], params: Params = (), sources: frozenset[Source] | None = None) -> Out:
+        """The node of this row; what computes a size is read by the call, as it would be without the body."""
+        given = tuple(cast_to(known_size(x, signed=True), x.dtype) if read and not x.ndim else x
+                      for x, read in zip(inputs, self.reads, strict=True))
+        return super().apply(given, params, sources)
 
     def expand(self, inputs: Sequence[Out]) -> list[Out]:
         """The outputs on other inputs, with bodies that are inside left as they are."""
         return put_on(self.inside.inputs, self.inside.outputs, inputs)
 
     def types(self, inputs: tuple[Out, ...]) -> tuple[TensorType, ...]:
-        """The types of the outputs on some inputs."""
-        return tuple(o.type for o in self.expand(inputs))
+        """The types of the outputs on some inputs: the sizes inside, with those of the inputs in place of the leaves'."""
+        if not self.by_sizes:
+            return tuple(o.type for o in self.expand(inputs))
+        facts: dict[str, Dim] = {}
+        for inner, out in zip(self.inside.inputs, inputs):
+            facts.update({Size(inner.node, k).text: d for k, d in enumerate(out.type.shape)})
+            known = dim_of(out)
+            if known is not None:
+                facts[Value(inner.node).text] = known
+        return tuple(TensorType(o.dtype, tuple(substitute(d, facts) for d in o.type.shape)) for o in self.inside.outputs)
+
+
+def _reads(graph: Graph) -> tuple[bool, ...]:
+    """For each input of a graph whether it is part of a size, or of where a slice begins."""
+    places: set[Any] = set()
+    for node in order(graph.outputs):
+        if isinstance(node.op, Body):
+            slots = [i for i, read in zip(node.inputs, node.op.reads) if read]
+        else:
+            slots = [] if node.op.kind in VALUES else list(node.inputs)
+        found = [dim_of(i) for i in slots if not i.ndim and dtypes.is_int(i.dtype)]
+        places.update(_sources(d for d in found if d is not None))
+    return tuple(i.node in places and not i.ndim for i in graph.inputs)
+
+
+def _sources(dims: Iterable[Dim]) -> set[Any]:
+    """The nodes whose sizes and values the Dims rest on."""
+    return {a.source for a in atoms(dims) if not isinstance(a, Call)}
 
 
 def put_on(leaves: Sequence[Out], outputs: Sequence[Out], inputs: Sequence[Out]) -> list[Out]:
@@ -91,27 +145,44 @@ def paths(graph: Graph) -> tuple[bool, ...]:
 
 def opened(outputs: Sequence[Out]) -> tuple[Out, ...]:
     """The outputs with every body replaced by what is inside, and without markers that only gradients look at."""
-    found = tuple(outputs)
-    while any(isinstance(n.op, Body) or MARKER in n.op.flags for n in order(found)):
-        new: dict[Place, Out] = {}
-        for node in order(found):
-            made = _opened(node, tuple(_follow(i, new) for i in node.inputs))
-            new.update({(node, k): made[k] for k in range(len(node.outs))})
-        found = tuple(_follow(o, new) for o in found)
-    return found
+    if not any(isinstance(n.op, Body) or MARKER in n.op.flags for n in order(outputs)):
+        return tuple(outputs)
+    walks = [_walk(outputs, {})]
+    found: list[Out] | None = None
+    while walks:  # bodies may be nested deeper than Python may recurse
+        try:
+            inside, inputs = walks[-1].send(found)
+            walks.append(_walk(inside.outputs, {(i.node, i.index): x for i, x in zip(inside.inputs, inputs)}))
+            found = None
+        except StopIteration as end:
+            walks.pop()
+            found = end.value
+    return tuple(found or ())
 
 
-def _opened(node: Node, inputs: tuple[Out, ...]) -> Sequence[Out]:
-    if isinstance(node.op, Body):
-        return node.op.expand(inputs)
-    if MARKER in node.op.flags:
-        return inputs
-    return [Out(rebuild(node, inputs).node, k) for k in range(len(node.outs))] if len(node.outs) > 1 else [rebuild(node, inputs)]
+Walk = Generator[tuple[Graph, tuple[Out, ...]], list[Out] | None, list[Out]]
 
 
-def _follow(out: Out, new: Mapping[Place, Out]) -> Out:
+def _walk(outputs: Sequence[Out], given: Mapping[Place, Out]) -> Walk:
+    """The outputs with tensors in place of others; asks for the outputs of each body on its inputs."""
+    new: dict[Place, Out] = dict(given)
+    for node in order(outputs, {n for n, _ in given}):
+        if (node, 0) in given:
+            continue
+        inputs = tuple(_follow(i, new, given) for i in node.inputs)
+        if isinstance(node.op, Body):
+            made: Sequence[Out] = (yield node.op.inside, inputs) or ()
+        elif MARKER in node.op.flags:
+            made = inputs[:1]
+        else:
+            first = rebuild(node, inputs)
+            made = [first] if len(node.outs) == 1 else [Out(first.node, k) for k in range(len(node.outs))]
+        new.update({(node, k): out for k, out in enumerate(made)})
+    return [_follow(o, new, given) for o in outputs]
+
+
+def _follow(out: Out, new: Mapping[Place, Out], given: Mapping[Place, Out]) -> Out:
     made = new[out.node, out.index]
-    if made.node is out.node and made.index == out.index:
-        return out
+    if (made.node is out.node and made.index == out.index) or (out.node, out.index) in given:
+        return out if made.node is out.node and made.index == out.index else made
     return made if out.name is None or out.name == made.name else Out(made.node, made.index, out.name)
-

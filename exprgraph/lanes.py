@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from exprgraph import dtypes, nested
 from exprgraph.batch import Lane, batched, lanes
 from exprgraph.batch_rules import each
 from exprgraph.dims import Dim, constant
 from exprgraph.errors import CallError, DTypeError, RankError, UseError, at, here
-from exprgraph.graph import depends
+from exprgraph.graph import depends, symbol_of
 from exprgraph.node import INPUT, Node, Out, TensorType, as_symbol, make_constant
 from exprgraph.ops.shape import broadcast_to, declared, dim_node, dimshuffle
 from exprgraph.types import broadcast_dims
@@ -80,14 +82,19 @@ def _front(where: str, value: Any, axis: Any) -> Argument:
     label = f"argument {where[1:].replace(']', '', 1)}"
     if dtypes.is_weak(value):
         raise UseError(f"vmap: {label} is the number {value!r}, which has no axis to map: give it None in in_axes{at(here())}")
-    out = as_symbol(value)
-    if not isinstance(axis, int) or isinstance(axis, bool):
-        raise UseError(f"vmap: in_axes has {axis!r:.60} for {label}; an axis or None is needed{at(here())}")
+    out, axis = as_symbol(value), _axis("in_axes", axis, label)
     if not -out.ndim <= axis < out.ndim:
         raise RankError(f"vmap: {Argument(label, out)} has {out.ndim} axes, it cannot be mapped along axis {axis}{at(here())}")
     axis %= out.ndim
     moved = dimshuffle(out, pattern=[axis, *(i for i in range(out.ndim) if i != axis)]) if axis else out
     return Argument(f"axis {axis} of {Argument(label, out)}", Out(moved.node, moved.index, out.name))
+
+
+def _axis(setting: str, value: Any, label: str) -> int:
+    """An axis, any integer; UseError for anything else."""
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return int(value)
+    raise UseError(f"vmap: {setting} has {value!r:.60} for {label}; an axis or None is needed{at(here())}")
 
 
 def _known(dims: Sequence[Dim]) -> Dim:
@@ -114,8 +121,7 @@ def _placed(where: str, result: Lane, axis: Any, size: Out) -> Out:
         if result.mapped:
             raise UseError(f"vmap: out_axes has None for {name}, which depends on a mapped argument{at(here())}")
         return result.out
-    if not isinstance(axis, int) or isinstance(axis, bool):
-        raise UseError(f"vmap: out_axes has {axis!r:.60} for {name}; an axis or None is needed{at(here())}")
+    axis = _axis("out_axes", axis, name)
     out = result.out if result.mapped else each(result.out, size)
     if not -out.ndim <= axis < out.ndim:
         raise RankError(f"vmap: {name} has {out.ndim} axes with that of the batch, which cannot be axis {axis}{at(here())}")
@@ -124,15 +130,18 @@ def _placed(where: str, result: Lane, axis: Any, size: Out) -> Out:
     return dimshuffle(out, pattern=order) if axis % out.ndim else out
 
 
-def vectorize_graph(outputs: Any, replace: Mapping[Out, Any]) -> Any:
+def vectorize_graph(outputs: Any, replace: Mapping[Any, Any]) -> Any:
     """The outputs, one or several, with tensors replaced by others that may have further axes in front, which broadcast as in NumPy.
+
+    replace: by symbol, or by the name of an input, what takes its place.
 
     The results have these axes in front too, except those that depend on nothing that is replaced, which stay as they are.  A replacement
     has the dtype of what it replaces.  PyTensor's name.
     """
     listed = [as_symbol(o) for _, o in nested.flat(outputs)]
     pairs = dict[Out, Out]()
-    for old, value in replace.items():
+    for key, value in replace.items():
+        old = symbol_of(key, listed)
         new = make_constant(value, old.dtype) if dtypes.is_weak(value) else as_symbol(value)
         if new.dtype != old.dtype:
             raise DTypeError(f"vectorize_graph: {old!r} cannot be replaced by {new!r}: the dtypes must agree{at(here())}")

@@ -5,15 +5,15 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from exprgraph import dtypes
-from exprgraph.bodies import fresh, put_on
+from exprgraph.bodies import fresh
+from exprgraph.called import formed, per_tensor, results, tensors, with_tensors
 from exprgraph.errors import CallError, DTypeError, GradientError, GraphError, RankError, at, here
 from exprgraph.functions.shaping import specify_shape
 from exprgraph.node import CONSTANT, Out, as_symbol
 from exprgraph.ops.rows import Undefined
-from exprgraph.own_gradient import DEFAULT, Rule, Rules, applied, is_default
+from exprgraph.own_gradient import DEFAULT, is_default
+from exprgraph.own_rules import Trace, applied, traced
 from exprgraph.types import cast_to
 
 
@@ -60,7 +60,7 @@ class OpFromGraph:
         if len(args) != len(self.inputs):
             raise CallError(f"{self.name} takes {len(self.inputs)} arguments, {len(args)} given{at(here())}")
         given = [self._argument(a, i, k) for k, (a, i) in enumerate(zip(args, self.inputs))]
-        found = applied(self.name, self.inputs, self.outputs, given, Rules(len(given), self._pull(), self._push()), self.connection_pattern)
+        found = applied(self.name, self.inputs, self.outputs, given, self._pull(), self._push(), self.connection_pattern)
         return found[0] if len(found) == 1 else list(found)
 
     def _argument(self, value: Any, like: Out, number: int) -> Out:
@@ -75,17 +75,22 @@ class OpFromGraph:
             out = specify_shape(out, known)  # what is inside may rest on these lengths
         return cast_to(out, like.dtype)
 
-    def _pull(self) -> Rule | None:
+    def _pull(self) -> Trace | None:
         given, short = (self._grad, True) if is_default(self._lop) else (self._lop, False)
         if is_default(given):
             return None
-        return lambda inputs, outs, gs: _overridden(
-            given, (list(inputs), list(gs)) if short else (list(inputs), list(outs), list(gs)), len(inputs))
+        n = len(self.outputs)
 
-    def _push(self) -> Rule | None:
+        def rule(s: Sequence[Out]) -> Sequence[Any]:
+            parts = [list(self.inputs), *([] if short else [list(s[:n])]), list(s[n:])]
+            return _overridden(given, parts, len(self.inputs))
+        return traced(_first(given), rule, [fresh(o) for o in self.outputs * 2], with_outputs=True)
+
+    def _push(self) -> Trace | None:
         if is_default(self._rop):
             return None
-        return lambda inputs, outs, tangents: _overridden(self._rop, (list(inputs), list(tangents)), len(outs))
+        return traced(_first(self._rop), lambda s: _overridden(self._rop, [list(self.inputs), list(s)], len(self.outputs)),
+                      [fresh(i) for i in self.inputs])
 
     def __repr__(self) -> str:
         return f"<{self.name}: {len(self.inputs)} inputs, {len(self.outputs)} outputs>"
@@ -106,7 +111,7 @@ def _check_override(what: str, given: Any, count: int) -> None:
             raise GradientError(f"{what}: {item!r:.60}: \"default\", a function, an OpFromGraph or None is needed{at(here())}")
 
 
-def _overridden(given: Any, parts: tuple[list[Any], ...], count: int) -> Sequence[Any]:
+def _overridden(given: Any, parts: Sequence[list[Any]], count: int) -> Sequence[Any]:
     """What an override, or a list of them, gives for all inputs (or outputs)."""
     if isinstance(given, list | tuple):
         return [_called(item, parts) for item in given]
@@ -116,37 +121,15 @@ def _overridden(given: Any, parts: tuple[list[Any], ...], count: int) -> Sequenc
     return list(found) if isinstance(found, list | tuple) else [found]
 
 
-def _called(given: Any, parts: tuple[list[Any], ...]) -> Any:
+def _first(given: Any) -> Any:
+    """What tells an override, or a list of them, from others: the first that can be called."""
+    return next((i for i in given if callable(i)), None) if isinstance(given, list | tuple) else given
+
+
+def _called(given: Any, parts: Sequence[list[Any]]) -> Any:
     if given is None or isinstance(given, Undefined) or is_default(given):
         return given
     return given(*(x for part in parts for x in part)) if isinstance(given, OpFromGraph) else given(*parts)
-
-
-def split_arguments(args: Sequence[Any]) -> tuple[list[int], list[Out]]:
-    """Which arguments of a call are tensors (symbols and arrays), and these; the others are passed on as they are."""
-    places = [k for k, a in enumerate(args) if isinstance(a, Out | np.ndarray)]
-    return places, [as_symbol(args[k]) for k in places]
-
-
-def with_arguments(args: Sequence[Any], places: Sequence[int], tensors: Sequence[Out]) -> list[Any]:
-    """The arguments with tensors in their places."""
-    found = list(args)
-    for k, tensor in zip(places, tensors):
-        found[k] = tensor
-    return found
-
-
-def results(name: str, found: Any) -> list[Out]:
-    """The results of a user's function, one or several, as a list."""
-    items = list(found) if isinstance(found, list | tuple) else [found]
-    if not items or any(not isinstance(i, Out) for i in items):
-        raise GraphError(f"{name}: its function gave {found!r:.80}: a symbol, or a list or tuple of symbols, is needed{at(here())}")
-    return items
-
-
-def formed(like: Any, outs: Sequence[Out]) -> Any:
-    """Results in the form that the user's function gave them."""
-    return type(like)(outs) if isinstance(like, list | tuple) else outs[0]
 
 
 def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -157,34 +140,25 @@ def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
             e = eg.exp(x)
             return eg.log(1 + e), lambda g: g * (1 - 1 / (1 + e))
 
-    The value is a symbol, or a tuple or list of them.  pull(*cotangents), one for each value, returns the cotangents of the arguments
-    that are tensors: one, or a tuple or list; None is zero.  push(*tangents), one for each such argument, returns the tangents of the
-    values: what forward mode uses; without it forward mode follows what is inside.  Second gradients differentiate pull.  What the function
-    takes from outside (shared variables, other symbols) keeps the gradient that follows from what is inside.  The function is called
+    The value is a symbol, or a tuple, list or dict of them.  pull(*cotangents), one for each symbol in it, returns the cotangents of the
+    tensors among the arguments: one, or a tuple or list, and for arguments that are containers in their form or one after the other;
+    symbols, arrays or numbers; None is zero.  push(*tangents), one for each such tensor, returns the tangents of the values: what forward
+    mode uses; without it forward mode follows what is inside.  Second gradients differentiate pull.  What the function takes from outside
+    (shared variables, other symbols) keeps the gradient that follows from what is inside.  The function, and its rules, are called
     once for each use, on symbols that stand for its arguments; numbers, texts and keywords are passed on to it as they are.
     """
     name = getattr(function, "__name__", "custom_gradient")
 
     @functools.wraps(function)
     def call(*args: Any, **keywords: Any) -> Any:
-        places, tensors = split_arguments(args)
-        inputs = [fresh(t) for t in tensors]
-        returned = function(*with_arguments(args, places, inputs), **keywords)
+        given = tensors(args)
+        inputs = [fresh(t) for t in given]
+        returned = function(*with_tensors(args, inputs), **keywords)
         if not isinstance(returned, tuple) or len(returned) not in (2, 3) or not callable(returned[1]) or not callable(returned[-1]):
             raise GradientError(f"{name}: a custom_gradient returns (value, pull) or (value, pull, push), not {returned!r:.80}{at(here())}")
         outs = results(name, returned[0])
-        push = _ruled(returned[2], inputs, inputs) if len(returned) == 3 else None
-        made = applied(name, inputs, outs, tensors, Rules(len(inputs), _ruled(returned[1], inputs, outs), push))
+        pull = traced(function, lambda s: per_tensor(returned[1](*s), args, f"{name}: its cotangents"), [fresh(o) for o in outs])
+        push = traced(function, lambda s: returned[2](*s), [fresh(i) for i in inputs]) if len(returned) == 3 else None
+        made = applied(name, inputs, outs, given, pull, push)
         return formed(returned[0], made)
     return call
-
-
-def _ruled(rule: Callable[..., Any], inputs: Sequence[Out], of: Sequence[Out]) -> Rule:
-    """A user's pull or push, which speaks of the symbols that the function was called on, for any inputs."""
-    def ruled(now: Sequence[Out], outs: Sequence[Out], given: Sequence[Any]) -> Sequence[Any]:
-        standing = [fresh(o) for o in of]
-        found = rule(*standing)
-        items = list(found) if isinstance(found, list | tuple) else [found]
-        made = iter(put_on([*inputs, *standing], [i for i in items if isinstance(i, Out)], [*now, *given]))
-        return [next(made) if isinstance(i, Out) else i for i in items]
-    return ruled

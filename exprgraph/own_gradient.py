@@ -4,17 +4,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from exprgraph import dtypes
 from exprgraph.batch import batched
-from exprgraph.bodies import Body, closed, fresh, paths, put_on
+from exprgraph.bodies import Body, fresh, put_on
 from exprgraph.errors import GradientError, at, here
 from exprgraph.forward import pushforward
 from exprgraph.grad import backward, fit, sized
-from exprgraph.node import INPUT, OPERATORS, Graph, Out, leaf
+from exprgraph.node import INPUT, OPERATORS, Graph, Out, as_symbol, leaf
 from exprgraph.ops.rounding import identity, second
 from exprgraph.ops.rows import Undefined
 from exprgraph.ops.shape import shape_of
 from exprgraph.reference import evaluate
-from exprgraph.types import Accepted
+from exprgraph.types import Accepted, cast_to
 
 Rule = Callable[[Sequence[Out], Sequence[Out], Sequence[Any]], Sequence[Any]]
 """From inputs, outputs and their cotangents (tangents of the inputs) to cotangents of the inputs (tangents of the outputs); None is zero,
@@ -25,25 +28,19 @@ DEFAULT = "default"
 class Rules(NamedTuple):
     """What takes the place of the gradient (pull) and of forward mode (push); None: what is inside says it.
 
-    The rules speak of the first `arity` inputs; the rest is what the body takes from outside, for which the inside counts in any case.
+    The rules know all inputs and speak of the first `arity`; the rest is what the body takes from outside, for which the inside
+    counts in any case.
     """
     arity: int
     pull: Rule | None = None
     push: Rule | None = None
 
 
-def applied(name: str, inputs: Sequence[Out], outputs: Sequence[Out], arguments: Sequence[Out], rules: Rules,
-            links: Sequence[bool] | None = None) -> tuple[Out, ...]:
-    """The outputs of a new node that holds what computes `outputs` from `inputs`, put on arguments.
+def body_row(name: str, inside: Graph, rules: Rules, links: Sequence[bool | None] = (), more: Sequence[Out] = ()) -> Body:
+    """The row of a closed graph.
 
-    links: for each input whether gradients know of a path from it.
+    links: of the first inputs, whether gradients know of a path, where not None.  more: what rules compute from the inputs.
     """
-    graph, outside = closed(inputs, outputs)
-    return body_row(name, graph, rules, links).apply((*arguments, *outside)).node.outputs
-
-
-def body_row(name: str, inside: Graph, rules: Rules, links: Sequence[bool] | None = None) -> Body:
-    """The row of a closed graph."""
     def refuse(*args: Any, **params: Any) -> Accepted:
         raise TypeError(f"{name} is called through what made it")
     row = Body(name, "body", lambda *arrays: _meaning(row, arrays), refuse, lambda inputs: row.types(inputs),
@@ -51,9 +48,8 @@ def body_row(name: str, inside: Graph, rules: Rules, links: Sequence[bool] | Non
                grad=lambda g, y, *inputs: _pulled(row, rules, g, y, inputs),
                forward=lambda tangents, y, *inputs: _pushed(row, rules, tangents, y, inputs),
                batch=lambda inputs, mapped, size: _batched(row, rules, inputs, mapped), doc=f"The body of {name}.")
-    row.inside = inside
-    known = paths(inside)
-    row.links = known if links is None else (*map(bool, links), *known[len(links):])
+    row.settle(inside, more)
+    row.links = tuple(known if given is None else given for given, known in zip([*links, *[None] * len(row.links)], row.links))
     return row
 
 
@@ -70,7 +66,7 @@ def _pulled(row: Body, rules: Rules, g: Any, y: Any, inputs: Sequence[Out]) -> t
     given, outs, n = _listed(g), _listed(y), rules.arity
     if rules.pull is None:
         return tuple(inner_pull(row, inputs, given))
-    own = rules.pull(inputs[:n], outs, [_filled(a, o) for a, o in zip(given, outs)])
+    own = rules.pull(inputs, outs, [_filled(a, o) for a, o in zip(given, outs)])
     needed = len(inputs) > n or any(is_default(c) for c in own)
     inner = inner_pull(row, inputs, given) if needed else [None] * n
     return (*_checked(row, own, inner, inputs[:n], "cotangent"), *inner[n:])
@@ -81,7 +77,7 @@ def _pushed(row: Body, rules: Rules, tangents: Sequence[Out | None], y: Any, inp
     if rules.push is None:
         found: Sequence[Any] = inner_push(row, inputs, tangents)
         return found[0] if len(outs) == 1 else tuple(found)
-    own = rules.push(inputs[:n], outs, [_filled(t, i) for t, i in zip(tangents, inputs[:n])])
+    own = rules.push(inputs, outs, [_filled(t, i) for t, i in zip(tangents, inputs[:n])])
     inner = inner_push(row, inputs, tangents) if any(is_default(t) for t in own) else [None] * len(outs)
     found = _checked(row, own, inner, outs, "tangent")
     if any(t is not None for t in tangents[n:]):
@@ -109,12 +105,20 @@ def _checked(row: Body, found: Any, inner: Sequence[Any], of: Sequence[Out], wha
     if len(items) != len(of):
         many = f"{what}{'s' * (len(items) != 1)}"
         raise GradientError(f"{row.name}: its rule gave {len(items)} {many} where {len(of)} are needed{at(here())}")
-    items = tuple(inner[k] if is_default(item) else item for k, item in enumerate(items))
+    items = tuple(inner[k] if is_default(item) else _symbol(item, of[k]) for k, item in enumerate(items))
     for k, item in enumerate(items):
         if item is not None and not isinstance(item, Out | Undefined):
-            raise GradientError(f"{row.name}: its rule gave {item!r:.60} as {what} number {k}: a symbol or None is needed{at(here())}")
+            raise GradientError(f"{row.name}: its rule gave {item!r:.60} as {what} number {k}: a symbol, an array or a number is needed, "
+                                f"or None{at(here())}")
     return tuple(sized(item, of[k], f"the {what} number {k} that the rule of {row.name} gave") if isinstance(item, Out) else item
                  for k, item in enumerate(items))
+
+
+def _symbol(item: Any, like: Out) -> Any:
+    """Numbers and arrays as constants; anything else as it is."""
+    if dtypes.is_weak(item) and dtypes.has_gradient(like.dtype):
+        return cast_to(item, like.dtype)
+    return as_symbol(item) if isinstance(item, np.ndarray | np.generic) and item.dtype.kind in "biufc" else item
 
 
 def inner_pull(row: Body, inputs: Sequence[Out], given: Sequence[Out | None]) -> list[Out | None]:
@@ -132,10 +136,10 @@ def inner_push(row: Body, inputs: Sequence[Out], tangents: Sequence[Out | None])
     leaves, outputs = row.inside.inputs, row.inside.outputs
     moving = [(i, fresh(i), t) for i, t in zip(leaves, tangents) if t is not None]
     found = pushforward(outputs, [(i, t) for i, t, _ in moving])
-    return _put([*leaves, *(t for _, t, _ in moving)], found, [*inputs, *(t for _, _, t in moving)])
+    return put_some([*leaves, *(t for _, t, _ in moving)], found, [*inputs, *(t for _, _, t in moving)])
 
 
-def _put(leaves: Sequence[Out], found: Sequence[Any], inputs: Sequence[Out]) -> list[Any]:
+def put_some(leaves: Sequence[Out], found: Sequence[Any], inputs: Sequence[Out]) -> list[Any]:
     """`put_on` for a list that may hold what is no symbol."""
     made = iter(put_on(leaves, [o for o in found if isinstance(o, Out)], inputs))
     return [next(made) if isinstance(o, Out) else o for o in found]
@@ -170,7 +174,7 @@ def _batched(row: Body, rules: Rules, inputs: Sequence[Out], mapped: Sequence[bo
     def over(outputs: Sequence[Any], more: Sequence[tuple[Out, Out]]) -> list[Any]:
         made = iter(batch.over([o for o in outputs if isinstance(o, Out)], [*own, *more]))
         found = [next(made) if isinstance(o, Out) else o for o in outputs]
-        return _put([Out(n, k) for n, k in fixed], found, list(fixed.values()))
+        return put_some([Out(n, k) for n, k in fixed], found, list(fixed.values()))
 
     def pull(now: Sequence[Out], outs: Sequence[Out], given: Sequence[Any]) -> Sequence[Any]:
         one = [fresh(o) for o in row.inside.outputs]
@@ -178,14 +182,14 @@ def _batched(row: Body, rules: Rules, inputs: Sequence[Out], mapped: Sequence[bo
         found = _pulled(row, rules, tuple(one), row.inside.outputs, leaves)
         wide = over([fit(r, i) if isinstance(r, Out) else r for r, i in zip(found, leaves)], list(zip(one, many)))
         whole = [OPERATORS["sum"](r, axis=0) if isinstance(r, Out) and not m else r for r, m in zip(wide, mapped)]
-        return _put([*batch.leaves, *many], whole, [*now, *given])
+        return put_some([*batch.leaves, *many], whole, [*now, *given])
 
     def push(now: Sequence[Out], outs: Sequence[Out], given: Sequence[Any]) -> Sequence[Any]:
         one = [fresh(i) for i in leaves]
         many = [_longer(i) for i in one]
         found = over(_listed(_pushed(row, rules, one, row.inside.outputs, leaves)), list(zip(one, many)))
         size = shape_of(now[batch.mapped.index(True)])[0]
-        return _put([*batch.leaves, *many], found, [*now, *(t if m else _spread(t, size) for t, m in zip(given, mapped))])
+        return put_some([*batch.leaves, *many], found, [*now, *(t if m else _spread(t, size) for t, m in zip(given, mapped))])
     inside = Graph(batch.leaves, tuple(over(row.inside.outputs, ())))
     wide = body_row(f"{row.name} over a batch", inside, Rules(len(leaves), rules.pull and pull, rules.push and push), row.links)
     made = wide.apply(tuple(inputs))

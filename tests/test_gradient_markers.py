@@ -44,6 +44,37 @@ def test_markers(marker: str, way: str) -> None:
         np.testing.assert_allclose(second, 2 * change(2 * X) * -0.5 * 2 * -0.5)
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_grad_scale_by_a_scalar_that_calls_change(way: str) -> None:
+    """A shared variable, an input and a computed scalar, which have no gradient of their own."""
+    w, x, s = eg.shared(np.float32(2.0), name="w"), eg.dvector("x"), eg.lscalar("s")
+    costs = [(eg.grad_scale(x, m) ** 2).sum() for m in (w, s, -w * s, np.array(0.5))]
+    f = eg.compile([x, s], [eg.grad(y, x) for y in costs] + [eg.Rop(costs[0], x, x)], **WAYS[way])
+    for value in (2.0, -3.0):
+        w.set_value(np.float32(value))
+        for got, factor in zip(f(X, 5), (value, 5, -value * 5, 0.5)):
+            np.testing.assert_allclose(got, 2 * X * factor)
+    with pytest.raises(DisconnectedInputError, match="respect to w"):
+        eg.grad(costs[0], w)
+    z = eg.tensor("z", "complex64", (None,))
+    g = eg.grad((eg.abs(eg.grad_scale(z, w)) ** 2).sum(), z)
+    assert g.dtype == "complex64"
+    np.testing.assert_allclose(eg.compile([z], g, **WAYS[way])(np.array([1 + 2j], "complex64")), [-6 - 12j], rtol=1e-6)
+
+
+def test_lanes_with_scales_of_their_own() -> None:
+    m, s, x = eg.dmatrix("m"), eg.dvector("s"), eg.dvector("x")
+    values, factors = np.arange(6.0).reshape(2, 3), np.array([2.0, -1.0])
+    own = eg.vmap(lambda v, a: eg.grad((eg.grad_scale(v, a) ** 2).sum(), v))(m, s)
+    one = eg.vmap(lambda a: eg.grad_scale(x, a) ** 2)(s)
+    twice = eg.vmap(lambda a: eg.vmap(lambda v: eg.grad_scale(v, a) ** 2)(m))(s)
+    outer = eg.vmap(lambda v: eg.vmap(lambda a: eg.grad_scale(v, a) ** 2)(s))(m)
+    got = eg.compile([m, s, x], [own, eg.grad(one.sum(), x), eg.grad(twice.sum(), m), eg.grad(outer.sum(), m)], device="numpy")(
+        values, factors, X)
+    for value, wanted in zip(got, (2 * values * factors[:, None], 2 * X * factors.sum(), 2 * values * factors.sum(), 2 * values)):
+        np.testing.assert_allclose(value, wanted)
+
+
 def test_no_marker_is_left_in_a_compiled_graph() -> None:
     x = eg.vector("x")
     with warnings.catch_warnings():
@@ -63,10 +94,17 @@ def test_consider_constant_is_deprecated_and_zero() -> None:
 
 @pytest.mark.parametrize("make, words", [
     (lambda x: eg.grad_clip(x, 2, 1), "the lower bound 2.0 is not below the upper bound 1.0"),
-    (lambda x: eg.grad_clip(x, x, 1), "a number is needed"), (lambda x: eg.grad_scale(x, "2"), "a number is needed")])
+    (lambda x: eg.grad_clip(x, x, 1), "a number is needed"), (lambda x: eg.grad_scale(x, "2"), "a number is needed"),
+    (lambda x: eg.grad_scale(x, x), "a number, or a real scalar, is needed"),
+    (lambda x: eg.grad_scale(x, eg.zscalar("z")), "a number, or a real scalar, is needed")])
 def test_wrong_arguments_of_markers(make, words: str) -> None:
     with pytest.raises(UseError, match=f"(?s){words}.*test_gradient_markers.py"):
         make(eg.vector("x"))
+
+
+def test_grad_clip_refuses_complex_numbers_at_once() -> None:
+    with pytest.raises(eg.DTypeError, match="(?s)grad_clip does not take complex128, whose numbers have no order.*test_gradient_markers"):
+        eg.grad_clip(eg.zvector("z"), -1, 1)
 
 
 def row(grad, name: str = "mine"):

@@ -164,3 +164,13 @@ def test_replacements_that_do_not_fit(new: Any, error: type[Exception], words: s
     x = eg.dvector("x")
     with pytest.raises(error, match=rf"(?s)vectorize_graph: .*{words}.*test_vectorize\.py"):
         eg.vectorize_graph(x * 2, {x: new})
+
+
+def test_replacements_by_name() -> None:
+    x, a = eg.dvector("x"), eg.dmatrix("a")
+    y = (x * 2).sum()
+    value = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(eg.vectorize_graph(y, {"x": a}).eval({a: value}), 2 * value.sum(axis=1))
+    for key, words in (("z", "'z': no input has this name"), (3, "3: a symbol or the name of an input is needed")):
+        with pytest.raises(UseError, match=f"(?s){words}.*test_vectorize"):
+            eg.vectorize_graph(y, {key: a})

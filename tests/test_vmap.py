@@ -383,3 +383,10 @@ def test_the_documentation_runs() -> None:
     np.testing.assert_allclose(losses, np.full(3, np.log(2)), rtol=1e-6)
     np.testing.assert_allclose(grads[0], [[-0.5, 0.5]] * 4)
     assert space["distance"].ndim == space["c"].ndim == 2
+
+
+def test_axes_may_be_integers_of_numpy() -> None:
+    x = eg.dmatrix("x")
+    value = np.arange(6.0).reshape(2, 3)
+    y = eg.vmap(lambda v: v * v.sum(), in_axes=np.int64(1), out_axes=np.int8(-1))(x)
+    np.testing.assert_array_equal(y.eval({x: value}), value * value.sum(axis=0))

@@ -6,15 +6,17 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from exprgraph import dtypes
-from exprgraph.errors import NullTypeGradError, UseError, at, here
-from exprgraph.node import OPERATORS, Op, Out, as_symbol
+from exprgraph.errors import DTypeError, NullTypeGradError, UseError, at, here
+from exprgraph.node import OPERATORS, Op, Out, as_symbol, make_constant
 from exprgraph.ops.complexes import real_part
-from exprgraph.ops.markers import zero_grad
+from exprgraph.ops.markers import disconnected_grad, zero_grad
 from exprgraph.ops.pair import EACH
 from exprgraph.ops.rows import Grad, row, table, undefined
-from exprgraph.ops.shape import Types, broadcast_to, shape_of
-from exprgraph.types import Accept, Accepted
+from exprgraph.ops.shape import Types, broadcast_to, dimshuffle, shape_of
+from exprgraph.types import Accept, Accepted, cast_to
 
 MARKER = "gradient_marker"
 """The flag of rows that `compile` leaves out, since gradients have been taken by then."""
@@ -31,11 +33,29 @@ def _clip_accept(x: Any, lower_bound: Any = -float("inf"), upper_bound: Any = fl
     low, high = _number("grad_clip", lower_bound), _number("grad_clip", upper_bound)
     if not low <= high:
         raise UseError(f"grad_clip: the lower bound {low} is not below the upper bound {high}{at(here())}")
-    return (as_symbol(x),), {"lower_bound": low, "upper_bound": high}
+    out = as_symbol(x)
+    if dtypes.is_complex(out.dtype):
+        raise DTypeError(f"grad_clip does not take {out.dtype}, whose numbers have no order: clip its two parts{at(here())}")
+    return (out,), {"lower_bound": low, "upper_bound": high}
 
 
 def _scale_accept(x: Any, multiplier: Any = 1.0) -> Accepted:
-    return (as_symbol(x),), {"multiplier": _number("grad_scale", multiplier)}
+    """The multiplier, a number or a real scalar that a call may change, is an operand that gradients see no path to."""
+    if not isinstance(multiplier, Out):
+        multiplier = _number("grad_scale", multiplier.item() if isinstance(multiplier, np.ndarray) and not multiplier.ndim else multiplier)
+        return (as_symbol(x), make_constant(multiplier, "float64")), {}
+    if multiplier.ndim or not (dtypes.is_float(multiplier.dtype) or dtypes.is_int(multiplier.dtype)):
+        raise UseError(f"grad_scale: {multiplier!r:.60}: a number, or a real scalar, is needed{at(here())}")
+    return (as_symbol(x), disconnected_grad(multiplier)), {}
+
+
+def _scale_batch(inputs: Sequence[Out], mapped: Sequence[bool], size: Out) -> Out:
+    """Each lane may have a multiplier of its own, which then has as many axes as what it multiplies."""
+    x = inputs[0] if mapped[0] else broadcast_to(inputs[0], size, *shape_of(inputs[0]))
+    m, own = inputs[1], mapped[1]
+    if own:
+        return grad_scale.apply((x, dimshuffle(m, pattern=[0, *[-1] * (x.ndim - m.ndim), *range(1, m.ndim)])))
+    return grad_scale.apply((x, m))
 
 
 def _type(inputs: tuple[Out, ...], **params: Any) -> Types:
@@ -46,8 +66,8 @@ def _clipped(g: Out, y: Out, x: Out, lower_bound: float, upper_bound: float) -> 
     return (OPERATORS["clip"](g, lower_bound, upper_bound),)
 
 
-def _scaled(g: Out, y: Out, x: Out, multiplier: float) -> tuple[Out | None, ...]:
-    return (OPERATORS["mul"](g, multiplier),)
+def _scaled(g: Out, y: Out, x: Out, multiplier: Out) -> tuple[Out | None, ...]:
+    return OPERATORS["mul"](g, cast_to(multiplier, dtypes.part(x.dtype))), None
 
 
 def _no_tangent(tangents: Sequence[Out | None], y: Out, x: Out) -> Out | None:
@@ -57,7 +77,7 @@ def _no_tangent(tangents: Sequence[Out | None], y: Out, x: Out) -> Out | None:
 
 
 def _marker(name: str, grad: Grad, accept: Accept | None, forward: Callable[..., Any], doc: str) -> Op:
-    same: Callable[..., Any] = lambda x, **params: x  # noqa: E731
+    same: Callable[..., Any] = lambda x, *others, **params: x  # noqa: E731
     found = row(name, same, "{0}", grad, accept=accept, infer=_type, flags=MARKER, pair=EACH, doc=doc)
     return found.changed(forward=forward)
 
@@ -70,8 +90,9 @@ grad_clip = _marker(
     "grad_clip(x, lower_bound, upper_bound): the tensor itself; each element of its cotangent is clipped.  Forward mode is left alone.")
 grad_scale = _marker(
     "grad_scale", _scaled, _scale_accept,
-    lambda tangents, y, x, multiplier: None if tangents[0] is None else OPERATORS["mul"](tangents[0], multiplier),
-    "grad_scale(x, multiplier): the tensor itself; its cotangent is multiplied by a number.")
+    lambda tangents, y, x, multiplier: None if tangents[0] is None else _scaled(tangents[0], y, x, multiplier)[0],
+    "grad_scale(x, multiplier): the tensor itself; its cotangent is multiplied by a number, or by a real scalar, which may be a shared "
+    "variable that is changed between calls.").changed(batch=_scale_batch)
 
 
 def consider_constant(x: Any) -> Out:

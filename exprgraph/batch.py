@@ -14,6 +14,7 @@ from exprgraph.graph import order, rebuild, unchanged
 from exprgraph.node import INPUT, Node, Out
 from exprgraph.ops.shape import declared
 from exprgraph.ops.shape import size as size_row
+from exprgraph.stabilise import stabilised, swapped
 from exprgraph.types import size_dim
 
 Place = tuple[Node, int]
@@ -40,7 +41,9 @@ def batched(outputs: Sequence[Out], mapped: Mapping[Out, Out], size: Out) -> lis
 
 def lanes(outputs: Sequence[Out], given: Mapping[Out, Lane], size: Out) -> list[Lane]:
     """As `batched`, but outputs that are the same in every lane stay without the axis; replacements may be so too."""
-    new: dict[Place, Lane] = {(x.node, x.index): y for x, y in given.items()}
+    keys = list(given)
+    outputs, leaves = stabilised(outputs, keys)
+    new: dict[Place, Lane] = {(x.node, x.index): y for x, y in zip(swapped(keys, leaves), given.values())}
     whole = {n for n, _ in new if all((n, k) in new for k in range(len(n.outs)))}
     for node in order(outputs, whole):
         if node not in whole:

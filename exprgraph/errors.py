@@ -93,6 +93,10 @@ class OwnOpError(RuntimeError):
     """A function or kernel of the user's own that failed, or gave what it did not promise; nothing was changed by the call."""
 
 
+class NoMeaningError(OwnOpError):
+    """A kernel of the user's own that the NumPy backend meets and that says nothing of what it means there."""
+
+
 class CallError(TypeError):
     """A compiled function called with the wrong number, names, dtypes or ranks of arguments."""
 
@@ -112,3 +116,8 @@ class AllocationError(MemoryError):
 def at(source: Source | None) -> str:
     """The closing line of a message: where in the user's file."""
     return f"\n  at {source}" if source is not None else ""
+
+
+def defined(source: Source | None) -> str:
+    """The line of a message behind that of `at`: where what is used there was defined."""
+    return f"\n  defined at {source}" if source is not None else ""

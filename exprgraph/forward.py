@@ -12,8 +12,9 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from exprgraph import dtypes
+from exprgraph.bodies import is_path, linked
 from exprgraph.errors import GradientError, at
-from exprgraph.grad import Place, backward, defined, filled, fit, is_own, is_turned, pullback, sized, spreads
+from exprgraph.grad import Place, backward, defined, filled, fit, fit_forward, is_own, is_turned, pullback, sized, spreads, whole
 from exprgraph.graph import order
 from exprgraph.node import OPERATORS, Node, Out
 from exprgraph.ops.contract import matmul
@@ -31,15 +32,18 @@ LINEAR = {sum_, sum_to, cumsum, cast}
 def pushforward(outputs: Sequence[Out], starts: Sequence[tuple[Out, Out]], constant: Iterable[Out] = ()) -> list[Out | None]:
     """The tangents of the outputs, each of its output's shape and dtype; None where an output does not depend on a start by floats.
 
-    starts: tensors, which count as independent of each other, and their tangents; a tensor that comes twice has the sum of them.
-    constant: tensors through which nothing flows.
+    starts: tensors, which count as independent of each other, and their tangents; a tensor that comes twice has the sum of them, and
+    integers and bools have none.  constant: tensors through which nothing flows.
     """
-    stops = {c.node for c in constant}
+    stopped = {(c.node, c.index) for c in constant}
+    stops = whole(stopped)
     tangents: dict[Place, Out] = {}
     for x, tangent in starts:
-        place, own = (x.node, x.index), fit(tangent, x)
+        if not dtypes.has_gradient(x.dtype):
+            continue
+        place, own = (x.node, x.index), fit_forward(tangent, x)
         tangents[place] = _sum([tangents[place], own]) if place in tangents else own
-    fixed = set(tangents)
+    fixed = set(tangents) | stopped
     for node in order(outputs):
         given = tuple(tangents.get((i.node, i.index)) for i in node.inputs)
         if node not in stops and any(t is not None for t in given) and moves(node):
@@ -47,7 +51,7 @@ def pushforward(outputs: Sequence[Out], starts: Sequence[tuple[Out, Out]], const
                 if t is not None and (node, index) not in fixed:
                     y = Out(node, index)
                     checked = t if is_own(node.op) else sized(t, y, f"the tangent that {node.op.name} gives", not spreads(node))
-                    tangents[node, index] = fit(checked, y)
+                    tangents[node, index] = fit_forward(checked, y)
     return [tangents.get((o.node, o.index)) for o in outputs]
 
 
@@ -58,10 +62,11 @@ def moves(node: Node) -> bool:
 
 
 def reaches(outputs: Sequence[Out], starts: Collection[Node]) -> list[bool]:
-    """For each output whether it depends on one of the nodes at all, by jumps too, but not by what is disconnected on purpose."""
+    """For each output whether it depends on one of the nodes by floats or by jumps: not by positions, sizes or what is disconnected."""
     reached = set(starts)
     for node in order(outputs):
-        if "no_path" not in node.op.flags and any(i.node in reached for i in node.inputs):
+        inputs = node.inputs[:1] if node.op.kind == "gather" else node.inputs[1:2] if node.op.kind == "scatter" else node.inputs
+        if is_path(node) and any(i.node in reached and link for i, link in zip(inputs, linked(node))):
             reached.add(node)
     return [o.node in reached for o in outputs]
 

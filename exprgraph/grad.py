@@ -2,19 +2,20 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from exprgraph import dtypes
 from exprgraph.bodies import is_path, linked
 from exprgraph.errors import DisconnectedInputError, GradientError, MissingGradientError, NullTypeGradError, at, here
 from exprgraph.graph import order
-from exprgraph.node import MOVING, OPERATORS, Node, Op, Out, as_symbol, constant_value, make_constant
+from exprgraph.node import INPUT, MOVING, OPERATORS, SHARED, Node, Op, Out, as_symbol, constant_value, make_constant
 from exprgraph.ops.complexes import conj, real_part
 from exprgraph.ops.pair import EACH
 from exprgraph.ops.rounding import second
 from exprgraph.ops.rows import Undefined
 from exprgraph.ops.shape import broadcast_to, declared, dim_node, sum_to
+from exprgraph.ops.table import ROWS
 from exprgraph.types import cast_to
 
 Place = tuple[Node, int]
@@ -41,16 +42,25 @@ def grad(cost: Out | None, wrt: Any, consider_constant: Iterable[Out] | None = N
     absent = choose("return_disconnected", return_disconnected, ("zero", "none", "disconnected"), any_case=True)
     choose("null_gradients", null_gradients, ("raise", "return"))
     symbols = [_symbol(w, "gradients are taken with respect to symbols") for w in (wrt if isinstance(wrt, list | tuple) else [wrt])]
-    constant = _constants(consider_constant)
+    constant = constants(consider_constant)
     starts = _starts(cost, known_grads)
-    flow = backward(starts, symbols, constant, null_gradients == "return")
+    flow = backward(_stable(starts, symbols, constant, known_grads), symbols, constant, null_gradients == "return")
     without = [x for x in symbols if (x.node, x.index) not in flow.cotangents]
-    flow.zeros.update(_flat([t for t, _ in starts], without, {c.node for c in constant}))
+    flow.zeros.update(_flat([t for t, _ in starts], without, whole({(c.node, c.index) for c in constant})))
     found = [_result(flow, x, disconnected_inputs, absent, f" (number {k} of wrt)" if isinstance(wrt, list | tuple) else "")
              for k, x in enumerate(symbols)]
     if add_names:
         found = [_named(g, cost, x) for g, x in zip(found, symbols)]
     return found[0] if not isinstance(wrt, list | tuple) else tuple(found) if isinstance(wrt, tuple) else found
+
+
+def _stable(starts: list[tuple[Out, Out]], symbols: Sequence[Out], constant: Sequence[Out], known: Any) -> list[tuple[Out, Out]]:
+    """The cost as the stable rules make it, so that second gradients are stable too, where nothing inside it is asked for by name."""
+    if known or constant or any(x.node.op not in (INPUT, SHARED) for x in symbols):
+        return starts
+    from exprgraph.stabilise import stabilised  # loads the engine of the rules
+    (cost, one), = starts
+    return [(stabilised([cost], ())[0][0], one)]
 
 
 def subgraph_grad(wrt: Sequence[Out], end: Sequence[Out], start: Mapping[Out, Any] | None = None, cost: Out | None = None,
@@ -90,7 +100,8 @@ def _symbol(value: Any, what: str) -> Out:
     return value
 
 
-def _constants(given: Any) -> list[Out]:
+def constants(given: Any) -> list[Out]:
+    """What consider_constant= was given, as a list."""
     items = [given] if isinstance(given, Out) else [] if given is None else given
     if not isinstance(items, Iterable) or isinstance(items, str):
         raise GradientError(f"consider_constant={given!r:.60}: a list of symbols is needed{at(here())}")
@@ -143,16 +154,22 @@ def backward(starts: Sequence[tuple[Out, Out]], wrt: Sequence[Out], constant: It
     What a start is given is its whole cotangent: what other starts would add to it is left out.  Nothing flows on from `constant`, which
     the walk does not go beyond either.
     """
-    ends = {c.node for c in constant}
+    ended = {(c.node, c.index) for c in constant}
+    ends = whole(ended)
     nodes = order([t for t, _ in starts], ends)
     active = _between(nodes, wrt, ends)
     fixed = {(t.node, t.index): g for t, g in starts}
     flow = Flow(dict(fixed), set())
     for node in reversed(nodes):
-        places = [(node, i) for i in range(len(node.outs))]
+        places = [p for p in ((node, i) for i in range(len(node.outs))) if p not in ended]
         if node in active and node not in ends and node.inputs and any(p in flow.cotangents or p in flow.zeros for p in places):
             _step(node, places, active, fixed, flow, null)
     return flow
+
+
+def whole(places: Collection[Place]) -> set[Node]:
+    """The nodes of whose floats all are among the places."""
+    return {n for n, _ in places if all((n, k) in places for k, t in enumerate(n.outs) if dtypes.has_gradient(t.dtype))}
 
 
 def _between(nodes: Sequence[Node], wrt: Sequence[Out], constant: set[Node]) -> set[Node]:
@@ -186,18 +203,19 @@ def _flat(outputs: Sequence[Out], wrt: Sequence[Out], constant: set[Node]) -> It
 
 def _step(node: Node, places: list[Place], active: set[Node], fixed: Mapping[Place, Out], flow: Flow, null: bool) -> None:
     """Pass the cotangent of a node on to its inputs."""
-    flowing = any(p in flow.cotangents for p in places)
+    flowing, own = any(p in flow.cotangents for p in places), dict.fromkeys(places)
     flat = "zero_grad" in node.op.flags and not dtypes.is_complex(node.outs[0].dtype)
     wanted = [link and x.node in active and dtypes.has_gradient(x.dtype) and (x.node, x.index) not in fixed
               for x, link in zip(node.inputs, linked(node))]
-    given = pullback(node, [flow.cotangents.get(p) for p in places], null, wanted) if flowing and not flat else (None,) * len(wanted)
+    cotangents = [flow.cotangents.get((node, k)) if (node, k) in own else None for k in range(len(node.outs))]
+    given = pullback(node, cotangents, null, wanted) if flowing and not flat else (None,) * len(wanted)
     for x, g, asked in zip(node.inputs, given, wanted, strict=True):
         place = (x.node, x.index)
         if asked and g is None:
             flow.zeros.add(place)
         elif asked:
-            own = fit(g if is_own(node.op) else _sized(g, node, x), x)
-            flow.cotangents[place] = OPERATORS["add"](flow.cotangents[place], own) if place in flow.cotangents else own
+            more = fit(g if is_own(node.op) else _sized(g, node, x), x)
+            flow.cotangents[place] = OPERATORS["add"](flow.cotangents[place], more) if place in flow.cotangents else more
 
 
 def _sized(g: Any, node: Node, x: Out) -> Out:
@@ -256,13 +274,9 @@ def _conj(g: Any) -> Any:
 
 
 def fit(value: Any, x: Out) -> Out:
-    """A cotangent or tangent in the dtype and shape of what it belongs to: broadcast axes are summed, once, here, and missing ones are
-    there; what belongs to something real is real."""
-    g = as_symbol(value)
-    if dtypes.is_complex(g.dtype) and not dtypes.is_complex(x.dtype):
-        g = real_part(g)
-    if g.dtype != x.dtype:
-        g = cast_to(g, x.dtype)
+    """A cotangent in the dtype and shape of what it belongs to: broadcast axes are summed, once, here, and missing ones are there; what
+    belongs to something real is real."""
+    g = _typed(value, x)
     if g.type.shape == x.type.shape:
         return g
     sizes = [dim_node(d) for d in x.type.shape]
@@ -270,9 +284,22 @@ def fit(value: Any, x: Out) -> Out:
     return (broadcast_to if missing else sum_to)(g, *sizes)
 
 
+def fit_forward(value: Any, y: Out) -> Out:
+    """A tangent in the dtype and shape of what it belongs to, to which it is broadcast; what belongs to something real is real."""
+    t = _typed(value, y)
+    return t if t.type.shape == y.type.shape else broadcast_to(t, *[dim_node(d) for d in y.type.shape])
+
+
+def _typed(value: Any, x: Out) -> Out:
+    g = as_symbol(value)
+    if dtypes.is_complex(g.dtype) and not dtypes.is_complex(x.dtype):
+        g = real_part(g)
+    return g if g.dtype == x.dtype else cast_to(g, x.dtype)
+
+
 def is_own(op: Op) -> bool:
     """Whether a row is one of exprgraph's, whose gradient is known to have the right sizes."""
-    return OPERATORS.get(op.name) is op
+    return ROWS.get(op.name) is op
 
 
 def spreads(node: Node) -> bool:

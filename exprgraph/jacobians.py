@@ -7,19 +7,22 @@ is chosen where the sizes say that it takes fewer.  Of a sparse Jacobian whose p
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from itertools import count
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from exprgraph import dtypes
 from exprgraph.batch import batched
 from exprgraph.dims import bounds, product
 from exprgraph.errors import GradientError, at, here
-from exprgraph.grad import choose, grad
+from exprgraph.grad import choose, constants, grad
 from exprgraph.node import OPERATORS, Out, as_symbol, make_constant
 from exprgraph.ops.create import iota
 from exprgraph.ops.rounding import cast, second
 from exprgraph.ops.shape import dim_node, dimshuffle, reshape, shape_of
 from exprgraph.products import Rop, tangents
+from exprgraph.types import cast_to
 
 Array = np.ndarray[Any, Any]
 MODES = ("auto", "forward", "reverse")
@@ -29,20 +32,28 @@ def jacobian(expression: Any, wrt: Any, consider_constant: Iterable[Out] | None 
              mode: str = "auto", sparsity: Any = None, sparse: bool = False) -> Any:
     """The derivatives of each element of a float tensor with respect to each element of a symbol, or of a list or tuple of them.
 
-    The result has the expression's shape followed by the symbol's.  mode: "forward" or "reverse" chooses how; "auto" goes forward where
-    the symbols are known to have fewer elements than the expression.  sparsity: a matrix, expression's elements by symbol's, that is
-    not zero wherever the Jacobian may not be; with it, elements that share no row (or no column) are derived together, and sparse=True
-    gives the vector of the values at np.nonzero(sparsity) alone.  consider_constant, disconnected_inputs: as for `grad`.
-    GradientError for wrong arguments; ShapeError where the pattern does not fit the sizes of a call.
+    The result has the expression's shape followed by the symbol's, and the symbol's dtype; complex tensors have none.  mode: "forward" or
+    "reverse" chooses how; "auto" goes forward where the symbols are known to have fewer elements than the expression.  sparsity: a matrix,
+    or one of SciPy's, the expression's elements by the symbol's, that is not zero wherever the Jacobian may not be; with it, elements that
+    share no row (or no column) are derived together, and sparse=True gives the vector of the values at np.nonzero(sparsity) alone.
+    consider_constant, disconnected_inputs: as for `grad`.  GradientError for wrong arguments; ShapeError where the pattern does not fit the
+    sizes of a call.
     """
     choose("mode", mode, MODES)
+    choose("disconnected_inputs", disconnected_inputs, ("raise", "warn", "ignore"))
     y, several = as_symbol(expression), isinstance(wrt, list | tuple)
     symbols = list(wrt) if several else [wrt]
     if not all(isinstance(x, Out) for x in symbols):
         raise GradientError(f"a Jacobian is taken with respect to symbols{at(here())}")
-    lanes = _Lanes(y, symbols, list(consider_constant or ()), disconnected_inputs)
+    if any(dtypes.is_complex(t.dtype) for t in (y, *symbols)):
+        raise GradientError(f"no Jacobian of complex tensors is formed: take the real and imaginary parts of each{at(here())}")
+    if not symbols:
+        return wrt
+    lanes = _Lanes(y, symbols, constants(consider_constant), disconnected_inputs)
     if sparsity is not None or sparse:
-        found = [_compressed(lanes, mode, _pattern(sparsity, several), sparse)]
+        if several or sparsity is None:
+            raise GradientError(f"sparsity= is for one symbol, and sparse=True needs it{at(here())}")
+        found = [_compressed(lanes, mode, pattern_of(sparsity), sparse)]
     elif mode == "forward" or (mode == "auto" and _fewer(symbols, y)):
         found = [_turned(lanes.forward(k, _basis(x)), y, x) for k, x in enumerate(symbols)]
     else:
@@ -56,9 +67,9 @@ def hessian(cost: Any, wrt: Any, consider_constant: Iterable[Out] | None = None,
     Each result has its symbol's shape twice; blocks between different symbols are not formed.  All of it is one batch of
     forward mode over the gradient.  The other arguments are those of `grad`.
     """
-    symbols = list(wrt) if isinstance(wrt, list | tuple) else [wrt]
-    slopes = grad(cost, symbols, consider_constant, disconnected_inputs, add_names=False)
-    found = [jacobian(g, x, consider_constant, "ignore", mode="forward") for g, x in zip(slopes, symbols)]
+    symbols, held = list(wrt) if isinstance(wrt, list | tuple) else [wrt], constants(consider_constant)
+    slopes = grad(cost, symbols, held, disconnected_inputs, add_names=False)
+    found = [jacobian(g, x, held, "ignore", mode="forward") for g, x in zip(slopes, symbols)]
     return found[0] if not isinstance(wrt, list | tuple) else tuple(found) if isinstance(wrt, tuple) else found
 
 
@@ -92,54 +103,78 @@ class _Lanes:
 
 def _fewer(symbols: Sequence[Out], y: Out) -> bool:
     """Whether the symbols are known to have fewer elements together than a tensor, whatever the sizes."""
-    count = sum((product(x.type.shape) for x in symbols[1:]), product(symbols[0].type.shape))
-    return bounds(product(y.type.shape) - count)[0] >= 1
+    many = sum((product(x.type.shape) for x in symbols[1:]), product(symbols[0].type.shape))
+    return bounds(product(y.type.shape) - many)[0] >= 1
 
 
 def _basis(x: Out) -> Out:
     """For each element of a tensor a lane that is 1 there and 0 elsewhere."""
-    count = dim_node(product(x.type.shape))
-    places = iota(count)
+    length = dim_node(product(x.type.shape))
+    places = iota(length)
     ones: Any = OPERATORS["eq"](dimshuffle(places, pattern=[0, -1]), dimshuffle(places, pattern=[-1, 0]))
-    return reshape(cast(ones, x.dtype), count, *shape_of(x))
+    return reshape(cast(ones, x.dtype), length, *shape_of(x))
 
 
 def _turned(found: Out, y: Out, x: Out) -> Out:
     """What forward mode gives for each element of x, with y's axes first."""
-    back = dimshuffle(found, pattern=[*range(1, found.ndim), 0])
+    back = cast_to(dimshuffle(found, pattern=[*range(1, found.ndim), 0]), x.dtype)
     return reshape(back, *shape_of(y), *shape_of(x))
 
 
-def _pattern(sparsity: Any, several: bool) -> Array:
-    dense = sparsity.toarray() if hasattr(sparsity, "toarray") else np.asarray(False if sparsity is None else sparsity)
-    if dense.ndim != 2 or several:
-        raise GradientError("sparsity= is a matrix for one symbol: elements of the expression by elements of the symbol"
-                            f"{at(here())}")
-    return np.asarray(dense != 0)
+class Pattern(NamedTuple):
+    """Where a matrix may not be zero: the rows and columns of its elements, in C order, and its shape."""
+    rows: Array
+    columns: Array
+    shape: tuple[int, int]
+
+    def turned(self) -> Pattern:
+        """The pattern of the transpose, its elements in the order of this one."""
+        return Pattern(self.columns, self.rows, self.shape[::-1])
+
+    def dense(self) -> Array:
+        """The matrix of bools."""
+        found = np.zeros(self.shape, bool)
+        found[self.rows, self.columns] = True
+        return found
 
 
-def colours(pattern: Array) -> Array:
-    """A colour for each column, 0, 1, ...: no two columns of one colour have an element that is not zero in the same row.
+def pattern_of(matrix: Any) -> Pattern:
+    """The pattern of an array, or of one of SciPy's sparse matrices or arrays; GradientError for what is no matrix."""
+    if hasattr(matrix, "tocsr"):
+        whole = matrix.tocsr().tocoo()
+        at_row, at_column = (np.asarray(i)[np.asarray(whole.data) != 0] for i in (whole.row, whole.col))
+        at_row, at_column = np.unique(np.stack([at_row, at_column]).astype(np.int64), axis=1)
+    else:
+        whole = np.asarray(matrix)
+        if whole.ndim != 2:
+            raise GradientError(f"sparsity= is a matrix: elements of the expression by elements of the symbol{at(here())}")
+        at_row, at_column = np.nonzero(whole)
+    return Pattern(at_row, at_column, (int(whole.shape[0]), int(whole.shape[1])))
 
-    Greedy, columns with most elements first.
+
+def colours(pattern: Pattern) -> Array:
+    """A colour for each column, 0, 1, ...: no two columns of one colour have an element in the same row.
+
+    Greedy, columns with most elements first; time and memory grow with the elements, not with the area.
     """
-    taken = np.zeros((pattern.shape[0], 0), bool)
     found = np.zeros(pattern.shape[1], np.int64)
-    for column in np.argsort(-pattern.sum(axis=0), kind="stable"):
-        rows = pattern[:, column]
-        free = np.flatnonzero(~taken[rows].any(axis=0))
-        if not free.size:
-            taken = np.concatenate([taken, np.zeros((len(taken), 1), bool)], axis=1)
-            free = np.array([taken.shape[1] - 1])
-        found[column] = free[0]
-        taken[rows, free[0]] = True
+    sizes = np.bincount(pattern.columns, minlength=pattern.shape[1])
+    inside = np.split(pattern.rows[np.argsort(pattern.columns, kind="stable")], np.cumsum(sizes)[:-1]) if len(sizes) else []
+    taken: list[set[int]] = [set() for _ in range(pattern.shape[0])]
+    for column in np.argsort(-sizes, kind="stable"):
+        rows = inside[column].tolist()
+        colour = next(c for c in count() if not any(c in taken[r] for r in rows))
+        found[column] = colour
+        for r in rows:
+            taken[r].add(colour)
     return found
 
 
-def _compressed(lanes: _Lanes, mode: str, pattern: Array, sparse: bool) -> Out:
+def _compressed(lanes: _Lanes, mode: str, pattern: Pattern, sparse: bool) -> Out:
     """The Jacobian from one lane for each colour."""
     y, x = lanes.y, lanes.symbols[0]
-    by_column, by_row = (colours(p) if mode in ("auto", name) else None for p, name in ((pattern, "forward"), (pattern.T, "reverse")))
+    ways = ((pattern, "forward"), (pattern.turned(), "reverse"))
+    by_column, by_row = (colours(p) if mode in ("auto", name) else None for p, name in ways)
     forward = by_row is None or (by_column is not None and by_column.max(initial=0) <= by_row.max(initial=0))
     colour, seeded = (by_column, x) if forward else (by_row, y)
     assert colour is not None
@@ -148,8 +183,8 @@ def _compressed(lanes: _Lanes, mode: str, pattern: Array, sparse: bool) -> Out:
     found = lanes.forward(0, seeds) if forward else lanes.reverse(seeds)[0]
     rows = reshape(found, len(groups), pattern.shape[0 if forward else 1])
     if sparse:
-        at_row, at_column = np.nonzero(pattern)
-        return OPERATORS["getitem"](rows, (colour[at_column], at_row) if forward else (colour[at_row], at_column))  # type: ignore[no-any-return]
+        picked = (colour[pattern.columns], pattern.rows) if forward else (colour[pattern.rows], pattern.columns)
+        return cast_to(OPERATORS["getitem"](rows, picked), x.dtype)
     whole: Any = OPERATORS["take"](rows, colour, axis=0)
-    dense = OPERATORS["where"](make_constant(pattern), whole.T if forward else whole, 0)
-    return reshape(dense, *shape_of(y), *shape_of(x))
+    dense = OPERATORS["where"](make_constant(pattern.dense()), whole.T if forward else whole, 0)
+    return reshape(cast_to(dense, x.dtype), *shape_of(y), *shape_of(x))

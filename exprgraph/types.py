@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 import numpy as np
 
 from exprgraph import dims, dtypes
-from exprgraph.dims import Dim, Value, constant, of_atom
+from exprgraph.dims import Dim, Value, atoms, constant, of_atom
 from exprgraph.errors import CallError, DTypeError, RankError, ShapeError, at, here
 from exprgraph.node import CONSTANT, INPUT, OPERATORS, SHARED, Node, Op, Out, TensorType, as_symbol, constant_value, make_constant
 
@@ -151,7 +151,8 @@ def _leaf_dim(out: Out) -> Dim | None:
     if node.op.name == "read_size" and node.op is OPERATORS.get("read_size"):
         given = node.inputs[0].node
         known = _leaf_dim(node.inputs[0])
-        return known if known is not None and known.const is not None else of_atom(Value(
+        fixed = known is not None and not any(isinstance(a, Value) for a in atoms((known,)))
+        return known if fixed else of_atom(Value(
             given if given.op is INPUT else node, -np.inf if node.param("signed") else 0.0))
     return None
 

@@ -25,6 +25,8 @@ from runtime.spare import PAGE, Spare, rounded
 
 Array = np.ndarray[Any, Any]
 LINE = 64
+WIDEST = 128
+"""The bytes of the largest vector type, which addresses of such vectors are multiples of."""
 AHEAD = 256
 """Calls that may be in a queue before one of them waits for it."""
 _lock = threading.Lock()
@@ -168,9 +170,9 @@ def data_of(array: Array) -> int:
 
 
 def aligned(nbytes: int) -> Array:
-    """Fresh host memory as uint8, aligned to a cache line; AllocationError where there is none."""
-    raw = pages.POOL.obtain(lambda: np.empty(nbytes + LINE, np.uint8), nbytes)
-    start = -data_of(raw) % LINE
+    """Fresh host memory as uint8, aligned for all that kernels use; AllocationError where there is none."""
+    raw = pages.POOL.obtain(lambda: np.empty(nbytes + WIDEST, np.uint8), nbytes)
+    start = -data_of(raw) % WIDEST
     return raw[start:start + nbytes]
 
 

@@ -13,13 +13,14 @@ import numpy as np
 
 from codegen.plan import OwnCall
 from exprgraph import dtypes
-from exprgraph.errors import OwnOpError, at
+from exprgraph.errors import OwnOpError, Source, at, defined
+from exprgraph.own.head import CURE
 from exprgraph.own.raw import RawSource
 from runtime.actions import OwnAction, Run
 from runtime.device import Session
 from runtime.driver import cl, failure
 from runtime.memory import Array, Block, View, aligned, data_of
-from runtime.program import report
+from runtime.own_text import mismatch, refused
 
 GUARD = 4096
 """Bytes on both sides of a result that are looked at after a checked run."""
@@ -46,7 +47,7 @@ def _call(step: OwnCall, sizes: tuple[int, ...], inputs: tuple[Array, ...], outp
         out[...] = result
 
 
-def _program(raw: RawSource, session: Session) -> Any:
+def _program(raw: RawSource, source: Source | None, session: Session) -> Any:
     """The user's program, built once for each device."""
     key = session.device.spec, raw.text
     with _lock:
@@ -54,13 +55,15 @@ def _program(raw: RawSource, session: Session) -> Any:
             _programs.move_to_end(key)
             return _programs[key]
     head = "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n" * ("double" in raw.text)
+    options = [*session.device.options, "-cl-kernel-arg-info"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", cl.CompilerWarning)
         try:
             made = cl.Program(session.context, f"{head}#line 1\n{raw.text}\n")
-            made.build(list(session.device.options), devices=[session.device.handle])
+            made.build(options, devices=[session.device.handle])
         except failure as error:
-            raise OwnOpError(report(session, raw.text, f"the kernel {raw.name}", error) + at(raw.source)) from error
+            raise OwnOpError(f"{session.device.name} ({session.device.platform}) could not build the kernel {raw.name}\n"
+                             + refused(raw.text, str(error)) + at(source) + defined(raw.source)) from None
     with _lock:
         _programs[key] = made
         while len(_programs) > KEPT:
@@ -81,11 +84,15 @@ class Kernel:
     def __init__(self, step: OwnCall, session: Session) -> None:
         self.step, self.session = step, session
         self.raw: RawSource = step.own.kernel
-        program = _program(self.raw, session)
+        self.alignment = max((a.alignment for a in self.raw.arguments), default=1)
+        program = _program(self.raw, step.source, session)
         try:
             self.kernel = cl.Kernel(program, self.raw.name)
         except failure as error:
-            raise OwnOpError(f"{self.raw.name}: {error}{at(self.raw.source)}") from error
+            raise self._error(f"its program, after macros and conditions, has no such kernel: {error}") from error
+        wrong = mismatch(self.kernel, self.raw.parameters)
+        if wrong:
+            raise self._error(f"its head says {wrong[0]}, {session.device.name} found {wrong[1]}: {CURE}")
 
     def action(self, inputs: tuple[View, ...], outputs: tuple[View, ...], sizes: tuple[int, ...]) -> OwnAction:
         """The action for the numbers of a call; OwnOpError for groups that do not fit."""
@@ -101,7 +108,7 @@ class Kernel:
         return OwnAction(partial(self._on_host, numbers), inputs, outputs, partial(self._on_device, numbers))
 
     def _error(self, what: str) -> OwnOpError:
-        return OwnOpError(f"{self.raw.name}: {what}{at(self.step.source)}")
+        return OwnOpError(f"{self.raw.name}: {what}{at(self.step.source)}{defined(self.raw.source)}")
 
     def _on_host(self, numbers: Numbers, inputs: tuple[Array, ...], outputs: tuple[Array, ...]) -> None:
         """Run on memory that the device shares with NumPy."""
@@ -133,8 +140,10 @@ class Kernel:
             if (guard != PATTERN).any():
                 raise self._error(f"it wrote {side} element of its result {name}")
 
-    def _run(self, numbers: Numbers, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
-        given = [np.ascontiguousarray(a) for a in inputs]
+    def _run(self, numbers: Numbers, inputs: Sequence[Array], results: Sequence[Array]) -> None:
+        """Run on memory as it is where the vectors of the kernel may lie there, else on copies."""
+        given = [self._placed(np.ascontiguousarray(a), True) for a in inputs]
+        outputs = [self._placed(o, False) for o in results]
         idle = 0 in numbers.grid
         for a in (a for a in self.raw.arguments if a.kind == "output"):
             out, fill = outputs[a.number], self.raw.fill if self.raw.fill is not None else 0 if idle else None
@@ -145,6 +154,18 @@ class Kernel:
         if not idle:
             self._launch(numbers, [_pointer(a) for a in given], [_pointer(o) for o in outputs], lambda k: given[k])
             self._finish(numbers)
+        for result, output in zip(results, outputs):
+            if output is not result:
+                result[...] = output
+
+    def _placed(self, array: Array, filled: bool) -> Array:
+        """The array, or where the kernel's vectors cannot lie there another one like it."""
+        if data_of(array) % self.alignment == 0 or not array.size:
+            return array
+        found = np.ndarray(array.shape, array.dtype, aligned(array.nbytes))
+        if filled:
+            found[...] = array
+        return found
 
     def _launch(self, numbers: Numbers, inputs: Sequence[Any], outputs: Sequence[Any], value: Callable[[int], Array]) -> None:
         """Put the kernel into the queue; value: what an input that is a scalar holds."""

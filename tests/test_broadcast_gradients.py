@@ -28,16 +28,17 @@ def gradients(a, b):
     y = a * b + eg.where(a > b, a, b)
     weight = eg.cumsum(eg.ones_like(y)).reshape(y.shape) if y.ndim else y * 0 + 1
     cost = (y * weight).sum()
-    return [y, *eg.grad(cost, [a, b]), eg.Rop(y, [a, b], [a, b])]
+    return [y, *eg.grad(cost, [a, b]), eg.Rop(y, [a, b], [a, b]), eg.Rop(a + b, a, a)]
 
 
 def check(f, one: tuple[int, ...], other: tuple[int, ...]) -> None:
     rng = np.random.default_rng(len(one) + 7 * sum(other))
     a, b = rng.standard_normal(one).astype("float32"), rng.standard_normal(other).astype("float32")
-    y, ga, gb, t = f(a, b)
+    y, ga, gb, t, alone = f(a, b)
     full = np.broadcast_shapes(one, other)
     weight = np.arange(1, np.prod(full, dtype=int) + 1).reshape(full)
     more = a > b
+    np.testing.assert_array_equal(alone, np.broadcast_to(a, full))
     assert y.shape == t.shape == full and ga.shape == one and gb.shape == other
     np.testing.assert_allclose(ga, summed(weight * (b + more), one), rtol=2e-5, atol=1e-4)
     np.testing.assert_allclose(gb, summed(weight * (a + ~more), other), rtol=2e-5, atol=1e-4)

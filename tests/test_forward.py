@@ -1,6 +1,8 @@
 """Forward mode of every row: against finite differences, as the transpose of reverse mode, and with it in either order."""
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
@@ -132,7 +134,8 @@ def test_wrong_arguments(make, words: str) -> None:
 
 
 @pytest.mark.parametrize("make, words", [
-    (lambda x, y: y, "does not depend"), (lambda x, y: eg.argmax(x), "int64 carries no derivative"),
+    (lambda x, y: y, "does not depend"), (lambda x, y: eg.argmax(x), "does not depend"),
+    (lambda x, y: eg.cast(x, "int64"), "int64 carries no derivative"),
     (lambda x, y: eg.disconnected_grad(x) * y, "does not depend")])
 def test_disconnected_outputs(make, words: str) -> None:
     x, y = eg.dvectors("x", "y")
@@ -212,3 +215,94 @@ def test_a_long_chain() -> None:
         y = eg.sin(y) + x
     t, = pushforward([y], [(x, eg.constant(1.0))])
     assert t is not None and len(order([t])) < 6 * len(order([y]))
+
+
+def test_integers_and_bools_have_no_tangents() -> None:
+    x, i, b = eg.dvector("x"), eg.lvector("i"), eg.tensor("b", "bool", (None,))
+    for whole in (i, b):
+        with pytest.raises(DisconnectedInputError, match="carries none"):
+            eg.Rop(x * whole, whole, eg.ones_like(whole))
+        zero = eg.Rop(x * whole, [x, whole], [eg.zeros_like(x), eg.ones_like(whole)], disconnected_outputs="ignore")
+        one = eg.Rop(x * whole, [x, whole], [eg.ones_like(x), None])
+        f = eg.compile([x, whole], [zero, one], device="numpy")
+        assert [v.tolist() for v in f([1.0, 2.0], np.array([1, 0], whole.dtype))] == [[0, 0], [1, 0]]
+        _, slope = eg.jvp(lambda a, c: a * c, (x, whole), (x, None))
+        assert eg.compile([x, whole], slope, device="numpy")([3.0], np.array([1], whole.dtype)).tolist() == [3]
+
+
+def test_sizes_may_be_primals() -> None:
+    x, a = eg.dvector("x"), eg.dmatrix("a")
+    mean = eg.vjp(lambda p, n: p[:n].sum() / n, x, x.shape[0])[1](1.0)[0]
+    turned = eg.jvp(lambda p, n: p.reshape((n, -1)), [a, a.shape[0]], [a, None])[1]
+    for device in ("numpy", "pocl"):
+        assert eg.compile([x], mean, device=device)([1.0, 2.0]).tolist() == [0.5, 0.5]
+        assert eg.compile([a], turned, device=device)(np.ones((2, 3))).shape == (2, 3)
+
+
+def test_constants_are_outputs_not_nodes() -> None:
+    x = eg.dvector("x")
+    p, s = eg.OpFromGraph([x], [x ** 2, x ** 3])(x)
+    cost = (s + x + p).sum()
+    got = [eg.grad(cost, x, consider_constant=[p]), eg.jacobian(s + x + p, x, consider_constant=[p], mode="forward").sum(axis=0)]
+    for value in eg.compile([x], got, device="numpy")([1.0, 2.0]):
+        assert value.tolist() == [4, 13]
+
+
+STABLE = {"log of sigmoid": lambda x: eg.log(eg.sigmoid(x)), "softplus": lambda x: eg.log(1 + eg.exp(x)),
+          "log of softmax": lambda x: eg.log(eg.softmax(x)), "logsumexp": lambda x: eg.log(eg.exp(x).sum())[None],
+          "crossentropy": lambda x: eg.binary_crossentropy(eg.sigmoid(x), x * 0 + 1)}
+
+
+@pytest.mark.parametrize("name", STABLE)
+def test_derivatives_of_all_kinds_are_stable_I8(name: str) -> None:
+    """float32 at 120 and -120 against float64, where nothing overflows."""
+    def kinds(x):
+        y = STABLE[name](x)
+        cost, one = y.sum(), eg.ones_like(x)
+        return [eg.grad(cost, x), eg.Rop(y, x, one), eg.hessian_vector_product(cost, x, one), eg.hessian(cost, x),
+                eg.jacobian(y, x, mode="forward"), eg.jacobian(y, x, mode="reverse"), eg.grad(eg.grad(cost, x).sum(), x),
+                eg.vmap(lambda r: eg.grad(STABLE[name](r).sum(), r))(x[None])]
+    narrow, wide = eg.fvector("x"), eg.dvector("x")
+    point = np.array([-120, 0.5, 120])
+    got = eg.compile([narrow], kinds(narrow), device="pocl")(point.astype("float32"))
+    want = eg.compile([wide], kinds(wide), device="numpy")(point)
+    for g, w in zip(got, want):
+        assert np.isfinite(w).all()
+        np.testing.assert_allclose(g, w, rtol=1e-4, atol=1e-6)
+
+
+def test_what_is_printed_is_printed_once(capsys) -> None:
+    x = eg.dvector("x")
+    y = eg.log(eg.sigmoid(eg.Print("x is")(x)))
+    eg.compile([x], [y, eg.Rop(y, x, x), eg.grad(y.sum(), x)], device="numpy")([1.0])
+    assert capsys.readouterr().out.count("x is") == 1
+
+
+def test_complex_tangents_of_real_symbols() -> None:
+    x = eg.dvector("x")
+    with pytest.raises(GradientError, match="complex tensor for one that is float64"):
+        eg.Rop(x * 2, x, eg.constant(1j) * x)
+    assert eg.Rop(eg.argmax(x), x, x, "ignore", return_disconnected="disconnected") is None
+
+
+class Pair(NamedTuple):
+    """A result with names."""
+    first: Out
+    rest: dict
+
+
+def test_containers_of_primals_and_results() -> None:
+    w, b = eg.dvectors("w", "b")
+
+    def layer(p, x):
+        return Pair(p["w"] * x[0] + p["b"], {"square": [p["w"] ** 2]})
+    primals = ({"w": w, "b": b}, [w])
+    y, t = eg.jvp(layer, primals, ({"w": eg.ones_like(w), "b": None}, [None]))
+    again, push = eg.linearize(layer, *primals)
+    _, pull = eg.vjp(layer, *primals)
+    assert type(y) is type(t) is type(again) is Pair and isinstance(t.rest["square"], list)
+    back = pull(Pair(eg.ones_like(w), {"square": [None]}))
+    assert set(back[0]) == {"w", "b"} and isinstance(back[1], list)
+    outs = [t.first, t.rest["square"][0], push({"w": w, "b": b}, [w]).first, back[0]["w"], back[0]["b"], back[1][0]]
+    got = eg.compile([w, b], outs, device="numpy", on_unused_input="ignore")([3.0], [5.0])
+    assert [float(v[0]) for v in got] == [3, 6, 9 + 5 + 9, 3, 1, 3]

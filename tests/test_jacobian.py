@@ -6,7 +6,7 @@ import pytest
 
 import exprgraph as eg
 from exprgraph.errors import DisconnectedInputError, GradientError, ShapeError
-from exprgraph.jacobians import colours
+from exprgraph.jacobians import colours, pattern_of
 from exprgraph.node import Out
 from exprgraph.reference import evaluate
 
@@ -96,7 +96,8 @@ def test_structures_policies_and_constants() -> None:
 @pytest.mark.parametrize("make, words", [
     (lambda x: eg.jacobian(x, 3), "with respect to symbols"), (lambda x: eg.jacobian(x, x, sparsity=np.ones(3)), "sparsity= is a matrix"),
     (lambda x: eg.jacobian(x, [x], sparsity=np.eye(3)), "for one symbol"),
-    (lambda x: eg.jacobian(x, x, sparse=True), "sparsity= is a matrix"),
+    (lambda x: eg.jacobian(x, eg.zvector()), "complex"), (lambda x: eg.jacobian(eg.complex(x, x), x, mode="forward"), "complex"),
+    (lambda x: eg.jacobian(x, x, sparse=True), "sparse=True needs it"),
     (lambda x: eg.hessian(x, x), "1 axes")])
 def test_wrong_arguments(make, words: str) -> None:
     with pytest.raises(GradientError, match=words) as caught:
@@ -140,7 +141,7 @@ PATTERNS = {"banded": (banded, np.eye(7) + np.eye(7, k=1) + np.eye(7, k=-1), 3, 
 @pytest.mark.parametrize("name", PATTERNS)
 def test_sparse_patterns(name: str, mode: str) -> None:
     function, pattern, columns, rows = PATTERNS[name]
-    assert colours(pattern != 0).max() + 1 == columns and colours(pattern.T != 0).max() + 1 == rows
+    assert colours(pattern_of(pattern)).max() + 1 == columns and colours(pattern_of(pattern).turned()).max() + 1 == rows
     x = eg.dvector("x")
     outs = [eg.jacobian(function(x), x), eg.jacobian(function(x), x, sparsity=pattern, mode=mode),
             eg.jacobian(function(x), x, sparsity=pattern, sparse=True, mode=mode)]
@@ -154,7 +155,7 @@ def test_colours_are_proper() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
         pattern = rng.random((rng.integers(1, 30), rng.integers(1, 30))) < rng.random() * 0.4
-        found = colours(pattern)
+        found = colours(pattern_of(pattern))
         for colour in range(found.max() + 1):
             assert (pattern[:, found == colour].sum(axis=1) <= 1).all()
         shared = (pattern.T.astype(int) @ pattern) > 0
@@ -194,3 +195,38 @@ def test_hessians_of_several_symbols_are_their_own_blocks() -> None:
     assert straight.tolist() == [[0, 0], [0, 0]]
     pair = eg.hessian_vector_product(cost, [x, y], [x, None])
     assert [p.ndim for p in pair] == [1, 2]
+
+
+def test_patterns_of_scipy_and_long_bands() -> None:
+    """Memory grows with the elements: the dense pattern would have 2.5e9."""
+    sparse = pytest.importorskip("scipy.sparse")
+    n = 50_000
+    band = sparse.diags([np.ones(n - 1), np.ones(n), np.ones(n - 1)], [-1, 0, 1])
+    x = eg.vector("x")
+    y = x ** 2 + eg.concatenate([x[1:], eg.zeros((1,))]) - 2 * eg.concatenate([eg.zeros((1,)), x[:-1]])
+    values = eg.compile([x], eg.jacobian(y, x, sparsity=band, sparse=True), device="numpy")(np.ones(n, "float32"))
+    assert values.shape == (3 * n - 2,) and values[:5].tolist() == [2, 1, -2, 2, 1]
+    doubled = sparse.coo_matrix(([1, 1, 0], ([0, 0, 1], [1, 1, 0])), shape=(2, 2))
+    assert [v.tolist() for v in pattern_of(doubled)[:2]] == [[0], [1]]
+
+
+@pytest.mark.parametrize("mode", ["auto", "forward", "reverse"])
+def test_dtype_and_policy_do_not_depend_on_the_mode(mode: str) -> None:
+    x, y = eg.tensor("x", "float32", (2,)), eg.dvector("y")
+    assert eg.jacobian(eg.concatenate([x, x, x]).astype("float64"), x, mode=mode).dtype == "float32"
+    assert eg.jacobian(y, []) == []
+    with pytest.raises(DisconnectedInputError):
+        eg.jacobian(eg.cast(eg.argmax(x), "float64") * y, x, mode=mode)
+    with pytest.raises(DisconnectedInputError):
+        eg.jacobian(y * 2, eg.lscalar("k"), mode=mode)
+    with pytest.raises(ValueError, match="disconnected_inputs='no'"):
+        eg.jacobian(x, x, disconnected_inputs="no", mode=mode)
+
+
+def test_consider_constant_is_one_symbol_or_any_iterable() -> None:
+    x = eg.dvector("x")
+    y = x ** 2
+    for given in (y, [y], (s for s in [y])):
+        h = eg.compile([x], eg.hessian((x * y).sum(), x, consider_constant=given), device="numpy")([1.0, 2.0])
+        assert h.tolist() == [[0, 0], [0, 0]]
+    assert eg.compile([x], eg.jacobian(x * y, x, consider_constant=y), device="numpy")([2.0]).tolist() == [[4]]

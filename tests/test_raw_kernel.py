@@ -172,6 +172,7 @@ def test_writes_outside_a_result_are_found(by: str, message: str, way: str) -> N
 LOST = {
     "compile": ("__kernel void k(__global const float *x, __global float *y) {\n  y[0] = nothing(x[0]);\n}", {},
                 "could not build the kernel k"),
+    "a bracket too many": ("__kernel void k(__global const float *x, __global float *y) { y[0] = 1; }\n}", {}, r"line 2, column 1: "),
     "group": ("__kernel void k(__global const float *x, __global float *y) { y[0] = 1; }",
               {"global_size": 1 << 20, "local_size": 1 << 20}, r"did not run it on \(1048576,\) items in groups of \(1048576,\)"),
     "local memory": ("__kernel void k(__global const float *x, __global float *y, __local float *t) { t[0] = 1; y[0] = t[0]; }",
@@ -203,6 +204,10 @@ HEAD = "__kernel void k(__global const float *x, __global float *y, int n) { y[0
 
 @pytest.mark.parametrize("make, error, message", [
     (lambda: eg.RawKernel(HEAD, outputs={}), eg.UseError, "y is no result, so its head must say const"),
+    (lambda: eg.RawKernel(HEAD.replace("const float *", "float *const "), outputs={"y": "x"}), eg.UseError, "x is no result, so its head"),
+    (lambda: eg.RawKernel(HEAD.replace("const float *", "float *restrict const "), outputs={"y": "x"}), eg.UseError, "x is no result"),
+    (lambda: eg.RawKernel(HEAD.replace("float *y", "const float *const y"), outputs={"y": "x"}), eg.UseError, "y cannot be what outputs"),
+    (lambda: eg.RawKernel(HEAD.replace("*y", "**y"), outputs={"y": "x"}), eg.UseError, r"float \* \* y' is no parameter"),
     (lambda: eg.RawKernel(HEAD, outputs={"z": "x"}), eg.UseError, "k has no parameter 'z', of which outputs speaks; it has x, y, n"),
     (lambda: eg.RawKernel(HEAD, outputs={"x": "y"}), eg.UseError, "x cannot be what outputs or scalars say"),
     (lambda: eg.RawKernel(HEAD, outputs={"y": "x"}, inputs="x"), eg.UseError, "nothing says what the parameter n is given"),
@@ -210,8 +215,22 @@ HEAD = "__kernel void k(__global const float *x, __global float *y, int n) { y[0
     (lambda: eg.RawKernel(SPLIT, outputs={"low": "k"}), eg.UseError, "which has other, ends; None was given"),
     (lambda: eg.RawKernel("float f() { return 1; }", outputs={"y": "x"}), eg.UseError, "which has none"),
     (lambda: eg.RawKernel("\n#include <stdio.h>\n" + HEAD, outputs={"y": "x"}), eg.UseError, "cannot contain '#include"),
-    (lambda: eg.RawKernel(HEAD + "}", outputs={"y": "x"}), eg.UseError, "closes a bracket"),
     (lambda: eg.RawKernel(HEAD.replace("int n", "image2d_t n"), outputs={"y": "x"}), eg.UseError, "n of type 'image2d_t' cannot be given"),
+    (lambda: eg.RawKernel(HEAD.replace("float *y", "uchar *y"), outputs={"y": "x"}, fill=300), eg.UseError,
+     "k: fill=300 is no uint8, of which its result y is"),
+    (lambda: eg.RawKernel(HEAD.replace("float *y", "uint *y"), outputs={"y": "x"}, fill=-1), eg.UseError, "fill=-1 is no uint32"),
+    (lambda: eg.RawKernel(HEAD.replace("float *y", "int *y"), outputs={"y": "x"}, fill=np.nan), eg.UseError, "fill=nan is no int32"),
+    (lambda: eg.RawKernel(HEAD.replace("float *y", "int *y"), outputs={"y": "x"}, fill=1.5), eg.UseError, "fill=1.5 is no int32"),
+    (lambda: eg.RawKernel(HEAD, outputs={"y": "x"}, fill="0"), eg.UseError, "fill='0' is no float32"),
+    (lambda: eg.RawKernel(HEAD, outputs={"y": -3})(eg.fvector(), 1), eg.ShapeError, r"(?s)k: a size of y is negative: -3.*defined at"),
+    (lambda: eg.RawKernel(HEAD, outputs={"y": "x"}, global_size=-3)(eg.fvector(), 1), eg.ShapeError, "k: its global size is negative: -3"),
+    (lambda: eg.RawKernel(HEAD, outputs={"y": "x"}, scalars={"n": 2.5})(eg.fvector()), eg.UseError,
+     "(?s)k: n: a size must be an int.*defined"),
+    (lambda: eg.RawKernel(HEAD.replace("int n", "float n"), outputs={"y": "x"}, scalars={"n": 2j})(eg.fvector()), eg.DTypeError,
+     "n is float, complex"),
+    (lambda: eg.RawKernel(HEAD.replace("int n", "float n"), outputs={"y": "x"}, scalars={"n": lambda x: x})(eg.fvector()), eg.RankError,
+     "n is a scalar, a tensor of 1 axes"),
+    (lambda: eg.RawKernel(HEAD, outputs={"y": "x"})(eg.cvector(), 1), eg.DTypeError, "x points to float .*, complex64 was given"),
     (lambda: eg.RawKernel(HEAD, outputs={"y": "x"}, local={"n": 3}), eg.UseError, "local= and the __local parameters must be the same"),
     (lambda: eg.RawKernel(HEAD, outputs={"y": "x"})(eg.fvector()), eg.CallError, r"k takes 2 arguments \(x, n\), 1 given"),
     (lambda: eg.RawKernel(HEAD, outputs={"y": "x"})(eg.dvector(), 1), eg.DTypeError, r"x points to float \(float32\), float64 was given"),
@@ -296,3 +315,181 @@ def test_local_arrays_of_vectors(way: str) -> None:
     kernel, x = eg.RawKernel(text, outputs={"y": "x"}, local={"t": 32}, local_size=16), eg.fvector("x")
     values = np.arange(32, dtype="float32")
     np.testing.assert_array_equal(eg.compile([x], kernel(x), **POCL[way])(values), -values.reshape(2, 16)[:, ::-1].ravel())
+
+
+VECTORS = {"float8": "float32", "float16": "float32", "double4": "float64", "double16": "float64", "float4": "float32",
+           "uchar16": "uint8"}
+
+
+def at_offset(values: np.ndarray, offset: int) -> np.ndarray:
+    """The values as an array that begins so many bytes behind a multiple of 128."""
+    raw = np.empty(values.nbytes + 256, "uint8")
+    begin = -raw.__array_interface__["data"][0] % 128 + offset
+    found = raw[begin:begin + values.nbytes].view(values.dtype)
+    found[:] = values
+    return found
+
+
+@pytest.mark.parametrize("way", POCL)
+@pytest.mark.parametrize("checked", [None, True, False])
+@pytest.mark.parametrize("vector", VECTORS)
+def test_vectors_lie_where_their_type_may(vector: str, checked: bool | None, way: str) -> None:
+    """Arguments, intermediates, constants, shared variables, results, and results that start as arguments."""
+    dtype, width = VECTORS[vector], int(vector.lstrip("floatdubechr"))
+    text = (f"__kernel void s(__global const {vector} *p, __global const {vector} *c, __global {vector} *q, __global {vector} *r) {{"
+            "int g = get_global_id(0); q[g] = p[g] + c[g]; r[g] = r[g] + r[g]; }")
+    kernel = eg.RawKernel(text, inputs="p, c, r", outputs={"q": "p", "r": "r"}, check=checked,
+                          global_size=lambda p, c, r: p.shape[0] // width)
+    x, state = eg.vector("x", dtype), eg.shared(at_offset(np.arange(16 * width).astype(dtype), 16))
+    constant = eg.constant(np.arange(16 * width).astype(dtype))
+    f = eg.compile([x], [*kernel(x, state, x), *kernel(x + 1, constant, x * 2)], **POCL[way])
+    values = np.arange(16 * width).astype(dtype)
+    for offset in (0, 8, 16, 32, 48, 64, 120):
+        given = at_offset(values, offset)
+        for got, want in zip(f(given), [values * 2, values * 2, values * 2 + 1, values * 4]):
+            np.testing.assert_array_equal(got, want.astype(dtype))
+        np.testing.assert_array_equal(given, values)
+
+
+@pytest.mark.parametrize("way", POCL)
+def test_pointers_that_a_kernel_makes_itself_are_to_vectors_too(way: str) -> None:
+    text = """typedef float8 eight;
+    __kernel void s(__global const float *p, __global float *q) { int g = get_global_id(0); ((__global eight *)q)[g] = ((const __global
+        float8 *) p)[g] * 2; }"""
+    x = eg.fvector("x")
+    f = eg.compile([x], eg.RawKernel(text, outputs={"q": "p"}, check=False, global_size=lambda p: p.shape[0] // 8)(x), **POCL[way])
+    values = np.arange(800, dtype="float32")
+    for offset in range(0, 128, 4):
+        np.testing.assert_array_equal(f(at_offset(values, offset)), 2 * values)
+
+
+@pytest.mark.parametrize("way", POCL)
+def test_pointers_that_are_constant_themselves(way: str) -> None:
+    x = eg.fvector("x")
+    kernel = eg.RawKernel("__kernel void k(__global float const *const a, const __global float *restrict b, __global float *const "
+                          "restrict c) { int i = get_global_id(0); c[i] = a[i] - b[i]; }", outputs={"c": "a"})
+    np.testing.assert_array_equal(eg.compile([x], kernel(3 * x, x), **POCL[way])(X[0]), 2 * X[0])
+
+
+NEGATIVE = {
+    "a size of y": {"outputs": {"y": lambda x: x.shape[0] - 20}, "global_size": 1},
+    "its global size": {"outputs": {"y": "x"}, "global_size": lambda x: x.shape[0] - 20},
+    "its local size": {"outputs": {"y": "x"}, "global_size": 8, "local_size": lambda x: x.shape[0] - 20},
+    "the size of t": {"outputs": {"y": "x"}, "local": {"t": lambda x: x.shape[0] - 20}},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("what", NEGATIVE)
+def test_sizes_that_are_negative_in_a_call(what: str, way: str) -> None:
+    options = {"local": {"t": 4}, **NEGATIVE[what]}
+    kernel = eg.RawKernel("__kernel void k(__global const float *x, __global float *y, __local float *t) { y[0] = 1; }", **options,
+                          numpy=lambda x: x * 0 + 1)
+    x = eg.fvector("x")
+    f = eg.compile([x], kernel(x), **WAYS[way])
+    with pytest.raises(eg.ShapeError, match=f"(?s)k: {what} is negative: -14.*defined at .*test_raw_kernel.py.* at .*test_raw_kernel.py"):
+        f(np.zeros(6, "float32"))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_scalars_that_are_floats(way: str) -> None:
+    x = eg.fvector("x")
+    text = "__kernel void k(__global const float *x, float a, double b, int n, float c, __global double *y) { int i = get_global_id(0); " \
+        "y[i] = a * x[i] + b * n + c; }"
+    kernel = eg.RawKernel(text, inputs="x, c", outputs={"y": "x"}, scalars={"a": 2.5, "b": 0.1, "n": lambda x, c: x.shape[0]},
+                          numpy=lambda x, c: 2.5 * x.astype("float64") + 0.1 * len(x) + c,
+                          grad=lambda g, y, x, c: (g.astype("float32") * 2.5, None))
+    means = eg.RawKernel(text, inputs="x", outputs={"y": "x"}, scalars={
+        "a": lambda x: x.mean(), "b": lambda x: x.shape[0], "c": np.float64(1), "n": 3},
+        numpy=lambda x: x.mean() * x.astype("float64") + len(x) * 3 + 1)
+    f = eg.compile([x], [kernel(x, 1), means(x), eg.grad(kernel(x * 2, 1).sum(), x), eg.vmap(means)(eg.stack([x, x + 1]))], **WAYS[way])
+    values = X.ravel()
+    rows = [r.mean() * r.astype("float64") + 19 for r in (values, values + 1)]
+    for got, want in zip(f(values), [2.5 * values.astype("float64") + (0.1 * 6 + 1), rows[0], np.full(6, 5), rows]):
+        np.testing.assert_allclose(got, want, rtol=1e-15)
+
+
+MANDELBROT = """
+__kernel void mandelbrot(__global const float2 *q, __global ushort *output, ushort const maxiter) {
+    int gid = get_global_id(0);
+    float nreal, real = 0, imag = 0;
+    output[gid] = 0;
+    for (int curiter = 0; curiter < maxiter; curiter++) {
+        nreal = real*real - imag*imag + q[gid].x;
+        imag = 2 * real*imag + q[gid].y;
+        real = nreal;
+        if (real*real + imag*imag > 4.0f) { output[gid] = curiter; break; }
+    }
+}
+"""
+
+
+def escapes(q: np.ndarray, limit: int) -> np.ndarray:
+    """The step at which the numbers escape."""
+    found, inside, z = np.zeros(q.shape, "uint16"), np.ones(q.shape, bool), np.zeros_like(q)
+    with np.errstate(all="ignore"):
+        for k in range(limit):
+            z = z * z + q
+            out = inside & (z.real**2 + z.imag**2 > 4)
+            found[out], inside = k, inside & ~out
+    return found
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_complex_numbers_are_pairs_of_floats(way: str) -> None:
+    q, z = eg.cvector("q"), eg.zmatrix("z")
+    mandelbrot = eg.RawKernel(MANDELBROT, outputs={"output": "q"}, numpy=escapes)
+    turned = eg.RawKernel("__kernel void turned(__global double2 *z) { int i = get_global_id(0); z[i] = (double2)(-z[i].y, z[i].x); }",
+                          inputs="z", outputs="z", numpy=lambda z: z * 1j)
+    values = (np.linspace(-2, 1, 30)[:, None] + 1j * np.linspace(-1, 1, 7)).astype("complex64").ravel()
+    matrix = np.arange(6).reshape(2, 3) + 2j
+    got = eg.compile([q, z], [mandelbrot(q, 30), mandelbrot(q * 1j, 5), turned(z)], **WAYS[way])(values, matrix)
+    for a, b in zip(got, [escapes(values, 30), escapes(values * np.complex64(1j), 5), np.stack([-matrix.imag, matrix.real], -1)]):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_booleans_are_bytes(way: str) -> None:
+    x = eg.fvector("x")
+    count = eg.RawKernel("__kernel void k(__global const uchar *x, __global const char *y, __global int *z) { int i = get_global_id(0); "
+                         "z[i] = x[i] + 2 * y[i]; }", outputs={"z": "x"}, numpy=lambda x, y: x + 2 * y.astype("int32"))
+    got = eg.compile([x], count(x > 2, x < 4), **WAYS[way])(X.ravel())
+    np.testing.assert_array_equal(got, [2, 2, 2, 3, 1, 1])
+
+
+def in_place(a: np.ndarray) -> np.ndarray:
+    """A function that writes to its argument."""
+    a *= 2
+    return a
+
+
+@pytest.mark.parametrize("numpy, message", [
+    (in_place, "numpy of k raised ValueError: .*read-only"), (lambda a: a[7:] @ 1, "numpy of k raised ValueError"),
+    (lambda a: "no", "numpy of k gave a as 'no', which is no array of float32"), (lambda a: (a, a), "numpy of k gave 2 values, 1 is"),
+    (lambda a: a[1:], r"numpy of k gave a with shape \(5,\), \(6,\) was expected")])
+def test_a_numpy_meaning_that_fails(numpy, message: str) -> None:
+    x, mine = eg.fvector("x"), X.ravel().copy()
+    kernel = eg.RawKernel("__kernel void k(__global float *a) { a[get_global_id(0)] *= 2; }", inputs="a", outputs="a", numpy=numpy)
+    f = eg.compile([x], [kernel(x), x * 1], device="numpy")
+    with pytest.raises(eg.OwnOpError, match=f"(?s){message}.*test_raw_kernel.py"):
+        f(mine)
+    np.testing.assert_array_equal(mine, X.ravel())
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_item_for_each_vector_of_the_first_result(way: str) -> None:
+    x = eg.fvector("x")
+    kernel = eg.RawKernel("__kernel void k(__global const float4 *x, __global float4 *y) { int g = get_global_id(0); y[g] = x[g] * 2 + "
+                          "(float4)(get_global_size(0)); }", outputs={"y": "x"}, check=True, numpy=lambda x: x * 2 + len(x) // 4)
+    np.testing.assert_array_equal(eg.compile([x], kernel(x), **WAYS[way])(np.ones(20, "float32")), np.full(20, 7))
+
+
+def test_messages_have_both_lines() -> None:
+    x = eg.fvector("x")
+    kernel = eg.RawKernel("__kernel void k(__global const float *x,\n __global float *y) {\n y[0] = x[0] +;\n}", outputs={"y": "x"})
+    with pytest.raises(eg.OwnOpError) as caught:
+        eg.compile([x], kernel(x), device="pocl")
+    text = str(caught.value)
+    lines = text.splitlines()
+    assert text.count("line 3, column") == 1 and "clBuildProgram" not in text and "tempfile" not in text and ".cl:" not in text
+    assert lines[-2].startswith("  at ") and lines[-1].startswith("  defined at ") and lines[-1] != lines[-2].replace("at", "defined at", 1)

@@ -96,3 +96,12 @@ def test_deep_sizes():
     assert dims.substitute(length, facts) == 4
     assert bounds(length)[0] == 0
     assert dim_of(dim_node(length)) == length
+
+
+@pytest.mark.parametrize("wrap", [eg.identity, eg.disconnected_grad, eg.zero_grad, eg.Print("n")],
+                         ids=["identity", "disconnected", "zero", "Print"])
+@pytest.mark.parametrize("device", ["numpy", "pocl"])
+def test_a_size_behind_a_marker(device: str, wrap) -> None:
+    """What is read turns out to be a size of an input once the marker is gone."""
+    x = eg.vector("x")
+    assert eg.compile([x], eg.arange(wrap(x.shape[0])), device=device)(np.zeros(3, "float32")).tolist() == [0, 1, 2]

@@ -5,7 +5,7 @@ What computes them (a plan, the NumPy backend) finds by `call_of` which nodes ar
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from exprgraph import dtypes
-from exprgraph.errors import CallError, DTypeError, GradientError, OwnOpError, RankError, Source, at, here
+from exprgraph.dims import Dim, constant
+from exprgraph.errors import CallError, DTypeError, GradientError, OwnOpError, RankError, Source, at, defined, here
 from exprgraph.functions.shaping import specify_shape
-from exprgraph.node import OPERATORS, Node, Op, Out, Params, TensorType, as_symbol
+from exprgraph.node import OPERATORS, Condition, Node, Op, Out, Params, TensorType, as_symbol
+from exprgraph.ops.shape import needed
 from exprgraph.types import Accepted, cast_to, size_argument, size_dims
 
 Array = np.ndarray[Any, Any]
@@ -41,8 +43,9 @@ class Own:
     arity: how many of its inputs are values; sizes follow them, of all outputs and then of whatever the step needs.  outputs: the dtype
     and rank of each.  run(values, shapes, more, source) -> arrays: the meaning on NumPy arrays, checked;
     more: the sizes that follow the shapes.  kernel: what devices run in its
-    place, where it is a kernel.  places: which inputs are the user's arguments, in their order; None for the values.  rows: a row for
-    each output, filled by `rows_of`.
+    place, where it is a kernel.  places: which inputs are the user's arguments, in their order; None for the values.  sizes: what each
+    of the sizes is in messages, None for an integer that may be negative; without it those of the shapes are called so.  rows: a row
+    for each output, filled by `rows_of`.
     """
     name: str
     arity: int
@@ -52,6 +55,7 @@ class Own:
     pure: bool = True
     kernel: Any = None
     places: tuple[int, ...] | None = None
+    sizes: tuple[str | None, ...] | None = None
     rows: list[OwnOp] = field(default_factory=list)
 
     def shapes(self, sizes: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -71,6 +75,12 @@ class Own:
         """How many sizes the shapes of all outputs are."""
         return sum(rank for _, rank in self.outputs)
 
+    def named(self, inputs: Sequence[Out]) -> Iterator[tuple[Dim, str]]:
+        """The sizes that may not be negative, and what they are."""
+        names = self.sizes or ("a size of its result",) * self.ranks
+        dims = size_dims(inputs[self.arity:])
+        return ((dim, f"{self.name}: {what} is negative") for dim, what in zip(dims, names) if what is not None)
+
     def results(self, inputs: Sequence[Array], source: Source | None) -> Sequence[Array]:
         """All outputs from the values and sizes of the inputs."""
         sizes = [int(n) for n in inputs[self.arity:]]
@@ -84,13 +94,23 @@ class OwnOp(Op):
     def __init__(self, own: Own, number: int, rules: Rules) -> None:
         self.own, self.number = own, number
         super().__init__(own.name, "composite", self._meaning, _accept, self._infer, _grad(self, rules), forward=_forward(self, rules),
-                         batch=_batch(self, rules), flags=frozenset(() if own.pure else ("impure",)))
+                         batch=_batch(self, rules), flags=frozenset(() if own.pure else ("impure",)), requires=self._requires)
 
     def _meaning(self, *inputs: Any, **params: Any) -> Any:
         return self.own.results(inputs, None)[self.number]
 
     def _infer(self, inputs: tuple[Out, ...], **params: Any) -> tuple[TensorType, ...]:
         return (TensorType(self.own.outputs[self.number][0], size_dims(self.own.shapes(inputs[self.own.arity:])[self.number])),)
+
+
+    def _requires(self, inputs: tuple[Out, ...], **params: Any) -> list[Condition]:
+        end = _literal(defined(self.own.source))
+        return [c for dim, what in self.own.named(inputs) for c in needed("le", constant(0), dim, _literal(what) + ": {right}" + end)]
+
+
+def _literal(text: str) -> str:
+    """A text in the template that the message of a Condition is."""
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _accept(*args: Any, **params: Any) -> Accepted:

@@ -30,7 +30,8 @@ _TOKEN = re.compile(
     r"(?P<directive>(?m:^)[ \t]*#[^\n]*)|(?P<space>[^\S\n]+|\n)|(?P<text>\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*')"
     r"|(?P<word>[A-Za-z_]\w*)|(?P<number>\.?\d(?:[eEpP][+-]|[\w.])*)|(?P<sign><<=|>>=|\.\.\.|->|\+\+|--|<<|>>|[<>=!+\-*/%&|^]=|&&|\|\||"
     r"[-+*/%&|^~!<>=?:;,.(){}\[\]])", re.DOTALL)
-_COMMENT = re.compile(r"(\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*')|//[^\n]*|/\*.*?\*/", re.DOTALL)
+COMMENT = re.compile(r"(\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*')|//[^\n]*|/\*.*?\*/", re.DOTALL)
+"""Comments, and texts in quotes as the first group."""
 _COMPONENT = re.compile(r"(?:[xyzw]{1,4}|s[0-9a-fA-F]{1,16}|lo|hi|even|odd)\Z")
 _NEVER = ("<%", "%>", "<:", ":>", "%:", "??", "/*", "//")
 """Other ways to write brackets, and comments that have no end."""
@@ -71,14 +72,14 @@ def name_of(*parts: str) -> str:
 
 
 def read(text: str, what: str, source: Source | None, preamble: bool = False, kernel: bool = False) -> list[Token]:
-    """The tokens of a text, without comments; UseError where it could reach beyond its place.  kernel: whether it is a program of its
-    own, which may define kernels and all that they need."""
+    """The tokens of a text, without comments; UseError where it could reach beyond its place.  kernel: whether it is of a program of its
+    own, which may use any name."""
     if not isinstance(text, str):
         raise UseError(f"{what} must be a text, not {text!r:.60}{at(source)}")
     joined = text.replace("\r\n", "\n").replace("\r", "\n").replace("\\\n", "")
-    found = list(_tokens(_COMMENT.sub(lambda m: m.group(1) or " ", joined), what, source))
+    found = list(_tokens(COMMENT.sub(lambda m: m.group(1) or " ", joined), what, source))
     _check_brackets(found, what, source)
-    _check_directives([t.text.strip() for t in found if t.kind == "directive"], what, source, preamble, kernel)
+    _check_directives([t.text.strip() for t in found if t.kind == "directive"], what, source, preamble)
     words = [t.text for t in found if t.kind == "word"] + [w for t in found if t.kind == "directive" for w in re.findall(r"\w+", t.text)]
     for word in () if kernel else words:
         if _REFUSED.match(word):
@@ -107,11 +108,11 @@ def _check_brackets(tokens: Iterable[Token], what: str, source: Source | None) -
         raise UseError(f"{what} does not close a bracket {open_[-1]!r}{at(source)}")
 
 
-def _check_directives(lines: Sequence[str], what: str, source: Source | None, preamble: bool, kernel: bool) -> None:
+def _check_directives(lines: Sequence[str], what: str, source: Source | None, preamble: bool) -> None:
     depth = 0
     for line in lines:
         known = _DIRECTIVES["pragma"].match(line) or (preamble and _DIRECTIVES["preamble"].match(line))
-        if not known and not (kernel and not re.match(r"#\s*include\b", line)):
+        if not known:
             raise UseError(f"{what} cannot contain {line[:40]!r}{at(source)}")
         _check_brackets(_tokens(line.lstrip("#"), what, source), what, source)
         depth += bool(re.match(r"#\s*if", line)) - bool(re.match(r"#\s*endif", line))
@@ -159,20 +160,31 @@ def renamed(tokens: Sequence[Token], names: Mapping[str, str]) -> str:
 
 
 class Parameter(NamedTuple):
-    """A parameter: its name, its type in C's or NumPy's words, whether it is an array, and the qualifiers before it."""
+    """A parameter: its name, its type in C's or NumPy's words, whether it is an array, and the qualifiers of its elements: a const behind
+    the * is one of the pointer."""
     name: str
     type: str
     array: bool
     qualifiers: tuple[str, ...] = ()
+
+    @property
+    def inside(self) -> bool:
+        """Whether it is in local memory."""
+        return not {"__local", "local"}.isdisjoint(self.qualifiers)
+
+    @property
+    def fixed(self) -> bool:
+        """Whether nothing may write to it."""
+        return not {"const", "__constant", "constant"}.isdisjoint(self.qualifiers)
 
 
 _QUALIFIERS = ("const", "__global", "global", "__local", "local", "__constant", "constant", "restrict", "__restrict", "__restrict__",
                "volatile", "__private", "private")
 
 
-def parameters(text: str, what: str, source: Source | None) -> list[Parameter]:
-    """The parameters of a declaration like "float a, const float *x"; a name alone is of the type T."""
-    plain, found, begin = words(read(text, what, source)), list[Parameter](), 0
+def parameters(text: str, what: str, source: Source | None, kernel: bool = False) -> list[Parameter]:
+    """The parameters of a declaration like "float a, const float *x"; a name alone is of the type T.  kernel: as for `read`."""
+    plain, found, begin = words(read(text, what, source, kernel=kernel)), list[Parameter](), 0
     for end in [*(i for i, t in enumerate(plain) if t.text == ","), len(plain)]:
         if end > begin or end < len(plain) or found:
             found.append(_parameter(plain[begin:end], what, source))
@@ -186,7 +198,8 @@ def parameters(text: str, what: str, source: Source | None) -> list[Parameter]:
 
 def _parameter(tokens: Sequence[Token], what: str, source: Source | None) -> Parameter:
     own = [t.text for t in tokens]
+    end = own.index("*") if "*" in own else len(own)
     kept = [t for t in own if t not in _QUALIFIERS and t not in ("*", "[", "]")]
-    if not kept or kept[-1] in _WORDS or any(not re.fullmatch(r"[A-Za-z_]\w*", t) for t in kept):
+    if not kept or kept[-1] in _WORDS or any(not re.fullmatch(r"[A-Za-z_]\w*", t) for t in kept) or own.count("*") > 1:
         raise UseError(f"{what}: {' '.join(own)!r} is no parameter; write \"float a, float *x\"{at(source)}")
-    return Parameter(kept[-1], " ".join(kept[:-1]) or "T", "*" in own or "[" in own, tuple(t for t in own if t in _QUALIFIERS))
+    return Parameter(kept[-1], " ".join(kept[:-1]) or "T", "*" in own or "[" in own, tuple(t for t in own[:end] if t in _QUALIFIERS))

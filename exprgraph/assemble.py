@@ -149,7 +149,7 @@ def assemble(specs: Sequence[In], slots: Sequence[Slot], outputs: Sequence[Out],
     inputs, fresh = input_leaves(specs)
     substitute = _Substitution(givens, fresh)
     updates = _with_inputs(specs, slots, updates)
-    values = list(substitute([*outputs, *updates.values()]))
+    values = list(opened(substitute([*outputs, *updates.values()])))  # what rules of bodies take from outside is no longer among them
     new: Updates = dict(zip(updates, values[len(outputs):]))
     results = values[:len(outputs)]
     used = _with_defaults(results, new, substitute, excluded)

@@ -9,12 +9,14 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
+import numpy as np
+
 from exprgraph import dtypes
 from exprgraph.atoms import Call, Size, Value
 from exprgraph.dims import Dim, atoms, substitute
 from exprgraph.errors import Source
-from exprgraph.graph import order, rebuild
-from exprgraph.node import CONSTANT, INPUT, Graph, Node, Op, Out, Params, TensorType, leaf
+from exprgraph.graph import order, rebuild, transform
+from exprgraph.node import CONSTANT, INPUT, Graph, Node, Op, Out, Params, TensorType, leaf, make_constant
 from exprgraph.replace import copied
 from exprgraph.types import cast_to, dim_of, known_size
 
@@ -31,12 +33,14 @@ class Body(Op):
 
     inside: the closed graph.  links: for each input, whether gradients know of a path from it to an output.  reads: for each input
     whether the inside, or a rule, has it as a size or as the bound of a slice: a value that takes its place is read by the call.
-    informed: the row with further inputs, for rules that wait until a gradient asks for them.
+    valued: for each input whether the outputs need it; else a rule alone does.  informed: the row with further inputs, for rules that
+    wait until a gradient asks for them.
     """
-    __slots__ = ("inside", "links", "reads", "by_sizes", "informed")
+    __slots__ = ("inside", "links", "reads", "valued", "by_sizes", "informed")
     inside: Graph
     links: tuple[bool, ...]
     reads: tuple[bool, ...]
+    valued: tuple[bool, ...]
     by_sizes: bool
     informed: Callable[[Sequence[Out]], Body] | None
 
@@ -44,7 +48,8 @@ class Body(Op):
         """Take a closed graph; more: what rules compute from its inputs."""
         own = {(i.node, i.index) for i in inside.inputs}
         self.inside, self.links, self.reads = inside, paths(inside), _reads(Graph(inside.inputs, (*inside.outputs, *more)))
-        self.informed = None
+        self.informed, needed = None, set(order(inside.outputs))
+        self.valued = tuple(i.node in needed for i in inside.inputs)
         self.by_sizes = all((source, 0) in own for source in _sources(d for o in inside.outputs for d in o.type.shape))
 
     def apply(self, inputs: tuple[Out, ...], params: Params = (), sources: frozenset[Source] | None = None) -> Out:
@@ -141,6 +146,19 @@ def paths(graph: Graph) -> tuple[bool, ...]:
             if is_path(node):
                 todo += [i.node for i, link in zip(node.inputs, linked(node)) if link]
     return tuple(i.node in reached and dtypes.has_gradient(i.dtype) for i in graph.inputs)
+
+
+def without_rules(outputs: Sequence[Out]) -> tuple[Out, ...]:
+    """The outputs with zeros in the places of what only rules of bodies need: their values do not ask for it."""
+    def change(node: Node, inputs: tuple[Out, ...]) -> Out:
+        if not isinstance(node.op, Body) or all(node.op.valued):
+            return rebuild(node, inputs)
+        return rebuild(node, [i if needed else _nothing(i) for i, needed in zip(inputs, node.op.valued)])
+    return transform(outputs, change)
+
+
+def _nothing(like: Out) -> Out:
+    return make_constant(np.zeros([d.const or 0 for d in like.type.shape]), like.dtype)
 
 
 def opened(outputs: Sequence[Out]) -> tuple[Out, ...]:

@@ -11,12 +11,15 @@ from exprgraph.fold import fold
 from exprgraph.graph import order
 from exprgraph.merge import merge
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out
+from exprgraph.ops.markers import disconnected_grad, zero_grad
 from exprgraph.passes import engine, rewritten
 from exprgraph.replace import copied
 
 Place = tuple[Node, int]
 ONCE = ("impure", "unmergeable")
 """Flags of rows that do something whenever they are computed: a graph with one stays as it is, so that it is not there twice."""
+MARKERS = (disconnected_grad, zero_grad)
+"""Rows that the exact rules drop, which only gradients look at: a graph with one stays as it is too."""
 
 
 def stabilised(outputs: Sequence[Out], cuts: Sequence[Out]) -> tuple[list[Out], dict[Place, Out]]:
@@ -24,7 +27,7 @@ def stabilised(outputs: Sequence[Out], cuts: Sequence[Out]) -> tuple[list[Out], 
 
     Inputs and shared variables among the cuts stay themselves; where no stable rule applies all does.  `restored` puts the tensors back.
     """
-    if any(not n.op.flags.isdisjoint(ONCE) for n in order(outputs, {c.node for c in cuts})):
+    if any(not n.op.flags.isdisjoint(ONCE) or n.op in MARKERS for n in order(outputs, {c.node for c in cuts})):
         return list(outputs), {}
     inner = {(c.node, c.index): c for c in cuts if c.node.op not in (INPUT, SHARED)}
     leaves = {place: Out(Node(INPUT, (), (), (c.type,), c.node.sources, c.name)) for place, c in inner.items()}

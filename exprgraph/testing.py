@@ -8,16 +8,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from exprgraph import dtypes
+from exprgraph.called import results
 from exprgraph.errors import GradientError, at, here
 from exprgraph.forward import pushforward
 from exprgraph.grad import backward, grad
 from exprgraph.node import INPUT, OPERATORS, Out, leaf, make_constant
+from exprgraph.ops.complexes import real_part
 from exprgraph.reference import evaluate
 
 Array = np.ndarray[Any, Any]
 MODES = ("forward", "reverse")
 STEPS = {"float16": (1e-1, 5e-2, 5e-2), "float32": (2e-3, 1e-2, 1e-2), "float64": (1e-6, 1e-4, 1e-4)}
 """For each dtype the step of `verify_grad`, its absolute and its relative tolerance."""
+ROUNDING = 100 * float(np.finfo("float64").eps)
+"""The rounding errors of a cost that `check_grads` allows for, as a part of its terms."""
 
 
 class GradientMismatch(AssertionError):
@@ -28,23 +32,39 @@ def check_grads(function: Callable[..., Any], point: Sequence[Any], order: int =
                 seed: int = 0, tolerance: float = 1e-5, step: float = 1e-4) -> None:
     """Compare derivatives of `function`, of symbols, with finite differences in random directions; GradientMismatch where they differ.
 
-    point: one array per argument, taken as float64.  The result, of any shape, or several in a tuple or list, is projected on random
-    weights to a cost; order 2 also checks the derivative of the slope in a random direction, and so on.  modes: "reverse" takes slopes from
-    gradients, "forward" from tangents; both together check every mixture, forward over reverse among them.  The step is central, of
-    the fourth order.  A message names the mode, the order, and for a first gradient the argument and the element that is wrong.
+    point: a list or tuple of one real array per argument, taken as float64.  The result, of any shape, or several in a container, is
+    projected on random weights to a cost, the real and the imaginary part of a complex one each; order 2 also checks the derivative of the
+    slope in a random direction, and so on.  modes: "reverse" takes slopes from gradients, "forward" from tangents; both together check
+    every mixture, forward over reverse among them.  The step is central, of the fourth order.  tolerance: the error that is allowed as a
+    part of the slope, beside the rounding of the difference.  A message names the mode, the order, and for a first gradient the argument
+    and the element that is wrong.
     """
+    if not isinstance(order, int | np.integer) or isinstance(order, bool) or order < 1:
+        raise ValueError(f"order={order!r:.60}: a whole number of at least 1 is needed, else nothing is checked{at(here())}")
     chosen = (modes,) if isinstance(modes, str) else tuple(modes)
     if not chosen or any(m not in MODES for m in chosen):
         raise ValueError(f"modes={modes!r}: expected some of {', '.join(map(repr, MODES))}{at(here())}")
     rng = np.random.default_rng(seed)
-    values = [np.asarray(p, "float64") for p in point]
+    values = _point(point)
     symbols = [Out(leaf(INPUT, "float64", (None,) * v.ndim, f"argument {i}")) for i, v in enumerate(values)]
-    start = _weighted(function(*symbols), symbols, values, rng)
-    check = _Check(symbols, values, tolerance, step)
+    start, size = _weighted(function(*symbols), symbols, values, rng)
+    check = _Check(symbols, values, tolerance, step, max(1.0, size))
     for path in itertools.product(chosen, repeat=order):
         cost = start
         for level in range(order):
-            cost = check.slope(cost, path[:level + 1], [rng.standard_normal(v.shape) for v in values])
+            cost = check.slope(cost, path[:level + 1], [np.asarray(rng.standard_normal(v.shape)) for v in values])
+
+
+def _point(given: Any) -> list[Array]:
+    if not isinstance(given, list | tuple):
+        raise GradientError(f"check_grads: point is {type(given).__name__}; a list or tuple of arrays is needed, one for each argument"
+                            f"{at(here())}")
+    found = [np.asarray(p) for p in given]
+    for k, v in enumerate(found):
+        if v.dtype.kind not in "fiub":
+            raise GradientError(f"check_grads: argument {k} is {v.dtype}; finite differences need real numbers: make a complex argument "
+                                f"of two real ones{at(here())}")
+    return [v.astype("float64") for v in found]
 
 
 class _Check(NamedTuple):
@@ -52,14 +72,15 @@ class _Check(NamedTuple):
     values: Sequence[Array]
     tolerance: float
     step: float
+    size: float
 
     def slope(self, cost: Any, path: Sequence[str], directions: Sequence[Array]) -> Any:
         """The derivative of a cost in a direction, checked."""
         made = (_pushed if path[-1] == "forward" else _pulled)(cost, self.symbols, directions)
         got = float(_value(made, self.symbols, self.values))
         expected = _difference(cost, self.symbols, self.values, directions, self.step)
-        scale = max(1.0, abs(expected), abs(float(_value(cost, self.symbols, self.values))))
-        if not abs(got - expected) <= self.tolerance * scale:
+        rounding = ROUNDING * max(self.size, abs(float(_value(cost, self.symbols, self.values)))) / self.step
+        if not abs(got - expected) <= self.tolerance * max(abs(got), abs(expected)) + rounding:
             where = "" if "forward" in path else self.worst(cost)
             raise GradientMismatch(f"{' of '.join(reversed(path))}: gradient of order {len(path)} in a random direction: the graph gives "
                                    f"{got:.9g}, finite differences give {expected:.9g}{where}")
@@ -88,13 +109,16 @@ def _value(out: Out, symbols: Sequence[Out], values: Sequence[Array]) -> Array:
     return found
 
 
-def _weighted(outs: Any, symbols: Sequence[Out], values: Sequence[Array], rng: np.random.Generator) -> Any:
-    total: Any = None
-    for out in outs if isinstance(outs, tuple | list) else [outs]:
-        weights = rng.uniform(0.5, 1.5, _value(out, symbols, values).shape)
+def _weighted(found: Any, symbols: Sequence[Out], values: Sequence[Array], rng: np.random.Generator) -> tuple[Any, float]:
+    """The weighted sum of all results, and that of their absolute values."""
+    total, size = None, 0.0
+    outs = results("check_grads", found)
+    for out in [part for o in outs for part in ((real_part(o), OPERATORS["imag"](o)) if dtypes.is_complex(o.dtype) else (o,))]:
+        value = _value(out, symbols, values)
+        weights = rng.uniform(0.5, 1.5, value.shape)
         part = OPERATORS["sum"](OPERATORS["mul"](out, make_constant(weights, "float64")))
-        total = part if total is None else total + part
-    return total
+        total, size = part if total is None else OPERATORS["add"](total, part), size + float(np.abs(value * weights).sum())
+    return total, size
 
 
 def _pulled(cost: Out, symbols: Sequence[Out], directions: Sequence[Array]) -> Any:

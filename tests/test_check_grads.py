@@ -98,3 +98,41 @@ def test_undefined_gradients_are_errors_here_too() -> None:
     for check in (lambda: check_grads(row, (V,)), lambda: verify_grad(row, [V])):
         with pytest.raises(eg.NullTypeGradError, match="no slope"):
             check()
+
+
+@pytest.mark.parametrize("order", [0, -1, 1.5, True, None, "2"])
+def test_an_order_that_checks_nothing(order) -> None:
+    with pytest.raises(ValueError, match="(?s)order=.*at least 1 is needed.*test_check_grads"):
+        check_grads(eg.sin, (V,), order=order)
+
+
+HIDDEN = {  # a wrong slope beside a large value, in a small function, and where slopes are large elsewhere
+    "large value": lambda q, wrong: 1e6 + wrong(q), "larger": lambda q, wrong: 1e8 + wrong(q),
+    "small slope": lambda q, wrong: 1e-6 * wrong(q), "large and small": lambda q, wrong: eg.concatenate([1e6 + q * 0, 1e-2 * wrong(q)])}
+
+
+@pytest.mark.parametrize("modes", ["reverse", "forward"])
+@pytest.mark.parametrize("case", HIDDEN)
+def test_a_large_value_hides_no_wrong_slope(case: str, modes: str) -> None:
+    wrong = eg.custom_gradient(lambda q: (q ** 2, lambda g: 0 * g, lambda t: 0 * t))
+    with pytest.raises(GradientMismatch, match=f"{modes}: gradient of order 1"):
+        check_grads(lambda q: HIDDEN[case](q, wrong), (V,), order=1, modes=modes)
+    check_grads(lambda q: HIDDEN[case](q, lambda q: q ** 2), (V,), modes=modes)
+
+
+def test_points_that_are_none() -> None:
+    for point, words in ((V, "point is ndarray; a list or tuple of arrays is needed"), (0.5, "point is float"), (None, "point is NoneType"),
+                         ((V + 1j,), "argument 0 is complex128; finite differences need real numbers"), ((V, ["a"]), "argument 1 is <U1")):
+        with pytest.raises(GradientError, match=f"(?s)check_grads: {words}.*test_check_grads"):
+            check_grads(eg.sin, point)
+    with pytest.raises(eg.GraphError, match="check_grads: its function gave 3"):
+        check_grads(lambda x: 3, (V,))
+
+
+@pytest.mark.parametrize("modes", ["reverse", "forward", ("forward", "reverse")], ids=str)
+def test_complex_results_and_containers(modes) -> None:
+    """Both parts of a complex result count."""
+    check_grads(lambda a, b: {"z": eg.exp(eg.complex(a, b)), "r": a * b}, (V, V + 1), modes=modes)
+    wrong = eg.custom_gradient(lambda b: (b * 1, lambda g: 2 * g, lambda t: 2 * t))
+    with pytest.raises(GradientMismatch):
+        check_grads(lambda a, b: eg.complex(a, wrong(b)), (V, V + 1), order=1, modes=modes)

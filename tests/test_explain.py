@@ -129,3 +129,9 @@ def test_hostile_names_stay_on_their_line_H1(name: str) -> None:
     x = eg.vector(name)
     lines = str(eg.explain(x + 1, {x: [1]})).split("\n")
     assert len(lines) == 4 and all(line.isprintable() and len(line) < 250 for line in lines)
+
+
+def test_no_module_takes_the_name_of_a_public_function() -> None:
+    """Loading a module sets its name in the package: what is loaded late must not be hidden by that, in whatever order it is asked for."""
+    late = eg._LATE
+    assert not [n for n, module in late.items() if module == f"exprgraph.{n}" and n not in eg._ROOMS]

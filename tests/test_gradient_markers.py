@@ -102,6 +102,20 @@ def test_wrong_arguments_of_markers(make, words: str) -> None:
         make(eg.vector("x"))
 
 
+def test_markers_stay_where_the_stable_rules_apply() -> None:
+    """A square, which they rewrite: what is cut off stays cut off, in gradients, forward mode and batches."""
+    x, w, m = eg.dvector("x"), eg.dscalar("w"), eg.dmatrix("m")
+    y = (eg.disconnected_grad(w) * x) ** 2
+    with pytest.raises(DisconnectedInputError, match="respect to w"):
+        eg.grad(y.sum(), w)
+    flat = eg.zero_grad(x) ** 2 + x
+    lanes = eg.vmap(lambda v: eg.disconnected_grad(v) ** 2 * v)(m)
+    found = [eg.grad(y.sum(), x), eg.grad(flat.sum(), x), eg.Rop(flat, x, eg.ones_like(x)), eg.grad(lanes.sum(), m)]
+    got = eg.compile([x, w, m], found, device="numpy")(X, 3.0, X[None])
+    for value, wanted in zip(got, (18 * X, 1 + 0 * X, 1 + 0 * X, X[None] ** 2)):
+        np.testing.assert_allclose(value, wanted)
+
+
 def test_grad_clip_refuses_complex_numbers_at_once() -> None:
     with pytest.raises(eg.DTypeError, match="(?s)grad_clip does not take complex128, whose numbers have no order.*test_gradient_markers"):
         eg.grad_clip(eg.zvector("z"), -1, 1)

@@ -90,6 +90,25 @@ def test_an_override_may_use_the_inputs_of_its_op() -> None:
     np.testing.assert_allclose(eg.compile([a], eg.grad(row(a * 1.0).sum(), a), device="numpy")(X), 3 * X)
 
 
+def test_what_rules_alone_take_is_no_input_of_the_value() -> None:
+    """Neither compiled functions nor explanations ask for it, and a shared variable of its kind keeps its default update to itself."""
+    x, r, count = eg.dvector("x"), eg.dvector("r"), eg.shared(np.array(0.0), name="count")
+    count.default_update = count + 1
+    y = eg.custom_gradient(lambda v: (v.sum(), lambda g: g * r * count))(x)
+    x.tag.test_value = X
+    f = eg.compile([x], y, device="numpy")
+    assert f(X) == y.eval({x: X}) == eg.get_test_value(y) == 6 and count.get_value() == 0
+    assert eg.explain(y, {x: X}).first_bad is None and eg.explain(y, {x: X}, optimized=True).first_bad is None
+    with pytest.raises(eg.UnusedInputError, match="'r'"):
+        eg.compile([x, r], y, device="numpy")
+    with pytest.raises(eg.MissingInputError, match="'r'"):
+        eg.compile([x], eg.grad(y, x), device="numpy")
+    g = eg.compile([x, r], eg.grad(y, x), device="numpy", on_unused_input="ignore")
+    assert g(X, R).tolist() == [0, 0, 0] and g(X, R).tolist() == R.tolist()
+    with pytest.raises(DisconnectedInputError, match="respect to r"):
+        eg.grad(y, r)
+
+
 def turning(scale):
     """scale * sin, whose gradient is scale * cos, whose gradient is that of the first again."""
     sine = eg.custom_gradient(lambda v: (scale * eg.sin(v), lambda g: g * cosine(v)))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from exprgraph.bodies import opened
+from exprgraph.bodies import opened, without_rules
 from exprgraph.errors import MissingInputError, Source, at, here
 from exprgraph.graph import ancestors, order, symbol_of
 from exprgraph.labels import leaf_text, name_text, number_text, op_text, roots, short
@@ -95,7 +95,7 @@ def explain(expr: Any, given: Mapping[Any, Any] | None = None, limit: int = LIMI
     the optimiser makes of it, which may be stable where the original is not.  limit: rows of the text.  MissingInputError for a
     symbol without a value, CallError for a value of the wrong dtype or rank.
     """
-    outputs = _optimized(roots(expr)) if optimized else roots(expr)
+    outputs = _optimized(roots(expr)) if optimized else without_rules(roots(expr))
     values = _leaf_values(outputs, given or {})
     rows = list(_rows(outputs, values))
     total = sum(len(n.outs) for n in order(outputs) if n.op is not CONSTANT)
@@ -104,7 +104,8 @@ def explain(expr: Any, given: Mapping[Any, Any] | None = None, limit: int = LIMI
 
 def get_test_value(x: Out) -> Array:
     """The value of a tensor where symbols have the values that are kept as their tag.test_value; MissingInputError for one without."""
-    return evaluate([x], _leaf_values((x,), {}))[0]
+    plain = without_rules([x])
+    return evaluate(plain, _leaf_values(plain, {}))[0]
 
 
 def _optimized(outputs: Sequence[Out]) -> tuple[Out, ...]:

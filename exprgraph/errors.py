@@ -112,3 +112,8 @@ class AllocationError(MemoryError):
 def at(source: Source | None) -> str:
     """The closing line of a message: where in the user's file."""
     return f"\n  at {source}" if source is not None else ""
+
+
+def made(source: Source | None) -> str:
+    """The line of a message that says where an op of the user's own was made; where it was called follows."""
+    return f"\n  made at {source}" if source is not None else ""

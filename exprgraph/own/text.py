@@ -144,13 +144,13 @@ def defined(tokens: Sequence[Token]) -> set[str]:
     return found
 
 
-def renamed(tokens: Sequence[Token], names: Mapping[str, str]) -> str:
-    """The text with other words for some, except where they are components of vectors."""
+def renamed(tokens: Sequence[Token], names: Mapping[str, str], members: Mapping[str, str] | None = None) -> str:
+    """The text with other words for some, except where they are components of vectors; members: the words for members, where others."""
     found, before = [], ""
     for token in tokens:
         text = token.text
         if token.kind == "word" and not (before == "." and _COMPONENT.match(text)):
-            text = names.get(text, text)
+            text = (names if members is None or before not in (".", "->") else members).get(text, text)
         elif token.kind == "directive":
             text = "\n" + re.sub(r"[A-Za-z_]\w*", lambda m: names.get(m.group(), m.group()), text.strip()) + "\n"
         found.append(text)

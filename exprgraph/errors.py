@@ -114,6 +114,6 @@ def at(source: Source | None) -> str:
     return f"\n  at {source}" if source is not None else ""
 
 
-def made(source: Source | None) -> str:
-    """The line of a message that says where an op of the user's own was made; where it was called follows."""
-    return f"\n  made at {source}" if source is not None else ""
+def defined(source: Source | None) -> str:
+    """The line of a message behind that of `at`: where what is used there was defined."""
+    return f"\n  defined at {source}" if source is not None else ""

@@ -88,7 +88,8 @@ def _apply(node: Node, inputs: list[Array], wider: Wider) -> Any:
     try:
         return node.op.numpy(*inputs, **params)
     except OwnOpError as error:
-        raise OwnOpError(f"{error}{at(node.source)}") from error.__cause__
+        text, mark, made = str(error).partition("\n  defined at ")
+        raise type(error)(str(error) if "\n  at " in text else f"{text}{at(node.source)}{mark}{made}") from error.__cause__
     except IndexError as error:
         raise IndexFault(f"{node.op.name}: {error}{at(node.source)}") from error
     except ValueError as error:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
+from runtime.complaints import complaints
 from tests.faults import WAYS
 
 POCL = {k: v for k, v in WAYS.items() if k != "numpy"}
@@ -223,7 +224,7 @@ def test_faults_of_a_numpy_meaning(numpy: Any, message: str, cause: Any) -> None
     fold = eg.ReductionKernel("float32", 0, "a ? a : b", "2*x", "float x", "mine", numpy=numpy)(x)
     for given in (out, fold):
         f = eg.compile([x], given, device="numpy", on_unused_input="ignore")
-        places = r".*\n  made at .*own_faults.py:\d+\n  at .*own_faults.py:\d+$"
+        places = r".*\n  at .*own_faults.py:\d+\n  defined at .*own_faults.py:\d+$"
         with pytest.raises(eg.OwnOpError, match=f"numpy of mine {message}{places}") as caught:
             f(X)
         assert cause is None or isinstance(caught.value.__cause__, cause)
@@ -294,3 +295,58 @@ def test_a_type_alone_is_that_of_an_expression(way: str) -> None:
     out = eg.ElementwiseKernel("x", "x > 4", outputs="int")(x)
     assert out.dtype == "int32"
     np.testing.assert_array_equal(eg.compile([x], out, **WAYS[way])(X), X > 4)
+
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "expression": (lambda: eg.ElementwiseKernel("x", "missing(x)", "mine"), "  line 1: .*missing.*\n      missing\\(x\\)"),
+    "statements": (lambda: eg.ElementwiseKernel("float *x, float *z", """
+        float a = /* a comment
+            of two lines */ x[i] + \\
+            1;
+        z[i] = a + nowhere;""", "mine"), "  line 5: .*nowhere.*\n      z\\[i\\] = a \\+ nowhere;"),
+    "preamble": (lambda: eg.ElementwiseKernel("x", "twice(x)", "mine",
+                                              "#define TWO 2\n#define ONE 1\n\nfloat twice(float v) {\n  return v * TOO; }"),
+                 "  the preamble, line 5: .*TOO.*\n      return v \\* TOO; }"),
+    "behind a directive": (lambda: eg.ElementwiseKernel("x", "z = 0;\n#pragma unroll\nfor (int k = 0; k < 3; ++k)\n  z += nowhere;", "mine",
+                                                        outputs="T z"), "  line 4: .*nowhere.*\n      z \\+= nowhere;"),
+    "fold": (lambda: eg.ReductionKernel("float32", 0, "join(a, b)", name="mine"), "  line 1: .*join.*\n      join\\(a, b\\)"),
+    "map": (lambda: eg.ReductionKernel("float32", 0, "a+b", "f(x)", "float x", name="mine", preamble="float f(float x) { return y; }"),
+            "  the preamble, line 1: .*'y'.*\n      float f\\(float x\\) { return y; }"),
+}
+
+
+@pytest.mark.parametrize("way", POCL)
+@pytest.mark.parametrize("case", WRONG)
+def test_text_that_does_not_compile_is_shown_as_the_user_wrote_it(case: str, way: str) -> None:
+    """The driver's line, once, with the line of the text, of the call and of the kernel; nothing of what was generated."""
+    make, said = WRONG[case]
+    x = eg.fvector("x")
+    kernel, begin = make(), "could not build the text of mine\n"
+    first = kernel(x * 2)
+    with pytest.raises(eg.OwnOpError, match=begin + said + r"\n  at \S+own_faults.py:\d+\n  defined at \S+own_faults.py:\d+$") as caught:
+        eg.compile([x], [x, first + 1], **POCL[way])
+    message = str(caught.value)
+    call, made = re.findall(r"own_faults.py:(\d+)", message)
+    assert int(call) - int(made) > 10 and "own_" not in message.replace("own_faults", "") and "clBuild" not in message
+
+
+def test_equal_texts_have_names_of_their_own() -> None:
+    x = eg.fvector("x")
+    first, second = (eg.ElementwiseKernel("x", "absent(x)", name) for name in ("first", "second"))
+    assert first(x).dtype == "float32"
+    for kernel, name in ((second, "second"), (first, "first")):
+        with pytest.raises(eg.OwnOpError, match=f"could not build the text of {name}\n"):
+            eg.compile([x], kernel(x), device="pocl")
+
+
+def test_a_log_that_nobody_understands_is_shown_whole() -> None:
+    x = eg.fvector("x")
+    kernel = eg.ElementwiseKernel("x", "x + 1")
+    kernel(x)
+    snippet, = kernel._snippets
+    name = snippet.functions
+    assert complaints(snippet, f"clBuildProgram failed\n\nstrange: {name}_0 and nothing else\n") == ["strange: 0 and nothing else"]
+    log = '"text", line 1: error: bad\ntext:1:2: warning: worse\n<text>:9:1: error: no'
+    assert complaints(snippet, log) == ["  line 1: bad\n      x + 1"]
+    log = f"text:1:5: error: {name}_f of own_result\nhead:1:1: error: odd"
+    assert complaints(snippet, log) == ["  line 1: f of the result\n      x + 1", "  odd"]

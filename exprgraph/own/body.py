@@ -1,8 +1,9 @@
 """What the text of a C expression means: which statements, over which parameters, and which of these are arguments and results."""
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from exprgraph import dtypes
 from exprgraph.errors import Source, UseError, at
@@ -15,6 +16,8 @@ MEMBER = (".", "->")
 """What stands before the name of a member."""
 WRITING = ("sincos", "modf", "fract", "frexp", "lgamma_r", "remquo")
 """The functions of OpenCL that write what their last argument points to, and never read it."""
+_JOINED = re.compile(r"(?P<gone>\\\n)|\n")
+_COMMENT = re.compile(r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|(?P<gone>//[^\n]*|/\*.*?\*/)|\n", re.DOTALL)
 _CHOOSING = ("else", "case", "?", ":", "&&", "||")
 
 
@@ -49,6 +52,30 @@ def body(tokens: list[Token], given: Sequence[Parameter], results: Sequence[Para
     tokens = [*tokens, Token("sign", ";")] if plain[-1].text not in (";", "}") else tokens
     return Body(tuple(tokens), tuple(inputs), tuple(outputs), "i" in used and _is_free("i", plain), "n" in used and _is_free("n", plain),
                 heavy)
+
+
+def in_lines(given: Any) -> Any:
+    """A text without comments and joined lines, each line where it was; anything else itself, which the reader refuses."""
+    if not isinstance(given, str):
+        return given
+    found = given.replace("\r\n", "\n").replace("\r", "\n")
+    return _without(_COMMENT, " ", _without(_JOINED, "", found))
+
+
+def _without(pattern: re.Pattern[str], place: str, given: str) -> str:
+    """The text with something in the place of what a group matches; the lines that this took follow the line in which it ends."""
+    owed = 0
+
+    def put(m: re.Match[str]) -> str:
+        nonlocal owed
+        if m.group("gone") is not None:
+            owed += m.group().count("\n")
+            return place
+        if m.group() != "\n":
+            return m.group()
+        lines, owed = 1 + owed, 0
+        return "\n" * lines
+    return pattern.sub(put, given)
 
 
 def _check(every: Sequence[Parameter], what: str, source: Source | None) -> None:

@@ -12,13 +12,13 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.dims import constant, product
-from exprgraph.errors import CallError, DTypeError, GradientError, OwnOpError, Source, UseError, at, here, made
+from exprgraph.errors import CallError, DTypeError, GradientError, OwnOpError, Source, UseError, at, defined, here
 from exprgraph.node import OPERATORS, Condition, Op, Out, TensorType, as_symbol
 from exprgraph.ops.create import iota
 from exprgraph.ops.rows import quiet
 from exprgraph.ops.shape import broadcast_to, dim_node, needed, reshape
 from exprgraph.own import text
-from exprgraph.own.body import UNNAMED, body
+from exprgraph.own.body import UNNAMED, body, in_lines
 from exprgraph.own.meaning import meaning
 from exprgraph.own.op import called, fitted, listed, loses, plain
 from exprgraph.own.text import DTYPES, SNIPPETS, Parameter, Snippet
@@ -52,9 +52,9 @@ class ElementwiseKernel:
         what = f"ElementwiseKernel {self.name}"
         given = text.parameters(arguments, what, self.source)
         results = _results(outputs, what, self.source)
-        self.tokens = text.read(preamble, f"the preamble of {what}", self.source, preamble=True)
+        self.tokens = text.read(in_lines(preamble), f"the preamble of {what}", self.source, preamble=True)
         self.operation = operation
-        self.body = body(text.read(operation, what, self.source), given, results, text.defined(self.tokens), what, self.source)
+        self.body = body(text.read(in_lines(operation), what, self.source), given, results, text.defined(self.tokens), what, self.source)
         self.numpy, self.forward, self.batch = numpy or self._meaning(), forward, batch
         self.grad = self._expressions(grad) if isinstance(grad, Mapping) else grad
         self._rows: dict[tuple[str, ...], tuple[Op, ...]] = {}
@@ -161,7 +161,7 @@ class ElementwiseKernel:
         both = {p.name for p in body.outputs} - fresh
         head = [o for o, p in zip(own, body.inputs) if p.name not in both] + own[len(body.inputs):]
         results = [f"{c(p)} *{p.name}" for p in body.outputs]
-        lines = [preamble, f"EG_INLINE void {whole}_all({', '.join([*head, *results])}) {{", statements, "}"]
+        lines = [f"EG_INLINE void {whole}_all({', '.join([*head, *results])}) {{", statements, "}"]
         for k, wanted in enumerate(body.outputs):
             outs = [p.name if p.name in both else f"{whole}_{p.name}" for p in body.outputs]
             starts = " ".join(f"{c(p)} {whole}_{p.name} = 0;" for p in body.outputs if p.name in fresh)
@@ -169,7 +169,9 @@ class ElementwiseKernel:
             call = f"{whole}_all({', '.join([*passed, *(f'&{o}' for o in outs)])});"
             answer = outs[k] + " != 0" * (c(wanted) == "int" and (letters.get(wanted.type) or DTYPES[wanted.type]) == "bool")
             lines.append(f"EG_INLINE {c(wanted)} {whole}_{k}({', '.join(own)}) {{ {starts} {call} return {answer}; }}")
-        self._snippets.append(SNIPPETS.setdefault(whole, Snippet("\n".join(lines) + "\n", self.name, self.source)))
+        parts = (preamble, lines[0], statements, "\n".join(lines[2:]) + "\n")
+        made = Snippet("\n".join(parts), self.name, self.source, parts, (self.preamble, self.operation), whole)
+        self._snippets.append(SNIPPETS.setdefault(whole, made))
         return [f"{whole}_{k}" for k in range(len(body.outputs))]
 
     def _slope(self, every: Sequence[str], parameter: Parameter, expression: str) -> ElementwiseKernel:
@@ -220,6 +222,15 @@ def _holds(dtype: str, value: Out) -> bool:
     return size is not None and (size.const is None or dtypes.fits(size.const, dtype))
 
 
+class TextOp(Op):
+    """The row of an output of a kernel; `source` is the line where the user made that."""
+    __slots__ = ("source",)
+
+    def __init__(self, source: Source, *args: Any, **fields: Any) -> None:
+        self.source = source
+        super().__init__(*args, **fields)
+
+
 class _Row(NamedTuple):
     """What a row is made of: the kernel, which output, the dtypes of all, the rows of all, and the helper function's name."""
     kernel: ElementwiseKernel
@@ -233,9 +244,9 @@ class _Row(NamedTuple):
         kernel = self.kernel
         spelled = f"{self.function}({', '.join(f'{{{k}}}' for k in range(arity))})"
         flags = frozenset({"expensive"} if kernel.body.heavy else ())
-        return Op(kernel.name, "elementwise", quiet(self._meaning), self._accept, self._infer, self._grad if kernel.grad else None,
-                  {"*": spelled}, flags=flags, requires=self._requires, forward=self._forward if kernel.forward else None,
-                  batch=self._batch if kernel.batch else None)
+        return TextOp(kernel.source, kernel.name, "elementwise", quiet(self._meaning), self._accept, self._infer,
+                      self._grad if kernel.grad else None, {"*": spelled}, flags=flags, requires=self._requires,
+                      forward=self._forward if kernel.forward else None, batch=self._batch if kernel.batch else None)
 
     def _accept(self, *args: Any) -> Any:
         raise TypeError("the row of a kernel is applied by the object that the user made")
@@ -258,9 +269,9 @@ class _Row(NamedTuple):
     def _meaning(self, *arrays: Any) -> Any:
         kernel, what = self.kernel, f"numpy of {self.kernel.name}"
         if kernel.numpy is None:
-            raise OwnOpError(f'{kernel.name} has no NumPy meaning, which device="numpy" needs: give numpy={made(kernel.source)}')
-        found = called(kernel.numpy, arrays, what, made(kernel.source))
-        given = listed(found, len(self.outputs), what, OwnOpError, kernel.source)[self.number]
+            raise OwnOpError(f'{kernel.name} has no NumPy meaning, which device="numpy" needs: give numpy={defined(kernel.source)}')
+        found = called(kernel.numpy, arrays, what, defined(kernel.source))
+        given = listed(found, len(self.outputs), what, OwnOpError, None)[self.number]
         return fitted(given, self.outputs[self.number], np.broadcast_shapes(*(np.shape(a) for a in arrays)), what, kernel.source)
 
     def _all(self, y: Out, inputs: tuple[Out, ...]) -> Any:

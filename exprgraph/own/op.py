@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from exprgraph import dtypes
-from exprgraph.errors import CallError, DTypeError, GradientError, OwnOpError, RankError, Source, at, here, made
+from exprgraph.errors import CallError, DTypeError, GradientError, OwnOpError, RankError, Source, at, defined, here
 from exprgraph.functions.shaping import specify_shape
 from exprgraph.node import OPERATORS, Node, Op, Out, Params, TensorType, as_symbol
 from exprgraph.types import Accepted, cast_to, size_argument, size_dims
@@ -176,11 +176,11 @@ def fitted(found: Any, dtype: str, shape: tuple[int, ...], what: str, source: So
     except ValueError:  # lists of different lengths
         array = np.asarray(None)
     if array.dtype.kind not in "biuf" and array.dtype.name != dtypes.BFLOAT:
-        raise OwnOpError(f"{what} gave {found!r:.60}, which is no array of {dtype}{made(source)}")
+        raise OwnOpError(f"{what} gave {found!r:.60}, which is no array of {dtype}{defined(source)}")
     try:
         return np.broadcast_to(array.astype(dtype), shape)
     except ValueError:
-        raise OwnOpError(f"{what} gave shape {array.shape}, {shape} was expected{made(source)}") from None
+        raise OwnOpError(f"{what} gave shape {array.shape}, {shape} was expected{defined(source)}") from None
 
 
 def listed(found: Any, wanted: int, what: str, error: type[Exception], source: Source | None) -> tuple[Any, ...]:

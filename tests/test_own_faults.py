@@ -144,6 +144,20 @@ def test_numbers_of_numpy_and_sizes(way: str) -> None:
         with pytest.raises(eg.OwnOpError, match=rf"elementwise: s is short, which does not hold {number}\n.*test_own_faults.py"):
             f(X, number)
     assert f(X, 2**15 - 1)[9][0] == 2**15 + 9
+    wrapped = eg.compile([x, q], whole(q.astype("int32"), 0, x), **WAYS[way])(X, 2**32 + 3)  # a cast of the user's own is one
+    np.testing.assert_array_equal(wrapped, 3 * X)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_lanes_of_integers_fit_too(way: str) -> None:
+    x, q = eg.fvector("x"), eg.lvector("q")
+    kernel = eg.ElementwiseKernel("int m, float *x, float *z", "z[i] = m*x[i]", grad={"x": "g*m"})
+    f = eg.compile([q, x], eg.vmap(lambda n: kernel(n, x))(q), **WAYS[way])
+    np.testing.assert_array_equal(f(np.array([2, -3]), X), [2 * X, -3 * X])
+    with pytest.raises(eg.OwnOpError, match="elementwise: m is int, which does not hold 1099511627776\n.*test_own_faults.py"):
+        f(np.array([2, 2**40]), X)
+    lanes = eg.vmap(lambda v: eg.grad(kernel(v.shape[0], v).sum(), v))(eg.fmatrix("v"))
+    assert lanes.dtype == "float32"
 
 
 @pytest.mark.parametrize("value", [3.7, np.float64(3.7), np.array(3.7), np.int64(2**40), 2**40, np.float32(2.5), eg.constant(2**40), 1j])

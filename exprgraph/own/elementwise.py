@@ -11,15 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from exprgraph import dtypes
-from exprgraph.dims import constant, product
+from exprgraph.dims import product
 from exprgraph.errors import CallError, DTypeError, GradientError, OwnOpError, Source, UseError, at, defined, here
-from exprgraph.node import OPERATORS, Condition, Op, Out, TensorType, as_symbol
+from exprgraph.node import OPERATORS, Op, Out, TensorType, as_symbol
 from exprgraph.ops.create import iota
 from exprgraph.ops.rows import quiet
-from exprgraph.ops.shape import broadcast_to, dim_node, needed, reshape
+from exprgraph.ops.shape import broadcast_to, dim_node, reshape
 from exprgraph.own import text
 from exprgraph.own.body import UNNAMED, body, in_lines
 from exprgraph.own.meaning import meaning
+from exprgraph.own.narrow import narrowed
 from exprgraph.own.op import called, fitted, listed, loses, plain
 from exprgraph.own.text import DTYPES, SNIPPETS, Parameter, Snippet
 from exprgraph.types import broadcast_dims, cast_to, dim_of, promoted, size_argument, size_dims
@@ -34,13 +35,14 @@ class ElementwiseKernel:
         eg.ElementwiseKernel("float a, float *x, float b, float *y, float *z", "z[i] = a*x[i] + b*y[i]", "lin_comb")
         eg.ElementwiseKernel("T x, T y", "d = x - y; d *= d", outputs="T d")
 
-    arguments: parameters as in C, or names alone; a type of one capital letter stands for whatever dtype the arguments have.  What the
-    statements assign to is a result and no argument, unless they may read it first: then it is both.  outputs= says which are results
-    alone.  `i` is the position of the element in the result, `n` the number of elements.  preamble: functions and macros for the text.
-    The kernel is called with symbols, broadcasts as other ops do, and is fused with what surrounds it.  numpy: the same on arrays, which
-    device="numpy" needs where the text is more than assignments of expressions (it is given i and n behind the inputs, where they are
-    used).  grad: a function (g, y, *inputs) of symbols, or C expressions by the name of the input, over g, the outputs and the inputs.
-    forward(tangents, y, *inputs) and batch(inputs, mapped, size) are those of `as_op`.
+    arguments: parameters as in C, or names alone; a type of one capital letter stands for the dtype to which its arguments are promoted.
+    What the statements assign to is a result and no argument, unless they may read it first: then it is both.  outputs= says which are
+    results alone, or the type of an expression.  `i` is the position of the element in the result, `n` the number of elements.
+    preamble: functions and macros for the text.  The kernel is called with symbols, broadcasts as other ops do, and is fused with what
+    surrounds it.  numpy: the same on arrays, which it can only read; device="numpy" needs it where the text is more than assignments of
+    expressions (it is given i and n behind the inputs, where they are used).  grad: a function (g, y, *inputs) of symbols, or C
+    expressions by the name of the input, over g, the outputs and the inputs.  forward(tangents, y, *inputs) and
+    batch(inputs, mapped, size) are those of `as_op`.
 
     The text is compiled and run as it is: no text of somebody who is not trusted belongs here.
     """
@@ -61,7 +63,7 @@ class ElementwiseKernel:
         self._snippets: list[Snippet] = []
 
     def __call__(self, *args: Any, shape: Any = None) -> Any:
-        """The result for symbols, or a tuple of them.  shape: that of the result, where there are no arguments to tell."""
+        """The result for symbols, or a tuple of them.  shape: that of the result, to which arrays are broadcast."""
         self._count(args)
         values, letters = self._typed(args)
         given = shape if isinstance(shape, tuple | list) else [shape]
@@ -128,6 +130,8 @@ class ElementwiseKernel:
         if isinstance(value, Out) and parameter.type in DTYPES and not (value.dtype == wanted or _holds(wanted, value)):
             raise DTypeError(f"{self.name}: {parameter.name} is {parameter.type}, which does not take {value.dtype} without loss: cast it"
                              f"{at(here())}")
+        if isinstance(value, Out) and parameter.type in DTYPES and dtypes.is_int(wanted) and not np.can_cast(value.dtype, wanted, "safe"):
+            value = narrowed(value, wanted, f"{self.name}: {parameter.name} is {parameter.type}, which does not hold {{index}}")
         return cast_to(cast_to(value, wanted), _wide(wanted))
 
     def _spread(self, values: tuple[Out, ...], sizes: Sequence[Out]) -> tuple[Out, ...]:
@@ -245,7 +249,7 @@ class _Row(NamedTuple):
         spelled = f"{self.function}({', '.join(f'{{{k}}}' for k in range(arity))})"
         flags = frozenset({"expensive"} if kernel.body.heavy else ())
         return TextOp(kernel.source, kernel.name, "elementwise", quiet(self._meaning), self._accept, self._infer,
-                      self._grad if kernel.grad else None, {"*": spelled}, flags=flags, requires=self._requires,
+                      self._grad if kernel.grad else None, {"*": spelled}, flags=flags,
                       forward=self._forward if kernel.forward else None, batch=self._batch if kernel.batch else None)
 
     def _accept(self, *args: Any) -> Any:
@@ -253,18 +257,6 @@ class _Row(NamedTuple):
 
     def _infer(self, inputs: tuple[Out, ...], **params: Any) -> tuple[TensorType, ...]:
         return (TensorType(self.outputs[self.number], broadcast_dims([i.type.shape for i in inputs])),)
-
-    def _requires(self, inputs: tuple[Out, ...], **params: Any) -> list[Condition]:
-        """That integers which were given for narrower ones fit."""
-        found: list[Condition] = []
-        for p, x in zip(self.kernel.body.inputs, inputs):
-            x = x.node.inputs[0] if x.node.op is broadcast_to else x
-            size = dim_of(x) if x.node.op is OPERATORS["cast"] and dtypes.is_int(x.dtype) else None
-            if size is not None and not np.can_cast(x.node.inputs[0].dtype, x.dtype, "safe"):
-                limits, where = np.iinfo(x.dtype), f"{self.kernel.name}: {p.name} is {p.type}, which does not hold "
-                found += needed("le", constant(int(limits.min)), size, where + "{right}", OwnOpError)
-                found += needed("le", size, constant(int(limits.max)), where + "{left}", OwnOpError)
-        return found
 
     def _meaning(self, *arrays: Any) -> Any:
         kernel, what = self.kernel, f"numpy of {self.kernel.name}"

@@ -11,7 +11,7 @@ from exprgraph import dims
 from exprgraph.bodies import Body, opened
 from exprgraph.dims import Dim, Size, Value
 from exprgraph.dtypes import BFLOAT
-from exprgraph.errors import IndexFault, ShapeError, Source, at
+from exprgraph.errors import IndexFault, OwnOpError, ShapeError, Source, at
 from exprgraph.graph import order
 from exprgraph.narrow import widened
 from exprgraph.node import CONSTANT, INPUT, SHARED, Condition, Graph, Node, Out, Params, TensorType
@@ -87,6 +87,9 @@ def _apply(node: Node, inputs: list[Array], wider: Wider) -> Any:
     params = _widened(node.params, SAME if node.op is CONSTANT else wider)
     try:
         return node.op.numpy(*inputs, **params)
+    except OwnOpError as error:
+        text, mark, made = str(error).partition("\n  defined at ")
+        raise type(error)(str(error) if "\n  at " in text else f"{text}{at(node.source)}{mark}{made}") from error.__cause__
     except IndexError as error:
         raise IndexFault(f"{node.op.name}: {error}{at(node.source)}") from error
     except ValueError as error:

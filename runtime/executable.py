@@ -21,6 +21,7 @@ from exprgraph.node import SHARED
 from exprgraph.program import Program
 from runtime import choices, report
 from runtime.case import Leaf
+from runtime.complaints import TextError
 from runtime.device import Device, check_process, devices, session
 from runtime.direct import State
 from runtime.leaves import CONTIGUOUS, Arguments, Leaves
@@ -182,7 +183,10 @@ class DeviceExecutable:
             options = self.program.options
             plan = self.generator.generate(self.program.graph, self.program.leaves, outcomes, tuple(layouts), wide, self.target,
                                            options.get("name") or "", options)
-            found = self.plans[key] = Prepared(plan, self.leaves.atoms, self.session, self.memory, self.generator.printer, self.near)
+            try:
+                found = self.plans[key] = Prepared(plan, self.leaves.atoms, self.session, self.memory, self.generator.printer, self.near)
+            except TextError as error:
+                raise error.called(self.program.graph) from None
             self._watch_values(found.numbers.dims)
             if self._warm:
                 found.complete()

@@ -13,8 +13,9 @@ from codegen.jobs import divisible
 from codegen.kernel import Kernel
 from codegen.naming import named
 from codegen.snippets import program_of
-from exprgraph.errors import DeviceError, OwnOpError, at
+from exprgraph.errors import DeviceError
 from exprgraph.own.text import Snippet, mentioned
+from runtime.complaints import TextError, complaints
 from runtime.device import Session
 from runtime.driver import cl, failure
 from runtime.native import addresses
@@ -95,14 +96,15 @@ def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> tu
 
 
 def check_snippet(session: Session, snippet: Snippet) -> None:
-    """OwnOpError with what the driver says where it cannot build C text of the user's own."""
+    """TextError with what the driver says where it cannot build C text of the user's own."""
     text = program_of(snippet, session.device.target.dialect)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", cl.CompilerWarning)
             cl.Program(session.context, text).build(list(session.device.options), devices=[session.device.handle])
     except failure as error:
-        raise OwnOpError(report(session, text, f"the text of {snippet.name}", error) + at(snippet.source)) from error
+        said = "\n".join(complaints(snippet, str(error)))
+        raise TextError(snippet, f"{session.device.name} ({session.device.platform})", said) from None
 
 
 def _report(session: Session, text: str, names: Sequence[str], error: Exception) -> str:

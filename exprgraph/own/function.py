@@ -13,7 +13,7 @@ from exprgraph import dtypes
 from exprgraph.errors import DTypeError, OwnOpError, ShapeError, Source, UseError, at, here
 from exprgraph.node import Out, TensorType
 from exprgraph.own.lanes import by_lanes
-from exprgraph.own.op import Array, Own, Rules, Shapes, accepted, applied, listed, rows_of
+from exprgraph.own.op import Array, Own, Rules, Shapes, accepted, applied, called, listed, rows_of
 from exprgraph.symbols import tensor_type
 
 
@@ -66,6 +66,16 @@ def _kind(given: Any) -> TensorType:
     return kind
 
 
+def _is_weak(value: Any) -> bool:
+    """Whether a result is a Python number, or lists of them."""
+    return isinstance(value, bool | int | float) or (isinstance(value, list | tuple) and all(map(_is_weak, value)))
+
+
+def _is_whole(found: Array, dtype: str) -> bool:
+    """Whether an integer dtype holds numbers of Python's; a list of none fits any."""
+    return not found.size or (found.dtype.kind in "biu" and all(dtypes.fits(int(n), dtype) for n in (found.min(), found.max())))
+
+
 class FunctionOp:
     """A Python function that takes symbols: what `as_op` makes.  The function itself is `.function`."""
 
@@ -106,8 +116,13 @@ class FunctionOp:
         assert self.infer_shape is not None
         alone = len(inspect.signature(self.infer_shape).parameters) == 1
         given = self.infer_shape(shapes) if alone else self.infer_shape(SimpleNamespace(inputs=list(values)), shapes)
-        if len(self.otypes) == 1 and not (len(given) == 1 and isinstance(given[0], tuple | list)):
+        if len(self.otypes) == 1 and isinstance(given, tuple | list) and not (len(given) == 1 and isinstance(given[0], tuple | list)):
             given = [given]
+        if not isinstance(given, tuple | list) or not all(isinstance(shape, tuple | list) for shape in given):
+            raise ShapeError(f"infer_shape of {self.name} gave {given!r:.60}: a list with a shape for each output is needed{at(here())}")
+        for n in (n for shape in given for n in shape):
+            if isinstance(n, bool) or not isinstance(n, int | np.integer | Out):
+                raise ShapeError(f"infer_shape of {self.name} gave {n!r:.60} as a size, which is no integer{at(here())}")
         found = [tuple(shape) for shape in given]
         for k, (shape, kind) in enumerate(zip(listed(found, len(self.otypes), f"infer_shape of {self.name}", ShapeError, self.source),
                                               self.otypes)):
@@ -118,16 +133,22 @@ class FunctionOp:
 
     def _raw(self, values: Sequence[Array], source: Source | None) -> tuple[Array, ...]:
         """What the function gives: as many arrays as promised, of the promised dtypes and ranks."""
-        where, arguments = source or self.source, [v.view() for v in values]
-        for a in arguments:
-            a.flags.writeable = False
-        try:
-            found = self.function(*arguments)
-        except Exception as error:
-            raise OwnOpError(f"{self.name} raised {type(error).__name__}: {error}{at(where)}") from error
+        where = source or self.source
+        found = called(self.function, values, self.name, at(where))
         given = listed(found if isinstance(found, tuple | list) and len(self.otypes) > 1 else (found,), len(self.otypes), self.name,
                        OwnOpError, where)
-        return tuple(self._typed(k, np.asarray(r), where) for k, r in enumerate(given))
+        return tuple(self._typed(k, self._array(k, r, where), where) for k, r in enumerate(given))
+
+    def _array(self, number: int, result: Any, where: Source | None) -> Array:
+        """A result as an array: Python's numbers and lists of them in the promised dtype, where they lose nothing by it."""
+        dtype = self.otypes[number].dtype
+        try:
+            found = np.asarray(result)
+            if not _is_weak(result) or (dtype == "bool" and found.size and found.dtype.kind != "b"):
+                return found
+            return found.astype(dtype) if dtypes.is_float(dtype) or _is_whole(found, dtype) else found
+        except (ValueError, TypeError, OverflowError) as error:
+            raise OwnOpError(f"{self.name} gave {result!r:.60} as output {number}, which is no array of {dtype}{at(where)}") from error
 
     def _typed(self, number: int, result: Array, where: Source | None) -> Array:
         kind = self.otypes[number]

@@ -38,7 +38,7 @@ def _divided(a: Any, b: Any) -> Any:
 
 def _rest(a: Any, b: Any) -> Any:
     if not _is_whole(a, b):
-        raise NotPlain
+        raise TypeError("% takes integers, as in C; fmod takes floats")
     return a - _divided(a, b) * b
 
 
@@ -58,7 +58,20 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{name: getattr(np, f"arc{name[1:]}") for name in ("asin", "acos", "atan", "asinh", "acosh", "atanh", "atan2")},
     "pow": np.power, "min": np.minimum, "max": np.maximum, "rsqrt": lambda x: 1 / np.sqrt(x), "clamp": lambda x, a, b: np.clip(x, a, b),
     "select": lambda a, b, c: np.where(c, b, a), "fma": lambda a, b, c: a * b + c, "mad": lambda a, b, c: a * b + c}
-CONSTANTS = {"INFINITY": np.inf, "NAN": np.nan, "M_PI": np.pi, "M_PI_F": np.pi, "M_E": np.e, "M_E_F": np.e, "true": 1, "false": 0}
+_LIMITS = {"CHAR": "int8", "SCHAR": "int8", "UCHAR": "uint8", "SHRT": "int16", "USHRT": "uint16", "INT": "int32", "UINT": "uint32",
+           "LONG": "int64", "ULONG": "uint64"}
+_NUMBERS = {"M_E": np.e, "M_LOG2E": 1 / np.log(2), "M_LOG10E": 1 / np.log(10), "M_LN2": np.log(2), "M_LN10": np.log(10), "M_PI": np.pi,
+            "M_PI_2": np.pi / 2, "M_PI_4": np.pi / 4, "M_1_PI": 1 / np.pi, "M_2_PI": 2 / np.pi, "M_2_SQRTPI": 2 / np.sqrt(np.pi),
+            "M_SQRT2": np.sqrt(2), "M_SQRT1_2": np.sqrt(0.5)}
+CONSTANTS: dict[str, Any] = {
+    "INFINITY": np.inf, "HUGE_VALF": np.inf, "HUGE_VAL": np.inf, "NAN": np.nan, "true": 1, "false": 0,
+    "MAXFLOAT": np.finfo("float32").max, "CHAR_BIT": 8,
+    **{f"{name}_{what}": getattr(np.finfo(dtype), field) for name, dtype in (("FLT", "float32"), ("DBL", "float64"))
+       for what, field in (("MAX", "max"), ("MIN", "tiny"), ("EPSILON", "eps"))},
+    **{f"{name}_MAX": np.dtype(t).type(np.iinfo(t).max) for name, t in _LIMITS.items()},
+    **{f"{name}_MIN": np.dtype(t).type(np.iinfo(t).min) for name, t in _LIMITS.items() if not name.startswith("U")},
+    **{name + end: float(number) for name, number in _NUMBERS.items() for end in ("", "_F")}}
+"""What OpenCL C calls its constants: those of limits in their dtypes, others adapt to what they meet."""
 
 
 class _Reader:
@@ -158,7 +171,8 @@ def _literal(text: str) -> Any:
         if plain.startswith("0x") and "p" not in plain:
             return int(whole, 16)
         if whole.isdigit():
-            return np.uint32(int(whole)) if "u" in plain and "l" not in plain else int(whole)
+            number = int(whole, 8 if whole[0] == "0" else 10)
+            return np.uint32(number) if "u" in plain and "l" not in plain else number
         return float.fromhex(plain.rstrip("f")) if plain.startswith("0x") else float(plain.rstrip("f"))
     except (ValueError, OverflowError):
         raise NotPlain from None
@@ -201,3 +215,16 @@ def meaning(tokens: Sequence[Token], inputs: Sequence[tuple[str, str]], outputs:
             scope[name] = np.asarray(value(scope, types)).astype(types[kinds[name]])
         return tuple(scope[n] for n, _ in outputs)
     return run
+
+
+def number(tokens: Sequence[Token]) -> Any:
+    """The number that an expression of constants is, as NumPy's or Python's; NotPlain for any other text."""
+    reader = _Reader(tokens, (), ())
+    try:
+        value = reader.expression()
+    except RecursionError:
+        raise NotPlain from None
+    if reader.peek():
+        raise NotPlain
+    with np.errstate(all="ignore"):
+        return value({}, DTYPES)

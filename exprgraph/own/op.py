@@ -144,6 +144,7 @@ def accepted(name: str, args: Sequence[Any], kinds: Sequence[TensorType]) -> lis
 
 
 def _fitting(name: str, number: int, value: Any, kind: TensorType) -> Out:
+    value = plain(value, kind.dtype)
     if loses(value, kind.dtype):
         raise DTypeError(f"{name}: argument {number} is {value!r}, its type {kind} does not take it without loss: cast it{at(here())}")
     out = cast_to(value, kind.dtype) if dtypes.is_weak(value) else as_symbol(value)
@@ -157,10 +158,49 @@ def _fitting(name: str, number: int, value: Any, kind: TensorType) -> Out:
     return cast_to(out, kind.dtype)
 
 
+def plain(value: Any, dtype: str) -> Any:
+    """A whole number of NumPy's as Python's where the dtype holds exactly that one, any other value itself."""
+    if isinstance(value, np.integer) or (isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "iu"):
+        number = int(value)
+        with np.errstate(all="ignore"):
+            held = dtypes.fits(number, dtype) if dtypes.is_int(dtype) else dtypes.is_float(dtype) and (
+                float(np.array(float(number)).astype(dtype)) == number)
+        return number if held else value
+    return value
+
+
 def loses(value: Any, dtype: str) -> bool:
-    """Whether a number of Python's loses something as this dtype: a fraction, or an imaginary part."""
+    """Whether a number of Python's loses something as this dtype: a fraction, an imaginary part, or all but whether it is 0."""
     kind = dtypes.weak_kind(value) if dtypes.is_weak(value) else ""
-    return (kind == "c" and not dtypes.is_complex(dtype)) or (kind == "f" and not dtypes.has_gradient(dtype))
+    return (kind == "c" and not dtypes.is_complex(dtype)) or (kind == "f" and not dtypes.has_gradient(dtype)) or (
+        kind == "i" and dtype == "bool" and value not in (0, 1))
+
+
+def called(function: Callable[..., Any], arrays: Sequence[Any], what: str, where: str) -> Any:
+    """What a function of the user's gives for arrays that it can only read; OwnOpError for whatever it raises, which closes with where."""
+    given = [np.asarray(a).view() for a in arrays]
+    for a in given:
+        a.flags.writeable = False
+    try:
+        return function(*given)
+    except Exception as error:
+        if isinstance(error, TypeError) and any(a.dtype == np.longdouble for a in given):  # those who pass it try another dtype
+            raise
+        raise OwnOpError(f"{what} raised {type(error).__name__}: {error}{where}") from error
+
+
+def fitted(found: Any, dtype: str, shape: tuple[int, ...], what: str, source: Source | None) -> Array:
+    """A result of a function of the user's, cast and broadcast to what is expected."""
+    try:
+        array = np.asarray(found)
+    except ValueError:  # lists of different lengths
+        array = np.asarray(None)
+    if array.dtype.kind not in "biuf" and array.dtype.name != dtypes.BFLOAT:
+        raise OwnOpError(f"{what} gave {found!r:.60}, which is no array of {dtype}{defined(source)}")
+    try:
+        return np.broadcast_to(array.astype(dtype), shape)
+    except ValueError:
+        raise OwnOpError(f"{what} gave shape {array.shape}, {shape} was expected{defined(source)}") from None
 
 
 def listed(found: Any, wanted: int, what: str, error: type[Exception], source: Source | None) -> tuple[Any, ...]:

@@ -15,21 +15,18 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.dims import constant
-from exprgraph.errors import GradientError, OwnOpError, UseError, at, here
+from exprgraph.errors import GradientError, OwnOpError, UseError, at, defined, here
 from exprgraph.node import OPERATORS, Op, Out, TensorType, as_symbol
 from exprgraph.ops.reduce import spread
-from exprgraph.own import text
+from exprgraph.own import meaning, text
 from exprgraph.own.elementwise import ElementwiseKernel
-from exprgraph.own.op import accepted, listed
+from exprgraph.own.op import accepted, called, fitted, listed
 from exprgraph.own.text import DTYPES
 from exprgraph.types import Accepted, normal_axes
 
 KNOWN = {"a+b": "sum", "b+a": "sum", "a*b": "prod", "b*a": "prod", "max(a,b)": "max", "max(b,a)": "max", "min(a,b)": "min",
          "min(b,a)": "min"}
 OUTSIDE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
-_CONSTANTS = {"INFINITY": float("inf"), "HUGE_VAL": float("inf"), "HUGE_VALF": float("inf"), "NAN": float("nan"),
-              "FLT_MAX": float(np.finfo("float32").max), "DBL_MAX": float(np.finfo("float64").max), "INT_MAX": 2**31 - 1, "INT_MIN": -2**31,
-              "LONG_MAX": 2**63 - 1, "LONG_MIN": -2**63, "UINT_MAX": 2**32 - 1, "CHAR_MAX": 127, "CHAR_MIN": -128, "true": 1, "false": 0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +79,8 @@ class ReductionKernel:
         given = text.parameters(arguments if arguments is not None else f"{self.dtype} x", name, self.source)
         mapped = "".join(t.text for t in text.words(text.read(map_expr or given[0].name, f"map_expr of {name}", self.source)))
         alone = len(given) == 1 and mapped in (given[0].name, f"{given[0].name}[i]") and DTYPES.get(given[0].type, self.dtype) == self.dtype
-        self.map = None if alone else ElementwiseKernel(arguments or "", map_expr or given[0].name, name, preamble,
-                                                        outputs=f"{self.dtype} mapped_value", numpy=numpy, grad=grad)
+        self.map = None if alone else ElementwiseKernel(arguments or "", map_expr or given[0].name, name, preamble, outputs=self.dtype,
+                                                        numpy=numpy, grad=grad)
         self._fold = None if self.known else self._own_fold(reduce_expr, preamble, reduce_numpy, reduce_grad, forward, batch)
 
     def __call__(self, *args: Any, axis: Any = None, keepdims: bool = False, shape: Any = None) -> Any:
@@ -108,27 +105,32 @@ class ReductionKernel:
         return bool(self.neutral <= least if self.known == "max" else self.neutral >= most)
 
     def _number(self, given: Any) -> Any:
-        """The number that a neutral element is."""
-        if isinstance(given, str):
-            plain = given.replace(" ", "").strip("()")
-            sign, bare = (-1, plain[1:]) if plain.startswith("-") else (1, plain.lstrip("+"))
-            try:
-                found = _CONSTANTS[bare] if bare in _CONSTANTS else int(bare.rstrip("uUlL"), 0) if bare.rstrip("uUlL").isdigit() else (
-                    float.fromhex(bare.rstrip("fF")) if bare.lower().startswith("0x") else float(bare.rstrip("fF")))
-            except ValueError:
-                raise UseError(f"ReductionKernel {self.name}: neutral={given!r} is no number{at(self.source)}") from None
-            given = sign * found
+        """The number that a neutral element is, in the dtype; UseError for one that the dtype does not hold."""
+        number = self._read(given) if isinstance(given, str) else np.asarray(given)
+        if number.ndim or number.dtype.kind not in "biuf":
+            raise UseError(f"ReductionKernel {self.name}: neutral={given!r:.60} is no number of {self.dtype}{at(self.source)}")
+        value: Any = number.item()
+        if isinstance(given, str) and "~" in given and dtypes.is_int(self.dtype) and not dtypes.fits(value, self.dtype):
+            value = np.array(value, "int64" if value < 0 else "uint64").astype(self.dtype).item()  # bits, as C converts them
+        with np.errstate(all="ignore"):
+            held: Any = np.array(value).astype(self.dtype).item()
+        close = held == value or value != value or (dtypes.is_float(self.dtype) and abs(held) < np.inf)
+        if not close or (value != value and not dtypes.is_float(self.dtype)):
+            raise UseError(f"ReductionKernel {self.name}: neutral={given!r:.60} does not fit {self.dtype}{at(self.source)}")
+        return held
+
+    def _read(self, given: str) -> Any:
+        """The number that a text is."""
+        tokens = text.read(given, f"neutral of {self.name}", self.source)
         try:
-            with np.errstate(all="ignore"):
-                return np.array(given).astype(self.dtype).reshape(()).item()
-        except (TypeError, ValueError, OverflowError):
-            raise UseError(f"ReductionKernel {self.name}: neutral={given!r:.60} is no number of {self.dtype}{at(self.source)}") from None
+            return np.asarray(meaning.number(tokens))
+        except (meaning.NotPlain, TypeError, OverflowError):
+            raise UseError(f"ReductionKernel {self.name}: neutral={given!r:.60} is no number{at(self.source)}") from None
 
     def _own_fold(self, expression: str, preamble: str, numpy: Callable[..., Any] | None, grad: Callable[..., Any] | None,
                   forward: Callable[..., Any] | None, batch: Callable[..., Any] | None) -> FoldOp:
         """The row of a fold that exprgraph does not know."""
-        merge = ElementwiseKernel(f"{self.dtype} a, {self.dtype} b", expression, self.name, preamble, outputs=f"{self.dtype} both",
-                                  numpy=numpy)
+        merge = ElementwiseKernel(f"{self.dtype} a, {self.dtype} b", expression, self.name, preamble, outputs=self.dtype, numpy=numpy)
         row, = merge.rows((self.dtype, self.dtype), {})
         key = row.c["*"].partition("(")[0] + f"_{self.neutral!r}".replace(".", "p").replace("-", "m").replace("+", "")
         return FoldOp(key, Fold(row, self.neutral), self.name, "reduce", functools.partial(self._meaning, merge.numpy), self._accept,
@@ -144,14 +146,14 @@ class ReductionKernel:
     def _meaning(self, numpy: Callable[..., Any] | None, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
         """The fold in order, slice by slice."""
         if numpy is None:
-            raise OwnOpError(f'{self.name} has no NumPy meaning, which device="numpy" needs: give reduce_numpy={at(self.source)}')
-        kept = [i for i in range(x.ndim) if i not in axis]
+            raise OwnOpError(f'{self.name} has no NumPy meaning, which device="numpy" needs: give reduce_numpy={defined(self.source)}')
+        kept, what = [i for i in range(x.ndim) if i not in axis], f"reduce_numpy of {self.name}"
         count = int(np.prod([x.shape[i] for i in axis], dtype=np.int64))
         rows = x.transpose([*axis, *kept]).reshape(count, *(x.shape[i] for i in kept))
         found = np.full(rows.shape[1:], self.neutral, x.dtype)
         for row in rows:
-            joined = numpy(found, row)
-            found = np.asarray(joined[0] if isinstance(joined, tuple) else joined).astype(x.dtype)
+            joined, = listed(called(numpy, (found, row), what, defined(self.source)), 1, what, OwnOpError, None)
+            found = fitted(joined, x.dtype, found.shape, what, self.source)
         return np.expand_dims(found, axis) if keepdims else found
 
     def _grad(self, grad: Callable[..., Any], g: Out, y: Out, x: Out, axis: tuple[int, ...], keepdims: bool) -> tuple[Out | None, ...]:

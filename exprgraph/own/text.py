@@ -50,10 +50,17 @@ class Token(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Snippet:
-    """C text that kernels call: its definitions, the name of the op that it is of, and the line where the user made that."""
+    """C text that kernels call: its definitions, the name of the op that it is of, and the line where the user made that.
+
+    parts: of the text, one behind the other: the preamble, a head, the statements, the rest.  texts: the preamble and the statements as
+    the user wrote them, line by line like those.  functions: what the names of all that it defines begin with.
+    """
     text: str
     name: str
     source: Source | None
+    parts: tuple[str, ...]
+    texts: tuple[str, str]
+    functions: str
 
 
 SNIPPETS: WeakValueDictionary[str, Snippet] = WeakValueDictionary()
@@ -145,18 +152,22 @@ def defined(tokens: Sequence[Token]) -> set[str]:
     return found
 
 
-def renamed(tokens: Sequence[Token], names: Mapping[str, str]) -> str:
-    """The text with other words for some, except where they are components of vectors."""
-    found, before = [], ""
+def renamed(tokens: Sequence[Token], names: Mapping[str, str], members: Mapping[str, str] | None = None) -> str:
+    """The text with other words for some, except where they are components of vectors; members: the words for members, where others."""
+    found, before, directive = list[str](), "", False
     for token in tokens:
         text = token.text
         if token.kind == "word" and not (before == "." and _COMPONENT.match(text)):
-            text = names.get(text, text)
+            text = (names if members is None or before not in (".", "->") else members).get(text, text)
         elif token.kind == "directive":
-            text = "\n" + re.sub(r"[A-Za-z_]\w*", lambda m: names.get(m.group(), m.group()), text.strip()) + "\n"
+            text = re.sub(r"[A-Za-z_]\w*", lambda m: names.get(m.group(), m.group()), text.strip())
+            text = "\n" * (bool(found) and found[-1] != "\n") + text
+        elif directive and text != "\n":
+            text = "\n" + text
+        directive = token.kind == "directive"
         found.append(text)
         before = before if token.kind == "space" else token.text
-    return "".join(found)
+    return "".join(found) + "\n" * directive
 
 
 class Parameter(NamedTuple):

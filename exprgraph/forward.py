@@ -129,10 +129,13 @@ def _folded(node: Node, tangent: Out | None, weight: Any) -> Out:
 
 
 def _transposed(node: Node, given: Tangents) -> Sequence[Out | None]:
-    """The transpose of the pullback, which is linear: the gradient of what it gives with respect to the cotangents that it is given."""
+    """The transpose of the pullback, which is linear: the gradient of what it gives with respect to the cotangents that it is given.
+
+    What it gives may be one tensor several times, or lead to another, so each is a node of its own.
+    """
     cotangents = tuple(second(y, 0.0) if dtypes.has_gradient(y.dtype) else None for y in node.outputs)
     pulled = pullback(node, cotangents)
-    pairs = [(fit(c, x), t) for c, x, t in zip(pulled, node.inputs, given) if c is not None and t is not None]
+    pairs = [(OPERATORS["identity"](fit(c, x)), t) for c, x, t in zip(pulled, node.inputs, given) if c is not None and t is not None]
     wanted = [c for c in cotangents if c is not None]
     flow = backward(pairs, wanted)
     return [None if c is None else flow.cotangents.get((c.node, c.index)) for c in cotangents]

@@ -77,7 +77,8 @@ def test_forward_over_reverse_and_reverse_over_forward(case: Case) -> None:
 
 COMPLEX = {"exp": eg.exp, "abs": eg.abs, "conj": eg.conj, "real": eg.real, "angle": eg.angle, "square": lambda z: z * z,
            "quotient": lambda z: z / (1 + z), "prod": eg.prod, "cumprod": eg.cumprod, "sqrt": eg.sqrt, "both": lambda z: eg.conj(z) * z * z,
-           "cast": lambda z: eg.cast(z.real, "complex128") * z, "matmul": lambda z: z[:, None] @ z[None, :], "sum": lambda z: z.sum() * z}
+           "cast": lambda z: eg.cast(z.real, "complex128") * z, "matmul": lambda z: z[:, None] @ z[None, :], "sum": lambda z: z.sum() * z,
+           "twice": lambda z: z + z * 1, "difference": lambda z: z - z * 2j, "joined": lambda z: eg.concatenate([z, z * 1j, z])}
 
 
 @pytest.mark.parametrize("name", COMPLEX)

@@ -88,12 +88,13 @@ class Explanation(NamedTuple):
 
 
 def explain(expr: Any, given: Mapping[Any, Any] | None = None, limit: int = LIMIT, optimized: bool = False) -> Explanation:
-    """Evaluate every node of an expression with NumPy (a kernel of your own without numpy= on a device), and find the first that goes wrong.
+    """Evaluate every node of an expression with NumPy, and find the first that goes wrong.
 
     expr: a symbol, a list of symbols or a compiled function.  given: values by symbol or name; a symbol without one takes its
     tag.test_value.  Wrong is a node that raises (sizes that do not fit, an index out of bounds, an assertion), and one whose value has a
     NaN or an infinity while none of its inputs has any.  The graph is looked at as it was written; optimized=True looks at what
-    the optimiser makes of it, which may be stable where the original is not.  limit: rows of the text.  MissingInputError for a
+    the optimiser makes of it, which may be stable where the original is not.  A kernel of the user's own that says nothing to NumPy
+    runs on a device.  limit: rows of the text.  MissingInputError for a
     symbol without a value, CallError for a value of the wrong dtype or rank.
     """
     outputs = _optimized(roots(expr)) if optimized else roots(expr)

@@ -108,7 +108,8 @@ def test_a_kernel_that_writes_to_what_its_head_calls_constant(way: str) -> None:
 
 def test_texts_with_changes_anywhere_are_read_or_refused() -> None:
     """Whatever a text has become, reading it ends soon, in a head or in an error with the user's line."""
-    rng, pieces = np.random.default_rng(7), [*"(){}[]\"'#\\\n*;,", "__kernel", "void", "#if", "#else", "#endif", "#define k x", "/*", "//", "typedef"]
+    rng, pieces = np.random.default_rng(7), [*"(){}[]\"'#\\\n*;,", "__kernel", "void",
+                                               "#if", "#else", "#endif", "#define k x", "/*", "//", "typedef"]
     for text in [*TAKEN.values(), MACRO, DEVICE, INSIDE]:
         for _ in range(20):
             changed = text

@@ -514,3 +514,14 @@ def test_explain_without_a_device_says_what_is_missing(monkeypatch) -> None:
     monkeypatch.setattr(eg.config, "device", "numpy")
     report = eg.explain(eg.exp(shifted("0")(x)[0]), {x: X})
     assert "shifted has no NumPy meaning" in str(report.first_bad) and "give numpy=" in str(report.first_bad)
+
+
+@pytest.mark.parametrize("way", POCL)
+def test_lanes_of_vectors_lie_where_their_type_may(way: str) -> None:
+    """Rows of 48 numbers are no multiples of 64 bytes apart where the array begins anywhere."""
+    x = eg.fmatrix("x")
+    kernel = eg.RawKernel("__kernel void k(__global const float16 *x, __global float16 *y) { int g = get_global_id(0); y[g] = x[g] * 2; }",
+                          outputs={"y": "x"}, check=False)
+    values = np.arange(5 * 24 * 2, dtype="float32").reshape(5, 48)[:, :32]
+    for given in (values, np.ascontiguousarray(values), at_offset(np.arange(5 * 32, dtype="float32"), 4).reshape(5, 32)):
+        np.testing.assert_array_equal(eg.compile([x], eg.vmap(kernel)(x), **POCL[way])(given), 2 * given)

@@ -4,9 +4,12 @@ from __future__ import annotations
 import time
 
 import numpy as np
+import pyopencl as cl
 import pytest
 
 import exprgraph as eg
+from exprgraph.own.text import parameters
+from runtime.own_text import mismatch
 from tests.faults import WAYS
 
 POCL = {k: v for k, v in WAYS.items() if k != "numpy"}
@@ -129,3 +132,28 @@ def test_long_texts_are_read_soon(text: str) -> None:
     with pytest.raises(eg.UseError):
         eg.RawKernel(text, outputs={"y": "x"}, scalars={"n": 1})
     assert time.perf_counter() - start < 5
+
+
+class Told:
+    """A kernel of a driver that tells the types of its parameters so."""
+
+    def __init__(self, names: list[str], types: list[str], constant: int) -> None:
+        self.num_args, self.names, self.types, self.constant = len(types), names, types, constant
+
+    def get_arg_info(self, number: int, what: int) -> object:
+        info = cl.kernel_arg_info
+        if what == info.ADDRESS_QUALIFIER:
+            return cl.kernel_arg_address_qualifier.GLOBAL
+        return {info.NAME: self.names[number], info.TYPE_NAME: self.types[number]}.get(what, self.constant if number == 0 else 0)
+
+
+READ = parameters("__global const float *x, unsigned int n", "k", None, kernel=True)
+
+
+@pytest.mark.parametrize("names, types, constant, fits", [
+    (["x", "n"], ["float*", "uint"], 1, True), (["", ""], ["const float *", "unsigned int"], 0, True), (["x", "n"], ["real*", "uint"], 1,
+     True),
+    (["x", "n"], ["float*", "uint"], 0, False), (["x", "m"], ["float*", "uint"], 1, False), (["x", "n"], ["float*", "uint*"], 1, False),
+    (["x", "n"], ["float4*", "uint"], 1, False), (["x", "n"], ["float*", "ulong"], 1, False)])
+def test_what_drivers_tell_of_a_head(names: list[str], types: list[str], constant: int, fits: bool) -> None:
+    assert (mismatch(Told(names, types, constant), READ) is None) == fits

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from exprgraph.bodies import opened, without_rules
-from exprgraph.errors import MissingInputError, Source, at, here
+from exprgraph.errors import MissingInputError, NoMeaningError, Source, at, here
 from exprgraph.graph import ancestors, order, symbol_of
 from exprgraph.labels import leaf_text, name_text, number_text, op_text, roots, short
 from exprgraph.node import CONSTANT, Graph, Node, Out, constant_value
+from exprgraph.own.alone import run_alone
 from exprgraph.reference import Array, check_sizes, compute, evaluate
 from exprgraph.shared import SharedNode, host
 from exprgraph.values import coerce, want
@@ -92,7 +93,8 @@ def explain(expr: Any, given: Mapping[Any, Any] | None = None, limit: int = LIMI
     expr: a symbol, a list of symbols or a compiled function.  given: values by symbol or name; a symbol without one takes its
     tag.test_value.  Wrong is a node that raises (sizes that do not fit, an index out of bounds, an assertion), and one whose value has a
     NaN or an infinity while none of its inputs has any.  The graph is looked at as it was written; optimized=True looks at what
-    the optimiser makes of it, which may be stable where the original is not.  limit: rows of the text.  MissingInputError for a
+    the optimiser makes of it, which may be stable where the original is not.  A kernel of the user's own that says nothing to NumPy
+    runs on a device.  limit: rows of the text.  MissingInputError for a
     symbol without a value, CallError for a value of the wrong dtype or rank.
     """
     outputs = _optimized(roots(expr)) if optimized else without_rules(roots(expr))
@@ -154,7 +156,11 @@ class _Walk:
         if node in self.values:
             return (self.values[node],)
         check_sizes(node, self.values)
-        return compute(node, [self.done[i.node][i.index] for i in node.inputs])
+        inputs = [self.done[i.node][i.index] for i in node.inputs]
+        try:
+            return compute(node, inputs)
+        except NoMeaningError:
+            return run_alone(node, inputs)
 
     def keep(self, node: Node, found: tuple[Array, ...]) -> None:
         """Remember the values of a node, and forget those that it was the last to read."""

@@ -36,7 +36,7 @@ def mismatch(kernel: Any, parameters: Sequence[Parameter]) -> tuple[str, str] | 
         return None
     for k, (p, q) in enumerate(zip(parameters, found), 1):
         same = element(p.type) == element(q.type) or element(q.type) is None
-        if not same or p.name != q.name or p.array != q.array or (p.array and (p.inside, p.fixed) != (q.inside, q.fixed)):
+        if not same or p.name != (q.name or p.name) or p.array != q.array or (p.array and (p.inside, p.fixed) != (q.inside, q.fixed)):
             return f"that parameter {k} is {_shown(p)}", _shown(q)
     return None
 
@@ -44,9 +44,11 @@ def mismatch(kernel: Any, parameters: Sequence[Parameter]) -> tuple[str, str] | 
 def _told(kernel: Any, number: int) -> Parameter:
     info, place, kind = cl.kernel_arg_info, cl.kernel_arg_address_qualifier, cl.kernel_arg_type_qualifier
     name, typed = (kernel.get_arg_info(number, what).rstrip("\0") for what in (info.NAME, info.TYPE_NAME))
+    words, array = typed.replace("*", " ").split(), "*" in typed
     where, how = kernel.get_arg_info(number, info.ADDRESS_QUALIFIER), kernel.get_arg_info(number, info.TYPE_QUALIFIER)
-    qualifiers = (("__local",) * (where == place.LOCAL), ("__constant",) * (where == place.CONSTANT), ("const",) * bool(how & kind.CONST))
-    return Parameter(name, typed.rstrip("*").strip(), typed.endswith("*"), sum(qualifiers, ()))
+    qualifiers = (("__local",) * (where == place.LOCAL), ("__constant",) * (where == place.CONSTANT),
+                  ("const",) * bool(how & kind.CONST or "const" in words))
+    return Parameter(name, " ".join(w for w in words if w != "const"), array, sum(qualifiers, ()))
 
 
 def _shown(p: Parameter) -> str:

@@ -1,10 +1,15 @@
 """The heads of kernels in programs with macros, conditions and whatever else a compiler takes."""
 from __future__ import annotations
 
+import time
+
 import numpy as np
+import pyopencl as cl
 import pytest
 
 import exprgraph as eg
+from exprgraph.own.text import parameters
+from runtime.own_text import mismatch
 from tests.faults import WAYS
 
 POCL = {k: v for k, v in WAYS.items() if k != "numpy"}
@@ -102,3 +107,53 @@ def test_a_kernel_that_writes_to_what_its_head_calls_constant(way: str) -> None:
                           head="__kernel void k(__global const float *x, __global float *y)")
     with pytest.raises(eg.OwnOpError, match=r"its head says that parameter 1 is const float \*x, .* found float \*x"):
         eg.compile([x], kernel(x), **POCL[way])
+
+
+def test_texts_with_changes_anywhere_are_read_or_refused() -> None:
+    """Whatever a text has become, reading it ends soon, in a head or in an error with the user's line."""
+    rng, pieces = np.random.default_rng(7), [*"(){}[]\"'#\\\n*;,", "__kernel", "void",
+                                               "#if", "#else", "#endif", "#define k x", "/*", "//", "typedef"]
+    for text in [*TAKEN.values(), MACRO, DEVICE, INSIDE]:
+        for _ in range(20):
+            changed = text
+            for _ in range(rng.integers(1, 4)):
+                begin = int(rng.integers(len(changed)))
+                changed = changed[:begin] + str(rng.choice(pieces)) + changed[begin + int(rng.integers(0, 6)):]
+            try:
+                eg.RawKernel(changed, outputs={"y": "x"})
+            except eg.UseError as error:
+                assert "test_kernel_heads.py" in str(error)
+
+
+@pytest.mark.parametrize("text", ["typedef" + " a" * 100_000, "#define f x\n" * 20_000, "__kernel " * 50_000, "#if (" * 3 + "(" * 50_000,
+                                  "__kernel void k" + "(" * 100_000, "typedef float8 " * 20_000 + PLAIN])
+def test_long_texts_are_read_soon(text: str) -> None:
+    start = time.perf_counter()
+    with pytest.raises(eg.UseError):
+        eg.RawKernel(text, outputs={"y": "x"}, scalars={"n": 1})
+    assert time.perf_counter() - start < 5
+
+
+class Told:
+    """A kernel of a driver that tells the types of its parameters so."""
+
+    def __init__(self, names: list[str], types: list[str], constant: int) -> None:
+        self.num_args, self.names, self.types, self.constant = len(types), names, types, constant
+
+    def get_arg_info(self, number: int, what: int) -> object:
+        info = cl.kernel_arg_info
+        if what == info.ADDRESS_QUALIFIER:
+            return cl.kernel_arg_address_qualifier.GLOBAL
+        return {info.NAME: self.names[number], info.TYPE_NAME: self.types[number]}.get(what, self.constant if number == 0 else 0)
+
+
+READ = parameters("__global const float *x, unsigned int n", "k", None, kernel=True)
+
+
+@pytest.mark.parametrize("names, types, constant, fits", [
+    (["x", "n"], ["float*", "uint"], 1, True), (["", ""], ["const float *", "unsigned int"], 0, True), (["x", "n"], ["real*", "uint"], 1,
+     True),
+    (["x", "n"], ["float*", "uint"], 0, False), (["x", "m"], ["float*", "uint"], 1, False), (["x", "n"], ["float*", "uint*"], 1, False),
+    (["x", "n"], ["float4*", "uint"], 1, False), (["x", "n"], ["float*", "ulong"], 1, False)])
+def test_what_drivers_tell_of_a_head(names: list[str], types: list[str], constant: int, fits: bool) -> None:
+    assert (mismatch(Told(names, types, constant), READ) is None) == fits

@@ -352,10 +352,12 @@ def test_vectors_lie_where_their_type_may(vector: str, checked: bool | None, way
 
 
 @pytest.mark.parametrize("way", POCL)
-def test_pointers_that_a_kernel_makes_itself_are_to_vectors_too(way: str) -> None:
+@pytest.mark.parametrize("pointers", ["((__global eight *)q)[g] = ((const __global\n float8 *) p)[g] * 2",
+                                      "((__global Eight *)q)[g].v = ((__global const Eight *)p)[g].v * 2"])
+def test_pointers_that_a_kernel_makes_itself_are_to_vectors_too(pointers: str, way: str) -> None:
     text = """typedef float8 eight;
-    __kernel void s(__global const float *p, __global float *q) { int g = get_global_id(0); ((__global eight *)q)[g] = ((const __global
-        float8 *) p)[g] * 2; }"""
+    typedef struct { int n[0]; float8 v; } Eight;
+    __kernel void s(__global const float *p, __global float *q) { int g = get_global_id(0); """ + pointers + "; }"
     x = eg.fvector("x")
     f = eg.compile([x], eg.RawKernel(text, outputs={"q": "p"}, check=False, global_size=lambda p: p.shape[0] // 8)(x), **POCL[way])
     values = np.arange(800, dtype="float32")
@@ -493,3 +495,33 @@ def test_messages_have_both_lines() -> None:
     lines = text.splitlines()
     assert text.count("line 3, column") == 1 and "clBuildProgram" not in text and "tempfile" not in text and ".cl:" not in text
     assert lines[-2].startswith("  at ") and lines[-1].startswith("  defined at ") and lines[-1] != lines[-2].replace("at", "defined at", 1)
+
+
+def test_explain_runs_kernels_without_a_numpy_meaning_on_a_device() -> None:
+    x, n = eg.fmatrix("x"), eg.lscalar("n")
+    y, z = shifted("0")(x)
+    low, _ = eg.RawKernel(SPLIT, "ends", outputs={"low": "k", "pairs": lambda k, n: (k.shape[0], 2)})(x.flatten().astype("int32"), n)
+    report = eg.explain([eg.log(y - 1), z.sum(), low], {x: X + 1, n: 2})
+    assert report.first_bad is not None and report.first_bad.node.op.name == "log" and "an infinity" in str(report.first_bad.problem)
+    rows = [r for r in report.rows if r.node.op.name == "shifted"]
+    assert [(r.low, r.high, r.shape) for r in rows] == [(1, 6, (2, 3))] * 2
+    broken = eg.RawKernel("__kernel void broken(__global const float *x, __global float *y) { y[0] = t; }", outputs={"y": "x"})
+    assert "could not build the kernel broken" in str(eg.explain(broken(x), {x: X}).first_bad)
+
+
+def test_explain_without_a_device_says_what_is_missing(monkeypatch) -> None:
+    x = eg.fmatrix("x")
+    monkeypatch.setattr(eg.config, "device", "numpy")
+    report = eg.explain(eg.exp(shifted("0")(x)[0]), {x: X})
+    assert "shifted has no NumPy meaning" in str(report.first_bad) and "give numpy=" in str(report.first_bad)
+
+
+@pytest.mark.parametrize("way", POCL)
+def test_lanes_of_vectors_lie_where_their_type_may(way: str) -> None:
+    """Rows of 48 numbers are no multiples of 64 bytes apart where the array begins anywhere."""
+    x = eg.fmatrix("x")
+    kernel = eg.RawKernel("__kernel void k(__global const float16 *x, __global float16 *y) { int g = get_global_id(0); y[g] = x[g] * 2; }",
+                          outputs={"y": "x"}, check=False)
+    values = np.arange(5 * 24 * 2, dtype="float32").reshape(5, 48)[:, :32]
+    for given in (values, np.ascontiguousarray(values), at_offset(np.arange(5 * 32, dtype="float32"), 4).reshape(5, 32)):
+        np.testing.assert_array_equal(eg.compile([x], eg.vmap(kernel)(x), **POCL[way])(given), 2 * given)

@@ -17,7 +17,7 @@ _WORD = re.compile(r"\b[A-Za-z_]\w*")
 _PIECE = re.compile(r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|\w+|&&|\|\||[<>=!]=|<<|>>|[^\s\w]")
 _DIRECTIVE = re.compile(r"\s*#\s*(\w*)(.*)")
 _DEFINE = re.compile(r"(\w+)(\()?(.*)")
-_TYPEDEF = re.compile(r"\btypedef\s+([\w\s]+?)\s+(\w+)\s*;")
+_TYPEDEF = re.compile(r"\btypedef\b((?:\s+(?!typedef\b)\w+)+)\s*;")
 _OPEN = re.compile(r"__|cl_|CL_")
 """Names that a device may define."""
 _LEVELS = (("||",), ("&&",), ("|",), ("^",), ("&",), ("==", "!="), ("<", ">", "<=", ">="), ("<<", ">>"), ("+", "-"), ("*", "/", "%"))
@@ -100,7 +100,8 @@ def _view(lines: Sequence[str], known: frozenset[str], asked: set[str], source: 
             else:
                 kept.append(_expanded(line, macros))
     text = "\n".join(kept)
-    return _expanded(_TYPEDEF.sub(" ", text), {m.group(2): m.group(1) for m in _TYPEDEF.finditer(text)})
+    types = {words[-1]: " ".join(words[:-1]) for m in _TYPEDEF.finditer(text) for words in [m.group(1).split()]}
+    return _expanded(_TYPEDEF.sub(" ", text), {name: meaning or None for name, meaning in types.items()})
 
 
 def _conditional(word: str, rest: str, taken: list[tuple[bool, bool]], value: Callable[[str], bool]) -> None:
@@ -205,7 +206,7 @@ def _head(pieces: Sequence[str], begin: int) -> tuple[Head, bool] | None:
     while place < len(pieces):
         if pieces[place] == "__attribute__":
             place = _after(pieces, place + 1)
-        elif pieces[place] == "(" or not _WORD.fullmatch(pieces[place]):
+        elif pieces[place] in _KERNEL or not _WORD.fullmatch(pieces[place]):
             break
         else:
             words.append(pieces[place])

@@ -38,9 +38,8 @@ from exprgraph.types import cast_to, dim_of, size_argument
 
 _VECTOR = re.compile(r"(u?(?:char|short|int|long)|float|double|half)(2|3|4|8|16)\Z")
 _NAMED = _VECTOR.pattern.removesuffix(r"\Z")
-_POINTED = (re.compile(rf"\b(?P<type>{_NAMED})\b(?=(?:\s|\b(?:const|restrict|volatile|__global|global)\b)*\*)"),
-            re.compile(rf"\b(?:define|typedef)\b[^\n;]*?\b(?P<type>{_NAMED})\b"))
-"""Vector types that something points to, or that have another name."""
+_POINTED = re.compile(rf"\b({_NAMED})\b(?=(?:\s|\b(?:const|restrict|volatile|__global|global)\b)*\*)")
+_STRUCT = re.compile(r"\{([^{}()]*)\}")
 
 
 @dataclass(frozen=True)
@@ -338,9 +337,11 @@ def _known(size: Any) -> Any:
 
 
 def _alignment(source: str, parameters: Sequence[Parameter]) -> int:
-    """What the addresses of arrays must be multiples of: the bytes of the largest vector that the program has pointers to, since it may
-    make pointers of other types of what it is given."""
-    pointed = {m["type"] for pattern in _POINTED for m in pattern.finditer(source)} | {p.type for p in parameters if p.array}
+    """What the addresses of arrays must be multiples of: the bytes of the largest vector that the program has pointers to, gives
+    another name or puts into a struct, since it may make pointers of other types of what it is given."""
+    named = [line for line in re.split(r"[;\n]", source) if "define" in line or "typedef" in line]
+    words = {w for part in (*named, *_STRUCT.findall(source)) for w in re.findall(r"\w+", part)}
+    pointed = words.union((m.group(1) for m in _POINTED.finditer(source)), (p.type for p in parameters if p.array))
     return max((np.dtype(e[0]).itemsize * (e[1] + (e[1] == 3)) for e in map(element, pointed) if e is not None and e[1] > 1), default=1)
 
 

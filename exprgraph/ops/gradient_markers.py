@@ -87,7 +87,8 @@ undefined_grad = _marker(
     "The tensor itself; a gradient through it is NullTypeGradError.")
 grad_clip = _marker(
     "grad_clip", _clipped, _clip_accept, lambda tangents, y, x, lower_bound, upper_bound: tangents[0],
-    "grad_clip(x, lower_bound, upper_bound): the tensor itself; each element of its cotangent is clipped.  Forward mode is left alone.")
+    "grad_clip(x, lower_bound, upper_bound): the tensor itself; each element of its cotangent is clipped.  Forward mode is left alone."
+    ).changed(pair=None)
 grad_scale = _marker(
     "grad_scale", _scaled, _scale_accept,
     lambda tangents, y, x, multiplier: None if tangents[0] is None else _scaled(tangents[0], y, x, multiplier)[0],

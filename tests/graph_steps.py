@@ -8,13 +8,19 @@ import exprgraph as eg
 from exprgraph.node import Out
 from tests.graph_pool import Pool
 
+
+def _clip(x: Out, low: float, high: float) -> Out:
+    """A clip whose bounds every dtype holds."""
+    return eg.clip(x, 0 if x.dtype.startswith("uint") else low, high)
+
+
 UNARY = {
-    "neg": lambda x: -x, "abs": eg.abs, "exp": lambda x: eg.exp(eg.clip(x, -4, 4)), "tanh": eg.tanh, "sqr": lambda x: eg.sqr(eg.tanh(x)),
+    "neg": lambda x: -x, "abs": eg.abs, "exp": lambda x: eg.exp(_clip(x, -4, 4)), "tanh": eg.tanh, "sqr": lambda x: eg.sqr(eg.tanh(x)),
     "sigmoid": eg.sigmoid, "softplus": eg.softplus, "relu": eg.relu, "sqrt": lambda x: eg.sqrt(eg.abs(x) + 0.5),
     "log1p": lambda x: eg.log1p(eg.abs(x)), "sin": eg.sin, "times": lambda x: x * 2.5, "plus": lambda x: x + 1,
     "log_of_sigmoid": lambda x: eg.log(eg.sigmoid(x)), "power": lambda x: eg.tanh(x) ** 3, "minus_itself": lambda x: x - 0 * x,
-    "erf": eg.erf, "expm1": lambda x: eg.expm1(eg.clip(x, -4, 4)), "arctan": eg.arctan, "half": lambda x: x / 2,
-    "clip": lambda x: eg.clip(x, -1, 1), "gelu": eg.gelu, "elu": eg.elu, "one_less_sigmoid": lambda x: 1 - eg.sigmoid(x),
+    "erf": eg.erf, "expm1": lambda x: eg.expm1(_clip(x, -4, 4)), "arctan": eg.arctan, "half": lambda x: x / 2,
+    "clip": lambda x: _clip(x, -1, 1), "gelu": eg.gelu, "elu": eg.elu, "one_less_sigmoid": lambda x: 1 - eg.sigmoid(x),
     "reciprocal": lambda x: 1 / (1 + eg.exp(-x)),
     "constant_part": lambda x: x * eg.disconnected_grad(eg.tanh(x)),
     "twice": lambda x: eg.neg(eg.neg(x)), "rsqrt": lambda x: 1 / eg.sqrt(x * x + 1)}
@@ -36,12 +42,12 @@ REDUCE = {
     "max": lambda x, a, k: x.max(axis=a, keepdims=k), "min": lambda x, a, k: x.min(axis=a, keepdims=k),
     "prod": lambda x, a, k: eg.tanh(x).prod(axis=a, keepdims=k), "var": lambda x, a, k: x.var(axis=a, keepdims=k),
     "logsumexp": lambda x, a, k: eg.logsumexp(x, axis=a, keepdims=k),
-    "unstable": lambda x, a, k: eg.log(eg.exp(eg.clip(x, -9, 9)).sum(axis=a, keepdims=k))}
+    "unstable": lambda x, a, k: eg.log(eg.exp(_clip(x, -9, 9)).sum(axis=a, keepdims=k))}
 ROWS = {
     "softmax": eg.softmax, "log_softmax": eg.log_softmax, "centred": lambda x, axis: x - x.mean(axis=axis, keepdims=True),
     "normed": lambda x, axis: (x - x.mean(axis=axis, keepdims=True)) / eg.sqrt(x.var(axis=axis, keepdims=True) + 1),
     "log_of_softmax": lambda x, axis: eg.log(eg.softmax(x, axis=axis)),
-    "share": lambda x, axis: eg.exp(eg.clip(x, -9, 9)) / eg.exp(eg.clip(x, -9, 9)).sum(axis=axis, keepdims=True)}
+    "share": lambda x, axis: eg.exp(_clip(x, -9, 9)) / eg.exp(_clip(x, -9, 9)).sum(axis=axis, keepdims=True)}
 
 
 def _named(pool: Pool, table):

@@ -41,6 +41,13 @@ def ours(wanted: str) -> str | None:
 ARROWS = {name: {m for w, _ in imports_of(name) if (m := ours(w)) and m != name} for name in MODULES}
 
 
+def test_every_folder_of_a_room_is_installed() -> None:
+    """Who works in the checkout does not see that pip leaves a folder out, as it did with exprgraph.own once: it finds all packages."""
+    wanted = ", ".join(f'"{top}*"' for top in FLOORS)
+    assert f"[tool.setuptools.packages.find]\ninclude = [{wanted}]\n" in (ROOT / "pyproject.toml").read_text()
+    assert {p.parent for p in MODULES.values()} == {p.parent for p in MODULES.values() if p.name == "__init__.py"}
+
+
 def test_direction() -> None:
     upward = [(a, b) for a, targets in ARROWS.items() for b in targets if FLOORS[b.split(".")[0]] > FLOORS[a.split(".")[0]]]
     assert upward == []

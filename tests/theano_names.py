@@ -58,7 +58,7 @@ LISTS = {
 """A dot says where a name is found: Out.norm is a method of tensors, nnet.relu is in the namespace nnet; Indexed is what `x[i]` gives."""
 
 DECOMPOSITIONS, CONVOLUTION, RANDOM, FFT = "linear-algebra decompositions", "convolution and pooling", "random numbers", "FFT"
-SPECIAL, LISTS_OF_TENSORS, DISK, LOOPS = "special functions beyond erf", "typed lists", "loading from disk", "time loops"
+SPECIAL, LISTS_OF_TENSORS, DISK = "special functions beyond erf", "typed lists", "loading from disk"
 REASONS = {
     DECOMPOSITIONS: """
         pinv matrix_inverse det eig eigh qr svd lstsq tensorinv tensorsolve cholesky solve solve_lower_triangular solve_upper_triangular
@@ -68,7 +68,7 @@ REASONS = {
         nnet.conv3d_grad_wrt_weights nnet.separable_conv2d nnet.separable_conv3d nnet.causal_conv1d nnet.bilinear_upsampling
         nnet.frac_bilinear_upsampling nnet.pool_2d nnet.pool_3d nnet.max_pool_2d_same_size convolve1d""",
     RANDOM: LISTS["random"] + " " + LISTS["PyTensor's distributions"],
-    FFT: LISTS["FFT"], LISTS_OF_TENSORS: LISTS["typed lists"], DISK: "load", LOOPS: "nnet.ctc",
+    FFT: LISTS["FFT"], LISTS_OF_TENSORS: LISTS["typed lists"], DISK: "load",
     SPECIAL: """
         erfcx erfinv erfcinv gamma gammaln psi tri_gamma chi2sf gammainc gammaincc gammau gammal j0 j1 jv i0 i1 iv"""}
 ABSENT = {name: reason for reason, names in REASONS.items() for name in names.split()}

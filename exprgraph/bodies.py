@@ -5,7 +5,7 @@ put on any arguments of the same dtypes and ranks, and its outputs have the type
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
@@ -130,21 +130,30 @@ def _outside(inputs: set[Node], outputs: Sequence[Out]) -> dict[Place, Out]:
     return found
 
 
-def is_path(node: Node) -> bool:
-    """Whether gradients know of a path through a node, be it flat: not through positions, sizes and what is disconnected on purpose."""
-    return "no_path" not in node.op.flags and node.op.kind != "source" and node.op.name not in POSITIONS
+def ways(node: Node) -> list[Out]:
+    """The inputs from which gradients know of a path to a node, be it flat: not positions, sizes and what is disconnected on purpose."""
+    if "no_path" in node.op.flags or node.op.kind == "source" or node.op.name in POSITIONS:
+        return []
+    if isinstance(node.op, Body):
+        return [i for i, link in zip(node.inputs, node.op.links) if link]
+    return list(node.inputs[:1] if node.op.kind == "gather" else node.inputs[1:2] if node.op.kind == "scatter" else node.inputs)
 
 
-def paths(graph: Graph) -> tuple[bool, ...]:
-    """For each input of a graph, whether gradients know of a path from it to an output."""
+def reaching(outputs: Iterable[Out], constant: Collection[Node] = ()) -> set[Node]:
+    """The nodes from which gradients know of a path to the outputs, none through `constant`."""
     reached: set[Node] = set()
-    todo = [o.node for o in graph.outputs]
+    todo = [o.node for o in outputs]
     while todo:
         node = todo.pop()
         if node not in reached:
             reached.add(node)
-            if is_path(node):
-                todo += [i.node for i, link in zip(node.inputs, linked(node)) if link]
+            todo += [i.node for i in ways(node)] if node not in constant else []
+    return reached
+
+
+def paths(graph: Graph) -> tuple[bool, ...]:
+    """For each input of a graph, whether gradients know of a path from it to an output."""
+    reached = reaching(graph.outputs)
     return tuple(i.node in reached and dtypes.has_gradient(i.dtype) for i in graph.inputs)
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from exprgraph import dtypes
 from exprgraph.bodies import Body, closed, fresh
+from exprgraph.body_gradient import Rules, body_row, inner_pull
 from exprgraph.called import formed, results, tensors, with_tensors
 from exprgraph.node import Out
 from exprgraph.ops.gradient_markers import barrier, new_token
-from exprgraph.own_gradient import Rules, body_row, inner_pull
 
 
 def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from exprgraph import dtypes
-from exprgraph.bodies import is_path, linked
+from exprgraph.bodies import ways
 from exprgraph.errors import GradientError, at
 from exprgraph.grad import Place, backward, defined, filled, fit, fit_forward, is_own, is_turned, pullback, sized, spreads, whole
 from exprgraph.graph import order
@@ -65,8 +65,7 @@ def reaches(outputs: Sequence[Out], starts: Collection[Node]) -> list[bool]:
     """For each output whether it depends on one of the nodes by floats or by jumps: not by positions, sizes or what is disconnected."""
     reached = set(starts)
     for node in order(outputs):
-        inputs = node.inputs[:1] if node.op.kind == "gather" else node.inputs[1:2] if node.op.kind == "scatter" else node.inputs
-        if is_path(node) and any(i.node in reached and link for i, link in zip(inputs, linked(node))):
+        if any(i.node in reached for i in ways(node)):
             reached.add(node)
     return [o.node in reached for o in outputs]
 

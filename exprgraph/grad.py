@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from exprgraph import dtypes
-from exprgraph.bodies import is_path, linked
+from exprgraph.bodies import linked, reaching
 from exprgraph.errors import DisconnectedInputError, GradientError, MissingGradientError, NullTypeGradError, at, here
 from exprgraph.graph import order
 from exprgraph.node import INPUT, MOVING, OPERATORS, SHARED, Node, Op, Out, as_symbol, constant_value, make_constant
@@ -183,22 +183,10 @@ def _between(nodes: Sequence[Node], wrt: Sequence[Out], constant: set[Node]) -> 
     return active
 
 
-def _flat(outputs: Sequence[Out], wrt: Sequence[Out], constant: set[Node]) -> Iterator[Place]:
-    """The float symbols that reach the outputs by way of values that jump (comparisons, conditions, integers): their gradient is zero.
-
-    Positions (argmax, argsort, indices) and sizes are no such way: they are not functions of a value's size.
-    """
-    reached: set[Node] = set()
-    todo = [o.node for o in outputs] if wrt else []
-    while todo:
-        node = todo.pop()
-        if node in reached:
-            continue
-        reached.add(node)
-        if node not in constant and is_path(node):
-            inputs = node.inputs[:1] if node.op.kind == "gather" else node.inputs[1:2] if node.op.kind == "scatter" else node.inputs
-            todo += [i.node for i, link in zip(inputs, linked(node)) if link]
-    yield from ((x.node, x.index) for x in wrt if x.node in reached and dtypes.has_gradient(x.dtype))
+def _flat(outputs: Sequence[Out], wrt: Sequence[Out], constant: set[Node]) -> set[Place]:
+    """The float symbols that reach the outputs by way of values that jump (comparisons, conditions, integers): their gradient is zero."""
+    reached = reaching(outputs, constant) if wrt else set()
+    return {(x.node, x.index) for x in wrt if x.node in reached and dtypes.has_gradient(x.dtype)}
 
 
 def _step(node: Node, places: list[Place], active: set[Node], fixed: Mapping[Place, Out], flow: Flow, null: bool) -> None:

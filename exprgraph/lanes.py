@@ -14,8 +14,9 @@ from exprgraph.batch_rules import each
 from exprgraph.dims import Dim, constant
 from exprgraph.errors import CallError, DTypeError, RankError, UseError, at, here
 from exprgraph.graph import depends, symbol_of
-from exprgraph.node import INPUT, Node, Out, TensorType, as_symbol, make_constant
+from exprgraph.node import Out, as_symbol, make_constant
 from exprgraph.ops.shape import broadcast_to, declared, dim_node, dimshuffle
+from exprgraph.replace import stand_in
 from exprgraph.types import broadcast_dims
 
 Function = Callable[..., Any]
@@ -28,11 +29,6 @@ class Argument(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.label} ({self.out.name})" if self.out.name else self.label
-
-
-def lane_of(x: Out, dropped: int) -> Out:
-    """A symbol like a tensor without its first axes; its sizes are those of the tensor, so that what is equal stays provably equal."""
-    return Out(Node(INPUT, (), (), (TensorType(x.dtype, x.type.shape[dropped:]),), frozenset((here(),)), x.name))
 
 
 def vmap(fn: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
@@ -65,7 +61,7 @@ def _mapped(fn: Function, args: tuple[Any, ...], keywords: Mapping[str, Any], in
         raise UseError(f"vmap: no argument is mapped, so that nothing says how many lanes there are{at(here())}")
     size = _known([a.out.type.shape[0] for a in fronts])
     agreeing = _agreeing(fronts)
-    symbols = [lane_of(x, 1) for x in agreeing]
+    symbols = [stand_in(x, 1) for x in agreeing]
     whole = iter(zip(agreeing, symbols))
     leaves = iter([next(whole)[1] if isinstance(g, Argument) else g for g in given])
     found = fn(*nested.each(args, lambda _: next(leaves)), **keywords)
@@ -168,7 +164,7 @@ def _spread(outputs: Sequence[Out], new: Mapping[Out, Out]) -> list[Out]:
             inner[x] = dimshuffle(y, pattern=list(range(1, y.ndim)))
             continue
         front = y if length == common else broadcast_to(y, *map(dim_node, (common, *rest)))
-        inner[x] = lane_of(Out(front.node, front.index, y.name), 1)
+        inner[x] = stand_in(Out(front.node, front.index, y.name), 1)
         whole[inner[x]] = front
     return batched(_spread(outputs, inner), whole, dim_node(common))
 
@@ -219,7 +215,7 @@ def _vectorized(fn: Function, form: Signature | None, args: tuple[Any, ...]) -> 
             inner.append(value)
             continue
         x = _core(Argument(f"argument {k}", as_symbol(value)), core, sizes)
-        inner.append(lane_of(x, x.ndim - len(core)))
+        inner.append(stand_in(x, x.ndim - len(core)))
         new[inner[-1]] = x
     found = fn(*inner)
     if form is not None:

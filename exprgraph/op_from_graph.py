@@ -7,13 +7,13 @@ from typing import Any
 
 from exprgraph import dtypes
 from exprgraph.bodies import fresh
+from exprgraph.body_gradient import DEFAULT, is_default
+from exprgraph.body_rules import Trace, applied, traced
 from exprgraph.called import formed, per_tensor, results, tensors, with_tensors
 from exprgraph.errors import CallError, DTypeError, GradientError, GraphError, RankError, at, here
 from exprgraph.functions.shaping import specify_shape
 from exprgraph.node import CONSTANT, Out, as_symbol
 from exprgraph.ops.rows import Undefined
-from exprgraph.own_gradient import DEFAULT, is_default
-from exprgraph.own_rules import Trace, applied, traced
 from exprgraph.types import cast_to
 
 

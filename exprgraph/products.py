@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from exprgraph import dtypes, forward
+from exprgraph.called import formed
 from exprgraph.errors import DisconnectedInputError, GradientError, at, here
 from exprgraph.grad import choose, filled, grad
 from exprgraph.nested import each, flat
@@ -104,8 +105,8 @@ def vjp(fn: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any
     def pull(cotangents: Any) -> tuple[Any, ...]:
         """The cotangents of the primals."""
         given = [c for _, c in flat(cotangents)]
-        found = iter(Lop([y for _, y in flat(outputs)], places, given, disconnected_inputs="ignore"))
-        return tuple(each(p, lambda _: next(found)) for p in primals)
+        found = Lop([y for _, y in flat(outputs)], places, given, disconnected_inputs="ignore")
+        return formed(primals, found)  # type: ignore[no-any-return]
     return outputs, pull
 
 
@@ -138,8 +139,7 @@ def _derivative(name: str, outputs: Any, places: Sequence[Out], given: Sequence[
         raise GradientError(f"{name}: {len(places)} primals and {len(listed)} tangents{at(here())}")
     for x, t in zip(places, listed):
         _check(x, t, "primals", "the tangent")
-    found = iter(tangents([y for _, y in flat(outputs)], list(zip(places, listed)), "ignore"))
-    return each(outputs, lambda _: next(found))
+    return formed(outputs, tangents([y for _, y in flat(outputs)], list(zip(places, listed)), "ignore"))
 
 
 def _listed(value: Any) -> list[Out]:

@@ -7,7 +7,7 @@ from typing import Any
 from exprgraph import dtypes
 from exprgraph.errors import GraphError, at, here
 from exprgraph.graph import order
-from exprgraph.node import CONSTANT, INPUT, Node, Out, as_symbol, leaf
+from exprgraph.node import CONSTANT, INPUT, Node, Out, TensorType, as_symbol, leaf
 from exprgraph.types import cast_to
 
 Place = tuple[Node, int]
@@ -18,6 +18,11 @@ def clone_symbol(x: Out) -> Out:
     if x.node.op is CONSTANT:
         return x
     return Out(leaf(INPUT, x.dtype, tuple(d.const for d in x.type.shape), x.name))
+
+
+def stand_in(x: Out, dropped: int = 0) -> Out:
+    """An input like a tensor without its first axes; its sizes are those of the tensor, so that what is equal stays provably equal."""
+    return Out(Node(INPUT, (), (), (TensorType(x.dtype, x.type.shape[dropped:]),), frozenset((here(),)), x.name))
 
 
 def clone(output: Any, replace: Any = None, strict: bool = True, share_inputs: bool = True) -> Any:

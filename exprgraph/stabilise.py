@@ -13,7 +13,7 @@ from exprgraph.merge import merge
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out
 from exprgraph.ops.markers import disconnected_grad, zero_grad
 from exprgraph.passes import engine, rewritten
-from exprgraph.replace import copied
+from exprgraph.replace import copied, stand_in
 
 Place = tuple[Node, int]
 ONCE = ("impure", "unmergeable")
@@ -30,7 +30,7 @@ def stabilised(outputs: Sequence[Out], cuts: Sequence[Out]) -> tuple[list[Out], 
     if any(not n.op.flags.isdisjoint(ONCE) or n.op in MARKERS for n in order(outputs, {c.node for c in cuts})):
         return list(outputs), {}
     inner = {(c.node, c.index): c for c in cuts if c.node.op not in (INPUT, SHARED)}
-    leaves = {place: Out(Node(INPUT, (), (), (c.type,), c.node.sources, c.name)) for place, c in inner.items()}
+    leaves = {place: stand_in(c) for place, c in inner.items()}
     plain = rewritten(("exact",), merge(fold(Graph((), tuple(copied(outputs, leaves) if leaves else outputs)))), {})
     found, fired = engine("stable").sweep(plain)
     if fired is None:

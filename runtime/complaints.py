@@ -14,7 +14,9 @@ from exprgraph.own.reduction import FoldOp
 from exprgraph.own.text import Snippet
 
 _PLACE = re.compile(r"(?:^|[\s\"])(" + "|".join(PLACES) + r")\"?(?:, line |:)(\d+)(?::\d+)?: *(.*)")
-_NOISE = re.compile(r"\s*(?:$|=====|Build on <|\(options:|clBuildProgram failed|Device .* failed to build|\d+ (?:error|warning)s? gen)")
+NOISE = re.compile(r"\s*(?:$|=====|Build on <|\(options:|\(source saved|\d+ (?:error|warning)s?.* generated|clBuildProgram failed|"
+                   r"Device .* failed to build|Build succeeded|Logs:)")
+"""Lines of a driver's log, or of pyopencl's, that say nothing about the text."""
 _RENAMED = re.compile(r"\bown_[0-9a-f]{16}_")
 
 
@@ -40,7 +42,7 @@ def _message(device: str, name: str, said: str) -> str:
 
 def complaints(snippet: Snippet, log: str) -> list[str]:
     """A line for each error: where it is in the user's text, what it is, and that line of the text; the log where none is understood."""
-    lines = [line for line in log.splitlines() if not _NOISE.match(line)]
+    lines = [line for line in log.splitlines() if not NOISE.match(line)]
     places = [m.groups() for m in map(_PLACE.search, lines) if m and not m.group(3).startswith(("warning", "note"))]
     return list(dict.fromkeys(_said(snippet, p) for p in places)) or [_spoken(line) for line in lines]
 

@@ -7,19 +7,18 @@ from typing import Any
 
 from exprgraph.own.raw import element
 from exprgraph.own.text import Parameter
+from runtime.complaints import NOISE
 from runtime.driver import cl, failure
 
 WHOLE = 40
 """The most lines of a text that are shown whole."""
 AROUND = 2
 _PLACE = re.compile(r"(?:(?:^|(?<=\s))[^\s:]*|<[^>]*>|\"[^\"]*\"):(\d+):(\d+):")
-_NOISE = re.compile(r"\s*(?:$|=====|Build on <|\(options:|\(source saved|\d+ (?:error|warning)s?.* generated|clBuildProgram failed|"
-                    r"Device .* failed to build|Build succeeded|Logs:)")
 
 
 def refused(text: str, error: str) -> str:
     """The lines of a text that a driver speaks of, and what it says, once."""
-    said = dict.fromkeys(_PLACE.sub(r"line \1, column \2:", line).rstrip() for line in error.splitlines() if not _NOISE.match(line))
+    said = dict.fromkeys(_PLACE.sub(r"line \1, column \2:", line).rstrip() for line in error.splitlines() if not NOISE.match(line))
     lines, named = text.splitlines(), {int(m.group(1)) for m in _PLACE.finditer(error)}
     near = {n + k for n in named for k in range(-AROUND, AROUND + 1)}
     kept = [(i, line) for i, line in enumerate(lines, 1) if len(lines) <= WHOLE or i in near]

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from exprgraph import dtypes
 from exprgraph.bodies import Body, closed
+from exprgraph.body_gradient import Rule, Rules, body_row, is_default, put_some
 from exprgraph.graph import depends, rebuild, transform
 from exprgraph.node import Graph, Node, Out
-from exprgraph.own_gradient import Rule, Rules, body_row, is_default, put_some
 
 DEEPEST = 12
 """Rules that are being called at once; those of further nodes wait."""

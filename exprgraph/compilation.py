@@ -2,181 +2,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from exprgraph import backend
 from exprgraph.assemble import POLICIES, Assembly, Form, as_givens, as_updates, assemble, unpacked
 from exprgraph.backend import BACKENDS
+from exprgraph.compiled import Function
 from exprgraph.config import config
-from exprgraph.containers import Container, Containers, Place
+from exprgraph.containers import Container
 from exprgraph.errors import GraphError, at, here
 from exprgraph.graph import symbol_of
-from exprgraph.marked import printing
 from exprgraph.node import Out
-from exprgraph.program import Executable, Program, Watch
-from exprgraph.shared import Shared, pin, publish, wait
-from exprgraph.signature import In, Signature, Slot, as_input, slot
-
-if TYPE_CHECKING:
-    from exprgraph.maker import Maker
+from exprgraph.program import Program, Watch
+from exprgraph.shared import Shared
+from exprgraph.signature import In, Slot, as_input, slot
 
 __all__ = ["BACKENDS", "Container", "Function", "In", "compile", "eval", "function"]
 MODES = {"FAST_RUN": "full", "FAST_COMPILE": "none"}
-
-
-class Function:
-    """A compiled function: call it with values.
-
-    inputs and outputs: the symbols it was compiled from.  graph: what is left of them after optimisation, with what is printed and the
-    new values of `targets` as the last outputs.  trust_input: set it to True to skip all checks of arguments, which then must be native,
-    aligned arrays of the right dtype and rank.
-    """
-
-    def __init__(self, name: str, slots: Sequence[Slot], outputs: Sequence[Out], assembly: Assembly, form: Form, program: Program,
-                 executable: Executable, device: str) -> None:
-        self.name, self.signature, self.graph, self.device = name, Signature(name, slots), program.graph, device
-        self.inputs = [s.variable for s in slots]
-        self.outputs = list(outputs)
-        self.trust_input = False
-        self.targets = assembly.targets
-        self._assembly, self._form, self._program, self._run = assembly, form, program, executable
-        self._shared, self._count, self._pack = assembly.shared, program.n_outputs, printing(form.pack, assembly.printers)
-        self._several = len(assembly.shared) > 1
-        self._arity = len(slots)
-        self._lean = not any(s.slow for s in slots) and hasattr(executable, "quick")
-        self._plain = self._lean and not assembly.shared and not assembly.targets
-        self._locks = [t.lock for t in sorted(assembly.targets, key=lambda t: t.uid)]
-        self._parts: dict[tuple[int, ...], Function] = {}
-
-    def __call__(self, *args: Any, **keywords: Any) -> Any:
-        """Compute the outputs; updates are published together after everything has succeeded.
-
-        output_subset: only these outputs, by number, or by name where the outputs are a dict; a list or a dict of them is returned, and
-        nothing is computed that neither they nor the updates need.
-        """
-        if self._plain and not keywords and len(args) == self._arity:  # the short way once more, without a call between
-            found = self._run.quick(*args, checked=True) if self.trust_input else self._run.quick(*args)
-            if found is not None:
-                return self._pack(found)
-        subset = keywords.pop("output_subset", None) if keywords else None
-        if subset is not None:
-            return self._part(subset)(*args, **keywords)
-        if self._locks:
-            return self._update(args, keywords)
-        return self._pack(self._results(args, keywords))
-
-    def _part(self, subset: Any) -> Function:
-        """The function of some of the outputs, which shares everything else with this one."""
-        from exprgraph.duplicate import numbers, part  # rarely needed
-        chosen = numbers(subset, self._form.names, len(self.outputs), self.name)
-        if chosen not in self._parts:
-            program = part(self._program, chosen, len(self._assembly.printers))
-            executable, _ = backend.build(program, self._program.options["device"])
-            self._parts[chosen] = Function(self.name, self.signature.slots, [self.outputs[i] for i in chosen], self._assembly,
-                                           self._form.part(chosen), program, executable, self.device)
-        self._parts[chosen].trust_input = self.trust_input
-        return self._parts[chosen]
-
-    def _update(self, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
-        if len(self._locks) == 1:
-            with self._locks[0]:
-                results = self._results(args, keywords)
-                publish(self.targets, results[self._count:])
-        else:
-            with ExitStack() as held:
-                for lock in self._locks:
-                    held.enter_context(lock)
-                results = self._results(args, keywords)
-                publish(self.targets, results[self._count:])
-        return self._pack(results[:self._count])
-
-    def _results(self, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> list[Any]:
-        """The outputs, where the executable knows calls like this one by the short way."""
-        if not self._lean or keywords or len(args) != self._arity:
-            return self._general(args, keywords)
-        if self._shared:
-            args = (*args, *(pin(self._shared) if self._several else (self._shared[0].version,)))
-        found: list[Any] | None = self._run.quick(*args, checked=True) if self.trust_input else self._run.quick(*args)
-        if found is None:
-            found = self._run.again(args, self.trust_input)
-        return self._general(args[:self._arity], {}) if found is None else found
-
-    def _general(self, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> list[Any]:
-        """The outputs by the way on which every argument is looked at."""
-        values = self.signature.bind(args, keywords, self.trust_input)
-        values += pin(self._shared) if self._several else [s.version for s in self._shared]
-        return self._run(values)
-
-    @property
-    def container(self) -> Containers:
-        """Where the defaults of inputs and the shared variables have their values, by symbol or name."""
-        places = [Place(s.variable, s.name, s.default) for s in self.signature.slots]
-        return Containers(self.name, places + [Place(Shared(n), n.name, n) for n in self._shared])
-
-    def __getitem__(self, key: Any) -> Any:
-        """The present default of an input, or value of a shared variable, by symbol or name; KeyError where there is none."""
-        return self.container[key].value
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self.container[key].value = value
-
-    def __contains__(self, key: Any) -> bool:
-        return key in self.container
-
-    @property
-    def maker(self) -> Maker:
-        """What Theano's users look at: maker.fgraph with inputs, outputs and toposort()."""
-        from exprgraph.maker import FunctionGraph, Maker  # rarely needed
-        return Maker(FunctionGraph(self.graph), self.inputs, self.outputs)
-
-    def copy(self, share_memory: bool = False, swap: Any = None, delete_updates: bool = False, name: str | None = None,
-             profile: Any = None) -> Function:
-        """A function of the same graph with defaults of its own, which start with this one's present values.
-
-        swap: shared variable -> the one that takes its place, also in updates; of the same dtype and rank.  delete_updates: nothing is
-        updated.  name: the copy's.  share_memory and profile are accepted and change nothing.  GraphError for a wrong swap.
-        """
-        from exprgraph.duplicate import moved, part, swaps  # rarely needed
-        label = name or self.name
-        held = [s.default for s in self.signature.slots if s.default is not None and not s.own]
-        cells = swaps(swap, self.name, (*self._shared, *self.targets, *held))
-        assembly, slots = moved(self._assembly, self.signature.slots, cells, self.name)
-        program, executable = self._program, self._run
-        if delete_updates and self.targets:
-            program = part(program, range(len(self.outputs)), len(assembly.printers), updates=False)
-            assembly, (executable, _) = assembly._replace(targets=()), backend.build(program, program.options["device"])
-        return Function(label, slots, self.outputs, assembly, self._form, program, executable, self.device)
-
-    def free(self) -> None:
-        """Give back the memory that is kept between calls; the next call takes it again."""
-        for function in (self, *self._parts.values()):
-            function._run.free()
-
-    def sync_shared(self) -> None:
-        """Wait for the values of the shared variables: a call that only they take part in need not have finished when it returns."""
-        for version in pin((*self._shared, *self.targets)):
-            wait(version)
-
-    def get_shared(self) -> list[Shared]:
-        """The shared variables that the function reads."""
-        return [Shared(n) for n in self._shared]
-
-    def source(self) -> str:
-        """The text of the kernels built so far, with the user's lines."""
-        return self._run.source()
-
-    def why(self) -> str:
-        """Why the plans are as they are."""
-        return self._run.why()
-
-    def warm(self) -> None:
-        """Build everything that any later call can need."""
-        self._run.warm()
-
-    def __repr__(self) -> str:
-        parts = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((len(self.outputs), "output"), (len(self.targets), "update")) if n]
-        return f"<function {self.signature} -> {' and '.join(parts) or 'nothing'}, on {self.device}>"
 
 
 def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: Any = None, name: str | None = None,

@@ -86,7 +86,7 @@ OPERATORS.update({f.__name__: f for f in (
     matmul, dot, mean, var, std, ptp, norm, max_and_argmax, divmod, clip, round, shape, size, transpose, getitem, reshape,
     flatten, ravel, dimshuffle, swapaxes, squeeze, expand_dims, broadcast_to, take, repeat, zeros_like, ones_like, diagonal, trace,
     stack, clone_symbol, sort, argsort, nonzero, compress, topk, searchsorted, set_subtensor, inc_subtensor, real, imag, conj)},
-    where=where, fill=fill,
+    where=where, fill=fill, reduced=lambda thing: importlib.import_module("exprgraph.pickled").reduced(thing),
     eval=lambda *a, **k: importlib.import_module("exprgraph.compilation").eval(*a, **k))
 OPERATORS.update(choose=choose, norm=entrywise_norm)
 

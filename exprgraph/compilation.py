@@ -13,7 +13,7 @@ from exprgraph.containers import Container
 from exprgraph.errors import GraphError, at, here
 from exprgraph.graph import symbol_of
 from exprgraph.node import Out
-from exprgraph.program import Program, Watch
+from exprgraph.program import Executable, Program, Watch
 from exprgraph.shared import Shared
 from exprgraph.signature import In, Slot, as_input, slot
 
@@ -48,12 +48,17 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
 
 
 def _built(label: str, slots: Sequence[Slot], wanted: Sequence[Out], assembly: Assembly, form: Form, options: dict[str, Any]) -> Function:
+    program, executable, used = built(assembly, options)
+    return Function(label, slots, wanted, assembly, form, program, executable, used)
+
+
+def built(assembly: Assembly, options: dict[str, Any]) -> tuple[Program, Executable, str]:
+    """The optimised program of a graph, its executable, and the device that this is for."""
     from exprgraph.passes import run_graph  # the optimiser is loaded by the first compile, not by the import
     graph = run_graph(assembly.graph, options, options["watch"])
     program = Program(graph, tuple(i.node for i in assembly.graph.inputs), assembly.n_outputs, options)
     executable, used = backend.build(program, options["device"])
-    return Function(label, slots, wanted, assembly, form, program, executable,
-                    "numpy" if used == "numpy" else options["device"])
+    return program, executable, "numpy" if used == "numpy" else options["device"]
 
 
 def _options(device: str | None, optimizer: str | None, mode: str | None, schedule: str | None, name: str | None,

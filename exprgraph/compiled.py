@@ -9,9 +9,9 @@ from exprgraph import backend
 from exprgraph.assemble import Assembly, Form
 from exprgraph.containers import Containers, Place
 from exprgraph.marked import printing
-from exprgraph.node import Out
+from exprgraph.node import OPERATORS, Out
 from exprgraph.program import Executable, Program
-from exprgraph.shared import Shared, pin, publish, wait
+from exprgraph.shared import Shared, pin, publish, valueless, wait
 from exprgraph.signature import Signature, Slot
 
 if TYPE_CHECKING:
@@ -140,6 +140,17 @@ class Function:
             program = part(program, range(len(self.outputs)), len(assembly.printers), updates=False)
             assembly, (executable, _) = assembly._replace(targets=()), backend.build(program, program.options["device"])
         return Function(label, slots, self.outputs, assembly, self._form, program, executable, self.device)
+
+    def without_values(self) -> Function:
+        """A copy whose shared variables have no values until `set_value` gives them one: a pickle of it is small.
+
+        Copies of several functions that share a variable share it too.  Defaults of inputs keep their values.
+        """
+        own = {s.default for s in self.signature.slots if s.own}
+        return self.copy(swap=[(Shared(n), valueless(n)) for n in {*self._shared, *self.targets} - own])
+
+    def __reduce__(self) -> Any:
+        return OPERATORS["reduced"](self)
 
     def free(self) -> None:
         """Give back the memory that is kept between calls; the next call takes it again."""

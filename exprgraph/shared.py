@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -33,6 +34,27 @@ class SharedNode(Node):
     lock: AbstractContextManager[Any]
     default_update: Out | None
     wanted: Want
+
+    def __setstate__(self, default_update: Out | None) -> None:
+        self.default_update = default_update  # may depend on this very node, so a pickle brings it after the node
+
+
+class Nothing:
+    """What stands for the value of a shared variable that came without one: whoever asks for it is told so."""
+
+    def __init__(self, name: str | None) -> None:
+        self.name = name
+
+    def host(self) -> Array:
+        """CallError."""
+        raise CallError(f"the shared variable {self.name!r} has no value since `without_values` left it out: give it one by set_value"
+                        f"{at(here())}")
+
+    def __array__(self, *args: Any, **keywords: Any) -> Array:
+        return self.host()
+
+    def wait(self) -> None:
+        """There is nothing to wait for."""
 
 
 class _Published:
@@ -129,6 +151,19 @@ class Shared(Out):
         cell = self.cell
         fixed = tuple(d.const for d in self.type.shape)
         return _make(host(cell.version), self.name, fixed, cell.wanted.strict, cell.wanted.downcast)
+
+
+_valueless: WeakValueDictionary[int, SharedNode] = WeakValueDictionary()
+
+
+def valueless(cell: SharedNode) -> Shared:
+    """A shared variable like another one but without a value; the same one for all who ask while any of them holds it."""
+    found = _valueless.get(cell.uid)
+    if found is None:
+        fixed, dtype = tuple(d.const for d in cell.outs[0].shape), cell.outs[0].dtype
+        found = _make(np.ones((1,) * len(fixed), dtype), cell.name, fixed, cell.wanted.strict, cell.wanted.downcast).cell
+        found.version = Nothing(cell.name)
+    return Shared(_valueless.setdefault(cell.uid, found))
 
 
 def _frozen(array: Array, borrow: bool) -> Array:

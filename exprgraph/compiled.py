@@ -2,16 +2,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from exprgraph import backend
 from exprgraph.assemble import Assembly, Form
 from exprgraph.containers import Containers, Place
+from exprgraph.locks import held
 from exprgraph.marked import printing
 from exprgraph.node import OPERATORS, Out
 from exprgraph.program import Executable, Program
-from exprgraph.shared import Shared, pin, publish, valueless, wait
+from exprgraph.shared import Shared, not_within, pin, publish, valueless, wait
 from exprgraph.signature import Signature, Slot
 
 if TYPE_CHECKING:
@@ -72,16 +72,16 @@ class Function:
         return self._parts[chosen]
 
     def _update(self, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+        def act() -> list[Any]:
+            results = self._results(args, keywords)
+            publish(self.targets, results[self._count:])
+            return results
+        not_within(self.targets)
         if len(self._locks) == 1:
             with self._locks[0]:
-                results = self._results(args, keywords)
-                publish(self.targets, results[self._count:])
+                results = act()
         else:
-            with ExitStack() as held:
-                for lock in self._locks:
-                    held.enter_context(lock)
-                results = self._results(args, keywords)
-                publish(self.targets, results[self._count:])
+            results = held(self._locks, act)
         return self._pack(results[:self._count])
 
     def _results(self, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> list[Any]:

@@ -84,7 +84,8 @@ def remember(device: Device, name: str, form: int) -> None:
                     json.dump(_known[path], file)
                 os.replace(fresh, path)
             except BaseException:
-                os.unlink(fresh)
+                with contextlib.suppress(OSError):
+                    os.unlink(fresh)
                 raise
 
 

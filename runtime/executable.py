@@ -158,6 +158,7 @@ class DeviceExecutable:
     def warm(self) -> None:
         """Build all variants of the default plan and of the general plan; from now on no call builds anything, except that the
         first one whose sizes reach 2^30 builds the plan with 64-bit indices."""
+        check_process()
         with self._lock:
             for outcomes in (self._equal, self._general):
                 self._plan((outcomes, self._compact, False)).complete()
@@ -169,6 +170,7 @@ class DeviceExecutable:
 
     def free(self) -> None:
         """Give back the workspaces of the sizes met so far, and all memory of the device that nobody uses."""
+        check_process()
         with self._lock:
             self._bounds.clear()
             self._recent.clear()
@@ -184,12 +186,13 @@ class DeviceExecutable:
             plan = self.generator.generate(self.program.graph, self.program.leaves, outcomes, tuple(layouts), wide, self.target,
                                            options.get("name") or "", options)
             try:
-                found = self.plans[key] = Prepared(plan, self.leaves.atoms, self.session, self.memory, self.generator.printer, self.near)
+                found = Prepared(plan, self.leaves.atoms, self.session, self.memory, self.generator.printer, self.near)
             except TextError as error:
                 raise error.called(self.program.graph) from None
             self._watch_values(found.numbers.dims)
             if self._warm:
                 found.complete()
+            self.plans[key] = found  # not before: an interrupt may come between any two lines
         return found
 
     def _watch_values(self, wanted: Sequence[Dim]) -> None:

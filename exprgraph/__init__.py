@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from exprgraph import supported  # noqa: F401  (first: it refuses what nothing here runs on)
 from exprgraph import errors
 from exprgraph.config import change_flags, config
 from exprgraph.errors import (

@@ -5,25 +5,26 @@ import os
 from _thread import RLock
 from collections.abc import Callable, Sequence
 from itertools import compress
-from typing import Any, TypeVar
-from weakref import WeakSet
+from typing import TypeVar
+from weakref import ref
 
 Lock = RLock
 Found = TypeVar("Found")
-_made: WeakSet[Any] = WeakSet()
+_made: set[ref[Lock]] = set()
 
 
 def lock() -> Lock:
     """A lock that its thread may take again."""
     made = Lock()
-    _made.add(made)
+    _made.add(ref(made, _made.discard))
     return made
 
 
 def _renew() -> None:
     """In a forked child: the threads that hold locks are not there to give them back."""
-    for one in list(_made):
-        one._at_fork_reinit()
+    for one in [known() for known in list(_made)]:
+        if one is not None:
+            one._at_fork_reinit()  # type: ignore[attr-defined]
 
 
 if hasattr(os, "register_at_fork"):

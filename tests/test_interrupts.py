@@ -27,8 +27,8 @@ pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no tim
 
 
 def interrupted(delay: float, act: Callable[[list[bool]], Any]) -> bool:
-    """Whether KeyboardInterrupt, which is raised once, after some seconds, came while something was done; what is done is told by a list that
-    fills, since of an exception in a finaliser Python only speaks."""
+    """Whether KeyboardInterrupt, which is raised once, after some seconds, came while something was done; what is done sees it by a list
+    that fills, since of an exception in a finaliser Python only speaks."""
     came: list[bool] = []
 
     def handler(*args: Any) -> None:

@@ -13,8 +13,11 @@ from exprgraph.program import Executable, Program
 
 BACKENDS = {"opencl": "runtime.function:build", "numpy": "exprgraph.reference:build"}
 CURE = "pip install pyopencl pocl-binary-distribution"
+FORKED = ("this process was forked after OpenCL was used, and OpenCL does not work across a fork: start it with "
+          'multiprocessing.get_context("spawn"), or fork before the first compile')
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _warned: list[str] = []
+_begun: list[int] = []  # the process that has asked for OpenCL
 
 
 def resolve(path: str) -> Callable[[Program], Executable]:
@@ -35,10 +38,15 @@ def build(program: Program, device: str) -> tuple[Executable, str]:
     "auto" falls back to NumPy, with one warning for the process, where no OpenCL device is to be had; any other name never does.
     """
     if device != "numpy":
+        if _begun and _begun[-1] != os.getpid():  # before anything is imported that a thread of the parent may have been importing
+            raise DeviceError(FORKED + at(here()))
+        _begun.append(os.getpid())
         try:
             return staged.build(program, resolve(BACKENDS["opencl"])), "opencl"
         except (ImportError, DeviceError) as error:
             reason = _missing(error)
+            if reason is not None:
+                _begun.clear()
             if reason is None:
                 raise
             if device != "auto":

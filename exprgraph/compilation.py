@@ -1,21 +1,22 @@
 """compile(): symbols in, a callable out, built by the backend that the device asks for."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from exprgraph import backend
-from exprgraph.assemble import POLICIES, Assembly, Form, as_givens, as_updates, assemble, unpacked
+from exprgraph.assemble import POLICIES, Assembly, as_givens, as_updates, assemble, unpacked
 from exprgraph.backend import BACKENDS
+from exprgraph.background import Background, Built, stops
 from exprgraph.compiled import Function
 from exprgraph.config import config
 from exprgraph.containers import Container
 from exprgraph.errors import GraphError, at, here
 from exprgraph.graph import symbol_of
 from exprgraph.node import Out
-from exprgraph.program import Executable, Program, Watch
+from exprgraph.program import Program, Watch
 from exprgraph.shared import Shared
-from exprgraph.signature import In, Slot, as_input, slot
+from exprgraph.signature import In, as_input, slot
 
 __all__ = ["BACKENDS", "Container", "Function", "In", "compile", "eval", "function"]
 MODES = {"FAST_RUN": "full", "FAST_COMPILE": "none"}
@@ -24,7 +25,7 @@ MODES = {"FAST_RUN": "full", "FAST_COMPILE": "none"}
 def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: Any = None, name: str | None = None,
             device: str | None = None, on_unused_input: str | None = None, allow_input_downcast: bool | None = None,
             mode: str | None = None, no_default_updates: bool | Iterable[Shared] = False, optimizer: str | None = None,
-            schedule: str | None = None, watch: Watch | None = None, rebuild_strict: bool = True) -> Function:
+            schedule: str | None = None, watch: Watch | None = None, rebuild_strict: bool = True, background: bool = False) -> Function:
     """A function from values of `inputs` to values of `outputs`.
 
     inputs: a list of symbols and `In`s, or one symbol; a computed symbol may be an input too.  outputs: a symbol (the function
@@ -34,7 +35,8 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
     arguments even where precision is lost, None takes Python numbers though they are rounded, False does not.  rebuild_strict: givens
     must have the dtype of what they replace; with False they are cast to it.  no_default_updates: True, or shared variables whose
     default update is left out.  optimizer: "full" or "none" (mode="FAST_RUN" and "FAST_COMPILE" mean the same).  schedule: "auto",
-    "cpu" or "gpu".  watch: called with (name, before, after) for every pass.
+    "cpu" or "gpu".  watch: called with (name, before, after) for every pass.  background: return at once; NumPy answers calls until a
+    thread has built the kernels (`f.ready`, `f.wait()`).
     GraphError, DTypeError, RankError or ShapeError for what cannot be compiled.
     """
     options = _options(device, optimizer, mode, schedule, name, watch)
@@ -44,21 +46,26 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
     label = name or (wanted[0].name if wanted else None) or "f"
     slots = [slot(spec, label, allow_input_downcast) for spec in specs]
     assembly = assemble(specs, slots, wanted, as_updates(updates), as_givens(givens, rebuild_strict), _excluded(no_default_updates), policy)
-    return _built(label, slots, wanted, assembly, form, options)
-
-
-def _built(label: str, slots: Sequence[Slot], wanted: Sequence[Out], assembly: Assembly, form: Form, options: dict[str, Any]) -> Function:
-    program, executable, used = built(assembly, options)
+    program, executable, used = (begun if background and options["device"] != "numpy" else built)(assembly, options)
     return Function(label, slots, wanted, assembly, form, program, executable, used)
 
 
-def built(assembly: Assembly, options: dict[str, Any]) -> tuple[Program, Executable, str]:
+def begun(assembly: Assembly, options: dict[str, Any]) -> Built:
+    """The program as it is, for NumPy, while another thread makes what `built` gives."""
+    leaves = tuple(i.node for i in assembly.graph.inputs)
+    program = Program(assembly.graph, leaves, assembly.n_outputs, options)
+    plain, _ = backend.build(program, "numpy")
+    watched = {**options, "watch": options["watch"] or stops}
+    return Built(program, Background(plain, lambda: built(assembly, watched)), options["device"])
+
+
+def built(assembly: Assembly, options: dict[str, Any]) -> Built:
     """The optimised program of a graph, its executable, and the device that this is for."""
     from exprgraph.passes import run_graph  # the optimiser is loaded by the first compile, not by the import
     graph = run_graph(assembly.graph, options, options["watch"])
     program = Program(graph, tuple(i.node for i in assembly.graph.inputs), assembly.n_outputs, options)
     executable, used = backend.build(program, options["device"])
-    return program, executable, "numpy" if used == "numpy" else options["device"]
+    return Built(program, executable, "numpy" if used == "numpy" else options["device"])
 
 
 def _options(device: str | None, optimizer: str | None, mode: str | None, schedule: str | None, name: str | None,

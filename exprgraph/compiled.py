@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from exprgraph import backend
 from exprgraph.assemble import Assembly, Form
+from exprgraph.background import Background, Built
 from exprgraph.containers import Containers, Place
 from exprgraph.locks import held
 from exprgraph.marked import printing
@@ -28,19 +29,37 @@ class Function:
 
     def __init__(self, name: str, slots: Sequence[Slot], outputs: Sequence[Out], assembly: Assembly, form: Form, program: Program,
                  executable: Executable, device: str) -> None:
-        self.name, self.signature, self.graph, self.device = name, Signature(name, slots), program.graph, device
+        self.name, self.signature = name, Signature(name, slots)
         self.inputs = [s.variable for s in slots]
         self.outputs = list(outputs)
         self.trust_input = False
         self.targets = assembly.targets
-        self._assembly, self._form, self._program, self._run = assembly, form, program, executable
+        self._assembly, self._form = assembly, form
         self._shared, self._count, self._pack = assembly.shared, program.n_outputs, printing(form.pack, assembly.printers)
         self._several = len(assembly.shared) > 1
         self._arity = len(slots)
-        self._lean = not any(s.slow for s in slots) and hasattr(executable, "quick")
-        self._plain = self._lean and not assembly.shared and not assembly.targets
         self._locks = [t.lock for t in sorted(assembly.targets, key=lambda t: t.uid)]
         self._parts: dict[tuple[int, ...], Function] = {}
+        self.adopt(Built(program, executable, device))
+        if isinstance(executable, Background):
+            executable.follow(self)
+
+    def adopt(self, built: Built) -> None:
+        """Use a program for the same leaves and results from the next call on."""
+        self._lean = self._plain = False  # a call that begins meanwhile takes the long way
+        self._program, self._run, self.graph, self.device = built.program, built.executable, built.program.graph, built.device
+        self._lean = not any(s.slow for s in self.signature.slots) and hasattr(built.executable, "quick")
+        self._plain = self._lean and not self._shared and not self.targets
+
+    @property
+    def ready(self) -> bool:
+        """Whether calls run on what was built: False while a compile with background=True has not ended, or after it has failed."""
+        return not isinstance(self._run, Background)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Whether it is `ready`, after waiting for that, at most so many seconds; raises what has ended a build in the background."""
+        run = self._run
+        return not isinstance(run, Background) or run.wait(timeout) is not None
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         """Compute the outputs; updates are published together after everything has succeeded.
@@ -63,6 +82,7 @@ class Function:
         """The function of some of the outputs, which shares everything else with this one."""
         from exprgraph.duplicate import numbers, part  # rarely needed
         chosen = numbers(subset, self._form.names, len(self.outputs), self.name)
+        self.wait()
         if chosen not in self._parts:
             program = part(self._program, chosen, len(self._assembly.printers))
             executable, _ = backend.build(program, self._program.options["device"])
@@ -135,6 +155,8 @@ class Function:
         held = [s.default for s in self.signature.slots if s.default is not None and not s.own]
         cells = swaps(swap, self.name, (*self._shared, *self.targets, *held))
         assembly, slots = moved(self._assembly, self.signature.slots, cells, self.name)
+        if delete_updates:
+            self.wait()
         program, executable = self._program, self._run
         if delete_updates and self.targets:
             program = part(program, range(len(self.outputs)), len(assembly.printers), updates=False)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from exprgraph.compilation import built
 from exprgraph.compiled import Function
 from exprgraph.errors import GraphError, at, here
 from exprgraph.graph import order, replace
+from exprgraph.locks import lock
 from exprgraph.node import Graph, Node, Out
 from exprgraph.ops.markers import Print
 from exprgraph.own.made import Made, found_by_name
@@ -59,7 +59,7 @@ class Kept(NamedTuple):
     device: str
 
 
-_lock = threading.Lock()
+_lock = lock()
 _turns: WeakValueDictionary[str, Turn] = WeakValueDictionary()
 _executables: WeakValueDictionary[str, Executable] = WeakValueDictionary()
 _kept: WeakKeyDictionary[Executable, Kept] = WeakKeyDictionary()
@@ -72,7 +72,7 @@ class Turn:
     """The lock of one recipe: who builds it first builds it for all."""
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.lock = lock()
 
 
 def reduced(thing: Any) -> Any:
@@ -126,6 +126,8 @@ def _stored(function: Function) -> Stored:
             raise GraphError(f"{function.name} cannot be pickled: the global_fn of Print({printer.message!r}) has no name to be found by: "
                              f"define it with def at the top level of a module{at(here())}")
     stored = Stored(text, writer.arrays, tuple(own), printers)
+    if not function.ready:
+        return stored
     with _lock:
         known = _executables.setdefault(stored.key, function._run)
         if known is function._run:

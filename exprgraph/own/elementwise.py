@@ -12,7 +12,7 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.dims import product
-from exprgraph.errors import CallError, DTypeError, GradientError, OwnOpError, Source, UseError, at, defined, here
+from exprgraph.errors import CallError, DTypeError, GradientError, NoMeaningError, OwnOpError, Source, UseError, at, defined, here
 from exprgraph.node import OPERATORS, Op, Out, TensorType, as_symbol
 from exprgraph.ops.create import iota
 from exprgraph.ops.rows import quiet
@@ -269,7 +269,7 @@ class _Row(NamedTuple):
     def _meaning(self, *arrays: Any) -> Any:
         kernel, what = self.kernel, f"numpy of {self.kernel.name}"
         if kernel.numpy is None:
-            raise OwnOpError(f'{kernel.name} has no NumPy meaning, which device="numpy" needs: give numpy={defined(kernel.source)}')
+            raise NoMeaningError(f'{kernel.name} has no NumPy meaning, which device="numpy" needs: give numpy={defined(kernel.source)}')
         found = called(kernel.numpy, arrays, what, defined(kernel.source))
         given = listed(found, len(self.outputs), what, OwnOpError, None)[self.number]
         return fitted(given, self.outputs[self.number], np.broadcast_shapes(*(np.shape(a) for a in arrays)), what, kernel.source)

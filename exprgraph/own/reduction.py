@@ -15,7 +15,7 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.dims import constant
-from exprgraph.errors import GradientError, OwnOpError, UseError, at, defined, here
+from exprgraph.errors import GradientError, NoMeaningError, OwnOpError, UseError, at, defined, here
 from exprgraph.node import OPERATORS, Op, Out, TensorType, as_symbol
 from exprgraph.ops.reduce import spread
 from exprgraph.own import meaning, text
@@ -154,7 +154,7 @@ class ReductionKernel(Recipe):
     def _meaning(self, numpy: Callable[..., Any] | None, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
         """The fold in order, slice by slice."""
         if numpy is None:
-            raise OwnOpError(f'{self.name} has no NumPy meaning, which device="numpy" needs: give reduce_numpy={defined(self.source)}')
+            raise NoMeaningError(f'{self.name} has no NumPy meaning, which device="numpy" needs: give reduce_numpy={defined(self.source)}')
         kept, what = [i for i in range(x.ndim) if i not in axis], f"reduce_numpy of {self.name}"
         count = int(np.prod([x.shape[i] for i in axis], dtype=np.int64))
         rows = x.transpose([*axis, *kept]).reshape(count, *(x.shape[i] for i in kept))

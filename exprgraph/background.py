@@ -1,0 +1,142 @@
+"""Background builds: NumPy answers the calls of a function while its kernels are built in a thread; then the function goes over to them."""
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+from weakref import WeakSet
+
+from exprgraph.errors import DeviceError, NoMeaningError, at, here
+from exprgraph.node import Graph
+from exprgraph.program import Executable, Program
+
+AGAIN = 0.05
+"""Seconds after which who waits looks around, so that Ctrl-C comes through."""
+
+
+class Built(NamedTuple):
+    """What a build gives: the optimised program, its executable, and the device that this is for."""
+    program: Program
+    executable: Any
+    device: str
+
+
+class Follower(Protocol):
+    """A function that goes over to what was built."""
+
+    def adopt(self, built: Built) -> None:
+        """Use it from the next call on."""
+
+
+class _Stopped(Exception):
+    """The process ends; nobody needs the kernels."""
+
+
+_stop = threading.Event()
+_running: WeakSet[threading.Thread] = WeakSet()
+
+
+def _settle() -> None:
+    """Before the interpreter is taken down no thread may be within the driver."""
+    _stop.set()
+    for thread in list(_running):
+        thread.join()
+
+
+def _forget() -> None:
+    """A forked child has none of the threads."""
+    _running.clear()
+
+
+atexit.register(_settle)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def stops(name: str, before: Graph, after: Graph) -> None:
+    """A watcher of passes that ends the build where the process does."""
+    if _stop.is_set():
+        raise _Stopped
+
+
+class Background:
+    """An executable that is being built: NumPy's until then, for what it has a meaning for; other calls wait.
+
+    make: builds in a thread.  plain: what NumPy runs.  What goes wrong is told once by a warning, at a call, and raised by `wait`.
+    """
+
+    def __init__(self, plain: Executable, make: Callable[[], Built]) -> None:
+        self.plain, self.found, self.error = plain, None, None
+        self.pid, self.done, self.told = os.getpid(), threading.Event(), False
+        self.followers: WeakSet[Any] = WeakSet()
+        self.thread = threading.Thread(target=self._build, args=(make,), name="exprgraph build", daemon=True)
+        _running.add(self.thread)
+        self.thread.start()
+
+    plain: Executable
+    found: Built | None
+    error: BaseException | None
+
+    def _build(self, make: Callable[[], Built]) -> None:
+        try:
+            self.found = make()
+            for one in list(self.followers):
+                one.adopt(self.found)
+        except BaseException as error:  # whoever waits is told
+            self.error = error
+        finally:
+            self.done.set()
+
+    def follow(self, follower: Follower) -> None:
+        """Have a function go over to what is built, now or when it is there."""
+        self.followers.add(follower)
+        if self.found is not None:
+            follower.adopt(self.found)
+
+    def wait(self, timeout: float | None = None) -> Built | None:
+        """What was built, or None where it is not there in so many seconds; the error of the build; DeviceError in a forked child."""
+        left = float("inf") if timeout is None else timeout
+        while not self.done.is_set() and left > 0:
+            if self.pid != os.getpid():
+                raise DeviceError(f"this process was forked while kernels were being built, and has no thread that does it: calls are "
+                                  f"answered by NumPy here{at(here())}")
+            self.done.wait(min(AGAIN, left))
+            left -= AGAIN
+        if self.error is not None:
+            raise self.error
+        return self.found
+
+    def __call__(self, values: Sequence[Any]) -> list[Any]:
+        """Run on what there is."""
+        if self.found is not None:
+            return self.found.executable(values)
+        if self.error is not None and not self.told:
+            self.told = True
+            warnings.warn(f"kernels could not be built in the background, so NumPy goes on computing, slowly; f.wait() raises the error: "
+                          f"{self.error}", RuntimeWarning, stacklevel=5)
+        try:
+            return self.plain(values)
+        except NoMeaningError:
+            built = self.wait()
+            assert built is not None
+            return built.executable(values)
+
+    def source(self) -> str:
+        """What NumPy evaluates."""
+        return self.plain.source()
+
+    def why(self) -> str:
+        """That NumPy answers, and until when."""
+        return "NumPy answers, since " + (f"the build failed: {self.error}" if self.error else "kernels are being built")
+
+    def warm(self) -> None:
+        """Wait, and build the rest."""
+        built = self.wait()
+        if built is not None:
+            built.executable.warm()
+
+    def free(self) -> None:
+        """NumPy keeps nothing between calls."""

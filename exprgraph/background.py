@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, Protocol
 from weakref import WeakSet
 
 from exprgraph.errors import DeviceError, NoMeaningError, at, here
-from exprgraph.node import Graph
 from exprgraph.program import Executable, Program
 
 AGAIN = 0.05
@@ -20,7 +19,7 @@ AGAIN = 0.05
 class Built(NamedTuple):
     """What a build gives: the optimised program, its executable, and the device that this is for."""
     program: Program
-    executable: Any
+    executable: Executable
     device: str
 
 
@@ -31,17 +30,11 @@ class Follower(Protocol):
         """Use it from the next call on."""
 
 
-class _Stopped(Exception):
-    """The process ends; nobody needs the kernels."""
-
-
-_stop = threading.Event()
 _running: WeakSet[threading.Thread] = WeakSet()
 
 
 def _settle() -> None:
-    """Before the interpreter is taken down no thread may be within the driver."""
-    _stop.set()
+    """Before the interpreter is taken down: no thread may be within the driver then."""
     for thread in list(_running):
         thread.join()
 
@@ -54,12 +47,6 @@ def _forget() -> None:
 atexit.register(_settle)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
-
-
-def stops(name: str, before: Graph, after: Graph) -> None:
-    """A watcher of passes that ends the build where the process does."""
-    if _stop.is_set():
-        raise _Stopped
 
 
 class Background:

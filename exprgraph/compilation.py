@@ -2,19 +2,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from exprgraph import backend
 from exprgraph.assemble import POLICIES, Assembly, as_givens, as_updates, assemble, unpacked
 from exprgraph.backend import BACKENDS
-from exprgraph.background import Background, Built, stops
+from exprgraph.background import Background, Built
 from exprgraph.compiled import Function
 from exprgraph.config import config
 from exprgraph.containers import Container
 from exprgraph.errors import GraphError, at, here
 from exprgraph.graph import symbol_of
+from exprgraph.kept import optimised
 from exprgraph.node import Out
-from exprgraph.program import Program, Watch
+from exprgraph.program import Executable, Program, Watch
 from exprgraph.shared import Shared
 from exprgraph.signature import In, as_input, slot
 
@@ -52,18 +53,15 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
 
 def begun(assembly: Assembly, options: dict[str, Any]) -> Built:
     """The program as it is, for NumPy, while another thread makes what `built` gives."""
-    leaves = tuple(i.node for i in assembly.graph.inputs)
-    program = Program(assembly.graph, leaves, assembly.n_outputs, options)
+    program = Program(assembly.graph, tuple(i.node for i in assembly.graph.inputs), assembly.n_outputs, options)
     plain, _ = backend.build(program, "numpy")
-    watched = {**options, "watch": options["watch"] or stops}
-    return Built(program, Background(plain, lambda: built(assembly, watched)), options["device"])
+    return Built(program, cast(Executable, Background(plain, lambda: built(assembly, options))), options["device"])
 
 
 def built(assembly: Assembly, options: dict[str, Any]) -> Built:
     """The optimised program of a graph, its executable, and the device that this is for."""
-    from exprgraph.passes import run_graph  # the optimiser is loaded by the first compile, not by the import
-    graph = run_graph(assembly.graph, options, options["watch"])
-    program = Program(graph, tuple(i.node for i in assembly.graph.inputs), assembly.n_outputs, options)
+    leaves = tuple(i.node for i in assembly.graph.inputs)
+    program = Program(optimised(assembly.graph, leaves, options), leaves, assembly.n_outputs, options)
     executable, used = backend.build(program, options["device"])
     return Built(program, executable, "numpy" if used == "numpy" else options["device"])
 

@@ -56,6 +56,7 @@ from exprgraph.functions.sugar import (
 from exprgraph.functions.turning import fliplr, flipud, roll, rollaxis, rot90
 from exprgraph.grad import grad, subgraph_grad
 from exprgraph.graph import ancestors, explicit_graph_inputs, graph_inputs, io_toposort
+from exprgraph.locks import LOADING as _LOADING
 from exprgraph.node import OPERATORS, Graph, Node, Op, Out
 from exprgraph.ops.arithmetic import (
     absolute, absolute as abs, add, deg2rad, int_div, mod, mul, neg, rad2deg, reciprocal, rsqrt, sign, sqr, sqrt, sub, true_div)
@@ -163,6 +164,7 @@ def __getattr__(name: str) -> Any:
     """What compiles, shows and tests graphs is loaded when first asked for, so that the import stays quick."""
     if name not in _LATE:
         raise AttributeError(f"module 'exprgraph' has no attribute {name!r}")
-    module = importlib.import_module(_LATE[name])
+    with _LOADING:
+        module = importlib.import_module(_LATE[name])
     globals()[name] = found = module if name in _ROOMS else getattr(module, name)
     return found

@@ -9,6 +9,7 @@ from typing import Any
 
 from exprgraph import staged
 from exprgraph.errors import DeviceError, UnknownDeviceError, at, here
+from exprgraph.locks import LOADING
 from exprgraph.program import Executable, Program
 
 BACKENDS = {"opencl": "runtime.function:build", "numpy": "exprgraph.reference:build"}
@@ -23,12 +24,14 @@ _begun: list[int] = []  # the process that has asked for OpenCL
 def resolve(path: str) -> Callable[[Program], Executable]:
     """The function that "package.module:name" means; ImportError where another package of that name hides ours."""
     name, _, attribute = path.partition(":")
-    top = importlib.import_module(name.partition(".")[0])
+    with LOADING:
+        top = importlib.import_module(name.partition(".")[0])
     places = [os.path.abspath(p) for p in getattr(top, "__path__", [])] or [str(getattr(top, "__file__", "a built-in module"))]
     if os.path.realpath(os.path.join(ROOT, top.__name__)) not in map(os.path.realpath, places):
         raise ImportError(f"another package called {top.__name__!r} was found at {places[0]}; exprgraph needs its own, in {ROOT}: "
                           "rename the other one or take its folder off sys.path", name=name)
-    made: Callable[[Program], Executable] = getattr(importlib.import_module(name), attribute)
+    with LOADING:
+        made: Callable[[Program], Executable] = getattr(importlib.import_module(name), attribute)
     return made
 
 

@@ -1,4 +1,4 @@
-"""Background builds: NumPy answers the calls of a function while its kernels are built in a thread; then the function goes over to them."""
+"""Builds that are put off: until the first call, or to a thread while NumPy answers the calls; then functions go over to what was built."""
 from __future__ import annotations
 
 import atexit
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from weakref import WeakSet
 
 from exprgraph.errors import DeviceError, NoMeaningError, at, here
+from exprgraph.locks import lock
 from exprgraph.program import Executable, Program
 
 AGAIN = 0.05
@@ -49,33 +50,15 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
-class Background:
-    """An executable that is being built: NumPy's until then, for what it has a meaning for; other calls wait.
+class Later:
+    """An executable that is built when it is needed first: by a call, or by whoever waits for it.  A build that fails is tried again."""
 
-    make: builds in a thread.  plain: what NumPy runs.  What goes wrong is told once by a warning, at a call, and raised by `wait`.
-    """
-
-    def __init__(self, plain: Executable, make: Callable[[], Built]) -> None:
-        self.plain, self.found, self.error = plain, None, None
-        self.pid, self.done, self.told = os.getpid(), threading.Event(), False
+    def __init__(self, make: Callable[[], Built]) -> None:
+        self.make, self.found = make, None
         self.followers: WeakSet[Any] = WeakSet()
-        self.thread = threading.Thread(target=self._build, args=(make,), name="exprgraph build", daemon=True)
-        _running.add(self.thread)
-        self.thread.start()
+        self._lock = lock()
 
-    plain: Executable
     found: Built | None
-    error: BaseException | None
-
-    def _build(self, make: Callable[[], Built]) -> None:
-        try:
-            self.found = make()
-            for one in list(self.followers):
-                one.adopt(self.found)
-        except BaseException as error:  # whoever waits is told
-            self.error = error
-        finally:
-            self.done.set()
 
     def follow(self, follower: Follower) -> None:
         """Have a function go over to what is built, now or when it is there."""
@@ -83,10 +66,70 @@ class Background:
         if self.found is not None:
             follower.adopt(self.found)
 
+    def build(self) -> Built:
+        """What is built, for all who follow."""
+        with self._lock:
+            if self.found is None:
+                found = self.make()
+                self.found = found
+            for one in list(self.followers):
+                one.adopt(self.found)
+            return self.found
+
+    def wait(self, timeout: float | None = None) -> Built | None:
+        """What is built; the error of the build."""
+        return self.build()
+
+    def __call__(self, values: Sequence[Any]) -> list[Any]:
+        """Run on what is built."""
+        return self.build().executable(values)
+
+    def source(self) -> str:
+        """The text of the kernels."""
+        return self.build().executable.source()
+
+    def why(self) -> str:
+        """Why the plans are as they are."""
+        return self.build().executable.why()
+
+    def warm(self) -> None:
+        """Build everything that any later call can need."""
+        self.build().executable.warm()
+
+    def free(self) -> None:
+        """Give back what is kept between calls."""
+        if self.found is not None:
+            self.found.executable.free()
+
+
+class Background(Later):
+    """An executable that is being built by a thread: NumPy's until then, for what it has a meaning for; other calls wait.
+
+    plain: what NumPy runs.  What goes wrong is told once by a warning, at a call, and raised by `wait`.
+    """
+
+    def __init__(self, plain: Executable, make: Callable[[], Built]) -> None:
+        super().__init__(make)
+        self.plain, self.error = plain, None
+        self.pid, self.done, self.told = os.getpid(), threading.Event(), False
+        self.thread = threading.Thread(target=self._run, name="exprgraph build", daemon=True)
+        _running.add(self.thread)
+        self.thread.start()
+
+    error: BaseException | None
+
+    def _run(self) -> None:
+        try:
+            self.build()
+        except BaseException as error:  # whoever waits is told
+            self.error = error
+        finally:
+            self.done.set()
+
     def wait(self, timeout: float | None = None) -> Built | None:
         """What was built, or None where it is not there in so many seconds; the error of the build; DeviceError in a forked child."""
         left = float("inf") if timeout is None else timeout
-        while not self.done.is_set() and left > 0:
+        while self.found is None and not self.done.is_set() and left > 0:
             if self.pid != os.getpid():
                 raise DeviceError(f"this process was forked while kernels were being built, and has no thread that does it: calls are "
                                   f"answered by NumPy here{at(here())}")
@@ -112,11 +155,13 @@ class Background:
             return built.executable(values)
 
     def source(self) -> str:
-        """What NumPy evaluates."""
-        return self.plain.source()
+        """What NumPy evaluates, or the text of the kernels."""
+        return (self.plain if self.found is None else self.found.executable).source()
 
     def why(self) -> str:
         """That NumPy answers, and until when."""
+        if self.found is not None:
+            return self.found.executable.why()
         return "NumPy answers, since " + (f"the build failed: {self.error}" if self.error else "kernels are being built")
 
     def warm(self) -> None:
@@ -124,6 +169,3 @@ class Background:
         built = self.wait()
         if built is not None:
             built.executable.warm()
-
-    def free(self) -> None:
-        """NumPy keeps nothing between calls."""

@@ -7,7 +7,7 @@ from typing import Any, cast
 from exprgraph import backend
 from exprgraph.assemble import POLICIES, Assembly, as_givens, as_updates, assemble, unpacked
 from exprgraph.backend import BACKENDS
-from exprgraph.background import Background, Built
+from exprgraph.background import Background, Built, Later
 from exprgraph.compiled import Function
 from exprgraph.config import config
 from exprgraph.containers import Container
@@ -56,6 +56,12 @@ def begun(assembly: Assembly, options: dict[str, Any]) -> Built:
     program = Program(assembly.graph, tuple(i.node for i in assembly.graph.inputs), assembly.n_outputs, options)
     plain, _ = backend.build(program, "numpy")
     return Built(program, cast(Executable, Background(plain, lambda: built(assembly, options))), options["device"])
+
+
+def later(assembly: Assembly, options: dict[str, Any]) -> Built:
+    """The program as it is, and what makes of it what `built` gives when it is first needed."""
+    program = Program(assembly.graph, tuple(i.node for i in assembly.graph.inputs), assembly.n_outputs, options)
+    return Built(program, cast(Executable, Later(lambda: built(assembly, options))), options["device"])
 
 
 def built(assembly: Assembly, options: dict[str, Any]) -> Built:

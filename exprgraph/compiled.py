@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from exprgraph import backend
 from exprgraph.assemble import Assembly, Form
-from exprgraph.background import Background, Built
+from exprgraph.background import Built, Later
 from exprgraph.containers import Containers, Place
 from exprgraph.locks import held
 from exprgraph.marked import printing
@@ -41,7 +41,7 @@ class Function:
         self._locks = [t.lock for t in sorted(assembly.targets, key=lambda t: t.uid)]
         self._parts: dict[tuple[int, ...], Function] = {}
         self.adopt(Built(program, executable, device))
-        if isinstance(executable, Background):
+        if isinstance(executable, Later):
             executable.follow(self)
 
     def adopt(self, built: Built) -> None:
@@ -53,13 +53,14 @@ class Function:
 
     @property
     def ready(self) -> bool:
-        """Whether calls run on what was built: False while a compile with background=True has not ended, or after it has failed."""
-        return not isinstance(self._run, Background)
+        """Whether calls run on what was built: False while a compile with background=True has not
+        ended, or after it has failed, and for an unpickled function before its first call."""
+        return not isinstance(self._run, Later)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Whether it is `ready`, after waiting for that, at most so many seconds; raises what has ended a build in the background."""
+        """Whether it is `ready`, after waiting for that, at most so many seconds; raises what has gone wrong with a build."""
         run = self._run
-        return not isinstance(run, Background) or run.wait(timeout) is not None
+        return not isinstance(run, Later) or run.wait(timeout) is not None
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         """Compute the outputs; updates are published together after everything has succeeded.

@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 import os
-from _thread import RLock
+from _thread import RLock, get_ident
 from collections.abc import Callable, Sequence
 from itertools import compress
 from typing import TypeVar
 from weakref import ref
+
+from exprgraph.errors import DeviceError, at, here
 
 Lock = RLock
 Found = TypeVar("Found")
@@ -27,8 +29,33 @@ def _renew() -> None:
             one._at_fork_reinit()  # type: ignore[attr-defined]
 
 
+class Loading:
+    """Surrounds the loading of modules that are needed late.  For what a thread was loading at a fork the child would wait for ever, so there it
+    is a DeviceError."""
+
+    def __init__(self) -> None:
+        self.inside: list[int] = []
+        self.torn = False
+
+    def __enter__(self) -> None:
+        if self.torn:
+            raise DeviceError(f"this process was forked while a thread was loading parts of exprgraph, which Python cannot load any more: "
+                              f"fork before the first compile, or start processes by spawn{at(here())}")
+        self.inside.append(get_ident())
+
+    def __exit__(self, *error: object) -> None:
+        self.inside.remove(get_ident())
+
+    def fork(self) -> None:
+        """In the child: note whether a thread that is not there was loading."""
+        self.torn = self.torn or any(one != get_ident() for one in self.inside)
+        self.inside = [one for one in self.inside if one == get_ident()]
+
+
+LOADING = Loading()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew)
+    os.register_at_fork(after_in_child=LOADING.fork)
 
 
 def held(locks: Sequence[Lock], act: Callable[[], Found]) -> Found:

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from exprgraph.assemble import Assembly, Form
 from exprgraph.bodies import Body, opened
-from exprgraph.compilation import built
+from exprgraph.compilation import later
 from exprgraph.compiled import Function
 from exprgraph.errors import GraphError, at, here
 from exprgraph.graph import order, replace
@@ -60,19 +60,11 @@ class Kept(NamedTuple):
 
 
 _lock = lock()
-_turns: WeakValueDictionary[str, Turn] = WeakValueDictionary()
 _executables: WeakValueDictionary[str, Executable] = WeakValueDictionary()
 _kept: WeakKeyDictionary[Executable, Kept] = WeakKeyDictionary()
 _latest: OrderedDict[str, Executable] = OrderedDict()
 LATEST = 16
 """Of so many recipes what was compiled is kept though nobody holds it: pools unpickle a function for each task."""
-
-
-class Turn:
-    """The lock of one recipe: who builds it first builds it for all."""
-
-    def __init__(self) -> None:
-        self.lock = lock()
 
 
 def reduced(thing: Any) -> Any:
@@ -145,8 +137,8 @@ def _beside(function: Function) -> tuple[Any, ...]:
 
 def _function(stored: Stored, slots: Sequence[tuple[Any, ...]], shared: tuple[SharedNode, ...], targets: tuple[SharedNode, ...],
               form: tuple[Any, ...], names: Sequence[str | None], name: str, trust: bool) -> Function:
-    """The function of a recipe, compiled if this process has not done that before."""
-    executable, kept = _built(stored)
+    """The function of a recipe."""
+    executable, kept = _shared(stored)
     made = [_slot(*s) for s in slots]
     printers = tuple(Print(*p) for p in stored.printers)
     graph = kept.assembly.graph
@@ -163,21 +155,18 @@ def _slot(variable: Out, name: str | None, what: str, downcast: bool | None, str
     return Slot(variable, name, want(variable, what, downcast=downcast, strict=strict, cure=CURE), default, implicit, own)
 
 
-def _built(stored: Stored) -> tuple[Executable, Kept]:
-    """What is compiled from a recipe, once per process while anybody uses it."""
+def _shared(stored: Stored) -> tuple[Executable, Kept]:
+    """What functions of a recipe share in this process; it is compiled by the first call of one of them, where errors can be told."""
     key = stored.key
     with _lock:
-        turn = _turns.setdefault(key, Turn())
-    with turn.lock:
         executable = _executables.get(key)
         if executable is None:
             executable, kept = _fresh(stored)
             _executables[key], _kept[executable] = executable, kept
-        with _lock:
-            _latest[key] = executable
-            _latest.move_to_end(key)
-            if len(_latest) > LATEST:
-                _latest.popitem(last=False)
+        _latest[key] = executable
+        _latest.move_to_end(key)
+        if len(_latest) > LATEST:
+            _latest.popitem(last=False)
         return executable, _kept[executable]
 
 
@@ -190,5 +179,5 @@ def _fresh(stored: Stored) -> tuple[Executable, Kept]:
     inputs, outputs = (tuple(reader.out(p) for p in record[k]) for k in ("inputs", "outputs"))
     leaves = tuple(i.node for i in inputs if isinstance(i.node, SharedNode))
     assembly = Assembly(Graph(inputs, outputs), record["n_outputs"], leaves, (), ())
-    program, executable, device = built(assembly, {**record["options"], "watch": None})
+    program, executable, device = later(assembly, {**record["options"], "watch": None})
     return executable, Kept(program, assembly, device)

@@ -7,6 +7,7 @@ from codegen.plan import Plan
 from exprgraph import pairs
 from exprgraph.complex_pairs import parted
 from exprgraph.config import config
+from exprgraph.locks import LOADING
 from exprgraph.program import Program
 from exprgraph.requires import requirements, uncertain
 from runtime.device import choose
@@ -28,8 +29,9 @@ def build(program: Program) -> DeviceExecutable | PairedExecutable:
 
 
 def _plan(*arguments: Any) -> Plan:
-    from codegen.generate import generate  # loaded by the first plan that nobody has made before
-    from codegen.printed import printed
+    with LOADING:
+        from codegen.generate import generate  # loaded by the first plan that nobody has made before
+        from codegen.printed import printed
     return printed(generate(*arguments), arguments[5].dialect)
 
 

@@ -23,7 +23,7 @@ from tests.hand_plans import separate
 
 F = np.float32
 ROOT = Path(__file__).parent.parent
-LIMIT = 120
+LIMIT = 60
 """Seconds after which a thread counts as stuck."""
 
 

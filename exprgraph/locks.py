@@ -30,8 +30,8 @@ def _renew() -> None:
 
 
 class Loading:
-    """Surrounds the loading of modules that are needed late.  For what a thread was loading at a fork the child would wait for ever, so there it
-    is a DeviceError."""
+    """Surrounds the loading of modules that are needed late.  What a thread was loading at a fork the child would wait for, for ever: there
+    it is a DeviceError."""
 
     def __init__(self) -> None:
         self.inside: list[int] = []

@@ -203,3 +203,16 @@ def test_D8_a_first_compile_with_cold_caches_is_interrupted(tmp_path: Path) -> N
                   POCL_CACHE_DIR=str(tmp_path / "pocl"), EXPRGRAPH_CACHE=str(tmp_path / "own"))
     assert done.stdout.split() == ["4", "[0.", "0.]"], done.stderr
     assert not [p for p in (tmp_path / "own").rglob("*") if p.suffix == ".tmp"]
+
+
+def test_D7_an_interrupt_waits_for_the_kernel_and_leaves_all_usable() -> None:
+    """It comes when the driver returns; nothing is published, and the next call is right."""
+    spin = eg.RawKernel("""__kernel void spin(__global const float *x, __global float *y, int n) {
+        volatile int k = 0; while (k < n) k++;
+        y[get_global_id(0)] = x[get_global_id(0)] + 1; }""", outputs={"y": "x"}, inputs="x, n")
+    x, n, w = eg.vector("x"), eg.scalar("n", dtype="int32"), eg.shared(F([1]), "w")
+    f = eg.compile([x, n], spin(x, n), updates={w: w + spin(x, n)}, device="pocl")
+    f([1], 5)
+    assert interrupted(0.005, lambda came: f([1], 20_000_000))
+    assert w.get_value().tolist() == [3] and f([2], 5).tolist() == [3] and w.get_value().tolist() == [6]
+    free(*locks_of(f, w))

@@ -7,13 +7,13 @@ from typing import Any, cast
 from exprgraph import backend
 from exprgraph.assemble import POLICIES, Assembly, as_givens, as_updates, assemble, unpacked
 from exprgraph.backend import BACKENDS
-from exprgraph.background import Background, Built, Later
 from exprgraph.compiled import Function
 from exprgraph.config import config
 from exprgraph.containers import Container
 from exprgraph.errors import GraphError, at, here
 from exprgraph.graph import symbol_of
 from exprgraph.kept import optimised
+from exprgraph.later import Built, Later
 from exprgraph.node import Out
 from exprgraph.program import Executable, Program, Watch
 from exprgraph.shared import Shared
@@ -54,6 +54,7 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
 def begun(assembly: Assembly, options: dict[str, Any]) -> Built:
     """The program as it is, for NumPy, while another thread makes what `built` gives."""
     program = Program(assembly.graph, tuple(i.node for i in assembly.graph.inputs), assembly.n_outputs, options)
+    from exprgraph.background import Background  # few need threads
     plain, _ = backend.build(program, "numpy")
     return Built(program, cast(Executable, Background(plain, lambda: built(assembly, options))), options["device"])
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from exprgraph import backend
 from exprgraph.assemble import Assembly, Form
-from exprgraph.background import Built, Later
 from exprgraph.containers import Containers, Place
+from exprgraph.later import Built, Later
 from exprgraph.locks import held
 from exprgraph.marked import printing
 from exprgraph.node import OPERATORS, Out

@@ -4,7 +4,7 @@ Such an object pickles as what it was made of: functions by their names, C text 
 """
 from __future__ import annotations
 
-import secrets
+import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -88,7 +88,7 @@ class Recipe:
     def identity(self) -> str:
         """What tells this from other objects: functions without a name that finds them are like no others."""
         named = all(found_by_name(v) for v in self.given.values() if callable(v) and not isinstance(v, type))
-        self._mark = self._mark or ("" if named else secrets.token_hex(8))
+        self._mark = self._mark or ("" if named else os.urandom(8).hex())
         return text_of(type(self).__name__, self.given) + self._mark
 
     def __reduce__(self) -> Any:

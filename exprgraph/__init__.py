@@ -139,6 +139,7 @@ globals().update(_SYMBOLS)
 __all__ += [*_SYMBOLS]
 
 _LATE = {
+    **dict.fromkeys(("array", "from_dlpack", "opencl_queue", "to_pyopencl"), "exprgraph.arrays"), "DeviceArray": "exprgraph.resident",
     **dict.fromkeys(("Container", "Function", "In", "compile", "function"), "exprgraph.compilation"),
     **dict.fromkeys(("from_sympy", "latex", "to_networkx", "to_sympy"), "exprgraph.convert"),
     **dict.fromkeys(("debugprint", "pp", "pydotprint", "to_dot"), "exprgraph.show"),

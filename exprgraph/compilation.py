@@ -16,6 +16,7 @@ from exprgraph.node import Out
 from exprgraph.program import Program, Watch
 from exprgraph.shared import Shared
 from exprgraph.signature import In, Slot, as_input, slot
+from exprgraph.staying import places
 
 __all__ = ["BACKENDS", "Container", "Function", "In", "compile", "eval", "function"]
 MODES = {"FAST_RUN": "full", "FAST_COMPILE": "none"}
@@ -24,7 +25,7 @@ MODES = {"FAST_RUN": "full", "FAST_COMPILE": "none"}
 def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: Any = None, name: str | None = None,
             device: str | None = None, on_unused_input: str | None = None, allow_input_downcast: bool | None = None,
             mode: str | None = None, no_default_updates: bool | Iterable[Shared] = False, optimizer: str | None = None,
-            schedule: str | None = None, watch: Watch | None = None, rebuild_strict: bool = True) -> Function:
+            schedule: str | None = None, watch: Watch | None = None, rebuild_strict: bool = True, output: Any = None) -> Function:
     """A function from values of `inputs` to values of `outputs`.
 
     inputs: a list of symbols and `In`s, or one symbol; a computed symbol may be an input too.  outputs: a symbol (the function
@@ -34,7 +35,8 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
     arguments even where precision is lost, None takes Python numbers though they are rounded, False does not.  rebuild_strict: givens
     must have the dtype of what they replace; with False they are cast to it.  no_default_updates: True, or shared variables whose
     default update is left out.  optimizer: "full" or "none" (mode="FAST_RUN" and "FAST_COMPILE" mean the same).  schedule: "auto",
-    "cpu" or "gpu".  watch: called with (name, before, after) for every pass.
+    "cpu" or "gpu".  watch: called with (name, before, after) for every pass.  output: "host", or "device" for results that are device
+    arrays; a list or, for a dict of outputs, a dict of these says so for each.
     GraphError, DTypeError, RankError or ShapeError for what cannot be compiled.
     """
     options = _options(device, optimizer, mode, schedule, name, watch)
@@ -44,13 +46,14 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
     label = name or (wanted[0].name if wanted else None) or "f"
     slots = [slot(spec, label, allow_input_downcast) for spec in specs]
     assembly = assemble(specs, slots, wanted, as_updates(updates), as_givens(givens, rebuild_strict), _excluded(no_default_updates), policy)
-    return _built(label, slots, wanted, assembly, form, options)
+    return _built(label, slots, wanted, assembly, form, options, places(output, form.names, len(wanted)))
 
 
-def _built(label: str, slots: Sequence[Slot], wanted: Sequence[Out], assembly: Assembly, form: Form, options: dict[str, Any]) -> Function:
+def _built(label: str, slots: Sequence[Slot], wanted: Sequence[Out], assembly: Assembly, form: Form, options: dict[str, Any],
+           stays: tuple[bool, ...]) -> Function:
     from exprgraph.passes import run_graph  # the optimiser is loaded by the first compile, not by the import
     graph = run_graph(assembly.graph, options, options["watch"])
-    program = Program(graph, tuple(i.node for i in assembly.graph.inputs), assembly.n_outputs, options)
+    program = Program(graph, tuple(i.node for i in assembly.graph.inputs), assembly.n_outputs, options, stays)
     executable, used = backend.build(program, options["device"])
     return Function(label, slots, wanted, assembly, form, program, executable,
                     "numpy" if used == "numpy" else options["device"])

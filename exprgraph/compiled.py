@@ -13,6 +13,7 @@ from exprgraph.node import Out
 from exprgraph.program import Executable, Program
 from exprgraph.shared import Shared, pin, publish, wait
 from exprgraph.signature import Signature, Slot
+from exprgraph.staying import handing_over, lies_on
 
 if TYPE_CHECKING:
     from exprgraph.maker import Maker
@@ -34,7 +35,8 @@ class Function:
         self.trust_input = False
         self.targets = assembly.targets
         self._assembly, self._form, self._program, self._run = assembly, form, program, executable
-        self._shared, self._count, self._pack = assembly.shared, program.n_outputs, printing(form.pack, assembly.printers)
+        pack = handing_over(form.pack, program.stays, lies_on(executable, device))
+        self._shared, self._count, self._pack = assembly.shared, program.n_outputs, printing(pack, assembly.printers)
         self._several = len(assembly.shared) > 1
         self._arity = len(slots)
         self._lean = not any(s.slow for s in slots) and hasattr(executable, "quick")

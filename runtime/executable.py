@@ -19,7 +19,8 @@ from exprgraph.dims import Dim, Value
 from exprgraph.errors import AllocationError, AssertionFault, DeviceError, ShapeError, ValueFault, at
 from exprgraph.node import SHARED
 from exprgraph.program import Program
-from runtime import choices, report
+from exprgraph.resident import DeviceArray
+from runtime import choices, later, report
 from runtime.case import Leaf
 from runtime.complaints import TextError
 from runtime.device import Device, check_process, devices, session
@@ -66,9 +67,10 @@ class DeviceExecutable:
         self.near = next((session(d) for d in devices() if d.spec == device.sibling), None) if shared else None
         self.state = State(self.session, self.near, self.memory) if isinstance(self.memory, SharedMemory) else None
         self.quick: Callable[..., list[Any] | None] = _none
-        self._recent: OrderedDict[Any, Callable[..., list[Any] | None]] = OrderedDict()
+        self._recent: OrderedDict[Any, Bound] = OrderedDict()
         self.plans: dict[Key, Prepared] = {}
         self._kept = tuple(n.op is SHARED for n in program.leaves)
+        self.stays = shared and all(program.stays) and len(program.stays) == len(program.graph.outputs) > 0
         self._bounds: OrderedDict[Any, Bound] = OrderedDict()
         self._sizes = Numbers([d for c, _ in self.requirements for d in (c.left, c.right)]
                               + [d for p in self.pairs for d in (p.left, p.right)], self.leaves.atoms)
@@ -99,21 +101,30 @@ class DeviceExecutable:
         return None if any(getattr(p, "kind", None) != "eq" for p in self.pairs) else self._equal
 
     def __call__(self, values: Sequence[Any]) -> list[Any]:
-        """Run on NumPy arrays or residents; nothing returned shares memory with anything.  All has finished when it returns, unless all
-        arguments and results stay on a device with memory of its own."""
+        """Run on NumPy arrays or device arrays; nothing returned shares memory with anything.  All has finished when it returns, unless
+        all arguments and results stay on the device."""
         check_process()
+        given = self.memory.usable(values)  # what waits for other calls, which may need the lock
         with self._lock:
-            arguments = self.leaves.read(values)
-            key = self.leaves.key(arguments, self._valued)
-            bound = self._bounds.get(key)
-            if bound is None:
-                bound = self._bind(arguments)
-                self._bounds[self.leaves.key(arguments, self._valued)] = bound
-                if len(self._bounds) > REMEMBERED:
-                    self._bounds.popitem(last=False)
-            else:
-                self._bounds.move_to_end(key)
-            return self._run(bound, arguments.compact() if bound.copies else arguments)
+            arguments = self.leaves.read(given)
+            bound = self._bound_to(arguments)
+            if bound.copies:
+                arguments = arguments.compact()
+            if not self._may_be_late(bound, values):
+                return self._run(bound, arguments)
+            self._remember(bound, arguments)
+        return self._late(bound, values)
+
+    def _bound_to(self, arguments: Arguments) -> Bound:
+        key = self.leaves.key(arguments, self._valued)
+        bound = self._bounds.get(key)
+        if bound is not None:
+            self._bounds.move_to_end(key)
+            return bound
+        bound = self._bounds[self.leaves.key(arguments, self._valued)] = self._bind(arguments)
+        if len(self._bounds) > REMEMBERED:
+            self._bounds.popitem(last=False)
+        return bound
 
     def again(self, values: Sequence[Any], checked: bool) -> list[Any] | None:
         """The outputs where the shapes are among the latest and the values are like those of then: without this class's lock."""
@@ -121,12 +132,31 @@ class DeviceExecutable:
             found = self._recent.get(_shapes(values))
         except (AttributeError, TypeError):  # what has no shape is looked at by `read`
             return None
-        if found is None or found is self.quick:
+        if found is None:
             return None
-        done = found(*values, checked=checked)
+        done: list[Any] | None = None if found.quick is self.quick else found.quick(*values, checked=checked)
         if done is not None:
-            self.quick = found
+            self.quick = found.quick
+        elif self.state is not None and any(isinstance(v, DeviceArray) for v in values):
+            check_process()
+            if self._may_be_late(found, values):
+                return self._late(found, values)
+            done = found.quick(*self.memory.usable(values), checked=checked)
         return done
+
+    def _may_be_late(self, bound: Bound, values: Sequence[Any]) -> bool:
+        """Whether a call need not have finished when it returns, on memory shared with NumPy: all is there already, and stays there."""
+        return self.stays and later.may_wait(bound.actions) and later.fit(bound.leaves, self._kept, values)
+
+    def _late(self, bound: Bound, values: Sequence[Any]) -> list[Any]:
+        """The outputs of such a call, by the thread that makes it or, where that is as soon done, by this one."""
+        def run(given: list[Any]) -> list[Any]:
+            done: list[Any] | None = bound.quick(*given)
+            return self(given) if done is None else done
+        waits = any(isinstance(v, DeviceArray) and v.pending for v in values)
+        if not waits and later.is_short(bound.actions):
+            return run(self.memory.usable(values))
+        return list(later.start(self.program.options.get("name") or "a function", self.device.spec, bound.outputs, values, run))
 
     def rehearse(self) -> None:
         """Run the default plan once on zeros of the least sizes: drivers for CPUs generate machine code at the first launch only, so
@@ -243,17 +273,19 @@ class DeviceExecutable:
         values = [self.leaves.integer(v) if i in self._valued else None for i, v in enumerate(own.values)]
         leaves = [Leaf(dtype, v.shape, None if kind == CONTIGUOUS else v.strides, value, None)
                   for dtype, v, kind, value in zip(self.leaves.dtypes, own.values, own.layouts, values)]
+        bound = bound._replace(leaves=tuple(leaves))
         if self.state is None:
-            return bound._replace(quick=self._queued(bound, own.values, leaves))
+            return bound._replace(quick=self._queued(bound, own.values))
         return prepared.quicken(bound, found, leaves, self.state, self.program.n_outputs, often)
 
-    def _queued(self, bound: Bound, values: Sequence[Any], leaves: Sequence[Leaf]) -> Queued:
+    def _queued(self, bound: Bound, values: Sequence[Any]) -> Queued:
         """The function of a bound plan on a device with memory of its own."""
         assert isinstance(self.memory, CopiedMemory)
         largest = max([*bound.rooms.values(), *(math.prod(v.shape) * v.dtype.itemsize for v in values)], default=0)
         check_budget(self.memory, bound.wanted, largest)
         return Queued(Sizes(tuple(bound.prepared.buffers.values()), bound.prepared.constants, bound.actions, bound.outputs, bound.rooms,
-                            bound.wanted, largest, tuple(leaves), self._kept, self.program.n_outputs), self.memory, self._lock)
+                            bound.wanted, largest, bound.leaves, self._kept, self.program.n_outputs, self.program.stays,
+                            self.program.options.get("name") or "a function"), self.memory, self._lock)
 
     def _compare(self, prepared: Prepared, found: dict[str, int], copies: bool, name: str, values: Sequence[Any]) -> None:
         """Time the forms of a plan on the arguments of a call, and take the fastest one for such calls from now on."""
@@ -271,7 +303,7 @@ class DeviceExecutable:
                 return
             choices.remember(self.device, name, best)
             self._bounds[self.leaves.key(arguments, self._valued)] = bounds[best]
-            self._remember(bounds[best].quick, own)
+            self._remember(bounds[best], own)
 
     def _choose(self, key: Key) -> Key:
         """The key itself, or where no more plans are to be made one that serves it too, at the price of copying strided arguments."""
@@ -295,12 +327,13 @@ class DeviceExecutable:
             check_process()
             raise DeviceError(f"{self.device.name} cannot be used by this process any more")
         if self.state is None or not self.state.slim():
-            self._remember(bound.quick, arguments)
+            self._remember(bound, arguments)
         return done
 
-    def _remember(self, quick: Callable[..., list[Any] | None], arguments: Arguments) -> None:
+    def _remember(self, bound: Bound, arguments: Arguments) -> None:
         """The function that ran is the first to be asked by the next call, and among those that are asked by shapes."""
-        self.quick = self._recent[_shapes(arguments.values)] = quick
+        self._recent[_shapes(arguments.values)] = bound
+        self.quick = bound.quick
         if len(self._recent) > RECENT:
             self._recent.popitem(last=False)
 

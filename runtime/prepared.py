@@ -71,7 +71,7 @@ class Bound(NamedTuple):
 
     quick: the function of `runtime.direct`, where the device shares NumPy's memory.  actions: what to run, in order.  rooms: the
     bytes of each buffer that is no leaf and no constant; wanted: their sum.  outputs: a
-    view for each.  copies: whether strided arguments are copied first.
+    view for each.  copies: whether strided arguments are copied first.  leaves: what the arguments are like.
     """
     prepared: Prepared
     actions: tuple[Action, ...]
@@ -81,6 +81,7 @@ class Bound(NamedTuple):
     copies: bool
     steps: tuple[Step, ...] = ()
     quick: Any = None
+    leaves: tuple[Leaf, ...] = ()
 
 
 def flatten(steps: Iterable[Step]) -> Iterator[Step]:

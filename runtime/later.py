@@ -1,0 +1,140 @@
+"""Calls on memory shared with NumPy that return before they have finished: a thread of the device makes them one after the other.
+
+The kernels are those of other calls, on the calling thread's own terms: only the caller goes on meanwhile.  What would take less than it
+takes to hand it over is done at once, unless an argument has not been computed yet.
+"""
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from exprgraph.errors import Source, here
+from exprgraph.resident import DeviceArray
+from runtime.actions import Action, FunctionCall, KernelCall, OwnAction
+from runtime.calls import attributed, renewed
+from runtime.case import Leaf
+from runtime.device import FORKED, check_process
+from runtime.memory import View
+from runtime.together import ALONE
+
+AHEAD = 64
+"""Calls that may wait for the thread before the caller does."""
+FLOP = 10
+"""Picoseconds for each multiplication and addition of a product of matrices by NumPy."""
+TOUCH = 10_000
+"""Picoseconds for each element that another function of NumPy takes or gives."""
+
+
+class Thread:
+    """What makes the calls of all functions of one process, in order."""
+
+    def __init__(self) -> None:
+        self.pool = ThreadPoolExecutor(1, "exprgraph-calls")
+        self.ahead = threading.BoundedSemaphore(AHEAD)
+
+    def hand_over(self, work: Callable[[], None]) -> Future[None]:
+        """Have the work done; RuntimeError where the interpreter is ending."""
+        self.ahead.acquire()
+
+        def run() -> None:
+            try:
+                work()
+            finally:
+                self.ahead.release()
+        try:
+            return self.pool.submit(run)
+        except BaseException:
+            self.ahead.release()
+            raise
+
+
+_threads: list[Thread] = []
+_lock = threading.Lock()
+
+
+def thread() -> Thread:
+    """The thread of this process."""
+    with _lock:
+        if not _threads:
+            _threads.append(Thread())
+        return _threads[0]
+
+
+class Handed:
+    """A call that the thread makes."""
+
+    def __init__(self, name: str, source: Source) -> None:
+        self.name, self.source = name, source
+        self.future: Future[None] | None = None
+
+    def settle(self) -> None:
+        """Return when it has finished; its error where it failed."""
+        assert self.future is not None
+        if FORKED:
+            check_process()
+        error = self.future.exception()
+        if isinstance(error, Exception):
+            raise renewed(error)
+        if error is not None:
+            raise error
+
+
+def is_short(actions: Sequence[Action]) -> bool:
+    """Whether one core needs less for the actions than it takes to hand them over, roughly."""
+    return sum(_work(a) for a in actions) < ALONE
+
+
+def _work(action: Action) -> float:
+    """Picoseconds."""
+    return action.work if isinstance(action, KernelCall) else _of_function(action) if isinstance(action, FunctionCall) else 0
+
+
+def _of_function(call: FunctionCall) -> float:
+    sizes = [float(np.prod(v.shape)) for v in (*call.inputs, call.output)]
+    if call.function in (np.matmul, np.ndarray.dot):
+        return FLOP * 2 * sizes[-1] * (call.inputs[0].shape[-1] if call.inputs[0].shape else 1)
+    return TOUCH * sum(sizes)
+
+
+def may_wait(actions: Sequence[Action]) -> bool:
+    """Whether all that is done can be done by another thread: functions of the user's own run in theirs."""
+    return not any(isinstance(a, OwnAction) for a in actions)
+
+
+def fit(leaves: Sequence[Leaf], shared: Sequence[bool], values: Sequence[Any]) -> bool:
+    """Whether all arguments are device arrays of these forms; shared variables may be NumPy's.  What a plan rests on is read at once."""
+    for leaf, own, value in zip(leaves, shared, values):
+        if not isinstance(value, DeviceArray if not own else DeviceArray | np.ndarray):
+            return False
+        if value.shape != leaf.shape or value.dtype != leaf.dtype or leaf.value is not None:
+            return False
+    return True
+
+
+def start(name: str, device: str, outputs: Sequence[View], values: Sequence[Any],
+          run: Callable[[list[Any]], list[Any]]) -> list[DeviceArray]:
+    """The results of a call that the thread makes; outputs: a view for each, whose shape and dtype it has."""
+    call = Handed(name, here())
+    made = [DeviceArray(v.shape, v.dtype, device, None, call) for v in outputs]
+    places = [weakref.ref(m) for m in made]
+    given = list(values)
+
+    def work() -> None:
+        try:
+            found = run([v.host() if isinstance(v, DeviceArray) else v for v in given])
+        except Exception as error:
+            told = attributed(error, call.name, call.source)
+            raise told from told.__cause__
+        finally:
+            given.clear()
+        for place, value in zip(places, found):
+            array = place()
+            if array is not None:
+                array.place(value)
+    call.future = thread().hand_over(work)
+    return made

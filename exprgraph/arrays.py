@@ -168,15 +168,20 @@ def _placed(host: Array, spec: str, copy: bool | None, borrowed: bool) -> Device
     return backend.chosen(spec, opencl, lambda: resident(host, "numpy", borrowed))
 
 
+def _known(value: DeviceArray, spec: str) -> DeviceArray | None:
+    """The same memory as an array of the device of that name, where that device works on it."""
+    if spec == value.device:
+        return value
+    inside = resident(value.host(), "numpy", value.borrowed) if value.mapped else None
+    return backend.chosen(spec, lambda: _runtime("known")(value, spec), lambda: inside)
+
+
 def _moved(value: DeviceArray, dtype: Any, spec: str, copy: bool | None) -> DeviceArray:
     """A device array on a device, perhaps another one."""
     same = dtype is None or np.dtype(dtypes.canonical(dtype)) == value.dtype
-    if same and spec == value.device:
-        return value.copy() if copy and value.borrowed else value
-    if same and spec != "numpy":
-        found: DeviceArray | None = _runtime("known")(value, spec)
-        if found is not None:
-            return found.copy() if copy and value.borrowed else found
+    found = _known(value, spec) if same else None
+    if found is not None:
+        return found.copy() if copy and value.borrowed else found
     if copy is False:
         raise ValueError(f"copy=False, but the array has to be copied from {value.device} to {spec}{at(here())}")
     host = value.host() if same else value.host().astype(dtypes.canonical(dtype))

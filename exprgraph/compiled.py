@@ -40,7 +40,8 @@ class Function:
         self._several = len(assembly.shared) > 1
         self._arity = len(slots)
         self._lean = not any(s.slow for s in slots) and hasattr(executable, "quick")
-        self._plain = self._lean and not assembly.shared and not assembly.targets
+        self._stays = any(program.stays)
+        self._plain = self._lean and not assembly.shared and not assembly.targets and not self._stays
         self._locks = [t.lock for t in sorted(assembly.targets, key=lambda t: t.uid)]
         self._parts: dict[tuple[int, ...], Function] = {}
 
@@ -92,7 +93,9 @@ class Function:
             return self._general(args, keywords)
         if self._shared:
             args = (*args, *(pin(self._shared) if self._several else (self._shared[0].version,)))
-        found: list[Any] | None = self._run.quick(*args, checked=True) if self.trust_input else self._run.quick(*args)
+        found: list[Any] | None = None
+        if not self._stays:
+            found = self._run.quick(*args, checked=True) if self.trust_input else self._run.quick(*args)
         if found is None:
             found = self._run.again(args, self.trust_input)
         return self._general(args[:self._arity], {}) if found is None else found

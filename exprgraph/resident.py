@@ -87,8 +87,9 @@ class DeviceArray:
 
     def wait(self) -> None:
         """Return when it has been computed; the error of the call where that failed."""
-        if self._call is not None:
-            self._call.settle()
+        call = self._call  # another thread may wait too
+        if call is not None:
+            call.settle()
             self._call = None
 
     def place(self, host: Array) -> None:

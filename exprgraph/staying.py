@@ -8,7 +8,7 @@ import numpy as np
 
 from exprgraph.errors import GraphError, at, here
 from exprgraph.marked import Pack
-from exprgraph.resident import resident
+from exprgraph.resident import DeviceArray
 
 PLACES = ("host", "device")
 
@@ -38,7 +38,10 @@ def handing_over(pack: Pack, stays: tuple[bool, ...], device: str) -> Pack:
         return pack
 
     def handed(value: Any, staying: bool) -> Any:
-        return resident(value, device) if staying and isinstance(value, np.ndarray) else value
+        if not staying or not isinstance(value, np.ndarray):
+            return value
+        value.flags.writeable = False
+        return DeviceArray(value.shape, value.dtype, device, value)
 
     return lambda values: pack([handed(v, s) for v, s in zip(values, stays, strict=True)])
 

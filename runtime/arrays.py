@@ -59,12 +59,11 @@ def adopted(value: Any, spec: str) -> DeviceArray | None:
 def exported(value: DeviceArray) -> Any:
     """A pyopencl array on the memory of a device array, when that has been computed."""
     import pyopencl.array
-    opened = session(choose(value.device))
     value.wait()
     if isinstance(value, DeviceValue):
         buffer, opened = value.block.buffer, value.memory.session
     else:
-        host = value.host()
+        opened, host = session(choose(value.device)), value.host()
         flags = cl.mem_flags.READ_ONLY | cl.mem_flags.USE_HOST_PTR
         buffer = cl.Buffer(opened.context, flags, hostbuf=host if host.size else np.zeros(1, host.dtype))
     return pyopencl.array.Array(opened.queue, value.shape, value.dtype, data=buffer)

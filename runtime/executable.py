@@ -110,7 +110,7 @@ class DeviceExecutable:
             bound = self._bound_to(arguments)
             if bound.copies:
                 arguments = arguments.compact()
-            if not self._may_be_late(bound, values):
+            if bound.short or not self._may_be_late(bound, values):
                 return self._run(bound, arguments)
             self._remember(bound, arguments)
         return self._late(bound, values)
@@ -134,28 +134,35 @@ class DeviceExecutable:
             return None
         if found is None:
             return None
+        if self.program.stays:
+            return self._residents(found, values, checked)
         done: list[Any] | None = None if found.quick is self.quick else found.quick(*values, checked=checked)
         if done is not None:
             self.quick = found.quick
-        elif self.state is not None and any(isinstance(v, DeviceArray) for v in values):
-            check_process()
-            if self._may_be_late(found, values):
-                return self._late(found, values)
-            done = found.quick(*self.memory.usable(values), checked=checked)
-        return done
+            return done
+        return self._residents(found, values, checked) if any(isinstance(v, DeviceArray) for v in values) else None
+
+    def _residents(self, bound: Bound, values: Sequence[Any], checked: bool) -> list[Any] | None:
+        """The outputs where the values, device arrays among them, are like those that were bound."""
+        if self.state is None:
+            done: list[Any] | None = bound.quick(*values, checked=checked)
+            return done
+        waits = any([isinstance(v, DeviceArray) and v.pending for v in values])
+        if (waits or not bound.short) and self._may_be_late(bound, values):
+            return self._late(bound, values)
+        found: list[Any] | None = bound.quick(*self.memory.usable(values), checked=checked)
+        return found
 
     def _may_be_late(self, bound: Bound, values: Sequence[Any]) -> bool:
         """Whether a call need not have finished when it returns, on memory shared with NumPy: all is there already, and stays there."""
-        return self.stays and later.may_wait(bound.actions) and later.fit(bound.leaves, self._kept, values)
+        return self.stays and bound.late and later.fit(bound.leaves, self._kept, values)
 
     def _late(self, bound: Bound, values: Sequence[Any]) -> list[Any]:
-        """The outputs of such a call, by the thread that makes it or, where that is as soon done, by this one."""
+        """The outputs of such a call, which another thread makes."""
         def run(given: list[Any]) -> list[Any]:
             done: list[Any] | None = bound.quick(*given)
             return self(given) if done is None else done
-        waits = any(isinstance(v, DeviceArray) and v.pending for v in values)
-        if not waits and later.is_short(bound.actions):
-            return run(self.memory.usable(values))
+        check_process()
         return list(later.start(self.program.options.get("name") or "a function", self.device.spec, bound.outputs, values, run))
 
     def rehearse(self) -> None:
@@ -273,7 +280,7 @@ class DeviceExecutable:
         values = [self.leaves.integer(v) if i in self._valued else None for i, v in enumerate(own.values)]
         leaves = [Leaf(dtype, v.shape, None if kind == CONTIGUOUS else v.strides, value, None)
                   for dtype, v, kind, value in zip(self.leaves.dtypes, own.values, own.layouts, values)]
-        bound = bound._replace(leaves=tuple(leaves))
+        bound = bound._replace(leaves=tuple(leaves), late=later.may_wait(bound.actions), short=later.is_short(bound.actions))
         if self.state is None:
             return bound._replace(quick=self._queued(bound, own.values))
         return prepared.quicken(bound, found, leaves, self.state, self.program.n_outputs, often)

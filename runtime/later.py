@@ -22,6 +22,7 @@ from runtime.device import FORKED, check_process
 from runtime.memory import View
 from runtime.together import ALONE
 
+NAME = "exprgraph-calls"
 AHEAD = 64
 """Calls that may wait for the thread before the caller does."""
 FLOP = 10
@@ -34,11 +35,13 @@ class Thread:
     """What makes the calls of all functions of one process, in order."""
 
     def __init__(self) -> None:
-        self.pool = ThreadPoolExecutor(1, "exprgraph-calls")
+        self.pool = ThreadPoolExecutor(1, NAME)
         self.ahead = threading.BoundedSemaphore(AHEAD)
 
     def hand_over(self, work: Callable[[], None]) -> Future[None]:
-        """Have the work done; RuntimeError where the interpreter is ending."""
+        """Have the work done: at once where the interpreter is ending, or by a call that a finaliser makes in the thread itself."""
+        if threading.current_thread().name.startswith(NAME):
+            return _done(work)
         self.ahead.acquire()
 
         def run() -> None:
@@ -48,9 +51,22 @@ class Thread:
                 self.ahead.release()
         try:
             return self.pool.submit(run)
+        except RuntimeError:
+            return _done(run)
         except BaseException:
             self.ahead.release()
             raise
+
+
+def _done(work: Callable[[], None]) -> Future[None]:
+    """The work, done by the calling thread."""
+    made: Future[None] = Future()
+    try:
+        work()
+        made.set_result(None)
+    except Exception as error:
+        made.set_exception(error)
+    return made
 
 
 _threads: list[Thread] = []

@@ -72,6 +72,7 @@ class Bound(NamedTuple):
     quick: the function of `runtime.direct`, where the device shares NumPy's memory.  actions: what to run, in order.  rooms: the
     bytes of each buffer that is no leaf and no constant; wanted: their sum.  outputs: a
     view for each.  copies: whether strided arguments are copied first.  leaves: what the arguments are like.
+    late: whether another thread may run it; short: whether that would take longer than to run it.
     """
     prepared: Prepared
     actions: tuple[Action, ...]
@@ -82,6 +83,8 @@ class Bound(NamedTuple):
     steps: tuple[Step, ...] = ()
     quick: Any = None
     leaves: tuple[Leaf, ...] = ()
+    late: bool = False
+    short: bool = True
 
 
 def flatten(steps: Iterable[Step]) -> Iterator[Step]:

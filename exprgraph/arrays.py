@@ -173,7 +173,8 @@ def _known(value: DeviceArray, spec: str) -> DeviceArray | None:
     if spec == value.device:
         return value
     inside = resident(value.host(), "numpy", value.borrowed) if value.mapped else None
-    return backend.chosen(spec, lambda: _runtime("known")(value, spec), lambda: inside)
+    found: DeviceArray | None = backend.chosen(spec, lambda: _runtime("known")(value, spec), lambda: inside)
+    return found
 
 
 def _moved(value: DeviceArray, dtype: Any, spec: str, copy: bool | None) -> DeviceArray:

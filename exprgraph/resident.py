@@ -129,10 +129,11 @@ class DeviceArray:
         if copy is False and not shared:
             raise BufferError("it has to be copied" + ("" if self.mapped else f" from the memory of {self.device}") + ", but copy=False: "
                               "leave copy out" + (", or use a library that speaks DLPack 1.0" if self.mapped else ""))
+        given: Any = self.host() if shared else np.array(self.host())
         try:
-            return self.host().__dlpack__(max_version=max_version) if shared else np.array(self.host()).__dlpack__()
+            return given.__dlpack__(max_version=max_version)
         except TypeError:  # a NumPy that knows no versions
-            return np.array(self.host()).__dlpack__()
+            return np.array(given).__dlpack__()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (np.array(self.host()), self.device)

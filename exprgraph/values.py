@@ -98,7 +98,8 @@ def _convert(value: Any, wanted: Want) -> Array | DeviceArray:
         return _strong(np.asarray(value), value, wanted)
     if isinstance(value, list | tuple):
         return _from_list(value, wanted)
-    cure = "compile a function that takes its inputs" if isinstance(value, Out) else "an array is needed: np.asarray(value)"
+    array = "an array is needed: np.asarray(value), or exprgraph.array(value)"
+    cure = "compile a function that takes its inputs" if isinstance(value, Out) else array
     return _refuse(value, wanted, cure)
 
 

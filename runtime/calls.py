@@ -43,7 +43,8 @@ def renewed(error: Exception) -> Exception:
 class Launched:
     """A call whose launches are in a queue.  sites: where its kernels can find faults, which they leave in what `flags` reads.
 
-    causes: the calls whose results it was given.  Faults of calls in a row are looked for after so many of them at the latest.
+    causes: the calls whose results it was given.  doubtful: whether its kernels or theirs can find faults.  Faults of calls in a row are
+    looked for after so many of them at the latest.
     """
 
     def __init__(self, name: str, source: Source, session: Session, causes: Iterable[Call]) -> None:
@@ -55,6 +56,7 @@ class Launched:
         self.finished = False
         self._lock = threading.RLock()
         self.causes = tuple({id(c): c for c in causes}.values())
+        self.doubtful = any(getattr(c, "doubtful", True) for c in self.causes)
         self.depth = 1 + max((getattr(c, "depth", 0) for c in self.causes), default=0)
         if self.depth > DEEPEST:
             self._inherit()

@@ -104,16 +104,21 @@ class DeviceExecutable:
         """Run on NumPy arrays or device arrays; nothing returned shares memory with anything.  All has finished when it returns, unless
         all arguments and results stay on the device."""
         check_process()
-        given = self.memory.usable(values)  # what waits for other calls, which may need the lock
+        there = self.stays and self._are_there(values)
+        given = values if there else self.memory.usable(values)  # this waits for other calls, which may need the lock
         with self._lock:
             arguments = self.leaves.read(given)
             bound = self._bound_to(arguments)
-            if bound.copies:
-                arguments = arguments.compact()
-            if bound.short or not self._may_be_late(bound, values):
-                return self._run(bound, arguments)
+            if not there:
+                return self._run(bound, arguments.compact() if bound.copies else arguments)
             self._remember(bound, arguments)
-        return self._late(bound, values)
+        found = self._residents(bound, values, False)
+        return self(self.memory.usable(values)) if found is None else found
+
+    def _are_there(self, values: Sequence[Any]) -> bool:
+        """Whether all arguments are device arrays, and nothing that plans rest on is still to be computed."""
+        there = all(isinstance(v, DeviceArray) or own for v, own in zip(values, self._kept))
+        return there and not any(isinstance(values[i], DeviceArray) and values[i].pending for i in self.leaves.scalars)
 
     def _bound_to(self, arguments: Arguments) -> Bound:
         key = self.leaves.key(arguments, self._valued)
@@ -147,7 +152,7 @@ class DeviceExecutable:
         if self.state is None:
             done: list[Any] | None = bound.quick(*values, checked=checked)
             return done
-        waits = any([isinstance(v, DeviceArray) and v.pending for v in values])
+        waits = any(isinstance(v, DeviceArray) and v.pending for v in values)
         if (waits or not bound.short) and self._may_be_late(bound, values):
             return self._late(bound, values)
         found: list[Any] | None = bound.quick(*self.memory.usable(values), checked=checked)
@@ -161,6 +166,8 @@ class DeviceExecutable:
         """The outputs of such a call, which another thread makes."""
         def run(given: list[Any]) -> list[Any]:
             done: list[Any] | None = bound.quick(*given)
+            assert self.state is not None
+            self.state.slim()
             return self(given) if done is None else done
         check_process()
         return list(later.start(self.program.options.get("name") or "a function", self.device.spec, bound.outputs, values, run))

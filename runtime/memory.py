@@ -210,8 +210,8 @@ class SharedMemory:
         self.frozen = cl.mem_flags.READ_ONLY | cl.mem_flags.USE_HOST_PTR
 
     def accepts(self, value: Any) -> bool:
-        """Whether a resident value can be used where it is."""
-        return False
+        """Whether a device array can be used where it is, at least when it has been computed."""
+        return isinstance(value, DeviceArray)
 
     def usable(self, values: Sequence[Any]) -> list[Any]:
         """The values with those that are resident as arrays on host memory, when they have been computed."""
@@ -244,7 +244,7 @@ class CopiedMemory:
         self._kept: dict[int, tuple[Any, Block]] = {}
 
     def accepts(self, value: Any) -> bool:
-        """Whether a resident value can be used where it is."""
+        """Whether a device array can be used where it is."""
         return isinstance(value, DeviceValue) and value.memory.session.context is self.session.context
 
     def usable(self, values: Sequence[Any]) -> list[Any]:

@@ -65,7 +65,7 @@ class Queued:
         self.stays = all(ways.stays and ways.view.compact for ways in self.results)
         self.finishes = not self.stays and any(not (w.stays and w.view.compact) and w.view.reach for w in self.results)
         self.check = next((a for a in sizes.actions if isinstance(a, FaultCheck)), None)
-        self.looks_later = self.check is not None and len(sizes.results) == sizes.n_outputs
+        self.updates = len(sizes.results) > sizes.n_outputs
 
     def __call__(self, *values: Any, checked: bool = False, trusted: bool = False) -> list[Any] | None:
         if FORKED:
@@ -100,6 +100,8 @@ class Queued:
         memory, session = self.memory, self.memory.session
         blocks = dict(self.sizes.constants)
         run, zeros, self.zeros = Run(session, memory, blocks, []), self.zeros, None
+        if self.updates:
+            self._settle(values, in_doubt=True)
         try:
             call = self._call(values) if self._place(blocks, values) and self.stays else None
             if self.flags is not None:
@@ -107,7 +109,7 @@ class Queued:
                     zeros = memory.fresh(self.sizes.rooms[self.flags])
                     memory.zero(zeros)
                 blocks[self.flags] = zeros
-            later = call is not None and self.looks_later
+            later = call is not None and self.check is not None and not self.updates
             for action in self.sizes.actions:
                 if not later or not isinstance(action, FaultCheck):
                     action.run(run)
@@ -118,8 +120,10 @@ class Queued:
                     zeros = None
                 call.event = run.events[-1] if run.events else None
                 memory.leave()
-            elif not self.finishes:
-                session.queue.finish()
+            else:
+                if not self.finishes:
+                    session.queue.finish()
+                self._settle(values)
         except BaseException as error:
             with contextlib.suppress(failure):  # no kernel may still run when its memory is given back
                 session.queue.finish()
@@ -136,10 +140,18 @@ class Queued:
         causes: list[Call] = [v.call for v in values if type(v) is DeviceValue and v.call is not None]
         return Launched(self.sizes.name, here(), self.memory.session, causes)
 
+    @staticmethod
+    def _settle(values: Sequence[Any], in_doubt: bool = False) -> None:
+        """Wait for the calls that computed the arguments; in_doubt: only for those that may have found faults."""
+        for value in values:
+            if type(value) is DeviceValue and value.call is not None and (not in_doubt or value.call.doubtful):
+                value.wait()
+
     def _leave_faults(self, call: Launched, flags: Block | None) -> None:
         """Who reads a result looks at the flags, which no other call uses."""
         assert self.check is not None and flags is not None
         view = self.check.flags
+        call.doubtful = True
         call.sites, call.flags = self.check.sites, lambda: self.memory.read(flags, view).tolist()
 
     def _place(self, blocks: dict[str, Block], values: Sequence[Any]) -> bool:

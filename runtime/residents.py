@@ -23,7 +23,7 @@ class DeviceValue(DeviceArray):
         self.memory, self.block, self.view = memory, block, view
 
     @property
-    def call(self) -> Call | None:
+    def call(self) -> Any:
         """The call that computes it, where nobody has waited for it yet."""
         return self._call
 

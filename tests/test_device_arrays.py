@@ -14,8 +14,10 @@ from exprgraph import resident
 from exprgraph.errors import CallError, DeviceError, DTypeError, GraphError, ShapeError, UseError
 from exprgraph.resident import DeviceArray
 from runtime import device as devices
-from tests.array_kinds import F, kind, moved, ones, own, place, stays  # noqa: F401  (fixtures)
+from tests import array_kinds
+from tests.array_kinds import F, moved, ones, place, stays
 
+kind, own = array_kinds.kind, array_kinds.own
 DTYPES = ("bool", "int8", "uint8", "int16", "int32", "int64", "uint64", "float16", "float32", "float64", "complex64", "complex128",
           "bfloat16")
 

@@ -53,8 +53,9 @@ class Function:
         """
         if self._plain and not keywords and len(args) == self._arity:  # the short way once more, without a call between
             found = self._run.quick(*args, checked=True) if self.trust_input else self._run.quick(*args)
-            if found is not None:
-                return self._pack(found)
+            if found is None:
+                found = self._run.again(args, self.trust_input)
+            return self._pack(self._general(args, {}) if found is None else found)
         subset = keywords.pop("output_subset", None) if keywords else None
         if subset is not None:
             return self._part(subset)(*args, **keywords)

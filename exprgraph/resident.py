@@ -81,7 +81,8 @@ class DeviceArray:
 
     def host(self) -> Array:
         """The values as a read-only NumPy array: the memory itself where it is mapped, else one copy, which is kept."""
-        self.wait()
+        if self._call is not None:
+            self.wait()
         assert self._host is not None
         return self._host
 

@@ -15,7 +15,7 @@ from runtime.driver import failure
 from runtime.failures import translated
 
 DEEPEST = 64
-"""Calls in a row that wait for each other's faults before one of them looks."""
+"""Calls in a row that know of each other."""
 
 
 def attributed(error: Exception, name: str, source: Source) -> Exception:
@@ -27,7 +27,7 @@ def attributed(error: Exception, name: str, source: Source) -> Exception:
     except Exception:  # an error of the user's own, made otherwise
         told = error
     told.__cause__, told.of_a_call = error.__cause__, True  # type: ignore[attr-defined]
-    return told
+    return told.with_traceback(None)  # whose frames would keep what the call worked on
 
 
 def renewed(error: Exception) -> Exception:
@@ -43,8 +43,8 @@ def renewed(error: Exception) -> Exception:
 class Launched:
     """A call whose launches are in a queue.  sites: where its kernels can find faults, which they leave in what `flags` reads.
 
-    causes: the calls whose results it was given.  doubtful: whether its kernels or theirs can find faults.  Faults of calls in a row are
-    looked for after so many of them at the latest.
+    causes: the calls whose results it was given, whose errors it has.  doubtful: whether its kernels or theirs can find faults.  After
+    some calls in a row faults are looked for, and what a driver may yet say of the first of them is left to the driver.
     """
 
     def __init__(self, name: str, source: Source, session: Session, causes: Iterable[Call]) -> None:
@@ -59,8 +59,9 @@ class Launched:
         self.doubtful = any(getattr(c, "doubtful", True) for c in self.causes)
         self.depth = 1 + max((getattr(c, "depth", 0) for c in self.causes), default=0)
         if self.depth > DEEPEST:
-            self._inherit()
-            self.depth = 1
+            if self.doubtful:
+                self._inherit()
+            self.causes, self.depth = (), 1
 
     def settle(self) -> None:
         """Return when it has finished; its error, or that of the call whose results it was given, where one failed."""

@@ -152,15 +152,25 @@ class DeviceExecutable:
         if self.state is None:
             done: list[Any] | None = bound.quick(*values, checked=checked)
             return done
-        waits = any(isinstance(v, DeviceArray) and v.pending for v in values)
-        if (waits or not bound.short) and self._may_be_late(bound, values):
+        given, waits, there = list(values), False, self.stays and bound.late
+        for i, value in enumerate(values):
+            if not isinstance(value, DeviceArray):
+                there = there and self._kept[i]
+            elif value.pending:
+                waits = True
+            else:
+                given[i] = value.host()
+        if there and (waits or not bound.short) and later.fit(bound.leaves, values):
             return self._late(bound, values)
-        found: list[Any] | None = bound.quick(*self.memory.usable(values), checked=checked)
+        if waits:
+            given = self.memory.usable(values)
+        try:
+            found: list[Any] | None = bound.quick(*given, checked=checked)
+        except Exception as error:
+            if not there:
+                raise
+            found = list(later.failed(self._name, self.device.spec, bound.outputs, error))  # told when read, as those of longer calls are
         return found
-
-    def _may_be_late(self, bound: Bound, values: Sequence[Any]) -> bool:
-        """Whether a call need not have finished when it returns, on memory shared with NumPy: all is there already, and stays there."""
-        return self.stays and bound.late and later.fit(bound.leaves, self._kept, values)
 
     def _late(self, bound: Bound, values: Sequence[Any]) -> list[Any]:
         """The outputs of such a call, which another thread makes."""
@@ -170,7 +180,12 @@ class DeviceExecutable:
             self.state.slim()
             return self(given) if done is None else done
         check_process()
-        return list(later.start(self.program.options.get("name") or "a function", self.device.spec, bound.outputs, values, run))
+        return list(later.start(self._name, self.device.spec, bound.outputs, values, run))
+
+    @property
+    def _name(self) -> str:
+        """The function's name for messages."""
+        return self.program.options.get("name") or "a function"
 
     def rehearse(self) -> None:
         """Run the default plan once on zeros of the least sizes: drivers for CPUs generate machine code at the first launch only, so
@@ -299,7 +314,7 @@ class DeviceExecutable:
         check_budget(self.memory, bound.wanted, largest)
         return Queued(Sizes(tuple(bound.prepared.buffers.values()), bound.prepared.constants, bound.actions, bound.outputs, bound.rooms,
                             bound.wanted, largest, bound.leaves, self._kept, self.program.n_outputs, self.program.stays,
-                            self.program.options.get("name") or "a function"), self.memory, self._lock)
+                            self._name), self.memory, self._lock)
 
     def _compare(self, prepared: Prepared, found: dict[str, int], copies: bool, name: str, values: Sequence[Any]) -> None:
         """Time the forms of a plan on the arguments of a call, and take the fastest one for such calls from now on."""

@@ -82,22 +82,20 @@ def thread() -> Thread:
 
 
 class Handed:
-    """A call that the thread makes."""
+    """A call that the thread makes, or made at once and with an error."""
 
-    def __init__(self, name: str, source: Source) -> None:
-        self.name, self.source = name, source
-        self.future: Future[None] | None = None
+    def __init__(self, name: str, source: Source, error: Exception | None = None) -> None:
+        self.name, self.source, self.future = name, source, Future[None]()
+        self.error = None if error is None else attributed(error, name, source)
 
     def settle(self) -> None:
         """Return when it has finished; its error where it failed."""
-        assert self.future is not None
-        if FORKED:
-            check_process()
-        error = self.future.exception()
-        if isinstance(error, Exception):
-            raise renewed(error)
-        if error is not None:
-            raise error
+        if self.error is None:
+            if FORKED:
+                check_process()
+            self.future.result()
+        if self.error is not None:
+            raise renewed(self.error)
 
 
 def is_short(actions: Sequence[Action]) -> bool:
@@ -122,14 +120,9 @@ def may_wait(actions: Sequence[Action]) -> bool:
     return not any(isinstance(a, OwnAction) for a in actions)
 
 
-def fit(leaves: Sequence[Leaf], shared: Sequence[bool], values: Sequence[Any]) -> bool:
-    """Whether all arguments are device arrays of these forms; shared variables may be NumPy's.  What a plan rests on is read at once."""
-    for leaf, own, value in zip(leaves, shared, values):
-        if not isinstance(value, DeviceArray if not own else DeviceArray | np.ndarray):
-            return False
-        if value.shape != leaf.shape or value.dtype != leaf.dtype or leaf.value is not None:
-            return False
-    return True
+def fit(leaves: Sequence[Leaf], values: Sequence[Any]) -> bool:
+    """Whether all arguments are of these forms, and none is looked at before a plan is chosen."""
+    return all(v.shape == leaf.shape and v.dtype == leaf.dtype and leaf.value is None for leaf, v in zip(leaves, values))
 
 
 def start(name: str, device: str, outputs: Sequence[View], values: Sequence[Any],
@@ -144,8 +137,7 @@ def start(name: str, device: str, outputs: Sequence[View], values: Sequence[Any]
         try:
             found = run([v.host() if isinstance(v, DeviceArray) else v for v in given])
         except Exception as error:
-            told = attributed(error, call.name, call.source)
-            raise told from told.__cause__
+            call.error, found = attributed(error, call.name, call.source), []
         finally:
             given.clear()
         for place, value in zip(places, found):
@@ -154,3 +146,9 @@ def start(name: str, device: str, outputs: Sequence[View], values: Sequence[Any]
                 array.place(value)
     call.future = thread().hand_over(work)
     return made
+
+
+def failed(name: str, device: str, outputs: Sequence[View], error: Exception) -> list[DeviceArray]:
+    """The results of a call that came to an error."""
+    call = Handed(name, here(), error)
+    return [DeviceArray(v.shape, v.dtype, device, None, call) for v in outputs]

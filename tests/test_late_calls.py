@@ -359,3 +359,19 @@ y.wait()
 def test_F3_a_forked_child_is_told_so(before: str, read: str) -> None:
     after = "y = f(x)" + FORK.format(read=read)
     assert run(before=before, after=after, schedule="gpu" if before else "auto", n=1_000_000) == "DeviceError True\ndone\n"
+
+
+def test_D10_short_calls_fail_when_read_as_long_ones_do() -> None:
+    x = ones("pocl", 5)
+    f, g = picker("pocl", name="pick"), double("pocl", name="twice")
+    for n in (2, 3):  # sizes that are new are no exception
+        y = f(x, at("pocl", *[9] * n))
+        z = g(y)
+        for one in (y, z, y):
+            with pytest.raises(IndexFault, match=rf"index 9(.|\n)*in the call of pick at {__file__}"):
+                one.wait()
+    assert f(x, at("pocl", 1, 2)).tolist() == [1, 2]
+    host = np.array([9, 9])
+    with pytest.raises(IndexFault) as error:
+        f(x, host)
+    assert "in the call" not in str(error.value)

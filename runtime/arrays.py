@@ -7,7 +7,8 @@ import numpy as np
 
 from exprgraph.resident import Array, DeviceArray, resident
 from runtime.device import choose, session
-from runtime.driver import cl
+from runtime.driver import cl, failure
+from runtime.failures import translated
 from runtime.memory import Block, SharedMemory, compact_strides, memory_of, view_of
 from runtime.residents import DeviceValue
 
@@ -24,7 +25,10 @@ def placed(host: Array, spec: str, copy: bool | None, borrowed: bool) -> DeviceA
         return resident(host, memory.session.device.spec, borrowed)
     if copy is False:
         raise ValueError(f"copy=False, but {memory.session.device.name} has memory of its own, to which the array has to be copied")
-    return memory.resident(host)
+    try:
+        return memory.resident(host)
+    except failure as error:
+        raise translated(error, memory.session) from None
 
 
 def known(value: DeviceArray, spec: str) -> DeviceArray | None:

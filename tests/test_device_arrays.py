@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
 import warnings
 from typing import Any
@@ -10,10 +11,12 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
-from exprgraph import resident
+from exprgraph import backend, resident
 from exprgraph.errors import CallError, DeviceError, DTypeError, GraphError, ShapeError, UseError
 from exprgraph.resident import DeviceArray
+from runtime import arrays, memory
 from runtime import device as devices
+from runtime.driver import cl
 from tests import array_kinds
 from tests.array_kinds import F, moved, ones, place, stays
 
@@ -363,3 +366,38 @@ def test_prints_and_own_functions(kind: str, capsys: pytest.CaptureFixture[str])
         return a * 2
     f = stays([v], doubled(eg.Print("seen")(v)), kind)
     assert f(ones(kind, 3)).tolist() == [0, 2, 4] and "seen" in capsys.readouterr().out
+
+
+def test_D1_without_OpenCL_arrays_are_NumPys(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(spec: str) -> Any:
+        raise DeviceError(f"no OpenCL platform was found: {backend.CURE}")
+    monkeypatch.setattr(arrays, "choose", none)
+    monkeypatch.setattr(backend, "_warned", [])
+    with pytest.warns(RuntimeWarning, match="no OpenCL device"):
+        x = eg.array([1.0, 2.0], device="auto")
+    assert x.device == "numpy" and eg.array(x, device="auto").tolist() == [1, 2]
+    with pytest.raises(DeviceError, match="not available"):
+        eg.array([1.0], device="gpu")
+
+
+def test_D3_no_memory_for_an_array(own: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(self: Any, size: int) -> Any:
+        raise cl.MemoryError("injected")
+    with monkeypatch.context() as patch:
+        patch.setattr(memory.Buffers, "take", failing)
+        with pytest.raises(eg.AllocationError, match="injected"):
+            ones(own, 100)
+    assert ones(own, 2).tolist() == [0, 1]
+
+
+def test_D14_many_calls_keep_nothing(kind: str) -> None:
+    v = eg.vector("v")
+    f, x, y = stays([v], v + 1, kind), ones(kind, 100), ones(kind, 100)
+    f(x).wait()
+    gc.collect()
+    before = len(gc.get_objects())
+    for _ in range(2000):
+        y = f(y)
+    y.wait()
+    gc.collect()
+    assert float(y.item(0)) == 2000 and len(gc.get_objects()) < before + 1000

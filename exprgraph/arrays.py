@@ -125,7 +125,7 @@ def _refuse(value: Any, cure: str) -> NoReturn:
 
 
 def _dtype(value: Any, given: Array | np.generic, dtype: Any) -> str:
-    if isinstance(value, np.ma.MaskedArray):
+    if dtypes.is_masked(value):
         _refuse(value, "its mask would be lost, fill it first: value.filled(0)")
     if dtype is not None:
         return dtypes.canonical(dtype)

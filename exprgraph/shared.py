@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from exprgraph import dtypes
-from exprgraph.arrays import array
 from exprgraph.dims import Size, constant, of_atom
 from exprgraph.errors import CallError, DTypeError, RankError, at, here
 from exprgraph.node import SHARED, Node, Out, TensorType, as_symbol
@@ -103,6 +102,7 @@ class Shared(Out):
         """
         version = self.cell.version
         if return_internal_type:
+            from exprgraph.arrays import array  # rarely needed
             return version if isinstance(version, DeviceArray) else array(version, copy=None)
         present = host(version)
         return present if borrow else present.copy()
@@ -185,7 +185,7 @@ def shared(value: Any, name: str | None = None, strict: bool = False, allow_down
     kept without a copy.  target is accepted and changes nothing: a value lies where it was last written.
     CallError for lists and other things that are not arrays, DTypeError for dtypes that are not supported.
     """
-    if isinstance(value, np.ma.MaskedArray) or not isinstance(value, DeviceArray | np.ndarray | np.generic | bool | int | float | complex):
+    if dtypes.is_masked(value) or not isinstance(value, DeviceArray | np.ndarray | np.generic | bool | int | float | complex):
         cure = "say which dtype: shared(np.asarray(value, dtype))" if isinstance(value, list | tuple) else "give an array or a number"
         raise CallError(f"shared: {describe(value)} was given: {cure}{at(here())}")
     start = value if isinstance(value, DeviceArray) else _start(value)

@@ -57,7 +57,7 @@ def coerce(value: Any, wanted: Want) -> Any:
 
 def describe(value: Any) -> str:
     """A value in a few words, for messages."""
-    if isinstance(value, np.ma.MaskedArray):
+    if dtypes.is_masked(value):
         return "a masked array"
     if isinstance(value, np.ndarray | DeviceArray):
         return f"{_an(value.dtype.name)} {'' if isinstance(value, np.ndarray) else 'device '}array of shape {value.shape}"
@@ -88,7 +88,7 @@ def _refuse(value: Any, wanted: Want, cure: str) -> NoReturn:
 def _convert(value: Any, wanted: Want) -> Array | DeviceArray:
     if isinstance(value, DeviceArray):
         return value if value.dtype == wanted.dtype else _other(value, wanted) if value.shape else _convert(value.host(), wanted)
-    if isinstance(value, np.ma.MaskedArray):
+    if dtypes.is_masked(value):
         _refuse(value, wanted, "its mask would be lost, fill it first: value.filled(0)")
     if wanted.strict:
         return _strict(value, wanted)

@@ -11,24 +11,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from codegen.plan import Plan, Requirement
+from codegen.plan import Plan
 from codegen.target import Target
 from exprgraph import dims
 from exprgraph.config import config
 from exprgraph.dims import Dim, Value
-from exprgraph.errors import AllocationError, AssertionFault, DeviceError, ShapeError, ValueFault, at
+from exprgraph.errors import AllocationError, AssertionFault, DeviceError, OwnOpError, ShapeError, ValueFault, at
 from exprgraph.node import SHARED
 from exprgraph.program import Program
+from exprgraph.requires import Requirement
 from exprgraph.resident import DeviceArray
-from runtime import choices, later, report
+from runtime import choices, report
 from runtime.case import Leaf
-from runtime.complaints import TextError
 from runtime.device import Device, check_process, devices, session
 from runtime.direct import State
+from runtime.kept_plans import KeptPlans
+from runtime.later import Residents, is_short, may_wait, stay
 from runtime.leaves import CONTIGUOUS, Arguments, Leaves
 from runtime.memory import CopiedMemory, SharedMemory, check_budget, memory_of, span
 from runtime.prepared import Bound, Numbers, Prepared, flatten
-from runtime.program import Printer
+from runtime.program import TextOf
 from runtime.queued import Queued, Sizes
 
 PLANS, REMEMBERED = 8, 256
@@ -41,12 +43,13 @@ Key = tuple[tuple[str, ...] | None, str, bool]
 
 
 class Generator(NamedTuple):
-    """What makes plans: `codegen.generate`, `exprgraph.pairs` and `codegen.opencl`; tests bring their own."""
+    """What makes plans and programs of them: `runtime.kept` and `exprgraph.requires`; tests bring their own."""
     generate: Callable[..., Plan]
     requirements: Callable[..., tuple[Requirement, ...]]
     uncertain: Callable[..., Sequence[Any]]
     decide: Callable[[Sequence[Any], Callable[[Dim], int]], tuple[str, ...]]
-    printer: Printer
+    text_of: TextOf
+    kept: Callable[[Program, Device, Target], KeptPlans] | None = None
 
 
 class DeviceExecutable:
@@ -58,6 +61,7 @@ class DeviceExecutable:
 
     def __init__(self, program: Program, device: Device, target: Target, generator: Generator) -> None:
         self.program, self.device, self.target, self.generator = program, device, target, generator
+        self.kept = generator.kept(program, device, target) if generator.kept else None
         self.session = session(device)
         self.memory = memory_of(self.session)
         self.leaves = Leaves(program.leaves, self.memory)
@@ -70,7 +74,7 @@ class DeviceExecutable:
         self._recent: OrderedDict[Any, Bound] = OrderedDict()
         self.plans: dict[Key, Prepared] = {}
         self._kept = tuple(n.op is SHARED for n in program.leaves)
-        self.stays = shared and all(program.stays) and len(program.stays) == len(program.graph.outputs) > 0
+        self.residents = Residents(self._kept, stay(program), self._name, device.spec, self.state.slim) if self.state else None
         self._bounds: OrderedDict[Any, Bound] = OrderedDict()
         self._sizes = Numbers([d for c, _ in self.requirements for d in (c.left, c.right)]
                               + [d for p in self.pairs for d in (p.left, p.right)], self.leaves.atoms)
@@ -92,6 +96,11 @@ class DeviceExecutable:
             self._plan((None, self._compact, False))
 
     @property
+    def _name(self) -> str:
+        """The function's name for messages."""
+        return self.program.options.get("name") or "a function"
+
+    @property
     def _compact(self) -> str:
         return CONTIGUOUS * len(self.program.leaves)
 
@@ -104,21 +113,16 @@ class DeviceExecutable:
         """Run on NumPy arrays or device arrays; nothing returned shares memory with anything.  All has finished when it returns, unless
         all arguments and results stay on the device."""
         check_process()
-        there = self.stays and self._are_there(values)
+        there = self.residents is not None and self.residents.are_there(values, self.leaves.scalars)
         given = values if there else self.memory.usable(values)  # this waits for other calls, which may need the lock
         with self._lock:
             arguments = self.leaves.read(given)
             bound = self._bound_to(arguments)
-            if not there:
+            if not there or self.residents is None:
                 return self._run(bound, arguments.compact() if bound.copies else arguments)
             self._remember(bound, arguments)
-        found = self._residents(bound, values, False)
+        found = self.residents.call(self, bound, values)
         return self(self.memory.usable(values)) if found is None else found
-
-    def _are_there(self, values: Sequence[Any]) -> bool:
-        """Whether all arguments are device arrays, and nothing that plans rest on is still to be computed."""
-        there = all(isinstance(v, DeviceArray) or own for v, own in zip(values, self._kept))
-        return there and not any(isinstance(values[i], DeviceArray) and values[i].pending for i in self.leaves.scalars)
 
     def _bound_to(self, arguments: Arguments) -> Bound:
         key = self.leaves.key(arguments, self._valued)
@@ -139,53 +143,14 @@ class DeviceExecutable:
             return None
         if found is None:
             return None
-        if self.program.stays:
-            return self._residents(found, values, checked)
+        if self.residents is not None and self.residents.stays:
+            return self.residents.call(self, found, values, checked)
         done: list[Any] | None = None if found.quick is self.quick else found.quick(*values, checked=checked)
         if done is not None:
             self.quick = found.quick
-            return done
-        return self._residents(found, values, checked) if any(isinstance(v, DeviceArray) for v in values) else None
-
-    def _residents(self, bound: Bound, values: Sequence[Any], checked: bool) -> list[Any] | None:
-        """The outputs where the values, device arrays among them, are like those that were bound."""
-        if self.state is None:
-            done: list[Any] | None = bound.quick(*values, checked=checked)
-            return done
-        given, waits, there = list(values), False, self.stays and bound.late
-        for i, value in enumerate(values):
-            if not isinstance(value, DeviceArray):
-                there = there and self._kept[i]
-            elif value.pending:
-                waits = True
-            else:
-                given[i] = value.host()
-        if there and (waits or not bound.short) and later.fit(bound.leaves, values):
-            return self._late(bound, values)
-        if waits:
-            given = self.memory.usable(values)
-        try:
-            found: list[Any] | None = bound.quick(*given, checked=checked)
-        except Exception as error:
-            if not there:
-                raise
-            found = list(later.failed(self._name, self.device.spec, bound.outputs, error))  # told when read, as those of longer calls are
-        return found
-
-    def _late(self, bound: Bound, values: Sequence[Any]) -> list[Any]:
-        """The outputs of such a call, which another thread makes."""
-        def run(given: list[Any]) -> list[Any]:
-            done: list[Any] | None = bound.quick(*given)
-            assert self.state is not None
-            self.state.slim()
-            return self(given) if done is None else done
-        check_process()
-        return list(later.start(self._name, self.device.spec, bound.outputs, values, run))
-
-    @property
-    def _name(self) -> str:
-        """The function's name for messages."""
-        return self.program.options.get("name") or "a function"
+        elif self.residents is not None and any(isinstance(v, DeviceArray) for v in values):
+            done = self.residents.call(self, found, values, checked)
+        return done
 
     def rehearse(self) -> None:
         """Run the default plan once on zeros of the least sizes: drivers for CPUs generate machine code at the first launch only, so
@@ -208,11 +173,11 @@ class DeviceExecutable:
 
     def source(self) -> str:
         """The text of every kernel built so far, with what it computes and the user's lines."""
-        return report.source(self.plans, self.generator.printer, self.target.dialect)
+        return report.source(self.plans)
 
     def why(self) -> str:
         """A few lines per plan: its key, its kernels and its steps."""
-        return report.why(self.plans, self.device, self._general)
+        return report.why(self.plans, self.device, self._general, self.kept.why if self.kept else lambda key: "")
 
     def warm(self) -> None:
         """Build all variants of the default plan and of the general plan; from now on no call builds anything, except that the
@@ -238,18 +203,21 @@ class DeviceExecutable:
         """The plan for a key, made where there is none yet."""
         found = self.plans.get(key)
         if found is None:
-            outcomes, layouts, wide = key
-            options = self.program.options
-            plan = self.generator.generate(self.program.graph, self.program.leaves, outcomes, tuple(layouts), wide, self.target,
-                                           options.get("name") or "", options)
+            plan = self._generate(key) if self.kept is None else self.kept.plan(key, lambda: self._generate(key))
             try:
-                found = self.plans[key] = Prepared(plan, self.leaves.atoms, self.session, self.memory, self.generator.printer, self.near)
-            except TextError as error:
-                raise error.called(self.program.graph) from None
+                found = self.plans[key] = Prepared(plan, self.leaves.atoms, self.session, self.memory, self.generator.text_of, self.near)
+            except OwnOpError as error:  # of a text, which does not know who calls it
+                raise (error.called(self.program.graph) if hasattr(error, "called") else error) from None
             self._watch_values(found.numbers.dims)
             if self._warm:
                 found.complete()
         return found
+
+    def _generate(self, key: Key) -> Plan:
+        outcomes, layouts, wide = key
+        options = self.program.options
+        return self.generator.generate(self.program.graph, self.program.leaves, outcomes, tuple(layouts), wide, self.target,
+                                       options.get("name") or "", options)
 
     def _watch_values(self, wanted: Sequence[Dim]) -> None:
         """From now on the integer scalars that these Dims rest on are part of what a call is remembered by."""
@@ -302,7 +270,7 @@ class DeviceExecutable:
         values = [self.leaves.integer(v) if i in self._valued else None for i, v in enumerate(own.values)]
         leaves = [Leaf(dtype, v.shape, None if kind == CONTIGUOUS else v.strides, value, None)
                   for dtype, v, kind, value in zip(self.leaves.dtypes, own.values, own.layouts, values)]
-        bound = bound._replace(leaves=tuple(leaves), late=later.may_wait(bound.actions), short=later.is_short(bound.actions))
+        bound = bound._replace(leaves=tuple(leaves), late=may_wait(bound.actions), short=is_short(bound.actions))
         if self.state is None:
             return bound._replace(quick=self._queued(bound, own.values))
         return prepared.quicken(bound, found, leaves, self.state, self.program.n_outputs, often)

@@ -1,101 +1,27 @@
-"""Calls on memory shared with NumPy that return before they have finished: a thread of the device makes them one after the other.
+"""Calls that are given device arrays, on memory shared with NumPy: on what arrays they run, and whether they wait for that.
 
-The kernels are those of other calls, on the calling thread's own terms: only the caller goes on meanwhile.  What would take less than it
-takes to hand it over is done at once, unless an argument has not been computed yet.
+The kernels are those of other calls, on the same memory.  What would take less than it takes to hand it over is done at once, unless an
+argument has not been computed yet.
 """
 from __future__ import annotations
 
-import threading
-import weakref
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from exprgraph.errors import Source, here
+from exprgraph.program import Program
 from exprgraph.resident import DeviceArray
 from runtime.actions import Action, FunctionCall, KernelCall, OwnAction
-from runtime.calls import attributed, renewed
 from runtime.case import Leaf
-from runtime.device import FORKED, check_process
-from runtime.memory import View
+from runtime.prepared import Bound
 from runtime.together import ALONE
 
-NAME = "exprgraph-calls"
-AHEAD = 64
-"""Calls that may wait for the thread before the caller does."""
+Whole = Callable[[list[Any]], list[Any]]
 FLOP = 10
 """Picoseconds for each multiplication and addition of a product of matrices by NumPy."""
 TOUCH = 10_000
 """Picoseconds for each element that another function of NumPy takes or gives."""
-
-
-class Thread:
-    """What makes the calls of all functions of one process, in order."""
-
-    def __init__(self) -> None:
-        self.pool = ThreadPoolExecutor(1, NAME)
-        self.ahead = threading.BoundedSemaphore(AHEAD)
-
-    def hand_over(self, work: Callable[[], None]) -> Future[None]:
-        """Have the work done: at once where the interpreter is ending, or by a call that a finaliser makes in the thread itself."""
-        if threading.current_thread().name.startswith(NAME):
-            return _done(work)
-        self.ahead.acquire()
-
-        def run() -> None:
-            try:
-                work()
-            finally:
-                self.ahead.release()
-        try:
-            return self.pool.submit(run)
-        except RuntimeError:
-            return _done(run)
-        except BaseException:
-            self.ahead.release()
-            raise
-
-
-def _done(work: Callable[[], None]) -> Future[None]:
-    """The work, done by the calling thread."""
-    made: Future[None] = Future()
-    try:
-        work()
-        made.set_result(None)
-    except Exception as error:
-        made.set_exception(error)
-    return made
-
-
-_threads: list[Thread] = []
-_lock = threading.Lock()
-
-
-def thread() -> Thread:
-    """The thread of this process."""
-    with _lock:
-        if not _threads:
-            _threads.append(Thread())
-        return _threads[0]
-
-
-class Handed:
-    """A call that the thread makes, or made at once and with an error."""
-
-    def __init__(self, name: str, source: Source, error: Exception | None = None) -> None:
-        self.name, self.source, self.future = name, source, Future[None]()
-        self.error = None if error is None else attributed(error, name, source)
-
-    def settle(self) -> None:
-        """Return when it has finished; its error where it failed."""
-        if self.error is None:
-            if FORKED:
-                check_process()
-            self.future.result()
-        if self.error is not None:
-            raise renewed(self.error)
 
 
 def is_short(actions: Sequence[Action]) -> bool:
@@ -120,35 +46,61 @@ def may_wait(actions: Sequence[Action]) -> bool:
     return not any(isinstance(a, OwnAction) for a in actions)
 
 
-def fit(leaves: Sequence[Leaf], values: Sequence[Any]) -> bool:
+def stay(program: Program) -> bool:
+    """Whether all results of a program are device arrays; new values of shared variables are results too."""
+    return all(program.stays) and len(program.stays) == len(program.graph.outputs) > 0
+
+
+def _fit(leaves: Sequence[Leaf], values: Sequence[Any]) -> bool:
     """Whether all arguments are of these forms, and none is looked at before a plan is chosen."""
     return all(v.shape == leaf.shape and v.dtype == leaf.dtype and leaf.value is None for leaf, v in zip(leaves, values))
 
 
-def start(name: str, device: str, outputs: Sequence[View], values: Sequence[Any],
-          run: Callable[[list[Any]], list[Any]]) -> list[DeviceArray]:
-    """The results of a call that the thread makes; outputs: a view for each, whose shape and dtype it has."""
-    call = Handed(name, here())
-    made = [DeviceArray(v.shape, v.dtype, device, None, call) for v in outputs]
-    places = [weakref.ref(m) for m in made]
-    given = list(values)
+class Residents(NamedTuple):
+    """The calls of one executable.  kept: for each leaf, whether it is a shared variable; stays: whether all results are device arrays.
 
-    def work() -> None:
+    name and device: the function's, and where it runs.  done: what is to be done after a call that a thread has made.
+    """
+    kept: tuple[bool, ...]
+    stays: bool
+    name: str
+    device: str
+    done: Callable[[], Any]
+
+    def are_there(self, values: Sequence[Any], looked_at: Sequence[int]) -> bool:
+        """Whether results may stay, all arguments are device arrays, and those that plans rest on have been computed."""
+        there = self.stays and all(isinstance(v, DeviceArray) or own for v, own in zip(values, self.kept))
+        return there and not any(isinstance(values[i], DeviceArray) and values[i].pending for i in looked_at)
+
+    def call(self, whole: Whole, bound: Bound, values: Sequence[Any], checked: bool = False) -> list[Any] | None:
+        """The outputs where the values, device arrays among them, are like those that were bound; whole: the executable."""
+        given, waits, there = list(values), False, self.stays and bound.late
+        for i, value in enumerate(values):
+            if not isinstance(value, DeviceArray):
+                there = there and self.kept[i]
+            elif value.pending:
+                waits = True
+            else:
+                given[i] = value.host()
+        if there and (waits or not bound.short) and _fit(bound.leaves, values):
+            return self._late(whole, bound, values)
+        if waits:
+            given = [v.host() if isinstance(v, DeviceArray) else v for v in values]
         try:
-            found = run([v.host() if isinstance(v, DeviceArray) else v for v in given])
+            found: list[Any] | None = bound.quick(*given, checked=checked)
         except Exception as error:
-            call.error, found = attributed(error, call.name, call.source), []
-        finally:
-            given.clear()
-        for place, value in zip(places, found):
-            array = place()
-            if array is not None:
-                array.place(value)
-    call.future = thread().hand_over(work)
-    return made
+            if not there:
+                raise
+            from runtime import handed  # told when read, as those of longer calls are
+            found = list(handed.failed(self.name, self.device, bound.outputs, error))
+        return found
 
+    def _late(self, whole: Whole, bound: Bound, values: Sequence[Any]) -> list[Any]:
+        """The outputs of a call that a thread makes."""
+        from runtime import handed  # loads threads, which few need
 
-def failed(name: str, device: str, outputs: Sequence[View], error: Exception) -> list[DeviceArray]:
-    """The results of a call that came to an error."""
-    call = Handed(name, here(), error)
-    return [DeviceArray(v.shape, v.dtype, device, None, call) for v in outputs]
+        def run(given: list[Any]) -> list[Any]:
+            found: list[Any] | None = bound.quick(*given)
+            self.done()
+            return whole(given) if found is None else found
+        return list(handed.start(self.name, self.device, bound.outputs, values, run))

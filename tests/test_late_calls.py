@@ -17,7 +17,7 @@ import pytest
 
 import exprgraph as eg
 from exprgraph.errors import AllocationError, DeviceError, IndexFault, ValueFault
-from runtime import calls, driver, later, memory
+from runtime import calls, driver, handed, later, memory
 from tests.array_kinds import F, dress, moved, ones, stays
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,7 +43,7 @@ def pocl(monkeypatch: pytest.MonkeyPatch) -> str:
 def held() -> Iterator[None]:
     """The thread that makes calls waits until the end of the block."""
     go = threading.Event()
-    waiting = later.thread().hand_over(lambda: go.wait(60) and None)
+    waiting = handed.thread().hand_over(lambda: go.wait(60) and None)
     try:
         yield
     finally:
@@ -126,7 +126,7 @@ def test_many_calls_are_made_in_order_and_no_more_wait_than_may(kind: str) -> No
     v = eg.vector("v")
     f = warmed(stays([v], v + 1, kind), x)
     before = moved(kind)
-    y, n = x, 3 * later.AHEAD + memory.AHEAD
+    y, n = x, 3 * handed.AHEAD + memory.AHEAD
     for _ in range(n):
         y = f(y)
     assert moved(kind) == before
@@ -277,7 +277,7 @@ def test_D8_an_interrupt_while_waiting_loses_nothing(pocl: str, monkeypatch: pyt
     def interrupted(self: Any) -> None:
         raise KeyboardInterrupt
     with monkeypatch.context() as patch:
-        patch.setattr(later.Handed, "settle", interrupted)
+        patch.setattr(handed.Handed, "settle", interrupted)
         with pytest.raises(KeyboardInterrupt):
             y.wait()
     assert y.pending and y.tolist()[2] == 4
@@ -305,7 +305,7 @@ def test_threads_make_calls_of_one_function(kind: str) -> None:
 def test_a_call_by_a_finaliser_in_the_thread_is_made_at_once(pocl: str) -> None:
     x = ones(pocl, 10)
     f, found = warmed(double(pocl), x), list[Any]()
-    later.thread().hand_over(lambda: found.append(f(x).tolist())).result(60)
+    handed.thread().hand_over(lambda: found.append(f(x).tolist())).result(60)
     assert found == [[2 * k for k in range(10)]]
 
 

@@ -74,6 +74,7 @@ class DeviceExecutable:
         self._recent: OrderedDict[Any, Bound] = OrderedDict()
         self.plans: dict[Key, Prepared] = {}
         self._kept = tuple(n.op is SHARED for n in program.leaves)
+        self._asks_here = any(program.stays)  # functions whose results stay do not ask for the quick way first
         self.residents = Residents(self._kept, stay(program), self._name, device.spec, self.state.slim) if self.state else None
         self._bounds: OrderedDict[Any, Bound] = OrderedDict()
         self._sizes = Numbers([d for c, _ in self.requirements for d in (c.left, c.right)]
@@ -143,8 +144,8 @@ class DeviceExecutable:
             return None
         if found is None:
             return None
-        if self.residents is not None and self.residents.stays:
-            return self.residents.call(self, found, values, checked)
+        if self._asks_here:
+            return found.quick(*values, checked=checked) if self.residents is None else self.residents.call(self, found, values, checked)
         done: list[Any] | None = None if found.quick is self.quick else found.quick(*values, checked=checked)
         if done is not None:
             self.quick = found.quick

@@ -401,3 +401,16 @@ def test_D14_many_calls_keep_nothing(kind: str) -> None:
     y.wait()
     gc.collect()
     assert float(y.item(0)) == 2000 and len(gc.get_objects()) < before + 1000
+
+
+@pytest.mark.parametrize("output", ["device", ["device", "host"]])
+def test_calls_that_are_known_take_the_short_way(kind: str, output: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    v, w = eg.vector("v"), eg.shared(np.ones(3, F))
+    f = eg.compile([v], [v * w, v.sum()], output=output, device=kind)
+    x, y = ones(kind, 3), np.ones(3, F)
+    for given in (x, x, y, y):
+        f(given)
+    if kind != "numpy":
+        monkeypatch.setattr(type(f), "_general", lambda *args: pytest.fail("all of it was looked at"))
+    for given in (x, x, y, x):
+        assert np.asarray(f(given)[0]).tolist() == np.asarray(given).tolist()

@@ -175,6 +175,11 @@ def test_K4_shared_variables_keep_device_arrays(kind: str) -> None:
     np.testing.assert_array_equal(np.asarray(y), (base * 7) ** 2)
     np.testing.assert_array_equal(np.asarray(z), base * (base * 7) ** 2)
     np.testing.assert_array_equal(w.get_value(), np.asarray(y))
+    if y.mapped:
+        assert np.shares_memory(w.get_value(borrow=True), np.asarray(y))
+        assert np.shares_memory(np.asarray(w.get_value(return_internal_type=True)), np.asarray(y))
+    else:
+        assert w.get_value(return_internal_type=True) is y
 
 
 def test_D12_shared_variables_check_dtype_and_rank(kind: str) -> None:

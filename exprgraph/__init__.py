@@ -56,6 +56,7 @@ from exprgraph.shared import Shared, shared
 from exprgraph.symbols import as_tensor_variable, constant, constructors, tensor, tensor_type as TensorType
 
 if TYPE_CHECKING:
+    from exprgraph.arrays import array, from_dlpack, opencl_queue, to_pyopencl
     from exprgraph.compilation import Container, Function, In, compile, function
     from exprgraph.functions.counting import (
         Unique, bincount, histogram, histogram_bin_edges, intersect1d, isin, setdiff1d, union1d, unique)
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from exprgraph.functions.spaced import bartlett, blackman, geomspace, hamming, hanning, linspace, logspace
     from exprgraph.functions.turning import fliplr, flipud, roll, rollaxis, rot90
     from exprgraph.lanes import vectorize, vectorize_graph, vmap
+    from exprgraph.resident import DeviceArray
 
 __version__ = "0.1.0"
 logsoftmax, swish, as_tensor = log_softmax, silu, as_tensor_variable
@@ -140,7 +142,7 @@ __all__ = [
 __all__ += ["Assert", "AssertionFault", "Container", "Print", "ancestors", "assert_op", "clone", "clone_replace",
             "explicit_graph_inputs", "graph_inputs", "graph_replace", "io_toposort", "vectorize", "vectorize_graph", "vmap",
             "MissingGradientError", "NullTypeGradError", "consider_constant", "grad_clip", "grad_scale", "subgraph_grad",
-            "undefined_grad"]
+            "undefined_grad", "DeviceArray", "array", "from_dlpack", "opencl_queue", "to_pyopencl"]
 _SYMBOLS = constructors()
 globals().update(_SYMBOLS)
 __all__ += [*_SYMBOLS]
@@ -163,6 +165,7 @@ _FUNCTIONS = {
     "turning": "fliplr flipud roll rollaxis rot90"}
 """Functions that not every script uses, by the module of `functions/` that is loaded by the first of them."""
 _LATE = {
+    **dict.fromkeys(("array", "from_dlpack", "opencl_queue", "to_pyopencl"), "exprgraph.arrays"), "DeviceArray": "exprgraph.resident",
     **{name: f"exprgraph.functions.{module}" for module, names in _FUNCTIONS.items() for name in names.split()},
     **dict.fromkeys(("Container", "Function", "In", "compile", "function"), "exprgraph.compilation"),
     **dict.fromkeys(("from_sympy", "latex", "to_networkx", "to_sympy"), "exprgraph.convert"),

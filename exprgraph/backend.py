@@ -5,7 +5,7 @@ import importlib
 import os
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from exprgraph import staged
 from exprgraph.errors import DeviceError, UnknownDeviceError, at, here
@@ -13,6 +13,7 @@ from exprgraph.program import Executable, Program
 
 BACKENDS = {"opencl": "runtime.function:build", "numpy": "exprgraph.reference:build"}
 CURE = "pip install pyopencl pocl-binary-distribution"
+Made = TypeVar("Made")
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _warned: list[str] = []
 
@@ -34,9 +35,15 @@ def build(program: Program, device: str) -> tuple[Executable, str]:
 
     "auto" falls back to NumPy, with one warning for the process, where no OpenCL device is to be had; any other name never does.
     """
+    return chosen(device, lambda: (staged.build(program, resolve(BACKENDS["opencl"])), "opencl"),
+                  lambda: (staged.build(program, resolve(BACKENDS["numpy"])), "numpy"))
+
+
+def chosen(device: str, opencl: Callable[[], Made], numpy: Callable[[], Made]) -> Made:
+    """What one of the two makes for a device, as `build` chooses."""
     if device != "numpy":
         try:
-            return staged.build(program, resolve(BACKENDS["opencl"])), "opencl"
+            return opencl()
         except (ImportError, DeviceError) as error:
             reason = _missing(error)
             if reason is None:
@@ -44,7 +51,7 @@ def build(program: Program, device: str) -> tuple[Executable, str]:
             if device != "auto":
                 raise DeviceError(f"device {device!r} is not available: {reason}{at(here())}") from error
             _warn(reason)
-    return staged.build(program, resolve(BACKENDS["numpy"])), "numpy"
+    return numpy()
 
 
 def _missing(error: Exception) -> str | None:

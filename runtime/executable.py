@@ -20,11 +20,13 @@ from exprgraph.errors import AllocationError, AssertionFault, DeviceError, OwnOp
 from exprgraph.node import SHARED
 from exprgraph.program import Program
 from exprgraph.requires import Requirement
+from exprgraph.resident import DeviceArray
 from runtime import choices, report
 from runtime.case import Leaf
 from runtime.device import Device, check_process, devices, session
 from runtime.direct import State
 from runtime.kept_plans import KeptPlans
+from runtime.later import Residents, is_short, may_wait, stay
 from runtime.leaves import CONTIGUOUS, Arguments, Leaves
 from runtime.memory import CopiedMemory, SharedMemory, check_budget, memory_of, span
 from runtime.prepared import Bound, Numbers, Prepared, flatten
@@ -69,9 +71,11 @@ class DeviceExecutable:
         self.near = next((session(d) for d in devices() if d.spec == device.sibling), None) if shared else None
         self.state = State(self.session, self.near, self.memory) if isinstance(self.memory, SharedMemory) else None
         self.quick: Callable[..., list[Any] | None] = _none
-        self._recent: OrderedDict[Any, Callable[..., list[Any] | None]] = OrderedDict()
+        self._recent: OrderedDict[Any, Bound] = OrderedDict()
         self.plans: dict[Key, Prepared] = {}
         self._kept = tuple(n.op is SHARED for n in program.leaves)
+        self._asks_here = any(program.stays)  # functions whose results stay do not ask for the quick way first
+        self.residents = Residents(self._kept, stay(program), self._name, device.spec, self.state.slim) if self.state else None
         self._bounds: OrderedDict[Any, Bound] = OrderedDict()
         self._sizes = Numbers([d for c, _ in self.requirements for d in (c.left, c.right)]
                               + [d for p in self.pairs for d in (p.left, p.right)], self.leaves.atoms)
@@ -93,6 +97,11 @@ class DeviceExecutable:
             self._plan((None, self._compact, False))
 
     @property
+    def _name(self) -> str:
+        """The function's name for messages."""
+        return self.program.options.get("name") or "a function"
+
+    @property
     def _compact(self) -> str:
         return CONTIGUOUS * len(self.program.leaves)
 
@@ -102,21 +111,30 @@ class DeviceExecutable:
         return None if any(getattr(p, "kind", None) != "eq" for p in self.pairs) else self._equal
 
     def __call__(self, values: Sequence[Any]) -> list[Any]:
-        """Run on NumPy arrays or residents; nothing returned shares memory with anything.  All has finished when it returns, unless all
-        arguments and results stay on a device with memory of its own."""
+        """Run on NumPy arrays or device arrays; nothing returned shares memory with anything.  All has finished when it returns, unless
+        all arguments and results stay on the device."""
         check_process()
+        there = self.residents is not None and self.residents.are_there(values, self.leaves.scalars)
+        given = values if there else self.memory.usable(values)  # this waits for other calls, which may need the lock
         with self._lock:
-            arguments = self.leaves.read(values)
-            key = self.leaves.key(arguments, self._valued)
-            bound = self._bounds.get(key)
-            if bound is None:
-                bound = self._bind(arguments)
-                self._bounds[self.leaves.key(arguments, self._valued)] = bound
-                if len(self._bounds) > REMEMBERED:
-                    self._bounds.popitem(last=False)
-            else:
-                self._bounds.move_to_end(key)
-            return self._run(bound, arguments.compact() if bound.copies else arguments)
+            arguments = self.leaves.read(given)
+            bound = self._bound_to(arguments)
+            if not there or self.residents is None:
+                return self._run(bound, arguments.compact() if bound.copies else arguments)
+            self._remember(bound, arguments)
+        found = self.residents.call(self, bound, values)
+        return self(self.memory.usable(values)) if found is None else found
+
+    def _bound_to(self, arguments: Arguments) -> Bound:
+        key = self.leaves.key(arguments, self._valued)
+        bound = self._bounds.get(key)
+        if bound is not None:
+            self._bounds.move_to_end(key)
+            return bound
+        bound = self._bounds[self.leaves.key(arguments, self._valued)] = self._bind(arguments)
+        if len(self._bounds) > REMEMBERED:
+            self._bounds.popitem(last=False)
+        return bound
 
     def again(self, values: Sequence[Any], checked: bool) -> list[Any] | None:
         """The outputs where the shapes are among the latest and the values are like those of then: without this class's lock."""
@@ -124,11 +142,15 @@ class DeviceExecutable:
             found = self._recent.get(_shapes(values))
         except (AttributeError, TypeError):  # what has no shape is looked at by `read`
             return None
-        if found is None or found is self.quick:
+        if found is None:
             return None
-        done = found(*values, checked=checked)
+        if self._asks_here:
+            return found.quick(*values, checked=checked) if self.residents is None else self.residents.call(self, found, values, checked)
+        done: list[Any] | None = None if found.quick is self.quick else found.quick(*values, checked=checked)
         if done is not None:
-            self.quick = found
+            self.quick = found.quick
+        elif self.residents is not None and any(isinstance(v, DeviceArray) for v in values):
+            done = self.residents.call(self, found, values, checked)
         return done
 
     def rehearse(self) -> None:
@@ -249,17 +271,19 @@ class DeviceExecutable:
         values = [self.leaves.integer(v) if i in self._valued else None for i, v in enumerate(own.values)]
         leaves = [Leaf(dtype, v.shape, None if kind == CONTIGUOUS else v.strides, value, None)
                   for dtype, v, kind, value in zip(self.leaves.dtypes, own.values, own.layouts, values)]
+        bound = bound._replace(leaves=tuple(leaves), late=may_wait(bound.actions), short=is_short(bound.actions))
         if self.state is None:
-            return bound._replace(quick=self._queued(bound, own.values, leaves))
+            return bound._replace(quick=self._queued(bound, own.values))
         return prepared.quicken(bound, found, leaves, self.state, self.program.n_outputs, often)
 
-    def _queued(self, bound: Bound, values: Sequence[Any], leaves: Sequence[Leaf]) -> Queued:
+    def _queued(self, bound: Bound, values: Sequence[Any]) -> Queued:
         """The function of a bound plan on a device with memory of its own."""
         assert isinstance(self.memory, CopiedMemory)
         largest = max([*bound.rooms.values(), *(math.prod(v.shape) * v.dtype.itemsize for v in values)], default=0)
         check_budget(self.memory, bound.wanted, largest)
         return Queued(Sizes(tuple(bound.prepared.buffers.values()), bound.prepared.constants, bound.actions, bound.outputs, bound.rooms,
-                            bound.wanted, largest, tuple(leaves), self._kept, self.program.n_outputs), self.memory, self._lock)
+                            bound.wanted, largest, bound.leaves, self._kept, self.program.n_outputs, self.program.stays,
+                            self._name), self.memory, self._lock)
 
     def _compare(self, prepared: Prepared, found: dict[str, int], copies: bool, name: str, values: Sequence[Any]) -> None:
         """Time the forms of a plan on the arguments of a call, and take the fastest one for such calls from now on."""
@@ -277,7 +301,7 @@ class DeviceExecutable:
                 return
             choices.remember(self.device, name, best)
             self._bounds[self.leaves.key(arguments, self._valued)] = bounds[best]
-            self._remember(bounds[best].quick, own)
+            self._remember(bounds[best], own)
 
     def _choose(self, key: Key) -> Key:
         """The key itself, or where no more plans are to be made one that serves it too, at the price of copying strided arguments."""
@@ -301,12 +325,13 @@ class DeviceExecutable:
             check_process()
             raise DeviceError(f"{self.device.name} cannot be used by this process any more")
         if self.state is None or not self.state.slim():
-            self._remember(bound.quick, arguments)
+            self._remember(bound, arguments)
         return done
 
-    def _remember(self, quick: Callable[..., list[Any] | None], arguments: Arguments) -> None:
+    def _remember(self, bound: Bound, arguments: Arguments) -> None:
         """The function that ran is the first to be asked by the next call, and among those that are asked by shapes."""
-        self.quick = self._recent[_shapes(arguments.values)] = quick
+        self._recent[_shapes(arguments.values)] = bound
+        self.quick = bound.quick
         if len(self._recent) > RECENT:
             self._recent.popitem(last=False)
 

@@ -67,7 +67,8 @@ class Bound(NamedTuple):
 
     quick: the function of `runtime.direct`, where the device shares NumPy's memory.  actions: what to run, in order.  rooms: the
     bytes of each buffer that is no leaf and no constant; wanted: their sum.  outputs: a
-    view for each.  copies: whether strided arguments are copied first.
+    view for each.  copies: whether strided arguments are copied first.  leaves: what the arguments are like.
+    late: whether another thread may run it; short: whether that would take longer than to run it.
     """
     prepared: Prepared
     actions: tuple[Action, ...]
@@ -77,6 +78,9 @@ class Bound(NamedTuple):
     copies: bool
     steps: tuple[Step, ...] = ()
     quick: Any = None
+    leaves: tuple[Leaf, ...] = ()
+    late: bool = False
+    short: bool = True
 
 
 def code_of(launch: Launch) -> Code:

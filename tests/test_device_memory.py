@@ -13,7 +13,7 @@ import pytest
 
 import exprgraph as eg
 from exprgraph.errors import AllocationError, DeviceError, IndexFault
-from runtime import actions, driver, function, memory
+from runtime import actions, calls, driver, function, memory, residents
 from runtime import device as devices
 from runtime.device import session
 from runtime.driver import cl
@@ -271,7 +271,8 @@ def test_F3_a_forked_child_neither_reads_nor_waits(monkeypatch) -> None:
     f = step(w, w + 1)
     f()
     monkeypatch.setattr(devices, "FORKED", [True])
-    monkeypatch.setattr(memory, "FORKED", [True])
+    monkeypatch.setattr(residents, "FORKED", [True])
+    monkeypatch.setattr(calls, "FORKED", [True])
     monkeypatch.setattr(devices._found, "pid", -1)
     with pytest.raises(DeviceError, match="forked"):
         w.get_value()

@@ -76,6 +76,7 @@ from exprgraph.symbols import as_tensor_variable, constant, constructors, tensor
 
 if TYPE_CHECKING:
     from exprgraph.compilation import Container, Function, In, compile, function
+    from exprgraph.hardware import DeviceInfo, devices
     from exprgraph.lanes import vectorize, vectorize_graph, vmap
 
 __version__ = "0.1.0"
@@ -130,7 +131,7 @@ __all__ = [
     "inc_subtensor", "set_subtensor",
     "vertical_stack", "vstack", "where", "xor", "zero_grad", "zeros", "zeros_like"]
 
-__all__ += ["Assert", "AssertionFault", "Container", "Print", "ancestors", "assert_op", "clone", "clone_replace",
+__all__ += ["Assert", "AssertionFault", "Container", "DeviceInfo", "devices", "Print", "ancestors", "assert_op", "clone", "clone_replace",
             "explicit_graph_inputs", "graph_inputs", "graph_replace", "io_toposort", "vectorize", "vectorize_graph", "vmap",
             "MissingGradientError", "NullTypeGradError", "consider_constant", "grad_clip", "grad_scale", "subgraph_grad",
             "undefined_grad"]
@@ -149,6 +150,7 @@ _LATE = {
     **dict.fromkeys(("explain", "get_test_value"), "exprgraph.explanation"),
     **dict.fromkeys(("function_dump", "function_load"), "exprgraph.dump"), "printing": "exprgraph.printing",
     **dict.fromkeys(("vectorize", "vectorize_graph", "vmap"), "exprgraph.lanes"),
+    **dict.fromkeys(("DeviceInfo", "devices"), "exprgraph.hardware"),
     "as_op": "exprgraph.own.function", "ElementwiseKernel": "exprgraph.own.elementwise",
     "RawKernel": "exprgraph.own.raw", "ReductionKernel": "exprgraph.own.reduction",
     "nnet": "exprgraph.nnet", **dict.fromkeys(("batch_normalization_test", "batch_normalization_train"), "exprgraph.functions.batch_norm"),

@@ -12,8 +12,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -22,9 +20,8 @@ from typing import Any
 
 from codegen.plan import HostCall, Launch, Step
 from runtime.device import Device
+from runtime.files import folder, replace
 
-FOLDER = "EXPRGRAPH_CACHE"
-"""Where files are kept; by default exprgraph/ in the user's folder for caches."""
 OFTEN = (50, 200, 800, 3200, 12800)
 """The calls of a function with the same sizes in which forms are timed, the later ones where the machine was not quiet before."""
 LEAST = 1 << 16
@@ -38,13 +35,6 @@ GAIN = 0.9
 """The share of the time of the form in use that another one may take at most to replace it."""
 _lock = threading.RLock()
 _known: dict[Path, dict[str, int]] = {}
-
-
-def folder() -> Path:
-    """The folder of the files."""
-    own = os.environ.get(FOLDER)
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(own).expanduser() if own else Path(base).expanduser() / "exprgraph"
 
 
 def file_of(device: Device) -> Path:
@@ -77,15 +67,7 @@ def remember(device: Device, name: str, form: int) -> None:
         path = file_of(device)
         _known[path] = {**_read(path), **_known.get(path, {}), name: form}
         with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, fresh = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-            try:
-                with os.fdopen(handle, "w") as file:
-                    json.dump(_known[path], file)
-                os.replace(fresh, path)
-            except BaseException:
-                os.unlink(fresh)
-                raise
+            replace(path, json.dumps(_known[path]))
 
 
 def _read(path: Path) -> dict[str, int]:

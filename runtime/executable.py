@@ -19,7 +19,7 @@ from exprgraph.dims import Dim, Value
 from exprgraph.errors import AllocationError, AssertionFault, DeviceError, ShapeError, ValueFault, at
 from exprgraph.node import SHARED
 from exprgraph.program import Program
-from runtime import choices, report
+from runtime import choices, crashes, report
 from runtime.case import Leaf
 from runtime.complaints import TextError
 from runtime.device import Device, check_process, devices, session
@@ -102,7 +102,7 @@ class DeviceExecutable:
         """Run on NumPy arrays or residents; nothing returned shares memory with anything.  All has finished when it returns, unless all
         arguments and results stay on a device with memory of its own."""
         check_process()
-        with self._lock:
+        with self._lock, crashes.settling():
             arguments = self.leaves.read(values)
             key = self.leaves.key(arguments, self._valued)
             bound = self._bounds.get(key)

@@ -6,9 +6,10 @@ from exprgraph import pairs
 from exprgraph.complex_pairs import parted
 from exprgraph.config import config
 from exprgraph.program import Program
-from runtime.device import choose
+from runtime import crashes
 from runtime.executable import DeviceExecutable, Generator
 from runtime.paired import PairedExecutable
+from runtime.verdicts import choose
 
 GENERATOR = Generator(generate.generate, generate.requirements, generate.uncertain, pairs.decide, opencl)
 
@@ -20,6 +21,7 @@ def build(program: Program) -> DeviceExecutable | PairedExecutable:
     forced = program.options.get("schedule") or config.schedule
     target = device.target if forced == "auto" else device.target._replace(schedule=forced)
     parts = parted(program)
-    made = DeviceExecutable(program if parts is None else parts.program, device, target, GENERATOR)
-    made.rehearse()
+    with crashes.settling():
+        made = DeviceExecutable(program if parts is None else parts.program, device, target, GENERATOR)
+        made.rehearse()
     return made if parts is None else PairedExecutable(program, parts, made)

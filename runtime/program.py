@@ -15,6 +15,7 @@ from codegen.naming import named
 from codegen.snippets import program_of
 from exprgraph.errors import DeviceError
 from exprgraph.own.text import Snippet, mentioned
+from runtime import crashes
 from runtime.complaints import TextError, complaints
 from runtime.device import Session
 from runtime.driver import cl, failure
@@ -81,6 +82,7 @@ def build(session: Session, kernels: Sequence[Kernel], printer: Printer, jobs: b
 
 def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> tuple[Any, Sequence[int]]:
     """The program and the addresses of its jobs, where they can be had."""
+    crashes.building()
     program = cl.Program(session.context, text)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", cl.CompilerWarning)

@@ -1,0 +1,198 @@
+"""Drivers that end the process while they build: a note on disk survives, and who finds one moves the driver's cache away.
+
+A damaged file in PoCL's cache of binaries aborts Python, in every process, for ever.  So its cache lies below ours, unless the user has
+put it elsewhere, and a process has a note on disk from the start of a build to the end of the first call of what was built.  The note of
+a process that is no more means that it died there; the next process that looks for devices empties that cache.  Only files named so by
+processes of this very machine count, and the start of a process is part of its name, so ids that are used again do not confuse.
+"""
+from __future__ import annotations
+
+import atexit
+import contextlib
+import hashlib
+import os
+import platform
+import shutil
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from exprgraph import __version__
+from runtime import files
+
+POCL_CACHE = "POCL_CACHE_DIR"
+NOTES = "building"
+
+
+class _State:
+    """The note of this process, and the threads that need it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.note: Path | None = None
+        self.threads: set[int] = set()
+
+
+_state = _State()
+
+
+def prepare(driver_version: str) -> None:
+    """Before devices are listed: choose the place of PoCL's cache, and empty it where a process died while it built."""
+    if POCL_CACHE not in os.environ:
+        os.environ[POCL_CACHE] = str(_place(driver_version))
+    for note in dead():
+        _react(note)
+
+
+def ours(cache: str) -> bool:
+    """Whether a cache of the driver is one that this project has put there: a user's own is left alone."""
+    return Path(cache).parent == files.folder()
+
+
+def _place(driver_version: str) -> Path:
+    """A folder below ours that only this user can write to; where there is none, one for this process alone."""
+    place = files.folder() / f"pocl-{__version__}-{driver_version}"
+    try:
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if hasattr(os, "getuid") and place.stat().st_uid != os.getuid():
+            raise PermissionError(f"{place} belongs to another user")
+        with tempfile.TemporaryFile(dir=place):
+            return place
+    except OSError as error:
+        own = tempfile.mkdtemp(prefix="exprgraph-pocl-")
+        atexit.register(shutil.rmtree, own, ignore_errors=True)
+        warnings.warn(f"nothing can be kept in {files.folder()} ({error}), so kernels are built anew in each process; set {files.FOLDER} "
+                      "to a folder of yours", RuntimeWarning, stacklevel=2)
+        return Path(own)
+
+
+def dead() -> list[Path]:
+    """The notes of processes of this machine that are no more."""
+    try:
+        names = os.listdir(files.folder() / NOTES)
+    except OSError:
+        return []
+    here = f"{_machine()}-"
+    return [files.folder() / NOTES / name for name in names if name.startswith(here) and not alive(name)]
+
+
+def myself() -> str:
+    """A name for this process that no other one has or will have."""
+    return f"{_machine()}-{os.getpid()}-{_start(os.getpid())}"
+
+
+def alive(name: str) -> bool:
+    """Whether the process of that name lives, as far as can be told here."""
+    machine, _, rest = name.partition("-")
+    pid, _, start = rest.partition("-")
+    return machine != _machine() or (pid.isdigit() and _start(pid) == start)
+
+
+def _react(note: Path) -> None:
+    """Empty the cache that a dead process used, then forget the note."""
+    with contextlib.suppress(OSError):
+        cache = note.read_text().strip()
+        if cache and ours(cache):
+            empty(Path(cache))
+        elif cache and cache == os.environ.get(POCL_CACHE):
+            warnings.warn(f"a process ended while an OpenCL driver built kernels; if that happens again, its cache is damaged: "
+                          f"delete {cache}", RuntimeWarning, stacklevel=2)
+        note.unlink()
+
+
+def empty(cache: Path) -> None:
+    """Move all that lies in a driver's cache away and delete it; the folder stays for processes that use it."""
+    try:
+        gone = Path(tempfile.mkdtemp(prefix=f".{cache.name}-", dir=cache.parent))
+    except OSError:
+        return
+    for entry in os.listdir(cache):
+        with contextlib.suppress(OSError):  # another process moves it
+            os.rename(cache / entry, gone / entry)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def building() -> None:
+    """From here on this thread builds: if the process ends before `settled`, that is known."""
+    with _state.lock:
+        _state.threads.add(threading.get_ident())
+        if _state.note is None:
+            _state.note = _written()
+
+
+def settled() -> None:
+    """What this thread has built has run."""
+    if not _state.threads:
+        return
+    with _state.lock:
+        _state.threads.discard(threading.get_ident())
+        if not _state.threads and _state.note is not None:
+            with contextlib.suppress(OSError):
+                _state.note.unlink()
+            _state.note = None
+
+
+@contextlib.contextmanager
+def settling() -> Iterator[None]:
+    """What is built within has run at the end."""
+    try:
+        yield
+    finally:
+        settled()
+
+
+def _written() -> Path | None:
+    note = files.folder() / NOTES / myself()
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(os.environ.get(POCL_CACHE, ""))
+    except OSError:
+        return None
+    return note
+
+
+@lru_cache(maxsize=1)
+def _machine() -> str:
+    """What tells this machine, since it was started, from others: ids of processes mean something within it alone."""
+    parts = [platform.node()]
+    with contextlib.suppress(OSError):
+        parts += [Path("/proc/sys/kernel/random/boot_id").read_text(), os.readlink("/proc/self/ns/pid")]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def _start(pid: int | str) -> str:
+    """When a process started, as the system counts; "" where there is no such process, "0" where only that it lives is known."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        pass
+    if Path("/proc/self/stat").exists():
+        return ""
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return ""
+    except (OSError, ValueError):
+        pass
+    return "0"
+
+
+def _forget() -> None:
+    """In a forked child: the note is the parent's."""
+    _state.note = None
+    _state.threads.clear()
+
+
+def _leave() -> None:
+    """The process ends by itself."""
+    _state.threads &= {threading.get_ident()}
+    settled()
+
+
+atexit.register(_leave)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

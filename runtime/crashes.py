@@ -49,7 +49,7 @@ def prepare(driver_version: str) -> None:
 
 def ours(cache: str) -> bool:
     """Whether a cache of the driver is one that this project has put there: a user's own is left alone."""
-    return Path(cache).parent == files.folder()
+    return Path(cache).parent == files.folder() and Path(cache).name.startswith("pocl-")
 
 
 def _place(driver_version: str) -> Path:
@@ -106,10 +106,11 @@ def _react(note: Path) -> None:
 def empty(cache: Path) -> None:
     """Move all that lies in a driver's cache away and delete it; the folder stays for processes that use it."""
     try:
+        entries = os.listdir(cache)
         gone = Path(tempfile.mkdtemp(prefix=f".{cache.name}-", dir=cache.parent))
     except OSError:
         return
-    for entry in os.listdir(cache):
+    for entry in entries:
         with contextlib.suppress(OSError):  # another process moves it
             os.rename(cache / entry, gone / entry)
     shutil.rmtree(gone, ignore_errors=True)
@@ -120,7 +121,7 @@ def building() -> None:
     with _state.lock:
         _state.threads.add(threading.get_ident())
         if _state.note is None:
-            _state.note = _written()
+            _state.note = _write(myself())
 
 
 def settled() -> None:
@@ -135,6 +136,11 @@ def settled() -> None:
             _state.note = None
 
 
+def spoilt() -> None:
+    """The driver's cache is damaged, though this process lives: a note as of one that does not."""
+    _write(f"{_machine()}-0-0")
+
+
 @contextlib.contextmanager
 def settling() -> Iterator[None]:
     """What is built within has run at the end."""
@@ -144,8 +150,9 @@ def settling() -> Iterator[None]:
         settled()
 
 
-def _written() -> Path | None:
-    note = files.folder() / NOTES / myself()
+def _write(name: str) -> Path | None:
+    """A note under this name, with the place of the driver's cache."""
+    note = files.folder() / NOTES / name
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(os.environ.get(POCL_CACHE, ""))

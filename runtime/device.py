@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from codegen.target import Target
 from exprgraph.errors import DeviceError, NoDeviceError, UnknownDeviceError, at, here
-from runtime import crashes, driver, pocl, vendors
+from runtime import crashes, driver, limits, pocl, vendors
 
 POCL = "portable computing language"
 KINDS = ("cpu", "gpu")
@@ -113,6 +113,8 @@ def _list() -> tuple[Device, ...]:
     if driver.missing:
         raise NoDeviceError(f"{driver.missing}: {driver.CURE}")
     os.environ.setdefault("POCL_DEVICES", "basic pthread")
+    if limits.cores() < (os.cpu_count() or 1):  # PoCL counts the cores of the machine
+        os.environ.setdefault("POCL_MAX_PTHREAD_COUNT", str(limits.cores()))
     crashes.prepare(str(getattr(driver.cl, "VERSION_TEXT", "")))
     with vendors.named(vendors.unnamed(driver.folder())):
         try:
@@ -140,6 +142,8 @@ def _describe(spec: str, platform: Any, handle: Any, handles: tuple[Any, ...]) -
     is_pocl = POCL in platform_name.lower()
     kind = "oclgrind" if "oclgrind" in platform_name.lower() else "cpu" if handle.type & driver.cl.device_type.CPU else "gpu"
     memory, target = _ask(handle, "global_mem_size", 1 << 20, _GIB), _target(handle, kind, is_pocl, name)
+    if kind == "cpu":
+        memory = min(memory, limits.memory() or memory)
     basic = [i for i, h in enumerate(handles) if is_pocl and h.name.startswith("basic") and h is not handle]
     return Device(
         spec, name, " ".join(handle.vendor.split()), platform_name, kind, target, memory,

@@ -5,8 +5,10 @@ from codegen import generate, opencl
 from exprgraph import pairs
 from exprgraph.complex_pairs import parted
 from exprgraph.config import config
+from exprgraph.errors import DeviceError, at, here
 from exprgraph.program import Program
 from runtime import crashes
+from runtime.driver import strange_options
 from runtime.executable import DeviceExecutable, Generator
 from runtime.paired import PairedExecutable
 from runtime.verdicts import choose
@@ -18,6 +20,8 @@ def build(program: Program) -> DeviceExecutable | PairedExecutable:
     """The program, its complex tensors as pairs of floats, on `options["device"]`, with the default plan built; DeviceError where that
     device or a kernel fails."""
     device = choose(program.options.get("device"))
+    if (strange := strange_options()) is not None:
+        raise DeviceError(f"{strange}{at(here())}")
     forced = program.options.get("schedule") or config.schedule
     target = device.target if forced == "auto" else device.target._replace(schedule=forced)
     parts = parted(program)

@@ -18,6 +18,7 @@ import numpy as np
 
 from codegen import switchboard as board
 from codegen.jobs import DOOR
+from runtime import crashes
 from runtime.device import Session, opened
 from runtime.driver import cl, failure
 from runtime.memory import data_of
@@ -133,6 +134,7 @@ def _made(session: Session) -> Switchboard | None:
 
 def compiled(session: Session) -> Any:
     """The program of the switchboard for a device."""
+    crashes.building()
     return cl.Program(session.context, board.source()).build(devices=[session.device.handle])
 
 

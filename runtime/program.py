@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -83,18 +84,40 @@ def build(session: Session, kernels: Sequence[Kernel], printer: Printer, jobs: b
 def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> tuple[Any, Sequence[int]]:
     """The program and the addresses of its jobs, where they can be had."""
     crashes.building()
-    program = cl.Program(session.context, text)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", cl.CompilerWarning)
-        try:
-            program.build(list(session.device.options), devices=[session.device.handle])
-            told = addresses(session, program, jobs) if jobs else None
-        except failure as error:
+    try:
+        made = _made(session, text, jobs)
+    except failure as error:
+        again = _afresh(session, text, jobs)
+        if again is None:
             for snippet in mentioned(text):
                 check_snippet(session, snippet)
             raise DeviceError(_report(session, text, names, error)) from error
+        made = again
     _cache.count += 1
-    return program, told or ()
+    return made
+
+
+def _made(session: Session, text: str, jobs: int) -> tuple[Any, Sequence[int]]:
+    program = cl.Program(session.context, text)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", cl.CompilerWarning)
+        program.build(list(session.device.options), devices=[session.device.handle])
+        if session.device.pocl and not program.get_info(cl.program_info.NUM_KERNELS):
+            raise failure("the program has no kernels")
+        return program, (addresses(session, program, jobs) if jobs else None) or ()
+
+
+def _afresh(session: Session, text: str, jobs: int) -> tuple[Any, Sequence[int]] | None:
+    """The program under a name that PoCL's cache has never heard of: where that succeeds, a file in there is damaged, and the next process
+    empties it.  None where it fails too."""
+    if not session.device.pocl:
+        return None
+    try:
+        made = _made(session, f"{text}\ntypedef int eg_{uuid.uuid4().hex};\n", jobs)
+    except failure:
+        return None
+    crashes.spoilt()
+    return made
 
 
 def check_snippet(session: Session, snippet: Snippet) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import exprgraph as eg
+from exprgraph.errors import AllocationError, DeviceError
 from exprgraph.node import Out
 from runtime.device import choose
 
@@ -86,8 +87,11 @@ def run(spec: str, each: bool, tell: Callable[[Mapping[str, Any]], None]) -> Non
         tell({"trying": label})
         try:
             problem = check(some, spec)
-        except Exception as error:  # of whatever kind: it is what the device comes to
-            problem = f"{type(error).__name__}: {_short(str(error))}"
+        except (DeviceError, AllocationError) as error:
+            problem = _short(str(error))
+        except Exception as error:  # nothing that a driver is to blame for
+            tell({"ours": f"{type(error).__name__}: {_short(str(error))}"})
+            return
         tell({"tried": label, "problem": problem})
     tell({"done": True})
 

@@ -39,12 +39,13 @@ _begun: set[str] = set()
 
 class Told(NamedTuple):
     """What a process that tested a device said.  began: whether it came as far as the device; trying: in the middle of what it ended;
-    problems: family -> what is wrong."""
+    problems: family -> what is wrong.  end: how it ended; ours: a fault of the test itself."""
     began: bool
     done: bool
     trying: str
     problems: dict[str, str]
     end: str
+    ours: str = ""
 
 
 def choose(spec: str | None = "auto") -> Device:
@@ -165,10 +166,15 @@ def tested(device: Device) -> str:
 
 def judged(told: Told) -> str:
     """The verdict on what a process said."""
-    problems = [f"{name}: {what}" for name, what in told.problems.items()]
-    if told.began and not told.done:
+    if not told.began or told.ours:
+        return UNTESTED
+    families: dict[str, list[str]] = {}
+    for name, what in told.problems.items():
+        families.setdefault(what, []).append(name)
+    problems = [f"{', '.join(names)}: {what}" for what, names in families.items()]
+    if not told.done:
         problems.append(f"{told.trying or 'opening it'}: {told.end}")
-    return UNTESTED if not told.began else f"failed: {'; '.join(problems)}" if problems else PASSED
+    return f"failed: {'; '.join(problems)}" if problems else PASSED
 
 
 def _child(device: Device, how: str) -> Told:
@@ -203,7 +209,7 @@ def ended(code: int) -> str:
 
 def heard(text: str, end: str, name: str) -> Told:
     """What the lines of a test say; what is no line of it was printed by a driver."""
-    began, done, trying, problems = False, False, "", dict[str, str]()
+    began, done, trying, problems, ours = False, False, "", dict[str, str](), ""
     for line in text.splitlines():
         try:
             said = json.loads(line)
@@ -211,9 +217,9 @@ def heard(text: str, end: str, name: str) -> Told:
             continue
         if not isinstance(said, dict):
             continue
-        began = began or said.get("device") == name
+        began, ours = began or said.get("device") == name, said.get("ours", ours)
         done = done or said.get("done") is True
         trying = said.get("trying", "" if "tried" in said else trying)
         if said.get("problem"):
             problems[said["tried"]] = said["problem"]
-    return Told(began, done, trying, problems, end)
+    return Told(began, done, trying, problems, end, ours)

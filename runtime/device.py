@@ -58,10 +58,15 @@ class Device:
 
 
 class Session(NamedTuple):
-    """An open device: its context and its queue, in order."""
+    """An open device: its context and its queue, in order.
+
+    key: what programs of its context are kept under.  lost: empty as long as the context can be used, then why it cannot.
+    """
     device: Device
     context: Any
     queue: Any
+    key: str
+    lost: list[str]
 
 
 class _Found:
@@ -76,6 +81,8 @@ class _Found:
 
 
 _found = _Found()
+_keys: set[str] = set()
+"""Those of all sessions there were: what is kept under one that was lost is never found under another."""
 FORKED: list[bool] = []
 """Not empty in a process that was forked: there `check_process` has to be asked."""
 if hasattr(os, "register_at_fork"):
@@ -263,13 +270,29 @@ def table(found: Sequence[Device]) -> str:
 
 
 def session(device: Device) -> Session:
-    """The context and the queue of a device, made on first use and kept for the life of the process."""
+    """The context and the queue of a device, made on first use and kept as long as they can be used; DeviceError where the driver fails."""
     check_process()
     with _found.lock:
         if device not in _found.sessions:
             key = tuple(int(h.int_ptr) for h in device.group)
-            if key not in _found.contexts:
-                _found.contexts[key] = driver.cl.Context(list(device.group))
-            context = _found.contexts[key]
-            _found.sessions[device] = Session(device, context, driver.cl.CommandQueue(context, device.handle))
+            try:
+                if key not in _found.contexts:
+                    _found.contexts[key] = driver.cl.Context(list(device.group))
+                queue = driver.cl.CommandQueue(_found.contexts[key], device.handle)
+            except driver.failure as error:
+                _found.contexts.pop(key, None)
+                raise DeviceError(f"{device.name} cannot be opened: {error}") from None
+            name = f"{device.spec} {len(_keys)}" if device.spec in _keys else device.spec
+            _keys.add(name)
+            _found.sessions[device] = Session(device, _found.contexts[key], queue, name, [])
         return _found.sessions[device]
+
+
+def lose(lost: Session, reason: str) -> None:
+    """A context can be used no more: who asks for a session of its devices from now on is given a new one."""
+    with _found.lock:
+        gone = [s for s in _found.sessions.values() if s.context is lost.context]
+        for one in (lost, *gone):
+            one.lost[:] = [reason]
+        _found.sessions = {d: s for d, s in _found.sessions.items() if s not in gone}
+        _found.contexts = {k: c for k, c in _found.contexts.items() if c is not lost.context}

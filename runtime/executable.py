@@ -25,6 +25,7 @@ from runtime.case import Leaf
 from runtime.complaints import TextError
 from runtime.device import Device, check_process, devices, session
 from runtime.direct import State
+from runtime.failures import told
 from runtime.leaves import CONTIGUOUS, Arguments, Leaves
 from runtime.memory import CopiedMemory, SharedMemory, check_budget, memory_of, span
 from runtime.prepared import Bound, Numbers, Prepared, flatten
@@ -78,7 +79,8 @@ class DeviceExecutable:
         self._warm = False
         self._equal: tuple[str, ...] | None = ("equal",) * len(self.pairs)
         self._watch_values(self._sizes.dims)
-        self._build_default()
+        with told(self.session):
+            self._build_default()
 
     def _build_default(self) -> None:
         """All pairs equal; where that contradicts itself, as for x[:1] beside 2 elements and beside 1, the general plan instead."""
@@ -104,6 +106,17 @@ class DeviceExecutable:
         arguments and results stay on a device with memory of its own."""
         check_process()
         with self._lock, crashes.settling():
+            if self.session.lost:
+                self._open_anew()
+            return self._called(values)
+
+    def _open_anew(self) -> None:
+        """After the device was lost: everything that lived in its context is made again in a new one."""
+        fresh = DeviceExecutable(self.program, self.device, self.target, self.generator)
+        self.__dict__.update({name: value for name, value in fresh.__dict__.items() if name != "_lock"})
+
+    def _called(self, values: Sequence[Any]) -> list[Any]:
+        with told(self.session):
             arguments = self.leaves.read(values)
             key = self.leaves.key(arguments, self._valued)
             bound = self._bounds.get(key)

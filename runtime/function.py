@@ -14,6 +14,7 @@ from exprgraph.requires import requirements, uncertain
 from runtime import crashes
 from runtime.driver import strange_options
 from runtime.executable import DeviceExecutable, Generator
+from runtime.failures import told
 from runtime.paired import PairedExecutable
 from runtime.verdicts import choose
 
@@ -29,7 +30,8 @@ def build(program: Program) -> DeviceExecutable | PairedExecutable:
     parts = parted(program)
     with crashes.settling():
         made = DeviceExecutable(program if parts is None else parts.program, device, target, GENERATOR)
-        made.rehearse()
+        with told(made.session):
+            made.rehearse()
     return made if parts is None else PairedExecutable(program, parts, made)
 
 

@@ -20,7 +20,7 @@ from exprgraph.errors import AllocationError
 from runtime import pages
 from runtime.device import FORKED, Session, check_process, foreign
 from runtime.driver import cl, failure
-from runtime.failures import translated
+from runtime.failures import told
 from runtime.spare import PAGE, Spare, rounded
 
 Array = np.ndarray[Any, Any]
@@ -249,10 +249,8 @@ class DeviceValue:
         """A call that did not wait may have failed since: that is told here.  A forked child is refused, where the driver would hang."""
         if FORKED:
             check_process()
-        try:
+        with told(self.memory.session):
             yield
-        except failure as error:
-            raise translated(error, self.memory.session) from None
 
 
 class CopiedMemory:

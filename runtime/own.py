@@ -50,7 +50,7 @@ def _call(step: OwnCall, sizes: tuple[int, ...], inputs: tuple[Array, ...], outp
 
 def _program(raw: RawSource, source: Source | None, session: Session) -> Any:
     """The user's program, built once for each device."""
-    key = session.device.spec, raw.text
+    key = session.key, raw.text
     with _lock:
         if key in _programs:
             _programs.move_to_end(key)

@@ -78,7 +78,7 @@ def _build(session: Session, codes: Sequence[Code], text_of: TextOf, jobs: bool)
 
 
 def _key(session: Session, code: Code, jobs: bool) -> tuple[str, str, bool, str]:
-    return session.device.spec, session.device.target.dialect, jobs, code.text
+    return session.key, session.device.target.dialect, jobs, code.text
 
 
 def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> tuple[Any, Sequence[int]]:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from codegen.plan import Buffer
+from exprgraph.config import config
 from exprgraph.errors import AllocationError
 from runtime.actions import Action, FaultCheck, Run
 from runtime.case import Leaf
@@ -62,7 +63,7 @@ class Queued:
     def __call__(self, *values: Any, checked: bool = False, trusted: bool = False) -> list[Any] | None:
         if FORKED:
             check_process()
-        if not trusted and not self._fit(values):
+        if self.memory.session.lost or (not trusted and not self._fit(values)):
             return None
         with self.lock:
             memory, wanted = self.memory, self.sizes.wanted
@@ -131,7 +132,10 @@ class Queued:
     def _result(self, one: Result, blocks: dict[str, Block]) -> Any:
         block = blocks[one.view.buffer]
         if one.stays:
-            return DeviceValue(self.memory, block, one.view)
+            value = DeviceValue(self.memory, block, one.view)
+            if config.host_mirror:
+                value.host()
+            return value
         array = self.memory.read(block, one.view)
         if not one.fresh:
             array = np.array(array, order="C", copy=True)

@@ -24,7 +24,8 @@ MODES = {"FAST_RUN": "full", "FAST_COMPILE": "none"}
 def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: Any = None, name: str | None = None,
             device: str | None = None, on_unused_input: str | None = None, allow_input_downcast: bool | None = None,
             mode: str | None = None, no_default_updates: bool | Iterable[Shared] = False, optimizer: str | None = None,
-            schedule: str | None = None, watch: Watch | None = None, rebuild_strict: bool = True) -> Function:
+            schedule: str | None = None, watch: Watch | None = None, rebuild_strict: bool = True,
+            missing_float64: str | None = None) -> Function:
     """A function from values of `inputs` to values of `outputs`.
 
     inputs: a list of symbols and `In`s, or one symbol; a computed symbol may be an input too.  outputs: a symbol (the function
@@ -34,10 +35,12 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
     arguments even where precision is lost, None takes Python numbers though they are rounded, False does not.  rebuild_strict: givens
     must have the dtype of what they replace; with False they are cast to it.  no_default_updates: True, or shared variables whose
     default update is left out.  optimizer: "full" or "none" (mode="FAST_RUN" and "FAST_COMPILE" mean the same).  schedule: "auto",
-    "cpu" or "gpu".  watch: called with (name, before, after) for every pass.
+    "cpu" or "gpu".  watch: called with (name, before, after) for every pass.  missing_float64: on a device without float64, "raise", or
+    "downcast" to compute in float32 what is float64; arguments and results keep their dtype.
     GraphError, DTypeError, RankError or ShapeError for what cannot be compiled.
     """
     options = _options(device, optimizer, mode, schedule, name, watch)
+    options["missing_float64"] = _choice("missing_float64", missing_float64 or config.missing_float64, ("raise", "downcast"))
     policy = _choice("on_unused_input", on_unused_input or config.on_unused_input, POLICIES)
     specs = [as_input(item, i) for i, item in enumerate(inputs if isinstance(inputs, list | tuple) else [inputs])]
     wanted, form = unpacked(outputs)

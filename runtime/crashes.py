@@ -2,8 +2,8 @@
 
 A damaged file in PoCL's cache of binaries aborts Python, in every process, for ever.  So its cache lies below ours, unless the user has
 put it elsewhere, and a process has a note on disk from the start of a build to the end of the first call of what was built.  The note of
-a process that is no more means that it died there; the next process that looks for devices empties that cache.  Only files named so by
-processes of this very machine count, and the start of a process is part of its name, so ids that are used again do not confuse.
+a process that is no more means that it died there; the next process that looks for devices empties that cache.  Only notes of processes
+of this very machine count, and the start of a process is part of the name of its note, so ids that are used again do not confuse.
 """
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ class _State:
 
 
 _state = _State()
+_depth = threading.local()
 
 
 def prepare(driver_version: str) -> None:
@@ -117,17 +118,27 @@ def empty(cache: Path) -> None:
 
 
 def building() -> None:
-    """From here on this thread builds: if the process ends before `settled`, that is known."""
-    with _state.lock:
-        _state.threads.add(threading.get_ident())
-        if _state.note is None:
-            _state.note = _write(myself())
+    """From here to the end of the outermost `settling` of this thread: if the process ends before, that is known."""
+    if getattr(_depth, "of", 0):
+        with _state.lock:
+            _state.threads.add(threading.get_ident())
+            if _state.note is None:
+                _state.note = _write(myself())
 
 
-def settled() -> None:
-    """What this thread has built has run."""
-    if not _state.threads:
-        return
+@contextlib.contextmanager
+def settling() -> Iterator[None]:
+    """What is built within has run at the end."""
+    _depth.of = getattr(_depth, "of", 0) + 1
+    try:
+        yield
+    finally:
+        _depth.of -= 1
+        if not _depth.of and _state.threads:
+            _settled()
+
+
+def _settled() -> None:
     with _state.lock:
         _state.threads.discard(threading.get_ident())
         if not _state.threads and _state.note is not None:
@@ -139,15 +150,6 @@ def settled() -> None:
 def spoilt() -> None:
     """The driver's cache is damaged, though this process lives: a note as of one that does not."""
     _write(f"{_machine()}-0-0")
-
-
-@contextlib.contextmanager
-def settling() -> Iterator[None]:
-    """What is built within has run at the end."""
-    try:
-        yield
-    finally:
-        settled()
 
 
 def _write(name: str) -> Path | None:
@@ -195,9 +197,9 @@ def _forget() -> None:
 
 
 def _leave() -> None:
-    """The process ends by itself."""
-    _state.threads &= {threading.get_ident()}
-    settled()
+    """The process ends by itself, whatever its other threads are at."""
+    _state.threads.clear()
+    _settled()
 
 
 atexit.register(_leave)

@@ -172,7 +172,7 @@ class DeviceExecutable:
     def warm(self) -> None:
         """Build all variants of the default plan and of the general plan; from now on no call builds anything, except that the
         first one whose sizes reach 2^30 builds the plan with 64-bit indices."""
-        with self._lock:
+        with self._lock, crashes.settling():
             for outcomes in (self._equal, self._general):
                 self._plan((outcomes, self._compact, False)).complete()
             for prepared in self.plans.values():

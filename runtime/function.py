@@ -5,21 +5,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from codegen.plan import Code, Plan
+from codegen.target import Target
 from exprgraph import pairs
 from exprgraph.complex_pairs import parted
 from exprgraph.config import config
+from exprgraph.downcast import downcast
 from exprgraph.errors import DeviceError, at, here
 from exprgraph.program import Program
 from exprgraph.requires import requirements, uncertain
 from runtime import crashes
+from runtime.device import Device
 from runtime.driver import strange_options
 from runtime.executable import DeviceExecutable, Generator
 from runtime.failures import told
+from runtime.narrowed import NarrowedExecutable
 from runtime.paired import PairedExecutable
 from runtime.verdicts import choose
 
 
-def build(program: Program) -> DeviceExecutable | PairedExecutable:
+def build(program: Program) -> DeviceExecutable | PairedExecutable | NarrowedExecutable:
     """The program, its complex tensors as pairs of floats, on `options["device"]`, with the default plan built; DeviceError where that
     device or a kernel fails."""
     device = choose(program.options.get("device"))
@@ -27,6 +31,12 @@ def build(program: Program) -> DeviceExecutable | PairedExecutable:
         raise DeviceError(f"{strange}{at(here())}")
     forced = program.options.get("schedule") or config.schedule
     target = device.target if forced == "auto" else device.target._replace(schedule=forced)
+    smaller = downcast(program) if program.options.get("missing_float64") == "downcast" and not target.fp64 else None
+    made = _built(program if smaller is None else smaller.program, device, target)
+    return made if smaller is None else NarrowedExecutable(smaller, made)
+
+
+def _built(program: Program, device: Device, target: Target) -> DeviceExecutable | PairedExecutable:
     parts = parted(program)
     with crashes.settling():
         made = DeviceExecutable(program if parts is None else parts.program, device, target, GENERATOR)

@@ -29,7 +29,7 @@ from runtime.failures import told
 from runtime.leaves import CONTIGUOUS, Arguments, Leaves
 from runtime.memory import CopiedMemory, SharedMemory, check_budget, memory_of, span
 from runtime.prepared import Bound, Numbers, Prepared, flatten
-from runtime.program import TextOf
+from runtime.program import GroupLimit, TextOf
 from runtime.queued import Queued, Sizes
 
 PLANS, REMEMBERED = 8, 256
@@ -107,12 +107,16 @@ class DeviceExecutable:
         check_process()
         with self._lock, crashes.settling():
             if self.session.lost:
-                self._open_anew()
-            return self._called(values)
+                self._make_anew(self.target)
+            while True:
+                try:
+                    return self._called(values)
+                except GroupLimit as error:
+                    self._make_anew(narrower(self.target, error))
 
-    def _open_anew(self) -> None:
-        """After the device was lost: everything that lived in its context is made again in a new one."""
-        fresh = DeviceExecutable(self.program, self.device, self.target, self.generator)
+    def _make_anew(self, target: Target) -> None:
+        """After the device was lost, or for smaller groups: everything that was built is built again."""
+        fresh = DeviceExecutable(self.program, self.device, target, self.generator)
         self.__dict__.update({name: value for name, value in fresh.__dict__.items() if name != "_lock"})
 
     def _called(self, values: Sequence[Any]) -> list[Any]:
@@ -173,13 +177,21 @@ class DeviceExecutable:
         """Build all variants of the default plan and of the general plan; from now on no call builds anything, except that the
         first one whose sizes reach 2^30 builds the plan with 64-bit indices."""
         with self._lock, crashes.settling():
-            for outcomes in (self._equal, self._general):
-                self._plan((outcomes, self._compact, False)).complete()
-            for prepared in self.plans.values():
-                prepared.complete()
+            while True:
+                try:
+                    self._complete()
+                    break
+                except GroupLimit as error:
+                    self._make_anew(narrower(self.target, error))
             if self.state is not None and self.state.board is not None:
                 self.state.helpers.ready()
             self._warm = True
+
+    def _complete(self) -> None:
+        for outcomes in (self._equal, self._general):
+            self._plan((outcomes, self._compact, False)).complete()
+        for prepared in self.plans.values():
+            prepared.complete()
 
     def free(self) -> None:
         """Give back the workspaces of the sizes met so far, and all memory of the device that nobody uses."""
@@ -317,6 +329,13 @@ class DeviceExecutable:
         self.quick = self._recent[_shapes(arguments.values)] = quick
         if len(self._recent) > RECENT:
             self._recent.popitem(last=False)
+
+
+def narrower(target: Target, found: GroupLimit) -> Target:
+    """The same device with smaller groups; DeviceError where they cannot be."""
+    if not 1 <= found.limit < target.max_group:
+        raise DeviceError(f"{target.name} takes {found}, fewer than any of the kernels needs")
+    return target._replace(max_group=found.limit)
 
 
 def _none(*values: Any, checked: bool = False) -> None:

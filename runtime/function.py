@@ -16,10 +16,11 @@ from exprgraph.requires import requirements, uncertain
 from runtime import crashes
 from runtime.device import Device
 from runtime.driver import strange_options
-from runtime.executable import DeviceExecutable, Generator
+from runtime.executable import DeviceExecutable, Generator, narrower
 from runtime.failures import told
 from runtime.narrowed import NarrowedExecutable
 from runtime.paired import PairedExecutable
+from runtime.program import GroupLimit
 from runtime.verdicts import choose
 
 
@@ -39,10 +40,14 @@ def build(program: Program) -> DeviceExecutable | PairedExecutable | NarrowedExe
 def _built(program: Program, device: Device, target: Target) -> DeviceExecutable | PairedExecutable:
     parts = parted(program)
     with crashes.settling():
-        made = DeviceExecutable(program if parts is None else parts.program, device, target, GENERATOR)
-        with told(made.session):
-            made.rehearse()
-    return made if parts is None else PairedExecutable(program, parts, made)
+        while True:
+            try:
+                made = DeviceExecutable(program if parts is None else parts.program, device, target, GENERATOR)
+                with told(made.session):
+                    made.rehearse()
+                return made if parts is None else PairedExecutable(program, parts, made)
+            except GroupLimit as error:
+                target = narrower(target, error)
 
 
 def _plan(*arguments: Any) -> Plan:

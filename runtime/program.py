@@ -1,6 +1,7 @@
 """Programs: build generated kernels, each text once per device and process, and make them ready to launch."""
 from __future__ import annotations
 
+import math
 import threading
 import uuid
 import warnings
@@ -30,6 +31,14 @@ class Built(NamedTuple):
     program: Any
     name: str
     code: int = 0
+
+
+class GroupLimit(Exception):
+    """A kernel that was built takes fewer work-items in a group than it was made for.  limit: how many."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"at most {limit} work-items in a group")
+        self.limit = limit
 
 
 class _Cache:
@@ -148,3 +157,16 @@ def ready(kernel: Built, buffers: int, integers: int, wide: bool) -> Any:
     made = cl.Kernel(kernel.program, kernel.name)
     made.set_scalar_arg_dtypes([None] * buffers + [np.dtype(np.int64 if wide else np.int32)] * integers)
     return made
+
+
+def check_group(kernel: Any, session: Session, local: Sequence[int]) -> None:
+    """GroupLimit where a kernel, as it was built, does not fit the groups that it is for: registers and local memory count too."""
+    items = math.prod(local)
+    if items == 1:
+        return
+    info, handle = cl.kernel_work_group_info, session.device.handle
+    limit = int(kernel.get_work_group_info(info.WORK_GROUP_SIZE, handle))
+    if limit < items:
+        raise GroupLimit(max(limit, 1))
+    if int(kernel.get_work_group_info(info.LOCAL_MEM_SIZE, handle)) > session.device.target.local_bytes:
+        raise GroupLimit(items // 2)

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import hashlib
 import os
-import platform
-import shutil
 import tempfile
 import threading
 import warnings
@@ -20,8 +17,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from exprgraph import __version__
-from runtime import files
+from exprgraph import __version__, store
 
 POCL_CACHE = "POCL_CACHE_DIR"
 NOTES = "building"
@@ -50,34 +46,42 @@ def prepare(driver_version: str) -> None:
 
 def ours(cache: str) -> bool:
     """Whether a cache of the driver is one that this project has put there: a user's own is left alone."""
-    return Path(cache).parent == files.folder() and Path(cache).name.startswith("pocl-")
+    return Path(cache).parent == store.folder() and Path(cache).name.startswith("pocl-")
 
 
 def _place(driver_version: str) -> Path:
-    """A folder below ours that only this user can write to; where there is none, one for this process alone."""
-    place = files.folder() / f"pocl-{__version__}-{driver_version}"
-    try:
-        place.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if hasattr(os, "getuid") and place.stat().st_uid != os.getuid():
-            raise PermissionError(f"{place} belongs to another user")
-        with tempfile.TemporaryFile(dir=place):
-            return place
-    except OSError as error:
-        own = tempfile.mkdtemp(prefix="exprgraph-pocl-")
-        atexit.register(shutil.rmtree, own, ignore_errors=True)
-        warnings.warn(f"nothing can be kept in {files.folder()} ({error}), so kernels are built anew in each process; set {files.FOLDER} "
-                      "to a folder of yours", RuntimeWarning, stacklevel=2)
-        return Path(own)
+    """A folder below ours; where nothing can be kept, one for this process alone, since PoCL without a cache has no devices."""
+    base = store.folder()
+    if base is not None and store.usable(base):
+        place = base / f"pocl-{__version__}-{driver_version}"
+        with contextlib.suppress(OSError):
+            place.mkdir(exist_ok=True, mode=0o700)
+            if os.access(place, os.W_OK):
+                return place
+    own = tempfile.mkdtemp(prefix="exprgraph-pocl-")
+    atexit.register(_remove, own)
+    return Path(own)
+
+
+def _remove(folder: str | Path) -> None:
+    import shutil  # rarely needed
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _notes() -> Path | None:
+    base = store.folder()
+    return None if base is None else base / NOTES
 
 
 def dead() -> list[Path]:
     """The notes of processes of this machine that are no more."""
+    place = _notes()
     try:
-        names = os.listdir(files.folder() / NOTES)
+        names = os.listdir(place) if place is not None else []
     except OSError:
         return []
     here = f"{_machine()}-"
-    return [files.folder() / NOTES / name for name in names if name.startswith(here) and not alive(name)]
+    return [place / name for name in names if place is not None and name.startswith(here) and not alive(name)]
 
 
 def myself() -> str:
@@ -114,7 +118,7 @@ def empty(cache: Path) -> None:
     for entry in entries:
         with contextlib.suppress(OSError):  # another process moves it
             os.rename(cache / entry, gone / entry)
-    shutil.rmtree(gone, ignore_errors=True)
+    _remove(gone)
 
 
 def building() -> None:
@@ -154,22 +158,24 @@ def spoilt() -> None:
 
 def _write(name: str) -> Path | None:
     """A note under this name, with the place of the driver's cache."""
-    note = files.folder() / NOTES / name
+    place = _notes()
+    if place is None:
+        return None
     try:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(os.environ.get(POCL_CACHE, ""))
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (place / name).write_text(os.environ.get(POCL_CACHE, ""))
     except OSError:
         return None
-    return note
+    return place / name
 
 
 @lru_cache(maxsize=1)
 def _machine() -> str:
     """What tells this machine, since it was started, from others: ids of processes mean something within it alone."""
-    parts = [platform.node()]
+    parts = [os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")]
     with contextlib.suppress(OSError):
         parts += [Path("/proc/sys/kernel/random/boot_id").read_text(), os.readlink("/proc/self/ns/pid")]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+    return store.digest_of("\0".join(parts).encode()).decode()[:12]
 
 
 def _start(pid: int | str) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from exprgraph import __version__
+from exprgraph import __version__, store
 from exprgraph.errors import DeviceError, NoDeviceError
-from runtime import crashes, driver, files, limits, vendors, verdicts
+from runtime import chosen, crashes, driver, limits, trials, vendors, verdicts
 from runtime.device import Device, devices
 
 OK, NOTE, WRONG = "ok", "note", "WRONG"
@@ -93,12 +95,25 @@ def loader() -> Iterator[Finding]:
 
 def cache() -> Iterator[Finding]:
     """The folder of what is kept, and the driver's own cache."""
-    problem = files.writable()
-    if problem:
-        yield Finding(WRONG, f"nothing can be kept in {files.folder()} ({problem}): everything is built anew in each process",
-                      f"make it writable, or set {files.FOLDER} to a folder of yours")
+    base = store.folder()
+    if base is None:
+        yield Finding(NOTE, f"nothing is kept between processes, as {store.FOLDER}=off asks for, or since no home is known",
+                      f"set {store.FOLDER} to a folder of yours")
+        return
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        store._warned.clear()
+        fine = store.usable(base)
+    try:
+        with tempfile.TemporaryFile(dir=base):
+            pass
+    except OSError as error:
+        fine, problem = False, str(error)
     else:
-        yield Finding(OK, f"what is kept lies in {files.folder()}")
+        problem = ""
+    reason = str(said[0].message).partition(" (EXPRGRAPH")[0] if said else f"nothing can be kept in {base}: {problem}"
+    yield Finding(OK, f"what is kept lies in {base}") if fine else Finding(
+        WRONG, f"{reason}; everything is built anew in each process", f"mend that, or set {store.FOLDER} to a folder of yours")
     for note in crashes.dead():
         at = note.read_text() or "its own place"
         mine = crashes.ours(at)
@@ -135,11 +150,11 @@ def found_devices() -> Iterator[Finding]:
 
 
 def _device(device: Device) -> Finding:
-    said = verdicts.tested(device) if device.kind != "oclgrind" else verdicts.UNTESTED
+    said = trials.tested(device) if device.kind != "oclgrind" else verdicts.UNTESTED
     about = (f"device {device.spec}: {device.name} ({device.platform} {device.driver}), {device.kind}, {device.target.units} units, "
              f"{device.memory / (1 << 30):.1f} GiB, float64: {'yes' if device.target.fp64 else 'no'}; self-test: {said}")
     if said.startswith("failed"):
-        return Finding(WRONG, about, f'another version of its driver; "auto" skips it, {verdicts.SETTING}=0 uses it all the same')
+        return Finding(WRONG, about, f'another version of its driver; "auto" skips it, {chosen.SETTING}=0 uses it all the same')
     if not device.target.fp64:
         return Finding(OK, about + "; float64 is refused there unless missing_float64=\"downcast\" is set")
     return Finding(OK, about)

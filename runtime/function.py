@@ -1,30 +1,32 @@
 """The backend that `compile` calls by name: a program becomes an executable on the device that the options ask for."""
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from codegen.plan import Code, Plan
+from codegen.plan import Plan
 from codegen.target import Target
 from exprgraph import pairs
 from exprgraph.complex_pairs import parted
 from exprgraph.config import config
-from exprgraph.downcast import downcast
 from exprgraph.errors import DeviceError, at, here
 from exprgraph.program import Program
 from exprgraph.requires import requirements, uncertain
 from runtime import crashes
+from runtime.chosen import choose
 from runtime.device import Device
 from runtime.driver import strange_options
 from runtime.executable import DeviceExecutable, Generator, narrower
 from runtime.failures import told
-from runtime.narrowed import NarrowedExecutable
+from runtime.kept_plans import KeptPlans, program_text
 from runtime.paired import PairedExecutable
 from runtime.program import GroupLimit
-from runtime.verdicts import choose
+
+if TYPE_CHECKING:
+    from runtime.narrowed import NarrowedExecutable
+    Made = DeviceExecutable | PairedExecutable | NarrowedExecutable
 
 
-def build(program: Program) -> DeviceExecutable | PairedExecutable | NarrowedExecutable:
+def build(program: Program) -> Made:
     """The program, its complex tensors as pairs of floats, on `options["device"]`, with the default plan built; DeviceError where that
     device or a kernel fails."""
     device = choose(program.options.get("device"))
@@ -32,9 +34,16 @@ def build(program: Program) -> DeviceExecutable | PairedExecutable | NarrowedExe
         raise DeviceError(f"{strange}{at(here())}")
     forced = program.options.get("schedule") or config.schedule
     target = device.target if forced == "auto" else device.target._replace(schedule=forced)
-    smaller = downcast(program) if program.options.get("missing_float64") == "downcast" and not target.fp64 else None
-    made = _built(program if smaller is None else smaller.program, device, target)
-    return made if smaller is None else NarrowedExecutable(smaller, made)
+    if program.options.get("missing_float64") == "downcast" and not target.fp64:
+        return _narrowed(program, device, target)
+    return _built(program, device, target)
+
+
+def _narrowed(program: Program, device: Device, target: Target) -> Made:
+    from exprgraph.downcast import downcast  # what few devices need; it loads the ops of the user's own
+    from runtime.narrowed import NarrowedExecutable
+    cast = downcast(program)
+    return _built(program, device, target) if cast is None else NarrowedExecutable(cast, _built(cast.program, device, target))
 
 
 def _built(program: Program, device: Device, target: Target) -> DeviceExecutable | PairedExecutable:
@@ -56,9 +65,4 @@ def _plan(*arguments: Any) -> Plan:
     return printed(generate(*arguments), arguments[5].dialect)
 
 
-def _text(codes: Sequence[Code], dialect: str, jobs: bool) -> str:
-    from codegen.printed import program_text
-    return program_text(codes, dialect, jobs)
-
-
-GENERATOR = Generator(_plan, requirements, uncertain, pairs.decide, _text)
+GENERATOR = Generator(_plan, requirements, uncertain, pairs.decide, program_text, KeptPlans)

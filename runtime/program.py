@@ -2,26 +2,28 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
-import uuid
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from codegen.plan import Code
-from codegen.snippets import program_of
 from exprgraph.errors import DeviceError
-from exprgraph.own.text import Snippet, mentioned
 from runtime import crashes
-from runtime.complaints import TextError, complaints
 from runtime.device import Session
 from runtime.driver import cl, failure
 from runtime.native import addresses
 
+if TYPE_CHECKING:
+    from exprgraph.own.text import Snippet
+
 KEPT = 2048
+MARK = "own_"
+"""What the names of all functions of the user's own begin with, and no others."""
 TextOf = Callable[[Sequence[Code], str, bool], str]
 """What puts a program together from kernels, in a dialect, with jobs or without: `codegen.printed.program_text`."""
 
@@ -98,8 +100,7 @@ def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> tu
     except failure as error:
         again = _afresh(session, text, jobs)
         if again is None:
-            for snippet in mentioned(text):
-                check_snippet(session, snippet)
+            check_snippets(session, text)
             raise DeviceError(_report(session, text, names, error)) from error
         made = again
     _cache.count += 1
@@ -122,15 +123,25 @@ def _afresh(session: Session, text: str, jobs: int) -> tuple[Any, Sequence[int]]
     if not session.device.pocl:
         return None
     try:
-        made = _made(session, f"{text}\ntypedef int eg_{uuid.uuid4().hex};\n", jobs)
+        made = _made(session, f"{text}\ntypedef int eg_{os.urandom(8).hex()};\n", jobs)
     except failure:
         return None
     crashes.spoilt()
     return made
 
 
+def check_snippets(session: Session, text: str) -> None:
+    """TextError where the driver cannot build one of the texts of the user's own that a program calls."""
+    if MARK in text:
+        from runtime.complaints import snippets_of  # it loads the ops of the user's own
+        for snippet in snippets_of(text):
+            check_snippet(session, snippet)
+
+
 def check_snippet(session: Session, snippet: Snippet) -> None:
     """TextError with what the driver says where it cannot build C text of the user's own."""
+    from codegen.snippets import program_of
+    from runtime.complaints import TextError, complaints
     text = program_of(snippet, session.device.target.dialect)
     try:
         with warnings.catch_warnings():

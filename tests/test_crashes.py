@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime import crashes, files
+from exprgraph import store
+from runtime import crashes
 from tests.processes import python
 
 CALL = """
@@ -23,7 +24,7 @@ OURS = {"without": ("POCL_CACHE_DIR",)}
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for what is kept, of this test alone."""
-    monkeypatch.setenv(files.FOLDER, str(tmp_path))
+    monkeypatch.setenv(store.FOLDER, str(tmp_path))
     return tmp_path
 
 

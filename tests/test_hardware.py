@@ -13,9 +13,9 @@ import pytest
 
 import exprgraph as eg
 from exprgraph import __main__ as cli
-from exprgraph import backend
+from exprgraph import backend, store
 from exprgraph.errors import DeviceError, NoDeviceError
-from runtime import crashes, device, doctor, driver, files, inventory, limits, vendors, verdicts
+from runtime import crashes, device, doctor, driver, inventory, limits, trials, vendors
 from tests.processes import command, python
 
 CURE = "pip install pyopencl pocl-binary-distribution"
@@ -122,10 +122,10 @@ def texts(found: Any) -> str:
 
 def test_the_doctor_on_the_folder_of_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that cannot be written to, and a process that ended while it built."""
-    monkeypatch.setenv(files.FOLDER, os.devnull)
+    monkeypatch.setenv(store.FOLDER, os.devnull)
     said = texts(doctor.cache())
-    assert said.startswith("WRONG nothing can be kept in /dev/null") and f"set {files.FOLDER}" in said
-    monkeypatch.setenv(files.FOLDER, str(tmp_path))
+    assert said.startswith("WRONG") and "/dev/null" in said and f"set {store.FOLDER}" in said
+    monkeypatch.setenv(store.FOLDER, str(tmp_path))
     for cache, cure in ((tmp_path / "pocl-1", "by itself"), (tmp_path / "mine", f"rm -r {tmp_path / 'mine'}")):
         note = crashes._write(f"{crashes._machine()}-0-0")
         assert note is not None
@@ -134,7 +134,7 @@ def test_the_doctor_on_the_folder_of_what_is_kept(tmp_path: Path, monkeypatch: p
 
 
 def test_the_doctor_on_a_device_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verdicts, "tested", lambda d: "failed: scans: 3 of 9 elements are wrong")
+    monkeypatch.setattr(trials, "tested", lambda d: "failed: scans: 3 of 9 elements are wrong")
     found = list(doctor.found_devices())
     assert {f.level for f in found} == {doctor.WRONG} and "scans: 3 of 9" in found[0].text and "EXPRGRAPH_SELFTEST=0" in found[0].cure
 

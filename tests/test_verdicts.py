@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
+from exprgraph import store
 from exprgraph.errors import DeviceError, NoDeviceError
-from runtime import device, files, selftest, verdicts
+from runtime import chosen, device, selftest, trials, verdicts
 from tests.processes import python
 
 FAILED = "failed: scans: wrong"
@@ -24,10 +25,10 @@ FAILED = "failed: scans: wrong"
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Self-tests as users have them, with a folder and a memory of their own."""
-    monkeypatch.delenv(verdicts.SETTING, raising=False)
-    monkeypatch.setenv(files.FOLDER, str(tmp_path))
+    monkeypatch.delenv(chosen.SETTING, raising=False)
+    monkeypatch.setenv(store.FOLDER, str(tmp_path))
     for name, empty in (("_known", {}), ("_warned", set()), ("_begun", set())):
-        monkeypatch.setattr(verdicts, name, empty)
+        monkeypatch.setattr(chosen, name, empty)
     return tmp_path
 
 
@@ -57,10 +58,10 @@ def test_a_wrong_result_of_each_family_is_found(name: str, monkeypatch: pytest.M
 def test_B1_a_device_is_tested_in_a_process_of_its_own_and_once(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The verdict is on disk, and no second process is started for it."""
     found = device.choose("basic")
-    assert verdicts.tested(found) == "passed"
+    assert trials.tested(found) == "passed"
     monkeypatch.setattr(subprocess, "run", None)
-    monkeypatch.setattr(verdicts, "_known", {})
-    assert verdicts.verdict(found) == "passed" == verdicts.recalled(found) and verdicts.choose("basic") is found
+    monkeypatch.setattr(chosen, "_known", {})
+    assert chosen.verdict(found) == "passed" == verdicts.recalled(found) and chosen.choose("basic") is found
 
 
 CHILDREN = {  # what a process does instead of the test -> the words of the verdict
@@ -83,15 +84,17 @@ def test_D15_however_a_driver_fails_it_is_told(kept: Path, way: str, monkeypatch
         said = [f"print(json.dumps({line}), flush=True)" for line in ({"device": found.name}, {"trying": "scans"})]
         return real([sys.executable, "-c", "\n".join(["import json", *said, act])], **options)
     monkeypatch.setattr(subprocess, "run", run)
-    monkeypatch.setattr(verdicts, "SECONDS", 2)
-    said = verdicts.tested(found)
+    monkeypatch.setattr(trials, "SECONDS", 2)
+    said = trials.tested(found)
     assert said == (verdicts.UNTESTED if words is None else f"failed: {words}")
     assert verdicts.recalled(found) == (None if words is None else said)
 
 
 def write(found: device.Device, text: str) -> None:
     """Put a text where the verdict on a device is kept."""
-    files.replace(verdicts.file_of(found), text)
+    path = verdicts.file_of(found)
+    assert path is not None
+    path.write_text(text)
 
 
 def test_auto_skips_what_failed_with_one_warning(kept: Path) -> None:
@@ -99,12 +102,12 @@ def test_auto_skips_what_failed_with_one_warning(kept: Path) -> None:
     write(first, json.dumps({"verdict": FAILED}))
     write(second, json.dumps({"verdict": "passed"}))
     with pytest.warns(RuntimeWarning, match="(?s)scans: wrong.*EXPRGRAPH_SELFTEST=0"):
-        assert verdicts.choose("auto") is second
+        assert chosen.choose("auto") is second
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert verdicts.choose("auto") is second
+        assert chosen.choose("auto") is second
     write(second, json.dumps({"verdict": FAILED}))
-    verdicts._known.clear()
+    chosen._known.clear()
     x = eg.scalar("x")
     with pytest.warns(RuntimeWarning):
         assert eg.compile([x], x + 1, device="auto").device == "numpy"
@@ -115,13 +118,13 @@ def test_an_explicit_device_that_failed_raises_with_the_cure(kept: Path, monkeyp
     x = eg.scalar("x")
     with pytest.raises(DeviceError, match=r"(?s)basic.*scans: wrong.*doctor.*EXPRGRAPH_SELFTEST=0.*test_verdicts\.py"):
         eg.compile([x], x + 1, device="basic")
-    monkeypatch.setenv(verdicts.SETTING, "0")
+    monkeypatch.setenv(chosen.SETTING, "0")
     assert eg.compile([x], x + 1, device="basic")(1) == 2
     with pytest.raises(NoDeviceError):
-        monkeypatch.delenv(verdicts.SETTING)
-        monkeypatch.setattr(verdicts, "fitting", lambda spec: (device.choose("basic"),))
+        monkeypatch.delenv(chosen.SETTING)
+        monkeypatch.setattr(chosen, "fitting", lambda spec: (device.choose("basic"),))
         with pytest.warns(RuntimeWarning):
-            verdicts.choose("auto")
+            chosen.choose("auto")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"verdict": 3}', '{"verdict": "splendid"}', '{"other": "passed"}', "\x00" * 50])
@@ -143,42 +146,44 @@ def test_another_driver_is_tested_before_its_first_use(kept: Path, monkeypatch: 
     """PoCL's devices are tested beside the first use, any other one before it; nothing is where nothing can be kept."""
     found = device.choose("basic")
     begun: list[str] = []
-    monkeypatch.setattr(verdicts, "_begin", lambda d: begun.append(d.spec))
-    monkeypatch.setattr(verdicts, "tested", lambda d: FAILED)
+    monkeypatch.setattr(trials, "begin", lambda d: begun.append(d.spec))
+    monkeypatch.setattr(trials, "tested", lambda d: FAILED)
     strange = dataclasses.replace(found, platform="Acme")
-    assert verdicts.verdict(found) == verdicts.UNTESTED and begun == [found.spec]
-    assert verdicts.verdict(strange) == FAILED
-    verdicts._known.clear()
-    monkeypatch.setenv(files.FOLDER, "/dev/null")
-    assert verdicts.verdict(strange) == verdicts.UNTESTED
-    verdicts._known.clear()
-    monkeypatch.setenv(files.FOLDER, str(kept))
+    assert chosen.verdict(found) == verdicts.UNTESTED and begun == [found.spec]
+    assert chosen.verdict(strange) == FAILED
+    chosen._known.clear()
+    monkeypatch.setenv(store.FOLDER, "/dev/null")
+    assert chosen.verdict(strange) == verdicts.UNTESTED
+    chosen._known.clear()
+    monkeypatch.setenv(store.FOLDER, str(kept))
     monkeypatch.setattr(sys, "executable", "/usr/bin/uwsgi")
-    assert verdicts.verdict(strange) == verdicts.UNTESTED
+    assert chosen.verdict(strange) == verdicts.UNTESTED
 
 
 def test_a_first_use_does_not_wait_for_the_test_and_a_later_one_knows(kept: Path) -> None:
     """The real thing, in processes as users start them; two at once leave one verdict."""
     text = "import exprgraph as eg; x = eg.scalar('x'); print(eg.compile([x], x + 1, device='basic')(1), eg.devices()[-1].verdict)"
-    first, second = python(text, without=(verdicts.SETTING,)), python(text, without=(verdicts.SETTING,))
+    first, second = python(text, without=(chosen.SETTING,)), python(text, without=(chosen.SETTING,))
     assert first.stdout == "2.0 not tested\n" and not first.stderr and second.stdout.startswith("2.0 "), first.stderr
     until = time.monotonic() + 100
     while not list(kept.glob("verdict-*.json")) or list(kept.glob("*.claim")):
         assert time.monotonic() < until
         time.sleep(0.2)
-    assert python(text, without=(verdicts.SETTING,)).stdout == "2.0 passed\n" and len(list(kept.glob("verdict-*"))) == 1
+    assert python(text, without=(chosen.SETTING,)).stdout == "2.0 passed\n" and len(list(kept.glob("verdict-*"))) == 1
 
 
 def test_a_claim_of_a_process_that_is_no_more_is_taken_over(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = device.choose("basic")
     tested: list[str] = []
-    monkeypatch.setattr(verdicts, "tested", lambda d: tested.append(d.spec))
-    monkeypatch.setattr(verdicts.os, "nice", lambda n: None)
-    claim = verdicts.file_of(found).with_suffix(".claim")
-    claim.write_text(verdicts.crashes.myself())
-    verdicts.beside(found.spec, found.name)
+    monkeypatch.setattr(trials, "tested", lambda d: tested.append(d.spec))
+    monkeypatch.setattr(trials.os, "nice", lambda n: None)
+    file = verdicts.file_of(found)
+    assert file is not None
+    claim = file.with_suffix(".claim")
+    claim.write_text(trials.crashes.myself())
+    trials.beside(found.spec, found.name)
     assert not tested and claim.exists()
-    claim.write_text(f"{verdicts.crashes._machine()}-0-0")
-    verdicts.beside(found.spec, found.name)
-    verdicts.beside(found.spec, "another")
+    claim.write_text(f"{trials.crashes._machine()}-0-0")
+    trials.beside(found.spec, found.name)
+    trials.beside(found.spec, "another")
     assert tested == [found.spec] and not claim.exists()

@@ -221,6 +221,11 @@ def test_D17_limits_of_cores_and_memory(tmp_path: Path, monkeypatch: pytest.Monk
     assert (limits.memory(), limits.cores()) == (1000000, 1)
     (tmp_path / "a" / "b" / "cpu.max").write_text("max 100000\n")
     assert limits.cores() == free
+    (tmp_path / "own").write_text("4:memory:/c\n3:cpu,cpuacct:/c\n")  # the older form, a tree for each kind
+    for name, text in (("memory/c/memory.limit_in_bytes", "5000"), ("cpu/c/cpu.cfs_quota_us", "1000"), ("cpu/c/cpu.cfs_period_us", "1000")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert (limits.memory(), limits.cores()) == (5000, 1)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")

@@ -21,6 +21,7 @@ from exprgraph import __version__, store
 
 POCL_CACHE = "POCL_CACHE_DIR"
 NOTES = "building"
+CACHES = "XDG_CACHE_HOME"
 
 
 class _State:
@@ -37,9 +38,17 @@ _depth = threading.local()
 
 
 def prepare(driver_version: str) -> None:
-    """Before devices are listed: choose the place of PoCL's cache, and empty it where a process died while it built."""
+    """Before devices are listed: choose the place of PoCL's cache, and empty it where a process died while it built.
+
+    Without any place for a cache PoCL has no devices, and pyopencl makes no kernels: where the user's folder for caches cannot be written
+    to, this process has one of its own.
+    """
+    if not _writable(os.environ.get(CACHES) or os.path.expanduser("~/.cache")):
+        os.environ[CACHES] = _own()  # pyopencl has files of its own there, and cannot do without
     if POCL_CACHE not in os.environ:
-        os.environ[POCL_CACHE] = str(_place(driver_version))
+        place = _place(driver_version)
+        if place is not None:
+            os.environ[POCL_CACHE] = str(place)
     for note in dead():
         _react(note)
 
@@ -49,8 +58,8 @@ def ours(cache: str) -> bool:
     return Path(cache).parent == store.folder() and Path(cache).name.startswith("pocl-")
 
 
-def _place(driver_version: str) -> Path:
-    """A folder below ours; where nothing can be kept, one for this process alone, since PoCL without a cache has no devices."""
+def _place(driver_version: str) -> Path | None:
+    """A folder below ours; where nothing is kept there, None for PoCL's own place."""
     base = store.folder()
     if base is not None and store.usable(base):
         place = base / f"pocl-{__version__}-{driver_version}"
@@ -58,9 +67,21 @@ def _place(driver_version: str) -> Path:
             place.mkdir(exist_ok=True, mode=0o700)
             if os.access(place, os.W_OK):
                 return place
-    own = tempfile.mkdtemp(prefix="exprgraph-pocl-")
+    return None
+
+
+def _own() -> str:
+    """A folder for this process alone."""
+    own = tempfile.mkdtemp(prefix="exprgraph-caches-")
     atexit.register(_remove, own)
-    return Path(own)
+    return own
+
+
+def _writable(folder: str) -> bool:
+    """Whether a folder can be written to, or made."""
+    while not os.path.exists(folder) and os.path.dirname(folder) != folder:
+        folder = os.path.dirname(folder)
+    return os.path.isdir(folder) and os.access(folder, os.W_OK)
 
 
 def _remove(folder: str | Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -105,9 +106,17 @@ def test_emptying_leaves_the_folder_to_processes_that_use_it(folder: Path) -> No
     crashes.empty(folder / "not there")
 
 
-@pytest.mark.parametrize("place", ["a file", "{devnull}/x"])
+@pytest.mark.parametrize("place", ["a file", "{devnull}/x", "off"])
 def test_E8_where_nothing_can_be_kept_all_works_with_a_warning(tmp_path: Path, place: str) -> None:
     (tmp_path / "a file").write_text("")
-    at = place.format(devnull=os.devnull) if "{" in place else str(tmp_path / place)
-    done = python(CALL, EXPRGRAPH_CACHE=at, **OURS)
-    assert done.stdout == "8.0 [1. 2. 3. 4.]\n" and done.stderr.count("Warning") == 1 and "EXPRGRAPH_CACHE" in done.stderr
+    at = place.format(devnull=os.devnull) if "{" in place else place if place == "off" else str(tmp_path / place)
+    done = python(CALL, EXPRGRAPH_CACHE=at, XDG_CACHE_HOME=tmp_path / "other", **OURS)
+    assert done.stdout == "8.0 [1. 2. 3. 4.]\n" and done.stderr.count("Warning") == (place != "off"), done.stderr
+    assert ("EXPRGRAPH_CACHE" in done.stderr) == (place != "off") and (tmp_path / "other" / "pocl").exists()
+
+
+def test_E8_pocl_without_any_place_for_its_cache(tmp_path: Path) -> None:
+    """A folder of this process alone, which goes with it."""
+    done = python("import tempfile; tempfile.tempdir = " + repr(str(tmp_path)) + "\n" + textwrap.dedent(CALL), EXPRGRAPH_CACHE="off",
+                  XDG_CACHE_HOME=os.devnull, **OURS)
+    assert (done.stdout, done.stderr, os.listdir(tmp_path)) == ("8.0 [1. 2. 3. 4.]\n", "", [])

@@ -125,8 +125,9 @@ def binaries() -> Iterator[Finding]:
     """PoCL's own cache, the place of which is chosen when devices are listed."""
     place = os.environ.get(crashes.POCL_CACHE)
     if place:
-        yield Finding(NOTE, f"PoCL keeps binaries in {place}; a damaged file there can end a process or spoil a build: `rm -r {place}` "
-                      "deletes nothing that is not built again")
+        purge = "python -m exprgraph cache clear" if crashes.ours(place) else f"rm -r {place}"
+        yield Finding(NOTE, f"PoCL keeps binaries in {place}; a damaged file there can end a process or spoil a build: `{purge}` deletes "
+                      "nothing that is not built again")
 
 
 def found_devices() -> Iterator[Finding]:

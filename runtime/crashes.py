@@ -12,7 +12,6 @@ import contextlib
 import os
 import tempfile
 import threading
-import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +21,8 @@ from exprgraph import __version__, store
 POCL_CACHE = "POCL_CACHE_DIR"
 NOTES = "building"
 CACHES = "XDG_CACHE_HOME"
+REMEMBERED = 16
+"""The most notes that wait for somebody to ask the doctor."""
 
 
 class _State:
@@ -49,8 +50,9 @@ def prepare(driver_version: str) -> None:
         place = _place(driver_version)
         if place is not None:
             os.environ[POCL_CACHE] = str(place)
-    for note in dead():
-        _react(note)
+    notes = dead()
+    for note in notes:
+        _react(note, len(notes) > REMEMBERED)
 
 
 def ours(cache: str) -> bool:
@@ -117,16 +119,15 @@ def alive(name: str) -> bool:
     return machine != _machine() or (pid.isdigit() and _start(pid) == start)
 
 
-def _react(note: Path) -> None:
-    """Empty the cache that a dead process used, then forget the note."""
+def _react(note: Path, many: bool) -> None:
+    """Empty the cache that a dead process used, then forget the note; one that speaks of a user's own cache is left to the doctor, unless
+    there are many."""
     with contextlib.suppress(OSError):
         cache = note.read_text().strip()
         if cache and ours(cache):
             empty(Path(cache))
-        elif cache and cache == os.environ.get(POCL_CACHE):
-            warnings.warn(f"a process ended while an OpenCL driver built kernels; if that happens again, its cache is damaged: "
-                          f"delete {cache}", RuntimeWarning, stacklevel=2)
-        note.unlink()
+        if many or not cache or ours(cache):
+            note.unlink()
 
 
 def empty(cache: Path) -> None:

@@ -117,6 +117,8 @@ def cache() -> Iterator[Finding]:
     for note in crashes.dead():
         at = note.read_text() or "its own place"
         mine = crashes.ours(at)
+        if not mine:
+            note.unlink(missing_ok=True)  # it is told once
         yield Finding(NOTE if mine else WRONG, f"a process ended while a driver built; the driver's cache, {at}, may be damaged",
                       "the next process that uses a device empties it by itself" if mine else f"rm -r {at}")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from exprgraph import store
-from runtime import crashes
+from runtime import crashes, doctor
 from tests.processes import python
 
 CALL = """
@@ -59,15 +59,22 @@ def test_E2_a_damaged_program_is_built_under_another_name(folder: Path, text: by
     assert (healed.returncode, healed.stdout, healed.stderr) == (0, expected, "") and not os.listdir(folder / crashes.NOTES)
 
 
-def test_E2_a_cache_of_the_users_is_left_alone_and_named(folder: Path, tmp_path: Path) -> None:
-    """Where the user has put PoCL's cache is not ours to empty."""
+def test_E2_a_cache_of_the_users_is_left_alone_and_the_doctor_tells_of_it(folder: Path, tmp_path: Path) -> None:
+    """Where the user has put PoCL's cache is not ours to empty; notes do not pile up."""
     own = tmp_path / "own"
     own.mkdir()
     (own / "kept").write_text("")
-    crashes._write(f"{crashes._machine()}-0-0").write_text(str(own))  # type: ignore[union-attr]
-    done = python(CALL, POCL_CACHE_DIR=own)
-    assert done.stdout.startswith("8.0") and f"delete {own}" in done.stderr and (own / "kept").exists()
-    assert not os.listdir(folder / crashes.NOTES)
+    for number in (0, 1):
+        note = crashes._write(f"{crashes._machine()}-{number}x-0")
+        assert note is not None
+        note.write_text(str(own))
+    crashes.prepare("x")
+    assert (own / "kept").exists() and len(crashes.dead()) == 2
+    assert [f.cure for f in doctor.cache() if f.level == doctor.WRONG] == [f"rm -r {own}"] * 2 and not crashes.dead()
+    for number in range(crashes.REMEMBERED + 1):
+        crashes._write(f"{crashes._machine()}-{number}x-0").write_text(str(own))  # type: ignore[union-attr]
+    crashes.prepare("x")
+    assert not crashes.dead() and (own / "kept").exists()
 
 
 def test_E3_notes_of_the_living_and_of_other_machines_stay(folder: Path) -> None:

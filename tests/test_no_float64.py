@@ -9,6 +9,7 @@ import pytest
 
 import exprgraph as eg
 from codegen.plan import Launch
+from codegen.printed import program_text
 from exprgraph.errors import DeviceError
 from exprgraph.graph import order
 from exprgraph.requires import uncertain
@@ -116,6 +117,6 @@ def test_B17_no_kernel_of_float32_has_a_double(poor: device.Device) -> None:
         outcomes = ("equal",) * len(uncertain(graph))
         plan = function._plan(graph, [s.node for s in symbols], outcomes, tuple(layouts), False, target, "", {})
         codes = list({s.kernel.name: s.kernel for s in flatten(plan.steps) if isinstance(s, Launch)}.values())
-        assert "double" not in function._text(codes, "portable", False), case
+        assert "double" not in program_text(codes, "portable", False), case
         seen += 1
     assert seen > 60

@@ -152,7 +152,7 @@ def test_another_driver_is_tested_before_its_first_use(kept: Path, monkeypatch: 
     assert chosen.verdict(found) == verdicts.UNTESTED and begun == [found.spec]
     assert chosen.verdict(strange) == FAILED
     chosen._known.clear()
-    monkeypatch.setenv(store.FOLDER, "/dev/null")
+    monkeypatch.setenv(store.FOLDER, "off")
     assert chosen.verdict(strange) == verdicts.UNTESTED
     chosen._known.clear()
     monkeypatch.setenv(store.FOLDER, str(kept))

@@ -77,6 +77,7 @@ if TYPE_CHECKING:
         argsort, argtopk, digitize, interp, median, percentile, quantile, searchsorted, sort, topk, topk_and_argtopk)
     from exprgraph.functions.spaced import bartlett, blackman, geomspace, hamming, hanning, linspace, logspace
     from exprgraph.functions.turning import fliplr, flipud, roll, rollaxis, rot90
+    from exprgraph.hardware import DeviceInfo, devices
     from exprgraph.lanes import vectorize, vectorize_graph, vmap
     from exprgraph.resident import DeviceArray
 
@@ -139,7 +140,7 @@ __all__ = [
     "inc_subtensor", "set_subtensor",
     "vertical_stack", "vstack", "where", "xor", "zero_grad", "zeros", "zeros_like"]
 
-__all__ += ["Assert", "AssertionFault", "Container", "Print", "ancestors", "assert_op", "clone", "clone_replace",
+__all__ += ["Assert", "AssertionFault", "Container", "DeviceInfo", "devices", "Print", "ancestors", "assert_op", "clone", "clone_replace",
             "explicit_graph_inputs", "graph_inputs", "graph_replace", "io_toposort", "vectorize", "vectorize_graph", "vmap",
             "MissingGradientError", "NullTypeGradError", "consider_constant", "grad_clip", "grad_scale", "subgraph_grad",
             "undefined_grad", "DeviceArray", "array", "from_dlpack", "opencl_queue", "to_pyopencl"]
@@ -177,6 +178,7 @@ _LATE = {
     **dict.fromkeys(("explain", "get_test_value"), "exprgraph.explanation"),
     **dict.fromkeys(("function_dump", "function_load"), "exprgraph.dump"), "printing": "exprgraph.printing",
     **dict.fromkeys(("vectorize", "vectorize_graph", "vmap"), "exprgraph.lanes"),
+    **dict.fromkeys(("DeviceInfo", "devices"), "exprgraph.hardware"),
     "as_op": "exprgraph.own.function", "ElementwiseKernel": "exprgraph.own.elementwise",
     "RawKernel": "exprgraph.own.raw", "ReductionKernel": "exprgraph.own.reduction",
     "nnet": "exprgraph.nnet", **dict.fromkeys(("batch_normalization_test", "batch_normalization_train"), "exprgraph.functions.batch_norm"),

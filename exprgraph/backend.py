@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from exprgraph import staged
-from exprgraph.errors import DeviceError, UnknownDeviceError, at, here
+from exprgraph.errors import DeviceError, NoDeviceError, UnknownDeviceError, at, here
 from exprgraph.program import Executable, Program
 
 BACKENDS = {"opencl": "runtime.function:build", "numpy": "exprgraph.reference:build"}
@@ -18,7 +18,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _warned: list[str] = []
 
 
-def resolve(path: str) -> Callable[[Program], Executable]:
+def resolve(path: str) -> Callable[..., Any]:
     """The function that "package.module:name" means; ImportError where another package of that name hides ours."""
     name, _, attribute = path.partition(":")
     top = importlib.import_module(name.partition(".")[0])
@@ -26,7 +26,7 @@ def resolve(path: str) -> Callable[[Program], Executable]:
     if os.path.realpath(os.path.join(ROOT, top.__name__)) not in map(os.path.realpath, places):
         raise ImportError(f"another package called {top.__name__!r} was found at {places[0]}; exprgraph needs its own, in {ROOT}: "
                           "rename the other one or take its folder off sys.path", name=name)
-    made: Callable[[Program], Executable] = getattr(importlib.import_module(name), attribute)
+    made: Callable[..., Any] = getattr(importlib.import_module(name), attribute)
     return made
 
 
@@ -56,8 +56,8 @@ def chosen(device: str, opencl: Callable[[], Made], numpy: Callable[[], Made]) -
 
 def _missing(error: Exception) -> str | None:
     """Why there is no device at all, with the cure; None for every other fault, which must not be papered over."""
-    if isinstance(error, DeviceError):  # the runtime names the cure where nothing is installed, and only there
-        return str(error) if CURE in str(error) else None
+    if isinstance(error, DeviceError):
+        return str(error) if isinstance(error, NoDeviceError) else None
     return f"{error}: {CURE}" if str(getattr(error, "name", None)).startswith("pyopencl") else None
 
 

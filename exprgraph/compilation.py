@@ -26,7 +26,8 @@ MODES = {"FAST_RUN": "full", "FAST_COMPILE": "none"}
 def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: Any = None, name: str | None = None,
             device: str | None = None, on_unused_input: str | None = None, allow_input_downcast: bool | None = None,
             mode: str | None = None, no_default_updates: bool | Iterable[Shared] = False, optimizer: str | None = None,
-            schedule: str | None = None, watch: Watch | None = None, rebuild_strict: bool = True, output: Any = None) -> Function:
+            schedule: str | None = None, watch: Watch | None = None, rebuild_strict: bool = True, output: Any = None,
+            missing_float64: str | None = None) -> Function:
     """A function from values of `inputs` to values of `outputs`.
 
     inputs: a list of symbols and `In`s, or one symbol; a computed symbol may be an input too.  outputs: a symbol (the function
@@ -37,10 +38,12 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
     must have the dtype of what they replace; with False they are cast to it.  no_default_updates: True, or shared variables whose
     default update is left out.  optimizer: "full" or "none" (mode="FAST_RUN" and "FAST_COMPILE" mean the same).  schedule: "auto",
     "cpu" or "gpu".  watch: called with (name, before, after) for every pass.  output: "host", or "device" for results that are device
-    arrays; a list or, for a dict of outputs, a dict of these says so for each.
+    arrays; a list or, for a dict of outputs, a dict of these says so for each.  missing_float64: on a device without float64, "raise", or
+    "downcast" to compute in float32 what is float64; arguments and results keep their dtype.
     GraphError, DTypeError, RankError or ShapeError for what cannot be compiled.
     """
     options = _options(device, optimizer, mode, schedule, name, watch)
+    options["missing_float64"] = _choice("missing_float64", missing_float64 or config.missing_float64, ("raise", "downcast"))
     policy = _choice("on_unused_input", on_unused_input or config.on_unused_input, POLICIES)
     specs = [as_input(item, i) for i, item in enumerate(inputs if isinstance(inputs, list | tuple) else [inputs])]
     wanted, form = unpacked(outputs)

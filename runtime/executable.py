@@ -21,16 +21,17 @@ from exprgraph.node import SHARED
 from exprgraph.program import Program
 from exprgraph.requires import Requirement
 from exprgraph.resident import DeviceArray
-from runtime import choices, report
+from runtime import choices, crashes, report
 from runtime.case import Leaf
 from runtime.device import Device, check_process, devices, session
 from runtime.direct import State
+from runtime.failures import told
 from runtime.kept_plans import KeptPlans
 from runtime.later import Residents, is_short, may_wait, stay
 from runtime.leaves import CONTIGUOUS, Arguments, Leaves
 from runtime.memory import CopiedMemory, SharedMemory, check_budget, memory_of, span
 from runtime.prepared import Bound, Numbers, Prepared, flatten
-from runtime.program import TextOf
+from runtime.program import GroupLimit, TextOf
 from runtime.queued import Queued, Sizes
 
 PLANS, REMEMBERED = 8, 256
@@ -84,7 +85,8 @@ class DeviceExecutable:
         self._warm = False
         self._equal: tuple[str, ...] | None = ("equal",) * len(self.pairs)
         self._watch_values(self._sizes.dims)
-        self._build_default()
+        with told(self.session):
+            self._build_default()
 
     def _build_default(self) -> None:
         """All pairs equal; where that contradicts itself, as for x[:1] beside 2 elements and beside 1, the general plan instead."""
@@ -116,14 +118,34 @@ class DeviceExecutable:
         check_process()
         there = self.residents is not None and self.residents.are_there(values, self.leaves.scalars)
         given = values if there else self.memory.usable(values)  # this waits for other calls, which may need the lock
-        with self._lock:
-            arguments = self.leaves.read(given)
-            bound = self._bound_to(arguments)
-            if not there or self.residents is None:
-                return self._run(bound, arguments.compact() if bound.copies else arguments)
-            self._remember(bound, arguments)
+        with self._lock, crashes.settling():
+            if self.session.lost:
+                self._make_anew(self.target)
+            bound, done = self._begun(given, there)
+        if done is not None:
+            return done
+        assert self.residents is not None
         found = self.residents.call(self, bound, values)
         return self(self.memory.usable(values)) if found is None else found
+
+    def _begun(self, values: Sequence[Any], there: bool) -> tuple[Bound, list[Any] | None]:
+        """What a call is bound to, and its results, unless all its arguments and results stay on the device."""
+        while True:
+            try:
+                with told(self.session):
+                    arguments = self.leaves.read(values)
+                    bound = self._bound_to(arguments)
+                    if not there:
+                        return bound, self._run(bound, arguments.compact() if bound.copies else arguments)
+                    self._remember(bound, arguments)
+                    return bound, None
+            except GroupLimit as error:
+                self._make_anew(narrower(self.target, error))
+
+    def _make_anew(self, target: Target) -> None:
+        """After the device was lost, or for smaller groups: everything that was built is built again."""
+        fresh = DeviceExecutable(self.program, self.device, target, self.generator)
+        self.__dict__.update({name: value for name, value in fresh.__dict__.items() if name != "_lock"})
 
     def _bound_to(self, arguments: Arguments) -> Bound:
         key = self.leaves.key(arguments, self._valued)
@@ -183,14 +205,22 @@ class DeviceExecutable:
     def warm(self) -> None:
         """Build all variants of the default plan and of the general plan; from now on no call builds anything, except that the
         first one whose sizes reach 2^30 builds the plan with 64-bit indices."""
-        with self._lock:
-            for outcomes in (self._equal, self._general):
-                self._plan((outcomes, self._compact, False)).complete()
-            for prepared in self.plans.values():
-                prepared.complete()
+        with self._lock, crashes.settling():
+            while True:
+                try:
+                    self._complete()
+                    break
+                except GroupLimit as error:
+                    self._make_anew(narrower(self.target, error))
             if self.state is not None and self.state.board is not None:
                 self.state.helpers.ready()
             self._warm = True
+
+    def _complete(self) -> None:
+        for outcomes in (self._equal, self._general):
+            self._plan((outcomes, self._compact, False)).complete()
+        for prepared in self.plans.values():
+            prepared.complete()
 
     def free(self) -> None:
         """Give back the workspaces of the sizes met so far, and all memory of the device that nobody uses."""
@@ -334,6 +364,13 @@ class DeviceExecutable:
         self.quick = bound.quick
         if len(self._recent) > RECENT:
             self._recent.popitem(last=False)
+
+
+def narrower(target: Target, found: GroupLimit) -> Target:
+    """The same device with smaller groups; DeviceError where they cannot be."""
+    if not 1 <= found.limit < target.max_group:
+        raise DeviceError(f"{target.name} takes {found}, fewer than any of the kernels needs")
+    return target._replace(max_group=found.limit)
 
 
 def _none(*values: Any, checked: bool = False) -> None:

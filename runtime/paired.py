@@ -73,3 +73,7 @@ class PairedExecutable:
     def warm(self) -> None:
         """Build everything that any later call can need."""
         self.inner.warm()
+
+    def free(self) -> None:
+        """Give back the memory that is kept between calls."""
+        self.inner.free()

@@ -209,6 +209,9 @@ class Prepared:
             code = code_of(step)
             built_one = made[at, code.name]
             launched = None if built_one.code else program.ready(built_one, code.buffers + code.flags, len(step.dims), code.wide)
+            session = self.near if at == NEAR else self.session
+            if launched is not None and session is not None:
+                program.check_group(launched, session, step.local)
             self._kernels[id(step), at] = launched, built_one.code
 
     def bind(self, found: dict[str, int], copies: bool, form: int | None = None) -> Bound:

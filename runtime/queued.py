@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from codegen.plan import Buffer
+from exprgraph.config import config
 from exprgraph.errors import AllocationError, here
 from exprgraph.resident import Call
 from runtime.actions import Action, FaultCheck, Run
@@ -70,7 +71,7 @@ class Queued:
     def __call__(self, *values: Any, checked: bool = False, trusted: bool = False) -> list[Any] | None:
         if FORKED:
             check_process()
-        if not trusted and not self._fit(values):
+        if self.memory.session.lost or (not trusted and not self._fit(values)):
             return None
         with self.lock:
             memory, wanted = self.memory, self.sizes.wanted
@@ -168,7 +169,10 @@ class Queued:
     def _result(self, one: Result, blocks: dict[str, Block], call: Call | None) -> Any:
         block = blocks[one.view.buffer]
         if one.stays and one.view.compact:
-            return DeviceValue(self.memory, block if one.fresh else self.memory.duplicate(block), one.view, call)
+            value = DeviceValue(self.memory, block if one.fresh else self.memory.duplicate(block), one.view, call)
+            if config.host_mirror:
+                value.host()
+            return value
         array = self.memory.read(block, one.view)
         if one.stays:
             return self.memory.resident(array)

@@ -9,8 +9,7 @@ import numpy as np
 
 from exprgraph.resident import Array, Call, DeviceArray, frozen
 from runtime.device import FORKED, check_process
-from runtime.driver import failure
-from runtime.failures import translated
+from runtime.failures import told
 
 
 class DeviceValue(DeviceArray):
@@ -55,7 +54,5 @@ class DeviceValue(DeviceArray):
         """A fault of the driver is told as one of ours.  A forked child is refused, where the driver would hang."""
         if FORKED:
             check_process()
-        try:
+        with told(self.memory.session):
             yield
-        except failure as error:
-            raise translated(error, self.memory.session) from None

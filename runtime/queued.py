@@ -170,7 +170,7 @@ class Queued:
         block = blocks[one.view.buffer]
         if one.stays and one.view.compact:
             value = DeviceValue(self.memory, block if one.fresh else self.memory.duplicate(block), one.view, call)
-            if config.host_mirror:
+            if one.kept and config.host_mirror:
                 value.host()
             return value
         array = self.memory.read(block, one.view)

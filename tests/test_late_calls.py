@@ -261,11 +261,11 @@ def test_D6_D10_a_fault_of_the_driver_is_that_of_its_call(monkeypatch: pytest.Mo
     y, z = f(x), g(x)
 
     def broken() -> None:
-        raise driver.failure("INVALID_COMMAND_QUEUE")
+        raise driver.failure("INVALID_KERNEL_ARGS")
     y.call.event = SimpleNamespace(wait=broken)
     assert z.tolist()[1] == 2
     for _ in range(2):
-        with pytest.raises(DeviceError, match="failed: INVALID_COMMAND_QUEUE\n  in the call of twice at"):
+        with pytest.raises(DeviceError, match="failed: INVALID_KERNEL_ARGS\n  in the call of twice at"):
             np.asarray(y)
 
 

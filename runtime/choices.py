@@ -21,10 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from codegen.plan import HostCall, Launch, Step
+from exprgraph.config import config
 from runtime.device import Device
 
-FOLDER = "EXPRGRAPH_CACHE"
-"""Where files are kept; by default exprgraph/ in the user's folder for caches."""
 OFTEN = (50, 200, 800, 3200, 12800)
 """The calls of a function with the same sizes in which forms are timed, the later ones where the machine was not quiet before."""
 LEAST = 1 << 16
@@ -40,18 +39,19 @@ _lock = threading.RLock()
 _known: dict[Path, dict[str, int]] = {}
 
 
-def folder() -> Path:
-    """The folder of the files."""
-    own = os.environ.get(FOLDER)
+def folder() -> Path | None:
+    """The folder of the files, `config.cache`; None where nothing is to be kept."""
+    if config.cache == "off":
+        return None
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(own).expanduser() if own else Path(base).expanduser() / "exprgraph"
+    return Path(config.cache).expanduser() if config.cache else Path(base).expanduser() / "exprgraph"
 
 
 def file_of(device: Device) -> Path:
-    """The file of a device."""
+    """The file of a device, which is neither read nor written where nothing is to be kept."""
     driver = getattr(device.handle, "driver_version", "")
     name = hashlib.sha256(f"{device.name}\0{device.platform}\0{driver}\0{device.target.units}".encode()).hexdigest()[:16]
-    return folder() / f"choices-{name}.json"
+    return (folder() or Path("off")) / f"choices-{name}.json"
 
 
 def name_of(forms: Iterable[Iterable[Step]], shapes: Iterable[Sequence[int]]) -> str:
@@ -76,6 +76,8 @@ def remember(device: Device, name: str, form: int) -> None:
     with _lock:
         path = file_of(device)
         _known[path] = {**_read(path), **_known.get(path, {}), name: form}
+        if config.cache == "off":
+            return
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, fresh = tempfile.mkstemp(dir=path.parent, prefix=path.name)
@@ -89,6 +91,8 @@ def remember(device: Device, name: str, form: int) -> None:
 
 
 def _read(path: Path) -> dict[str, int]:
+    if config.cache == "off":
+        return {}
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError):

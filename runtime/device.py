@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from codegen.target import Target
+from exprgraph.config import Config
 from exprgraph.errors import DeviceError, UnknownDeviceError, at, here
 from runtime import driver, pocl
 
@@ -196,7 +197,7 @@ def choose(spec: str | None = "auto") -> Device:
     wanted = (spec or "auto").strip().lower()
     fitting = [d for d in found if _fits(d, wanted)]
     if not fitting:
-        asked = f"EXPRGRAPH_DEVICE={spec}" if spec and spec == os.environ.get("EXPRGRAPH_DEVICE") else f"device={spec!r}"
+        asked = f"{Config.device.variable}={spec}" if spec and spec == os.environ.get(Config.device.variable) else f"device={spec!r}"
         raise UnknownDeviceError(f"no device fits {asked}{_nearest(wanted, found)}\n{describe()}{at(here())}")
     return fitting[0]
 

@@ -5,7 +5,9 @@ import os
 from collections.abc import Iterable
 
 from codegen.fuse import Cluster
-from exprgraph.dims import Call, Dim, Size, Stride
+from codegen.plan import About
+from exprgraph.dims import Call, Dim, Size, Stride, constant, product
+from exprgraph.dtypes import is_float
 from exprgraph.errors import Source
 from exprgraph.node import CONSTANT, INPUT, SHARED, Node
 
@@ -13,9 +15,32 @@ SHOWN = 8
 SILENT = ("cast", "dimshuffle", "broadcast_to", "identity", "size", "bcast_size")
 
 
+def flops_of(nodes: Iterable[Node]) -> Dim:
+    """About how many floating-point operations it takes to compute some nodes once: one for each element of an elementwise operation, or of
+    what is reduced or scattered, two for each multiplication of a product."""
+    total = constant(0)
+    for node in nodes:
+        if not is_float(node.outs[0].dtype) or node.op.name in SILENT:
+            continue
+        if node.op.kind == "contract":
+            total = total + product((*node.outs[0].shape, node.inputs[0].type.shape[-1])) * 2
+        elif node.op.kind in ("elementwise", "scan"):
+            total = total + product(node.outs[0].shape)
+        elif node.op.kind in ("reduce", "scatter"):
+            total = total + product(node.inputs[-1 if node.op.kind == "scatter" else 0].type.shape)
+    return total
+
+
+def about(cluster: Cluster, roots: frozenset[Node], writes: tuple[tuple[str, tuple[Dim, ...]], ...], counts: bool) -> About:
+    """What a launch of a cluster's kernel is to be shown as; counts: whether it does the cluster's arithmetic."""
+    nodes = inside(cluster, roots)
+    sources = tuple(sorted(set[Source]().union(*(n.sources for n in nodes))))
+    return About(describe(cluster, roots).partition(", from ")[0], sources, flops_of(nodes) if counts else constant(0), writes)
+
+
 def describe(cluster: Cluster, roots: frozenset[Node]) -> str:
     """What a kernel computes: its operations, its space and the user's lines."""
-    nodes = _inside(cluster, roots)
+    nodes = inside(cluster, roots)
     names = [n.op.name for n in nodes if n.op.name not in SILENT] or [n.op.name for n in nodes]
     lines = sorted(set().union(*(n.sources for n in nodes)))
     space = " x ".join(readable(d) for d in cluster.space) or "one element"
@@ -32,7 +57,7 @@ def _some(items: Iterable[str]) -> str:
     return ", ".join(known[:SHOWN]) + (f" and {len(known) - SHOWN} more" if len(known) > SHOWN else "")
 
 
-def _inside(cluster: Cluster, roots: frozenset[Node]) -> list[Node]:
+def inside(cluster: Cluster, roots: frozenset[Node]) -> list[Node]:
     """The nodes that the cluster's kernel computes, inputs first, as far as they are shown."""
     found: dict[Node, None] = {}
     todo = [t.node for t in cluster.tasks]

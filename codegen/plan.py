@@ -34,6 +34,15 @@ class Operand(NamedTuple):
     strides: tuple[Dim, ...]
 
 
+class About(NamedTuple):
+    """What a step computes, for people: a text, the user's lines, about how many floating-point operations, and the buffers that it writes,
+    with the shapes of what lies there."""
+    text: str = ""
+    sources: tuple[Source, ...] = ()
+    flops: Dim = constant(0)
+    writes: tuple[tuple[str, tuple[Dim, ...]], ...] = ()
+
+
 class Launch(NamedTuple):
     """Run a kernel: its buffers in the order of `kernel.params` (then the flags, if it has any), then `dims`; `grid` work-items.
 
@@ -45,6 +54,7 @@ class Launch(NamedTuple):
     grid: tuple[Dim, ...]
     local: tuple[int, ...]
     work: Dim = constant(0)
+    about: About = About()
 
 
 class HostCall(NamedTuple):
@@ -54,6 +64,7 @@ class HostCall(NamedTuple):
     inputs: tuple[Operand, ...]
     output: Operand
     params: Params = ()
+    about: About = About()
 
 
 class OwnCall(NamedTuple):

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from exprgraph import errors
 from exprgraph.config import change_flags, config
 from exprgraph.errors import (
-    AllocationError, AssertionFault, CallError, DeviceError, DisconnectedInputError, DTypeError, GradientError, GraphError, IndexFault,
-    MissingGradientError, MissingInputError, NullTypeGradError, OwnOpError, RankError, ShapeError, UnusedInputError, UseError, ValueFault)
+    AllocationError, AssertionFault, CallError, DeviceError, DisconnectedInputError, DTypeError, GradientError, GraphError, GuardFault,
+    IndexFault, MismatchFault, MissingGradientError, MissingInputError, NullTypeGradError, OwnOpError, RankError, ShapeError,
+    UnusedInputError, UseError, ValueFault)
 from exprgraph.functions.assigning import inc_subtensor, set_subtensor
 from exprgraph.functions.complexes import angle, conj, conjugate, imag, real
 from exprgraph.functions.counting import (
@@ -132,7 +133,8 @@ __all__ = [
 
 __all__ += ["Assert", "AssertionFault", "Container", "Print", "ancestors", "assert_op", "clone", "clone_replace",
             "explicit_graph_inputs", "graph_inputs", "graph_replace", "io_toposort", "vectorize", "vectorize_graph", "vmap",
-            "MissingGradientError", "NullTypeGradError", "consider_constant", "grad_clip", "grad_scale", "subgraph_grad",
+            "GuardFault", "MismatchFault", "MissingGradientError", "NullTypeGradError", "consider_constant", "grad_clip", "grad_scale",
+            "subgraph_grad",
             "undefined_grad"]
 _SYMBOLS = constructors()
 globals().update(_SYMBOLS)
@@ -140,6 +142,7 @@ __all__ += [*_SYMBOLS]
 
 _LATE = {
     **dict.fromkeys(("Container", "Function", "In", "compile", "function"), "exprgraph.compilation"),
+    **dict.fromkeys(("DebugMode", "Mode", "MonitorMode", "NanGuardMode"), "exprgraph.modes"),
     **dict.fromkeys(("from_sympy", "latex", "to_networkx", "to_sympy"), "exprgraph.convert"),
     **dict.fromkeys(("debugprint", "pp", "pydotprint", "to_dot"), "exprgraph.show"),
     **dict.fromkeys(("check_grads", "verify_grad"), "exprgraph.testing"), "checkpoint": "exprgraph.checkpoints",

@@ -9,6 +9,7 @@ from typing import Any
 
 from exprgraph import staged
 from exprgraph.errors import DeviceError, UnknownDeviceError, at, here
+from exprgraph.modes import Mode
 from exprgraph.program import Executable, Program
 
 BACKENDS = {"opencl": "runtime.function:build", "numpy": "exprgraph.reference:build"}
@@ -30,10 +31,19 @@ def resolve(path: str) -> Callable[[Program], Executable]:
 
 
 def build(program: Program, device: str) -> tuple[Executable, str]:
-    """The executable for a device, and whether "opencl" or "numpy" builds it.
+    """The executable for a device, watched as its mode asks, and whether "opencl" or "numpy" builds it.
 
     "auto" falls back to NumPy, with one warning for the process, where no OpenCL device is to be had; any other name never does.
     """
+    mode: Mode = program.options.get("mode") or Mode()
+    executable, used = _build(program, device)
+    if mode.guard is not None or mode.debug is not None:
+        from exprgraph.watching import wrapped  # rarely needed
+        executable = wrapped(program, executable)
+    return executable, used
+
+
+def _build(program: Program, device: str) -> tuple[Executable, str]:
     if device != "numpy":
         try:
             return staged.build(program, resolve(BACKENDS["opencl"])), "opencl"

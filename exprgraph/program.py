@@ -1,7 +1,7 @@
 """Program and the Backend protocol: what `compile` hands to a backend and what it gets back."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from exprgraph.node import Graph, Node
@@ -14,12 +14,19 @@ class Program(NamedTuple):
 
     graph: after the GRAPH half of the pipeline; its outputs are the function's outputs and then the new values of shared variables.
     leaves: INPUT and SHARED nodes in the order in which a call brings their values.  n_outputs: how many outputs go to the user; the
-    rest may stay on the device.  options: device, schedule, optimizer, real_rules, name, watch.
+    rest may stay on the device.  options: device, schedule, optimizer, real_rules, name, watch, mode (a Mode); where calls are watched also
+    around (what goes around the nodes of the NumPy backend), profile (a Profile), trace and compared (what DebugMode records).
     """
     graph: Graph
     leaves: tuple[Node, ...]
     n_outputs: int
     options: dict[str, Any]
+
+
+def is_watched(options: Mapping[str, Any]) -> bool:
+    """Whether calls of a program are to go step by step: in some modes, and for a profile."""
+    mode = options.get("mode")
+    return options.get("profile") is not None or (mode is not None and mode.watched)
 
 
 class Resident(Protocol):
@@ -58,3 +65,30 @@ class Executable(Protocol):
 
     def free(self) -> None:
         """Give back the memory that is kept between calls."""
+
+
+class Outer:
+    """An executable that does something before or after another one runs."""
+
+    def __init__(self, inner: Executable) -> None:
+        self.inner = inner
+
+    def __call__(self, values: Sequence[Any]) -> list[Any]:
+        """Run."""
+        return self.inner(values)
+
+    def source(self) -> str:
+        """The text of every kernel built so far."""
+        return self.inner.source()
+
+    def why(self) -> str:
+        """Why the plans are as they are."""
+        return self.inner.why()
+
+    def warm(self) -> None:
+        """Build everything that any later call can need."""
+        self.inner.warm()
+
+    def free(self) -> None:
+        """Give back the memory that is kept between calls."""
+        self.inner.free()

@@ -18,7 +18,7 @@ from exprgraph.config import config
 from exprgraph.dims import Dim, Value
 from exprgraph.errors import AllocationError, AssertionFault, DeviceError, ShapeError, ValueFault, at
 from exprgraph.node import SHARED
-from exprgraph.program import Program
+from exprgraph.program import Program, is_watched
 from runtime import choices, report
 from runtime.case import Leaf
 from runtime.complaints import TextError
@@ -58,7 +58,8 @@ class DeviceExecutable:
     def __init__(self, program: Program, device: Device, target: Target, generator: Generator) -> None:
         self.program, self.device, self.target, self.generator = program, device, target, generator
         self.session = session(device)
-        self.memory = memory_of(self.session)
+        self.watched = is_watched(program.options)
+        self.memory = CopiedMemory(self.session) if self.watched else memory_of(self.session)
         self.leaves = Leaves(program.leaves, self.memory)
         self.pairs = generator.uncertain(program.graph)
         self.requirements = generator.requirements(program.graph)
@@ -68,6 +69,7 @@ class DeviceExecutable:
         self.quick: Callable[..., list[Any] | None] = _none
         self._recent: OrderedDict[Any, Callable[..., list[Any] | None]] = OrderedDict()
         self.plans: dict[Key, Prepared] = {}
+        self._traces: dict[int, Any] = {}
         self._kept = tuple(n.op is SHARED for n in program.leaves)
         self._bounds: OrderedDict[Any, Bound] = OrderedDict()
         self._sizes = Numbers([d for c, _ in self.requirements for d in (c.left, c.right)]
@@ -131,7 +133,7 @@ class DeviceExecutable:
     def rehearse(self) -> None:
         """Run the default plan once on zeros of the least sizes: drivers for CPUs generate machine code at the first launch only, so
         errors show and time is spent here.  Left to the first call where the least sizes do not fit the graph or are large."""
-        if self.device.kind != "cpu":
+        if self.device.kind != "cpu" or self.watched:
             return
         shapes = [tuple(1 if d.const is None else d.const for d in n.outs[0].shape) for n in self.program.leaves]
         if sum(math.prod(s) for s in shapes) > REHEARSED:
@@ -180,13 +182,16 @@ class DeviceExecutable:
         found = self.plans.get(key)
         if found is None:
             outcomes, layouts, wide = key
-            options = self.program.options
+            options = dict(self.program.options)
+            if options.get("trace") is not None:
+                options["trace"] = type(options["trace"])()  # what happens to this plan
             plan = self.generator.generate(self.program.graph, self.program.leaves, outcomes, tuple(layouts), wide, self.target,
                                            options.get("name") or "", options)
             try:
                 found = self.plans[key] = Prepared(plan, self.leaves.atoms, self.session, self.memory, self.generator.printer, self.near)
             except TextError as error:
                 raise error.called(self.program.graph) from None
+            self._traces[id(found)] = options.get("trace")
             self._watch_values(found.numbers.dims)
             if self._warm:
                 found.complete()
@@ -244,16 +249,21 @@ class DeviceExecutable:
         leaves = [Leaf(dtype, v.shape, None if kind == CONTIGUOUS else v.strides, value, None)
                   for dtype, v, kind, value in zip(self.leaves.dtypes, own.values, own.layouts, values)]
         if self.state is None:
-            return bound._replace(quick=self._queued(bound, own.values, leaves))
+            return bound._replace(quick=self._queued(bound, own.values, leaves, found))
         return prepared.quicken(bound, found, leaves, self.state, self.program.n_outputs, often)
 
-    def _queued(self, bound: Bound, values: Sequence[Any], leaves: Sequence[Leaf]) -> Queued:
+    def _queued(self, bound: Bound, values: Sequence[Any], leaves: Sequence[Leaf], found: dict[str, int]) -> Queued:
         """The function of a bound plan on a device with memory of its own."""
         assert isinstance(self.memory, CopiedMemory)
         largest = max([*bound.rooms.values(), *(math.prod(v.shape) * v.dtype.itemsize for v in values)], default=0)
         check_budget(self.memory, bound.wanted, largest)
-        return Queued(Sizes(tuple(bound.prepared.buffers.values()), bound.prepared.constants, bound.actions, bound.outputs, bound.rooms,
-                            bound.wanted, largest, tuple(leaves), self._kept, self.program.n_outputs), self.memory, self._lock)
+        sizes = Sizes(tuple(bound.prepared.buffers.values()), bound.prepared.constants, bound.actions, bound.outputs, bound.rooms,
+                      bound.wanted, largest, tuple(leaves), self._kept, self.program.n_outputs)
+        if self.watched:
+            from runtime.watched import Watched, watch  # rarely needed
+            known = watch(bound, found, self.program.leaves, self.program.options, self._traces.get(id(bound.prepared)))
+            return Watched(sizes, self.memory, self._lock, known)
+        return Queued(sizes, self.memory, self._lock)
 
     def _compare(self, prepared: Prepared, found: dict[str, int], copies: bool, name: str, values: Sequence[Any]) -> None:
         """Time the forms of a plan on the arguments of a call, and take the fastest one for such calls from now on."""

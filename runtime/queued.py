@@ -99,8 +99,7 @@ class Queued:
                     zeros = memory.fresh(self.sizes.rooms[self.flags])
                     memory.zero(zeros)
                 blocks[self.flags] = zeros
-            for action in self.sizes.actions:
-                action.run(run)
+            self.act(run, values)
             found = [self._result(one, blocks) for one in self.results]
             if stays:
                 memory.leave()
@@ -116,6 +115,11 @@ class Queued:
             blocks.clear()  # a fault that somebody keeps keeps no memory
         self.zeros = zeros
         return found
+
+    def act(self, run: Run, values: Sequence[Any]) -> None:
+        """Put what a call does into the queue; `values` are what it was given."""
+        for action in self.sizes.actions:
+            action.run(run)
 
     def _place(self, blocks: dict[str, Block], values: Sequence[Any]) -> bool:
         """A block for every buffer of the plan but the flags; whether all arguments are on the device and of this queue."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from codegen.notes import note_text
 from codegen.plan import HostCall, Launch, OwnCall
 from exprgraph.debugging import Trace, compare_trace
 from exprgraph.modes import Mode
@@ -49,8 +50,8 @@ class Watch(NamedTuple):
 def watch(bound: Bound, found: Mapping[str, int], nodes: Sequence[Node], options: Mapping[str, Any], trace: Trace | None) -> Watch:
     """What is known of a bound plan with these numbers."""
     steps = [s for s in bound.steps if _runs(s, found)]
-    left = iter(steps)
-    known = tuple(None if isinstance(a, FaultCheck) else _told(next(left), bound, found) for a in bound.actions)
+    left, texts = iter(steps), {n.kernel: note_text(n).rpartition(", from ")[0] for n in bound.prepared.plan.notes}
+    known = tuple(None if isinstance(a, FaultCheck) else _told(next(left), bound, found, texts) for a in bound.actions)
     shapes: dict[str, Shape] = {n: (found[b.size.text],) for n, b in bound.prepared.buffers.items()}
     for step in steps:
         if isinstance(step, Launch | HostCall):
@@ -65,15 +66,15 @@ def _runs(step: Any, found: Mapping[str, int]) -> bool:
     return isinstance(step, HostCall | OwnCall)
 
 
-def _told(step: Any, bound: Bound, found: Mapping[str, int]) -> Told:
+def _told(step: Any, bound: Bound, found: Mapping[str, int], texts: Mapping[str, str]) -> Told:
     flops = 0
     if isinstance(step, OwnCall):
         what = Step("own", step.own.name, "of your own", (step.source,) if step.source else ())
         reads, writes = tuple(o.buffer for o in step.inputs), tuple(o.buffer for o in step.outputs)
     else:
         launch, flops = isinstance(step, Launch), found[step.about.flops.text]
-        what = Step("kernel" if launch else "numpy", step.kernel.name if launch else f"numpy.{step.function}", step.about.text,
-                    step.about.sources)
+        name = step.kernel.name if launch else f"numpy.{step.function}"
+        what = Step("kernel" if launch else "numpy", name, texts.get(name, ""), step.about.lines)
         reads = tuple(dict.fromkeys(step.buffers)) if launch else tuple(o.buffer for o in step.inputs)
         writes = tuple(name for name, _ in step.about.writes)
     sizes = bound.prepared.buffers

@@ -25,7 +25,7 @@ def host_call(node: Node, env: Lowering, memory: Memory) -> HostCall:
     name = memory.name(node)
     assert name is not None
     shape = node.outs[0].shape
-    about = About(node.op.name, tuple(sorted(node.sources)), flops_of([node]), ((name, shape),))
+    about = About(tuple(sorted(node.sources)), flops_of([node]), ((name, shape),))
     return HostCall(node.op.name, inputs, Operand(name, constant(0), shape, memory.strides(node)), node.params, about)
 
 

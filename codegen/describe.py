@@ -5,9 +5,10 @@ from collections.abc import Iterable
 
 from codegen.fuse import Cluster
 from codegen.notes import SHOWN
-from codegen.plan import Note
-from exprgraph.dims import Dim, constant, product
+from codegen.plan import About, Note
+from exprgraph.dims import Dim, constant, maximum, product
 from exprgraph.dtypes import is_float
+from exprgraph.errors import Source
 from exprgraph.node import CONSTANT, INPUT, SHARED, Node
 
 SILENT = ("cast", "dimshuffle", "broadcast_to", "identity", "size", "bcast_size")
@@ -29,12 +30,22 @@ def flops_of(nodes: Iterable[Node]) -> Dim:
     return total
 
 
-def describe(kernel: str, cluster: Cluster, roots: frozenset[Node]) -> tuple[Note, Dim]:
-    """What a kernel computes: its operations, its space and the user's lines; and how many floating-point operations that takes."""
+def reach_of(nodes: Iterable[Node]) -> Dim:
+    """How many elements of one buffer it takes at most to compute some nodes: as many as the largest of them has, or of what is folded."""
+    folded = ("reduce", "contract", "scatter")
+    found = {d.text: d for n in nodes for t in (*n.outs, *(i.type for i in n.inputs if n.op.kind in folded)) for d in [product(t.shape)]}
+    most = constant(1)
+    for size in found.values():
+        most = maximum(most, size)
+    return most
+
+
+def describe(kernel: str, cluster: Cluster, roots: frozenset[Node]) -> tuple[Note, About]:
+    """What a kernel computes: its operations, its space and the user's lines; and what is told of its launches but for what they write."""
     nodes = _inside(cluster, roots)
     names = [n.op.name for n in nodes if n.op.name not in SILENT] or [n.op.name for n in nodes]
-    lines = sorted(set().union(*(n.sources for n in nodes)))
-    return Note(kernel, tuple(names), tuple(cluster.space), tuple(lines)), flops_of(nodes)
+    lines = tuple(sorted(set[Source]().union(*(n.sources for n in nodes))))
+    return Note(kernel, tuple(names), tuple(cluster.space), lines), About(lines, flops_of(nodes), reach_of(nodes))
 
 
 def _inside(cluster: Cluster, roots: frozenset[Node]) -> list[Node]:

@@ -19,7 +19,7 @@ from codegen.memory import Memory
 from codegen.naming import named
 from codegen.onto import onto
 from codegen.own_call import own_call
-from codegen.plan import About, Branch, Buffer, Check, Commit, Launch, Note, Operand, Plan, Site, Step
+from codegen.plan import Branch, Buffer, Check, Commit, Launch, Note, Operand, Plan, Site, Step
 from codegen.products import could_be_call, is_call, is_kernel
 from codegen.roots import find_roots, in_place
 from codegen.rows import template_of
@@ -284,10 +284,10 @@ class _Generator:
         """The launch of a scheduled kernel, named by its text, so that equal kernels are one."""
         kernel = named(apart(kernel) if self.target.schedule == "cpu" else kernel, self.target.dialect)
         items, local = geometry(kernel.body)
-        note, flops = describe(kernel.name, cluster, self.roots)
+        note, about = describe(kernel.name, cluster, self.roots)
         self.notes[note] = None
         grid: tuple[Dim, ...] = tuple(g.value if isinstance(g.value, Dim) else constant(g.value) for g in items)
-        about = About(note.lines, flops if counts else constant(0), self._writes(cluster, kernel, buffers))
+        about = about._replace(flops=about.flops if counts else constant(0), writes=self._writes(cluster, kernel, buffers))
         return Launch(kernel, buffers, dims_of(kernel.body), grid, local, work, about)
 
     def _writes(self, cluster: Cluster, kernel: Kernel, buffers: tuple[str, ...]) -> tuple[tuple[str, tuple[Dim, ...]], ...]:

@@ -37,10 +37,11 @@ class Operand(NamedTuple):
 
 
 class About(NamedTuple):
-    """What is told of a step: the user's lines, about how many floating-point operations it does, and the buffers that it writes, with the
-    shapes of what lies there."""
+    """What is told of a step: the user's lines, about how many floating-point operations it does, how many elements of a buffer it reads at
+    most, and the buffers that it writes, with the shapes of what lies there."""
     lines: tuple[Source, ...] = ()
     flops: Dim = constant(0)
+    reach: Dim = constant(0)
     writes: tuple[tuple[str, tuple[Dim, ...]], ...] = ()
 
 

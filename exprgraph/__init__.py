@@ -151,6 +151,7 @@ _LATE = {
     **dict.fromkeys(("Lop", "Rop", "jvp", "linearize", "pullback", "pushforward", "vjp"), "exprgraph.products"),
     **dict.fromkeys(("explain", "get_test_value"), "exprgraph.explanation"),
     **dict.fromkeys(("function_dump", "function_load"), "exprgraph.dump"), "printing": "exprgraph.printing",
+    "profile_summary": "exprgraph.profiles",
     **dict.fromkeys(("vectorize", "vectorize_graph", "vmap"), "exprgraph.lanes"),
     "as_op": "exprgraph.own.function", "ElementwiseKernel": "exprgraph.own.elementwise",
     "RawKernel": "exprgraph.own.raw", "ReductionKernel": "exprgraph.own.reduction",

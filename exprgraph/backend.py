@@ -37,7 +37,7 @@ def build(program: Program, device: str) -> tuple[Executable, str]:
     """
     mode: Mode = program.options.get("mode") or Mode()
     executable, used = _build(program, device)
-    if mode.guard is not None or mode.debug is not None:
+    if not mode.plain or program.options.get("profile") is not None:
         from exprgraph.watching import wrapped  # rarely needed
         executable = wrapped(program, executable)
     return executable, used

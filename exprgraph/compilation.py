@@ -14,6 +14,7 @@ from exprgraph.errors import GraphError, at, here
 from exprgraph.graph import symbol_of
 from exprgraph.modes import MODES, OPTIMIZERS, Mode
 from exprgraph.node import Out
+from exprgraph.phases import listening, phase
 from exprgraph.program import Program, Watch
 from exprgraph.shared import Shared
 from exprgraph.signature import In, Slot, as_input, slot
@@ -40,13 +41,14 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
     GraphError, DTypeError, RankError or ShapeError for what cannot be compiled.
     """
     options = _options(device, optimizer, mode, schedule, name, watch)
-    if profile or not options["mode"].plain:
-        from exprgraph.watching import collectors  # what watches calls is loaded by those who watch
-        options |= collectors(options["mode"], bool(profile), name)
+    profiled = bool(config.profile if profile is None else profile)
     policy = _choice("on_unused_input", on_unused_input or config.on_unused_input, POLICIES)
     specs = [as_input(item, i) for i, item in enumerate(inputs if isinstance(inputs, list | tuple) else [inputs])]
     wanted, form = unpacked(outputs)
     label = name or (wanted[0].name if wanted else None) or "f"
+    if profiled or not options["mode"].plain:
+        from exprgraph.watching import collectors  # what watches calls is loaded by those who watch
+        options |= collectors(options["mode"], profiled, label)
     slots = [slot(spec, label, allow_input_downcast) for spec in specs]
     assembly = assemble(specs, slots, wanted, as_updates(updates), as_givens(givens, rebuild_strict), _excluded(no_default_updates), policy)
     return _built(label, slots, wanted, assembly, form, options)
@@ -54,9 +56,11 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
 
 def _built(label: str, slots: Sequence[Slot], wanted: Sequence[Out], assembly: Assembly, form: Form, options: dict[str, Any]) -> Function:
     from exprgraph.passes import run_graph  # the optimiser is loaded by the first compile, not by the import
-    graph = run_graph(assembly.graph, options, options["watch"])
-    program = Program(graph, tuple(i.node for i in assembly.graph.inputs), assembly.n_outputs, options)
-    executable, used = backend.build(program, options["device"])
+    with listening(options.get("profile")):
+        with phase("optimise", label):
+            graph = run_graph(assembly.graph, options, options["watch"])
+        program = Program(graph, tuple(i.node for i in assembly.graph.inputs), assembly.n_outputs, options)
+        executable, used = backend.build(program, options["device"])
     return Function(label, slots, wanted, assembly, form, program, executable,
                     "numpy" if used == "numpy" else options["device"])
 

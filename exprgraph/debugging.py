@@ -18,7 +18,7 @@ from exprgraph.rewrite import Match
 from exprgraph.steps import lines
 
 BETTER = ("stable", "real")
-"""Lists of rules, and passes of that name, that may give a number where there was none before, or a better one."""
+"""Lists of rules, and passes of that name: they may give a number where there was none, a better one, or a zero of the other sign."""
 ROUNDED = 1.0
 """The ULPs by which all that such a rule replaces may be off."""
 
@@ -138,7 +138,7 @@ def _both(before: Sequence[Out], after: Sequence[Out], values: Mapping[Node, Arr
     got, worst = evaluate(after, values), 0.0
     for value, tolerance in zip(got, tolerances(before, values, ROUNDED if better else 0.0)):
         if better and value.shape == tolerance.own.shape and value.dtype.kind in "fc":
-            odd = ~np.isfinite(tolerance.own) | ~np.isfinite(tolerance.reference)
+            odd = ~np.isfinite(tolerance.own) | ~np.isfinite(tolerance.reference) | ((value == 0) & (tolerance.own == 0))
             value = np.where(odd, tolerance.own, value)
         worst = max(worst, ulps(value, tolerance))
         if (problem := problem_of(value, tolerance)) is not None:

@@ -2,15 +2,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from exprgraph.config import config
 from exprgraph.debugging import Comparisons, Debugged, Trace
-from exprgraph.guards import Guarded, tested
+from exprgraph.guards import UNTESTED, Guarded, tested
 from exprgraph.labels import op_text
 from exprgraph.modes import Mode
 from exprgraph.node import Node
-from exprgraph.program import Program
+from exprgraph.profiles import Profile, new
+from exprgraph.program import Outer, Program
 from exprgraph.reference import Around, Array, One
 from exprgraph.steps import Step, Watcher
 
@@ -18,7 +20,7 @@ from exprgraph.steps import Step, Watcher
 def collectors(mode: Mode, profiled: bool, name: str | None) -> dict[str, Any]:
     """The options that say who watches, and hold what is found out about a function."""
     found: dict[str, Any] = {"around": around} if mode.debug is None else {"around": around, "trace": Trace(), "compared": Comparisons()}
-    return found
+    return found | {"profile": new(name or "f", config.profile == "exit")} if profiled else found
 
 
 def wrapped(program: Program, executable: Any) -> Any:
@@ -26,7 +28,26 @@ def wrapped(program: Program, executable: Any) -> Any:
     mode: Mode = program.options["mode"]
     if mode.guard is not None:
         executable = Guarded(program, executable, mode.guard)
-    return executable if mode.debug is None else Debugged(program, executable, mode.debug)
+    if mode.debug is not None:
+        executable = Debugged(program, executable, mode.debug)
+    profile = program.options.get("profile")
+    return executable if profile is None else Profiled(executable, profile)
+
+
+class Profiled(Outer):
+    """An executable whose calls are counted."""
+
+    def __init__(self, inner: Any, profile: Profile) -> None:
+        super().__init__(inner)
+        self.profile = profile
+
+    def __call__(self, values: Sequence[Any]) -> list[Any]:
+        """Run and count."""
+        start = time.perf_counter_ns()
+        try:
+            return self.inner(values)
+        finally:
+            self.profile.called(time.perf_counter_ns() - start)
 
 
 def around(options: Mapping[str, Any]) -> Around:
@@ -43,7 +64,16 @@ def around(options: Mapping[str, Any]) -> Around:
         found = one(node, inputs) if mode.guard is None else tested(mode.guard, one, node, inputs)
         if profile is not None:
             nbytes = sum(v.nbytes for v in (*inputs, *found))
-            profile.add(step, "numpy", start, time.perf_counter_ns() - start, nbytes, sum(v.size for v in found))
+            profile.add(step, "numpy", start, time.perf_counter_ns() - start, nbytes, _flops(node, inputs, found))
         watcher.after(step, tuple(inputs), found)
         return found
     return run
+
+
+def _flops(node: Node, inputs: Sequence[Array], found: Sequence[Array]) -> int:
+    """About how many floating-point operations a node took."""
+    if found[0].dtype.kind not in "fc" or node.op.kind in UNTESTED:
+        return 0
+    if node.op.kind == "contract":
+        return 2 * int(found[0].size) * int(inputs[0].shape[-1])
+    return int(inputs[0].size if node.op.kind == "reduce" else found[0].size)

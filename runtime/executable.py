@@ -18,6 +18,7 @@ from exprgraph.config import config
 from exprgraph.dims import Dim, Value
 from exprgraph.errors import AllocationError, AssertionFault, DeviceError, ShapeError, ValueFault, at
 from exprgraph.node import SHARED
+from exprgraph.phases import listening, phase
 from exprgraph.program import Program, is_watched
 from exprgraph.requires import Requirement
 from runtime import choices, report
@@ -110,7 +111,8 @@ class DeviceExecutable:
             key = self.leaves.key(arguments, self._valued)
             bound = self._bounds.get(key)
             if bound is None:
-                bound = self._bind(arguments)
+                with listening(self.program.options.get("profile")):
+                    bound = self._bind(arguments)
                 self._bounds[self.leaves.key(arguments, self._valued)] = bound
                 if len(self._bounds) > REMEMBERED:
                     self._bounds.popitem(last=False)
@@ -148,7 +150,8 @@ class DeviceExecutable:
                 prepared = self._plan((self._equal, self._compact, False))
                 found = prepared.numbers(vector)
                 if not prepared.own and prepared.largest(found) <= REHEARSED:
-                    self._run(self._ready(prepared, found, arguments, False), arguments)
+                    with phase("rehearse", self.program.options.get("name") or ""):
+                        self._run(self._ready(prepared, found, arguments, False), arguments)
 
     def source(self) -> str:
         """The text of every kernel built so far, with what it computes and the user's lines."""
@@ -186,8 +189,10 @@ class DeviceExecutable:
             options = dict(self.program.options)
             if options.get("trace") is not None:
                 options["trace"] = type(options["trace"])()  # what happens to this plan
-            plan = self.generator.generate(self.program.graph, self.program.leaves, outcomes, tuple(layouts), wide, self.target,
-                                           options.get("name") or "", options)
+            name = options.get("name") or ""
+            with phase("generate", name):
+                plan = self.generator.generate(self.program.graph, self.program.leaves, outcomes, tuple(layouts), wide, self.target, name,
+                                               options)
             try:
                 found = self.plans[key] = Prepared(plan, self.leaves.atoms, self.session, self.memory, self.generator.text_of, self.near)
             except TextError as error:
@@ -277,7 +282,8 @@ class DeviceExecutable:
             for bound in bounds:
                 check_budget(self.memory, bound.wanted, max(bound.rooms.values(), default=0))
             runs = [partial(b.quick, *own.values, trusted=True) for b in bounds]
-            best = choices.fastest(runs, found[free.pick.text])
+            with phase("time", f"{len(runs)} forms of a plan"):
+                best = choices.fastest(runs, found[free.pick.text])
             if best is None:
                 return
             choices.remember(self.device, name, best)

@@ -125,7 +125,7 @@ def _shown(plan: Plan) -> Iterator[Dim]:
     """The Dims of the steps that are no index: work, operations, shapes."""
     for step in flatten(plan.steps):
         if isinstance(step, Launch | HostCall):
-            yield from (step.about.flops, *(d for _, shape in step.about.writes for d in shape))
+            yield from (step.about.flops, step.about.reach, *(d for _, shape in step.about.writes for d in shape))
         if isinstance(step, Launch):
             yield step.work
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,14 +19,16 @@ from exprgraph.debugging import Trace, compare_trace
 from exprgraph.modes import Mode
 from exprgraph.node import Node
 from exprgraph.steps import Step, Watcher
-from runtime.actions import Action, FaultCheck, KernelCall, Run
+from runtime.actions import Action, FaultCheck, FunctionCall, KernelCall, OwnAction, Run
+from runtime.bandwidth import bandwidth
 from runtime.checker import Checker
 from runtime.driver import cl, failure
-from runtime.memory import Array, CopiedMemory
+from runtime.memory import Array, Block, CopiedMemory
 from runtime.prepared import Bound
-from runtime.queued import Queued, Sizes
+from runtime.queued import Queued, Result, Sizes
 
 Shape = tuple[int, ...]
+IN, OUT = Step("copy", "copy in", "arguments to buffers"), Step("copy", "copy out", "results to arrays")
 
 
 class Told(NamedTuple):
@@ -67,19 +69,25 @@ def _runs(step: Any, found: Mapping[str, int]) -> bool:
 
 
 def _told(step: Any, bound: Bound, found: Mapping[str, int], texts: Mapping[str, str]) -> Told:
-    flops = 0
+    flops, reach = 0, None
     if isinstance(step, OwnCall):
         what = Step("own", step.own.name, "of your own", (step.source,) if step.source else ())
         reads, writes = tuple(o.buffer for o in step.inputs), tuple(o.buffer for o in step.outputs)
     else:
-        launch, flops = isinstance(step, Launch), found[step.about.flops.text]
+        launch, flops, reach = isinstance(step, Launch), found[step.about.flops.text], found[step.about.reach.text]
         name = step.kernel.name if launch else f"numpy.{step.function}"
         what = Step("kernel" if launch else "numpy", name, texts.get(name, ""), step.about.lines)
         reads = tuple(dict.fromkeys(step.buffers)) if launch else tuple(o.buffer for o in step.inputs)
         writes = tuple(name for name, _ in step.about.writes)
-    sizes = bound.prepared.buffers
-    nbytes = sum(found[sizes[n].size.text] * np.dtype(sizes[n].dtype).itemsize for n in {*reads, *writes})
-    return Told(what, tuple(n for n in reads if n not in writes), writes, nbytes, flops)
+    reads = tuple(n for n in reads if n not in writes)
+    return Told(what, reads, writes, _bytes(bound, found, writes, None) + _bytes(bound, found, reads, reach), flops)
+
+
+def _bytes(bound: Bound, found: Mapping[str, int], names: Sequence[str], most: int | None) -> int:
+    """The bytes of some buffers, of each at most so many elements."""
+    buffers = [bound.prepared.buffers[n] for n in names]
+    counts = [found[b.size.text] if most is None else min(found[b.size.text], most) for b in buffers]
+    return sum(n * np.dtype(b.dtype).itemsize for n, b in zip(counts, buffers))
 
 
 class Watched(Queued):
@@ -92,6 +100,9 @@ class Watched(Queued):
     def act(self, run: Run, values: Sequence[Any]) -> None:
         """Run the actions one after the other."""
         mode: Mode = self.watch.options.get("mode") or Mode()
+        profile = self.watch.options.get("profile")
+        if profile is not None:
+            profile.device(run.session.device.name, partial(bandwidth, run.session))
         watcher, checker = Watcher(mode.monitor), self._checker(mode, values)
         for number, (action, one) in enumerate(zip(self.sizes.actions, self.watch.steps)):
             if one is None:
@@ -104,6 +115,25 @@ class Watched(Queued):
                 watcher.after(one.step, inputs, self._arrays(run, one.writes))
             if checker is not None:
                 checker.check(number, one.step, lambda name: self._array(run, name))
+
+    def _place(self, blocks: dict[str, Block], values: Sequence[Any]) -> bool:
+        start = time.perf_counter_ns()
+        found = super()._place(blocks, values)
+        self._copied(IN, start, sum(v.nbytes for v in values if isinstance(v, np.ndarray)))
+        return found
+
+    def _result(self, one: Result, blocks: dict[str, Block]) -> Any:
+        start = time.perf_counter_ns()
+        found = super()._result(one, blocks)
+        if isinstance(found, np.ndarray):
+            self._copied(OUT, start, found.nbytes)
+        return found
+
+    def _copied(self, step: Step, start: int, nbytes: int) -> None:
+        """Count a copy, where a call that nobody watches makes it too."""
+        profile = self.watch.options.get("profile")
+        if profile is not None and not self.memory.session.device.target.host_shared:
+            profile.add(step, self.memory.session.device.name, start, time.perf_counter_ns() - start, nbytes, 0)
 
     def _checker(self, mode: Mode, values: Sequence[Any]) -> Checker | None:
         """What compares kernels in this call, after it has compared the rewrites of the plan."""
@@ -132,12 +162,8 @@ class Watched(Queued):
         profile = self.watch.options.get("profile")
         run.session.queue.finish()
         start = time.perf_counter_ns()
-        if profile is not None and isinstance(action, KernelCall):
-            spent = _by_event(run, action)
-        else:
-            action.run(run)
-            run.session.queue.finish()
-            spent = time.perf_counter_ns() - start
+        event = profile is not None and isinstance(action, KernelCall)
+        spent = (_by_event if event else _by_clock)(run, action)
         if profile is not None:
             profile.add(one.step, run.session.device.name, start, spent, one.nbytes, one.flops)
 
@@ -148,13 +174,30 @@ def _timing(context: Any, device: Any) -> Any:
     return cl.CommandQueue(context, device, properties=cl.command_queue_properties.PROFILING_ENABLE)
 
 
-def _by_event(run: Run, action: KernelCall) -> int:
+def _by_event(run: Run, action: Action) -> int:
     """The nanoseconds of a launch by its event, which is dropped; by the clock where a driver's events do not tell."""
     queue = _timing(run.session.context, run.session.device.handle)
     start = time.perf_counter_ns()
-    event = action.run(run._replace(session=run.session._replace(queue=queue)))
+    event: Any = action.run(run._replace(session=run.session._replace(queue=queue)))
     queue.finish()
     try:
         return int(event.profile.end - event.profile.start)
     except failure:
         return time.perf_counter_ns() - start
+
+
+def _by_clock(run: Run, action: Action) -> int:
+    """The nanoseconds of a function on arrays, without the copies that only watching needs; of a kernel of the user's own, of the step."""
+    spent: list[int] = []
+    if isinstance(action, FunctionCall | OwnAction) and getattr(action, "kernel", None) is None:
+        action = action._replace(function=partial(_clocked, action.function, spent))
+    start = time.perf_counter_ns()
+    action.run(run)
+    run.session.queue.finish()
+    return spent[0] if spent else time.perf_counter_ns() - start
+
+
+def _clocked(function: Callable[..., Any], spent: list[int], *arguments: Any, **keywords: Any) -> None:
+    start = time.perf_counter_ns()
+    function(*arguments, **keywords)
+    spent.append(time.perf_counter_ns() - start)

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from codegen.affine import affine
-from codegen.describe import flops_of
+from codegen.describe import flops_of, reach_of
 from codegen.fuse import Cluster
 from codegen.inline import Inliner, aligned
 from codegen.kernel import Expr, Kernel, Stmt
@@ -25,7 +25,7 @@ def host_call(node: Node, env: Lowering, memory: Memory) -> HostCall:
     name = memory.name(node)
     assert name is not None
     shape = node.outs[0].shape
-    about = About(tuple(sorted(node.sources)), flops_of([node]), ((name, shape),))
+    about = About(tuple(sorted(node.sources)), flops_of([node]), reach_of([node]), ((name, shape),))
     return HostCall(node.op.name, inputs, Operand(name, constant(0), shape, memory.strides(node)), node.params, about)
 
 

@@ -1,6 +1,7 @@
 """The settings: by environment, attribute and block; wrong names and values are exact errors; the page of the docs says what is there."""
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -105,3 +106,16 @@ def test_the_table_marks_what_is_not_the_default() -> None:
     with eg.change_flags(real_rules=True):
         assert "real_rules       1*" in table() and str(eg.config) == table()
     assert Config.floatX.variable == "EXPRGRAPH_FLOATX" and dir(eg.config) == sorted(SETTINGS)
+
+
+def test_what_the_ladder_names_is_there() -> None:
+    """The table of the README, from symptoms to what helps."""
+    section = (ROOT / "README.md").read_text().partition("## When something is wrong or slow\n")[2].partition("\n## ")[0]
+    x = eg.vector("x")
+    f = eg.compile([x], x + 1, device="numpy", profile=True)
+    names = re.findall(r"\beg\.(\w+)", section)
+    methods = re.findall(r"\bf\.(\w+(?:\.\w+)?)", section)
+    assert {"explain", "Print", "Assert", "MonitorMode"} <= set(names) and all(hasattr(eg, n) for n in names)
+    assert {"source", "why", "profile"} <= set(methods) and all(hasattr(f.profile if "." in m else f, m.split(".")[-1]) for m in methods)
+    for mode in re.findall(r'mode="(\w+)"', section):
+        eg.compile([x], x + 1, device="numpy", mode=mode)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from codegen.plan import HostCall, Launch, Step
-from exprgraph.config import config
+from exprgraph.store import folder
 from runtime.device import Device
 
 OFTEN = (50, 200, 800, 3200, 12800)
@@ -37,14 +37,6 @@ GAIN = 0.9
 """The share of the time of the form in use that another one may take at most to replace it."""
 _lock = threading.RLock()
 _known: dict[Path, dict[str, int]] = {}
-
-
-def folder() -> Path | None:
-    """The folder of the files, `config.cache`; None where nothing is to be kept."""
-    if config.cache == "off":
-        return None
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(config.cache).expanduser() if config.cache else Path(base).expanduser() / "exprgraph"
 
 
 def file_of(device: Device) -> Path:
@@ -76,7 +68,7 @@ def remember(device: Device, name: str, form: int) -> None:
     with _lock:
         path = file_of(device)
         _known[path] = {**_read(path), **_known.get(path, {}), name: form}
-        if config.cache == "off":
+        if folder() is None:
             return
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +83,7 @@ def remember(device: Device, name: str, form: int) -> None:
 
 
 def _read(path: Path) -> dict[str, int]:
-    if config.cache == "off":
+    if folder() is None:
         return {}
     try:
         found = json.loads(path.read_text())

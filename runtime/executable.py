@@ -26,6 +26,7 @@ from runtime.case import Leaf
 from runtime.complaints import TextError
 from runtime.device import Device, check_process, devices, session
 from runtime.direct import State
+from runtime.kept_plans import KeptPlans
 from runtime.leaves import CONTIGUOUS, Arguments, Leaves
 from runtime.memory import CopiedMemory, SharedMemory, check_budget, memory_of, span
 from runtime.prepared import Bound, Numbers, Prepared, flatten
@@ -48,6 +49,7 @@ class Generator(NamedTuple):
     uncertain: Callable[..., Sequence[Any]]
     decide: Callable[[Sequence[Any], Callable[[Dim], int]], tuple[str, ...]]
     text_of: TextOf
+    kept: Callable[[Program, Device, Target], KeptPlans] | None = None
 
 
 class DeviceExecutable:
@@ -59,6 +61,7 @@ class DeviceExecutable:
 
     def __init__(self, program: Program, device: Device, target: Target, generator: Generator) -> None:
         self.program, self.device, self.target, self.generator = program, device, target, generator
+        self.kept = generator.kept(program, device, target) if generator.kept else None
         self.session = session(device)
         self.watched = is_watched(program.options)
         self.memory = CopiedMemory(self.session) if self.watched else memory_of(self.session)
@@ -71,7 +74,7 @@ class DeviceExecutable:
         self.quick: Callable[..., list[Any] | None] = _none
         self._recent: OrderedDict[Any, Callable[..., list[Any] | None]] = OrderedDict()
         self.plans: dict[Key, Prepared] = {}
-        self._traces: dict[int, Any] = {}
+        self._traces: dict[Key, Any] = {}
         self._kept = tuple(n.op is SHARED for n in program.leaves)
         self._bounds: OrderedDict[Any, Bound] = OrderedDict()
         self._sizes = Numbers([d for c, _ in self.requirements for d in (c.left, c.right)]
@@ -159,7 +162,7 @@ class DeviceExecutable:
 
     def why(self) -> str:
         """A few lines per plan: its key, its kernels and its steps."""
-        return report.why(self.plans, self.device, self._general)
+        return report.why(self.plans, self.device, self._general, self.kept.why if self.kept else lambda key: "")
 
     def warm(self) -> None:
         """Build all variants of the default plan and of the general plan; from now on no call builds anything, except that the
@@ -185,23 +188,25 @@ class DeviceExecutable:
         """The plan for a key, made where there is none yet."""
         found = self.plans.get(key)
         if found is None:
-            outcomes, layouts, wide = key
-            options = dict(self.program.options)
-            if options.get("trace") is not None:
-                options["trace"] = type(options["trace"])()  # what happens to this plan
-            name = options.get("name") or ""
-            with phase("generate", name):
-                plan = self.generator.generate(self.program.graph, self.program.leaves, outcomes, tuple(layouts), wide, self.target, name,
-                                               options)
+            with phase("generate", self.program.options.get("name") or ""):
+                plan = self._generate(key) if self.kept is None else self.kept.plan(key, lambda: self._generate(key))
             try:
                 found = self.plans[key] = Prepared(plan, self.leaves.atoms, self.session, self.memory, self.generator.text_of, self.near)
             except TextError as error:
                 raise error.called(self.program.graph) from None
-            self._traces[id(found)] = options.get("trace")
             self._watch_values(found.numbers.dims)
             if self._warm:
                 found.complete()
         return found
+
+    def _generate(self, key: Key) -> Plan:
+        outcomes, layouts, wide = key
+        options = self.program.options
+        if options.get("trace") is not None:  # what happens to this plan
+            self._traces[key] = type(options["trace"])()
+            options = {**options, "trace": self._traces[key]}
+        return self.generator.generate(self.program.graph, self.program.leaves, outcomes, tuple(layouts), wide, self.target,
+                                       options.get("name") or "", options)
 
     def _watch_values(self, wanted: Sequence[Dim]) -> None:
         """From now on the integer scalars that these Dims rest on are part of what a call is remembered by."""
@@ -267,7 +272,8 @@ class DeviceExecutable:
                       bound.wanted, largest, tuple(leaves), self._kept, self.program.n_outputs)
         if self.watched:
             from runtime.watched import Watched, watch  # rarely needed
-            known = watch(bound, found, self.program.leaves, self.program.options, self._traces.get(id(bound.prepared)))
+            trace = next((t for key, t in self._traces.items() if self.plans.get(key) is bound.prepared), None)
+            known = watch(bound, found, self.program.leaves, self.program.options, trace)
             return Watched(sizes, self.memory, self._lock, known)
         return Queued(sizes, self.memory, self._lock)
 

@@ -1,7 +1,7 @@
 """Reports for people: the source of a function's kernels, and why its plans are as they are."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from codegen.notes import note_text, readable
 from codegen.plan import Branch, Check, HostCall, Launch, OwnCall, Step
@@ -34,11 +34,13 @@ def _notes(prepared: Prepared) -> dict[str, list[str]]:
     return found
 
 
-def why(plans: Mapping[Key, Prepared], device: Device, general: tuple[str, ...] | None) -> str:
+def why(plans: Mapping[Key, Prepared], device: Device, general: tuple[str, ...] | None, origin: Callable[[Key], str]) -> str:
     """The plans of a function, each with its key, its notes and its steps."""
     lines = [f"{len(plans)} plan{'s' * (len(plans) != 1)} on {device.name} ({device.spec})"]
     for number, (key, prepared) in enumerate(plans.items(), 1):
-        lines += [f"plan {number}: {_reason(key, general)}", *(f"  {line}" for line in _steps(prepared.plan.steps))]
+        where = origin(key)
+        lines += [f"plan {number}: {_reason(key, general)}", *[f"  ({where})"] * bool(where),
+                  *(f"  {line}" for line in _steps(prepared.plan.steps))]
         lines += [f"  # {note.kernel}: {note_text(note)}" for note in prepared.plan.notes]
     return "\n".join(lines)
 

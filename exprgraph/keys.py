@@ -5,10 +5,9 @@ what is kept can speak of lines by number, and tells the lines of whoever reads 
 """
 from __future__ import annotations
 
-import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from exprgraph.errors import Source
 from exprgraph.graph import order
 from exprgraph.node import CONSTANT, INPUT, SHARED, Graph, Node, Op
 from exprgraph.ops.table import ROWS
+from exprgraph.store import digest_of
 
 PLAIN = (int, str, type(None))
 ROOMS = ("exprgraph", "codegen", "runtime")
@@ -86,18 +86,21 @@ def plain(value: Any, node: Node) -> Any:
 
 def digest(items: Iterable[Any]) -> str:
     """A digest of plain records and bytes, each told apart from the next."""
-    found = hashlib.sha256()
-    for item in items:
-        told = item if isinstance(item, bytes) else repr(item).encode()
-        found.update(b"%d:" % len(told))
-        found.update(told)
-    return found.hexdigest()
+    told = [item if isinstance(item, bytes) else repr(item).encode() for item in items]
+    return digest_of(*(part for text in told for part in (b"%d:" % len(text), text))).decode()
 
 
 @cache
 def generator() -> str:
-    """A digest of the version of this package and NumPy's: of the files of all rooms, by name, size and time of change."""
-    root = Path(__file__).resolve().parent.parent
-    found = [(str(p.relative_to(root)), t.st_size, t.st_mtime_ns) for room in ROOMS for p in sorted((root / room).rglob("*.py"))
-             for t in (p.stat(),)]
-    return digest([np.__version__, found])
+    """A digest of the versions of NumPy and of this package: of the files of all rooms, by name, size and time of change."""
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    todo, found = [os.path.join(root, room) for room in ROOMS], []
+    while todo:
+        with os.scandir(todo.pop()) as items:
+            for item in items:
+                if item.name.endswith(".py"):
+                    told = item.stat()
+                    found.append((item.path[len(root):], told.st_size, told.st_mtime_ns))
+                elif "." not in item.name and item.name != "__pycache__" and item.is_dir():
+                    todo.append(item.path)
+    return digest([np.__version__, *sorted(found)])

@@ -7,7 +7,6 @@ kernels in entries are compiled and run, so a folder that others may write to is
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import stat
@@ -17,6 +16,11 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+try:
+    from _blake2 import blake2b  # hashlib has the same, but loads OpenSSL for it, which takes longer than all that is done here
+except ImportError:
+    from hashlib import blake2b
 
 from exprgraph.config import config
 
@@ -29,6 +33,14 @@ STALE = 3600.0
 DAY = 86400.0
 _log = logging.getLogger("exprgraph.store")
 _warned: set[str] = set()
+
+
+def digest_of(*parts: bytes) -> bytes:
+    """The digest of some bytes, in hexadecimal."""
+    found = blake2b(digest_size=32)
+    for part in parts:
+        found.update(part)
+    return found.hexdigest().encode()
 
 
 class Entry(NamedTuple):
@@ -139,13 +151,13 @@ class Store:
 
 def sealed(content: bytes) -> bytes:
     """The file of an entry."""
-    return FORMAT + hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+    return FORMAT + digest_of(content) + b"\n" + content
 
 
 def verified(found: bytes) -> bytes | None:
     """The content of an entry's file, None where it is not as it was written."""
     head, _, content = found.partition(b"\n")
-    return content if head == FORMAT + hashlib.sha256(content).hexdigest().encode() else None
+    return content if head == FORMAT + digest_of(content) else None
 
 
 def written_whole(path: Path, content: bytes) -> None:

@@ -16,14 +16,13 @@ from codegen.target import Target
 from exprgraph import dims
 from exprgraph.config import config
 from exprgraph.dims import Dim, Value
-from exprgraph.errors import AllocationError, AssertionFault, DeviceError, ShapeError, ValueFault, at
+from exprgraph.errors import AllocationError, AssertionFault, DeviceError, OwnOpError, ShapeError, ValueFault, at
 from exprgraph.node import SHARED
 from exprgraph.phases import listening, phase
 from exprgraph.program import Program, is_watched
 from exprgraph.requires import Requirement
 from runtime import choices, report
 from runtime.case import Leaf
-from runtime.complaints import TextError
 from runtime.device import Device, check_process, devices, session
 from runtime.direct import State
 from runtime.kept_plans import KeptPlans
@@ -192,8 +191,8 @@ class DeviceExecutable:
                 plan = self._generate(key) if self.kept is None else self.kept.plan(key, lambda: self._generate(key))
             try:
                 found = self.plans[key] = Prepared(plan, self.leaves.atoms, self.session, self.memory, self.generator.text_of, self.near)
-            except TextError as error:
-                raise error.called(self.program.graph) from None
+            except OwnOpError as error:  # of a text, which does not know who calls it
+                raise (error.called(self.program.graph) if hasattr(error, "called") else error) from None
             self._watch_values(found.numbers.dims)
             if self._warm:
                 found.complete()

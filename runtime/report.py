@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from codegen.notes import note_text, readable
 from codegen.plan import Branch, Check, HostCall, Launch, OwnCall, Step
-from exprgraph.own.text import mentioned
 from runtime.device import Device
 from runtime.prepared import Prepared, code_of, flatten
+from runtime.program import MARK
 
 Key = tuple[tuple[str, ...] | None, str, bool]
 
@@ -23,7 +23,15 @@ def source(plans: Mapping[Key, Prepared]) -> str:
                 seen[kernel.name] = comment + kernel.text
     steps = [s for prepared in plans.values() for s in flatten(prepared.plan.steps) if isinstance(s, OwnCall)]
     whole = dict.fromkeys(s.own.kernel.text for s in steps if s.own.kernel is not None)
-    return "\n".join([*(s.text for s in mentioned("".join(seen.values()))), *seen.values(), *whole])
+    return "\n".join([*_snippets("".join(seen.values())), *seen.values(), *whole])
+
+
+def _snippets(text: str) -> list[str]:
+    """The texts of the user's own that kernels call."""
+    if MARK not in text:
+        return []
+    from exprgraph.own.text import mentioned  # what nobody has used is not loaded
+    return [s.text for s in mentioned(text)]
 
 
 def _notes(prepared: Prepared) -> dict[str, list[str]]:

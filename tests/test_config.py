@@ -119,3 +119,9 @@ def test_what_the_ladder_names_is_there() -> None:
     assert {"source", "why", "profile"} <= set(methods) and all(hasattr(f.profile if "." in m else f, m.split(".")[-1]) for m in methods)
     for mode in re.findall(r'mode="(\w+)"', section):
         eg.compile([x], x + 1, device="numpy", mode=mode)
+
+
+def test_the_command_prints_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    from exprgraph.config_command import main
+    assert main([]) == 0 and capsys.readouterr().out == table() + "\n"
+    assert main(["floatX"]) == 2 and "usage" in capsys.readouterr().err

@@ -100,6 +100,8 @@ def _checked(record: Any) -> Any:
         raise ValueError(f"{record.buffer!r:.40} is no buffer")
     if isinstance(record, plans.HostCall) and not record.function.isidentifier():
         raise ValueError(f"{record.function!r:.40} is no function")
+    if isinstance(record, plans.About | plans.Note):  # a line that the process at hand has not is none
+        record = record._replace(lines=tuple(line for line in record.lines if line is not None))
     if isinstance(record, plans.About):
         shapes = [d for name, shape in record.writes if name.isidentifier() for d in shape]
         if not all(isinstance(d, Dim) for d in (record.flops, record.reach, *shapes)):

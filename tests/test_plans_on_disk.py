@@ -420,3 +420,13 @@ def _no_inputs():
 
 PROGRAMS = {"layouts": _layouts, "complex": _complex, "staged": _staged, "fault": _fault, "shared": _shared, "outputs": _outputs,
             "constant": _constant, "no_inputs": _no_inputs}
+
+
+def test_why_of_a_plan_from_disk_whose_nodes_have_lines_of_ours(cache):
+    """Rules make nodes on lines that no user's node has; what speaks of them is read back without."""
+    x = eg.matrix("x")
+    made = eg.softmax(eg.log(x) * 2, axis=1).sum(axis=0)
+    first, second = [eg.compile([x], made, device="pocl") for _ in range(2)]
+    for f in (first, second):
+        f(np.ones((1000, 1000), "f"))
+    assert "from disk" in second.why() and "# k_" in second.why() and "//" in second.source()

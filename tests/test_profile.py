@@ -224,3 +224,14 @@ def test_phases_belong_to_who_listens() -> None:
         with listening(None), phase("c"):
             pass
     assert set(outer.phases) == {"a"} and set(inner.phases) == {"b"}
+
+
+def test_a_plan_from_disk_is_profiled_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines, bytes and operations of steps are kept with the plan, with the lines of who reads it."""
+    monkeypatch.setattr(eg.config, "cache", str(tmp_path))
+    seen = []
+    for _ in range(2):
+        f = eg.compile([X], eg.exp(eg.softmax(X, axis=1)).sum(), profile=True, device="pocl")
+        f(A)
+        seen.append(sorted((r.step, r.times, r.nbytes, r.flops) for r in f.profile.rows))
+    assert seen[0] == seen[1] and all(step.sources for step, *_ in seen[0]) and "from disk" in f.why()

@@ -71,7 +71,8 @@ def _options(device: str | None, optimizer: str | None, mode: str | Mode | None,
     meant = _mode(config.mode if mode is None else mode)
     if mode is None and meant == Mode():
         meant = Mode(config.optimizer)
-    chosen = OPTIMIZERS[_choice("optimizer", optimizer or meant.optimizer, tuple(OPTIMIZERS))]
+    chosen = OPTIMIZERS[_choice("optimizer", meant.optimizer, tuple(OPTIMIZERS)) if optimizer is None
+                        else _choice("optimizer", optimizer, ("full", "none"))]
     return {"device": backend.device_name(config.device if device is None else device), "optimizer": chosen,
             "schedule": _choice("schedule", schedule or config.schedule, ("auto", "cpu", "gpu")),
             "real_rules": config.real_rules, "name": name, "watch": watch, "mode": meant}

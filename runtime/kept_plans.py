@@ -114,7 +114,7 @@ def _settings(options: Mapping[str, Any]) -> str:
         if not isinstance(value, str | int | float | None):
             raise UnstorableError(f"its option {name} is a {type(value).__name__}")
     mode = options.get("mode")
-    return keys.digest([*found, config.deterministic, None if mode is None or mode.guard is None else tuple(mode.guard)])
+    return keys.digest([*found, config.deterministic, config.floatX, None if mode is None or mode.guard is None else tuple(mode.guard)])
 
 
 def nearest(parts: Mapping[str, str]) -> str:

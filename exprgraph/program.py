@@ -68,27 +68,16 @@ class Executable(Protocol):
 
 
 class Outer:
-    """An executable that does something before or after another one runs."""
+    """An executable that does something before or after another one runs; for all but calls it is the other one."""
 
-    def __init__(self, inner: Executable) -> None:
-        self.inner = inner
+    def __init__(self, inner: Any) -> None:
+        self.inner: Callable[[Sequence[Any]], list[Any]] = inner
 
     def __call__(self, values: Sequence[Any]) -> list[Any]:
         """Run."""
         return self.inner(values)
 
-    def source(self) -> str:
-        """The text of every kernel built so far."""
-        return self.inner.source()
-
-    def why(self) -> str:
-        """Why the plans are as they are."""
-        return self.inner.why()
-
-    def warm(self) -> None:
-        """Build everything that any later call can need."""
-        self.inner.warm()
-
-    def free(self) -> None:
-        """Give back the memory that is kept between calls."""
-        self.inner.free()
+    def __getattr__(self, name: str) -> Any:
+        if name in ("inner", "quick", "again") or name.startswith("__"):  # the short ways past this one
+            raise AttributeError(name)
+        return getattr(self.inner, name)

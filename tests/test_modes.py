@@ -124,6 +124,17 @@ def test_the_test_is_in_the_kernel() -> None:
     assert "check" in guarded.why() and "check" not in plain.why()
 
 
+def test_what_numpy_cannot_compute_is_named_by_the_kernel() -> None:
+    """A kernel of the user's own without a meaning for NumPy: the operation and the line, without ranges."""
+    twice = eg.RawKernel("kernel void twice(global const float *x, global float *y) { y[get_global_id(0)] = 2 * x[get_global_id(0)]; }",
+                         outputs={"y": "x"})
+    f = eg.compile([x], eg.log(twice(x)), device="pocl", mode="NanGuardMode")
+    assert f([0.5]).tolist() == [0]
+    with pytest.raises(eg.GuardFault, match=r"log gave a value that is not allowed\n  at .*test_modes.py"):
+        f([-1])
+    assert "kernel void" in f.source() and f.why()
+
+
 @pytest.mark.parametrize("schedule", ["cpu", "gpu"])
 def test_both_schedules_find_it(schedule: str) -> None:
     f = eg.compile([X], eg.log(X).sum(axis=1), device="pocl", schedule=schedule, mode="NanGuardMode")

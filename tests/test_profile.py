@@ -44,10 +44,10 @@ def test_steps_are_counted_with_their_lines(device: str) -> None:
     assert all(r.times % 3 == 0 and r.nanoseconds > 0 for r in f.profile.rows)
     assert [r.nanoseconds for r in f.profile.rows] == sorted((r.nanoseconds for r in f.profile.rows), reverse=True)
     kinds = {r.step.kind for r in f.profile.rows}
-    assert kinds == ({"op"} if device == "numpy" else {"kernel", "numpy"})
+    assert kinds == {"op"} if device == "numpy" else {"kernel"} < kinds <= {"kernel", "numpy", "copy"}
     assert {s.file.rpartition("/")[2] for r in f.profile.rows for s in r.step.sources} == {"test_profile.py"}
     text = str(f.profile)
-    assert text.startswith("net: 3 calls in ") and "test_profile.py:" in text and "sort" in text
+    assert text.startswith("net: 3 calls in ") and "test_profile.py:" in text and "exp" in text
     assert set(f.profile.phases) >= ({"optimise"} if device == "numpy" else {"optimise", "generate"})
 
 
@@ -86,8 +86,10 @@ def test_a_trace_is_what_perfetto_reads(device: str, tmp_path: Path) -> None:
     assert {e["ph"] for e in events} == {"X", "M"} and {e["name"] for e in events if e["ph"] == "M"} == {"process_name", "thread_name"}
     assert all(e["dur"] >= 0 and isinstance(e["ts"], float) and e["pid"] == 1 and e["tid"] >= 1 for e in spans)
     steps = [e for e in spans if e["cat"] != "compile"]
-    assert len(steps) == sum(r.times for r in f.profile.rows) and all("test_profile.py" in e["args"]["lines"] for e in steps)
-    assert [e["ts"] for e in steps] == sorted(e["ts"] for e in steps)
+    assert len(steps) == sum(r.times for r in f.profile.rows)
+    assert all("test_profile.py" in e["args"]["lines"] for e in steps if e["cat"] != "copy")
+    kernels = [e["ts"] for e in steps if e["cat"] != "copy"]
+    assert kernels == sorted(kernels)
 
 
 def test_the_summary_knows_all_functions(device: str) -> None:
@@ -234,4 +236,4 @@ def test_a_plan_from_disk_is_profiled_alike(tmp_path: Path, monkeypatch: pytest.
         f = eg.compile([X], eg.exp(eg.softmax(X, axis=1)).sum(), profile=True, device="pocl")
         f(A)
         seen.append(sorted((r.step, r.times, r.nbytes, r.flops) for r in f.profile.rows))
-    assert seen[0] == seen[1] and all(step.sources for step, *_ in seen[0]) and "from disk" in f.why()
+    assert seen[0] == seen[1] and all(step.sources for step, *_ in seen[0] if step.kind != "copy") and "from disk" in f.why()

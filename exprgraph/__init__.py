@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from exprgraph import errors
 from exprgraph.config import change_flags, config
 from exprgraph.errors import (
-    AllocationError, AssertionFault, CallError, DeviceError, DisconnectedInputError, DTypeError, GradientError, GraphError, IndexFault,
-    MissingGradientError, MissingInputError, NullTypeGradError, OwnOpError, RankError, ShapeError, UnusedInputError, UseError, ValueFault)
+    AllocationError, AssertionFault, CallError, DeviceError, DisconnectedInputError, DTypeError, GradientError, GraphError, GuardFault,
+    IndexFault, MismatchFault, MissingGradientError, MissingInputError, NullTypeGradError, OwnOpError, RankError, ShapeError,
+    UnusedInputError, UseError, ValueFault)
 from exprgraph.functions.assigning import inc_subtensor, set_subtensor
 from exprgraph.functions.complexes import angle, conj, conjugate, imag, real
 from exprgraph.functions.creation import (
@@ -142,8 +143,8 @@ __all__ = [
 
 __all__ += ["Assert", "AssertionFault", "Container", "DeviceInfo", "devices", "Print", "ancestors", "assert_op", "clone", "clone_replace",
             "explicit_graph_inputs", "graph_inputs", "graph_replace", "io_toposort", "vectorize", "vectorize_graph", "vmap",
-            "MissingGradientError", "NullTypeGradError", "consider_constant", "grad_clip", "grad_scale", "subgraph_grad",
-            "undefined_grad", "DeviceArray", "array", "from_dlpack", "opencl_queue", "to_pyopencl"]
+            "GuardFault", "MismatchFault", "MissingGradientError", "NullTypeGradError", "consider_constant", "grad_clip", "grad_scale",
+            "subgraph_grad", "undefined_grad", "DeviceArray", "array", "from_dlpack", "opencl_queue", "to_pyopencl"]
 _SYMBOLS = constructors()
 globals().update(_SYMBOLS)
 __all__ += [*_SYMBOLS]
@@ -169,6 +170,7 @@ _LATE = {
     **dict.fromkeys(("array", "from_dlpack", "opencl_queue", "to_pyopencl"), "exprgraph.arrays"), "DeviceArray": "exprgraph.resident",
     **{name: f"exprgraph.functions.{module}" for module, names in _FUNCTIONS.items() for name in names.split()},
     **dict.fromkeys(("Container", "Function", "In", "compile", "function"), "exprgraph.compilation"),
+    **dict.fromkeys(("DebugMode", "Mode", "MonitorMode", "NanGuardMode"), "exprgraph.modes"),
     **dict.fromkeys(("from_sympy", "latex", "to_networkx", "to_sympy"), "exprgraph.convert"),
     **dict.fromkeys(("debugprint", "pp", "pydotprint", "to_dot"), "exprgraph.show"),
     **dict.fromkeys(("check_grads", "verify_grad"), "exprgraph.testing"), "checkpoint": "exprgraph.checkpoints",
@@ -177,6 +179,7 @@ _LATE = {
     **dict.fromkeys(("Lop", "Rop", "jvp", "linearize", "pullback", "pushforward", "vjp"), "exprgraph.products"),
     **dict.fromkeys(("explain", "get_test_value"), "exprgraph.explanation"),
     **dict.fromkeys(("function_dump", "function_load"), "exprgraph.dump"), "printing": "exprgraph.printing",
+    "profile_summary": "exprgraph.profiles",
     **dict.fromkeys(("vectorize", "vectorize_graph", "vmap"), "exprgraph.lanes"),
     **dict.fromkeys(("DeviceInfo", "devices"), "exprgraph.hardware"),
     "as_op": "exprgraph.own.function", "ElementwiseKernel": "exprgraph.own.elementwise",

@@ -9,6 +9,7 @@ from exprgraph import backend
 
 COMMANDS = {
     "cache": ("exprgraph.cache_command:main", "what is kept on disk: list, size or clear"),
+    "config": ("exprgraph.config_command:main", "the settings, their values and meaning"),
     "devices": ("runtime.inventory:main", "the devices of this machine, best first, and what their self-test found"),
     "doctor": ("runtime.doctor:main", "what was looked for, what was found, what is wrong, and the cure"),
 }

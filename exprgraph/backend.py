@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from exprgraph import staged
 from exprgraph.errors import DeviceError, NoDeviceError, UnknownDeviceError, at, here
+from exprgraph.modes import Mode
 from exprgraph.program import Executable, Program
 
 BACKENDS = {"opencl": "runtime.function:build", "numpy": "exprgraph.reference:build"}
@@ -31,12 +32,17 @@ def resolve(path: str) -> Callable[..., Any]:
 
 
 def build(program: Program, device: str) -> tuple[Executable, str]:
-    """The executable for a device, and whether "opencl" or "numpy" builds it.
+    """The executable for a device, watched as its mode asks, and whether "opencl" or "numpy" builds it.
 
     "auto" falls back to NumPy, with one warning for the process, where no OpenCL device is to be had; any other name never does.
     """
-    return chosen(device, lambda: (staged.build(program, resolve(BACKENDS["opencl"])), "opencl"),
-                  lambda: (staged.build(program, resolve(BACKENDS["numpy"])), "numpy"))
+    mode: Mode = program.options.get("mode") or Mode()
+    executable, used = chosen(device, lambda: (staged.build(program, resolve(BACKENDS["opencl"])), "opencl"),
+                              lambda: (staged.build(program, resolve(BACKENDS["numpy"])), "numpy"))
+    if not mode.plain or program.options.get("profile") is not None:
+        from exprgraph.watching import wrapped  # rarely needed
+        executable = wrapped(program, executable)
+    return executable, used
 
 
 def chosen(device: str, opencl: Callable[[], Made], numpy: Callable[[], Made]) -> Made:

@@ -23,7 +23,8 @@ class Function:
     """A compiled function: call it with values.
 
     inputs and outputs: the symbols it was compiled from.  graph: what is left of them after optimisation, with what is printed and the
-    new values of `targets` as the last outputs.  trust_input: set it to True to skip all checks of arguments, which then must be native,
+    new values of `targets` as the last outputs.  profile: what profile=True has gathered, debug: what
+    DebugMode has compared, else None.  trust_input: set it to True to skip all checks of arguments, which then must be native,
     aligned arrays of the right dtype and rank.
     """
 
@@ -33,6 +34,7 @@ class Function:
         self.inputs = [s.variable for s in slots]
         self.outputs = list(outputs)
         self.trust_input = False
+        self.profile, self.debug = program.options.get("profile"), program.options.get("compared")
         self.targets = assembly.targets
         self._assembly, self._form, self._program, self._run = assembly, form, program, executable
         pack = handing_over(form.pack, program.stays, lies_on(executable, device))

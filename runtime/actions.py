@@ -36,10 +36,12 @@ class KernelCall(NamedTuple):
     work: int = 0
     shared: bool = False
 
-    def run(self, run: Run) -> None:
-        """Put it into the queue."""
+    def run(self, run: Run) -> Any:
+        """Put it into the queue; the event of the launch."""
         self.kernel.set_args(*[run.blocks[b].buffer for b in self.buffers], *self.scalars)
-        run.events[:] = [cl.enqueue_nd_range_kernel(run.session.queue, self.kernel, self.grid, self.local)]
+        event = cl.enqueue_nd_range_kernel(run.session.queue, self.kernel, self.grid, self.local)
+        run.events[:] = [event]
+        return event
 
 
 class FunctionCall(NamedTuple):

@@ -13,11 +13,12 @@ import threading
 import warnings
 
 from exprgraph import store
+from exprgraph.config import Config, config
 from exprgraph.errors import DeviceError, NoDeviceError, at, here
 from runtime.device import Device, fitting
 from runtime.verdicts import UNTESTED, recalled
 
-SETTING = "EXPRGRAPH_SELFTEST"
+SETTING = Config.selftest.variable
 """Set it to 0 to use devices whatever their self-test found, and to run none."""
 _lock = threading.RLock()
 _known: dict[str, str] = {}
@@ -31,7 +32,7 @@ def choose(spec: str | None = "auto") -> Device:
     "auto" skips what failed, with a warning; DeviceError for any other name.
     """
     found = fitting(spec)
-    if os.environ.get(SETTING) == "0":
+    if not config.selftest:
         return found[0]
     auto = (spec or "auto").strip().lower() == "auto"
     for device in found:

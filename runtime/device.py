@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from codegen.target import Target
+from exprgraph.config import Config
 from exprgraph.errors import DeviceError, NoDeviceError, UnknownDeviceError, at, here
 from runtime import crashes, driver, limits, pocl, vendors
 
@@ -229,7 +230,7 @@ def fitting(spec: str | None = "auto") -> tuple[Device, ...]:
     if not fitting and wanted == "auto":
         raise NoDeviceError(f"no device but Oclgrind, which is used by name only, was found: {driver.CURE}")
     if not fitting:
-        asked = f"EXPRGRAPH_DEVICE={spec}" if spec and spec == os.environ.get("EXPRGRAPH_DEVICE") else f"device={spec!r}"
+        asked = f"{Config.device.variable}={spec}" if spec and spec == os.environ.get(Config.device.variable) else f"device={spec!r}"
         raise UnknownDeviceError(f"no device fits {asked}{_nearest(wanted, found)}\n{describe()}{at(here())}")
     return fitting
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from exprgraph import __version__, store
+from exprgraph.config import Config
 from exprgraph.errors import DeviceError, NoDeviceError
 from runtime import chosen, crashes, driver, limits, trials, vendors, verdicts
 from runtime.device import Device, devices
@@ -97,8 +98,8 @@ def cache() -> Iterator[Finding]:
     """The folder of what is kept, and the driver's own cache."""
     base = store.folder()
     if base is None:
-        yield Finding(NOTE, f"nothing is kept between processes, as {store.FOLDER}=off asks for, or since no home is known",
-                      f"set {store.FOLDER} to a folder of yours")
+        yield Finding(NOTE, f"nothing is kept between processes, as {Config.cache.variable}=off asks for, or since no home is known",
+                      f"set {Config.cache.variable} to a folder of yours")
         return
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -113,7 +114,7 @@ def cache() -> Iterator[Finding]:
         problem = ""
     reason = str(said[0].message).partition(" (EXPRGRAPH")[0] if said else f"nothing can be kept in {base}: {problem}"
     yield Finding(OK, f"what is kept lies in {base}") if fine else Finding(
-        WRONG, f"{reason}; everything is built anew in each process", f"mend that, or set {store.FOLDER} to a folder of yours")
+        WRONG, f"{reason}; everything is built anew in each process", f"mend that, or set {Config.cache.variable} to a folder of yours")
     for note in crashes.dead():
         at = note.read_text() or "its own place"
         mine = crashes.ours(at)

@@ -18,7 +18,8 @@ from exprgraph.config import config
 from exprgraph.dims import Dim, Value
 from exprgraph.errors import AllocationError, AssertionFault, DeviceError, OwnOpError, ShapeError, ValueFault, at
 from exprgraph.node import SHARED
-from exprgraph.program import Program
+from exprgraph.phases import listening, phase
+from exprgraph.program import Program, is_watched
 from exprgraph.requires import Requirement
 from exprgraph.resident import DeviceArray
 from runtime import choices, crashes, report
@@ -64,7 +65,8 @@ class DeviceExecutable:
         self.program, self.device, self.target, self.generator = program, device, target, generator
         self.kept = generator.kept(program, device, target) if generator.kept else None
         self.session = session(device)
-        self.memory = memory_of(self.session)
+        self.watched = is_watched(program.options)
+        self.memory = CopiedMemory(self.session) if self.watched else memory_of(self.session)
         self.leaves = Leaves(program.leaves, self.memory)
         self.pairs = generator.uncertain(program.graph)
         self.requirements = generator.requirements(program.graph)
@@ -74,6 +76,7 @@ class DeviceExecutable:
         self.quick: Callable[..., list[Any] | None] = _none
         self._recent: OrderedDict[Any, Bound] = OrderedDict()
         self.plans: dict[Key, Prepared] = {}
+        self._traces: dict[Key, Any] = {}
         self._kept = tuple(n.op is SHARED for n in program.leaves)
         self._asks_here = any(program.stays)  # functions whose results stay do not ask for the quick way first
         self.residents = Residents(self._kept, stay(program), self._name, device.spec, self.state.slim) if self.state else None
@@ -153,7 +156,9 @@ class DeviceExecutable:
         if bound is not None:
             self._bounds.move_to_end(key)
             return bound
-        bound = self._bounds[self.leaves.key(arguments, self._valued)] = self._bind(arguments)
+        with listening(self.program.options.get("profile")):
+            bound = self._bind(arguments)
+        self._bounds[self.leaves.key(arguments, self._valued)] = bound
         if len(self._bounds) > REMEMBERED:
             self._bounds.popitem(last=False)
         return bound
@@ -178,7 +183,7 @@ class DeviceExecutable:
     def rehearse(self) -> None:
         """Run the default plan once on zeros of the least sizes: drivers for CPUs generate machine code at the first launch only, so
         errors show and time is spent here.  Left to the first call where the least sizes do not fit the graph or are large."""
-        if self.device.kind != "cpu":
+        if self.device.kind != "cpu" or self.watched:
             return
         shapes = [tuple(1 if d.const is None else d.const for d in n.outs[0].shape) for n in self.program.leaves]
         if sum(math.prod(s) for s in shapes) > REHEARSED:
@@ -192,7 +197,8 @@ class DeviceExecutable:
                 prepared = self._plan((self._equal, self._compact, False))
                 found = prepared.numbers(vector)
                 if not prepared.own and prepared.largest(found) <= REHEARSED:
-                    self._run(self._ready(prepared, found, arguments, False), arguments)
+                    with phase("rehearse", self.program.options.get("name") or ""):
+                        self._run(self._ready(prepared, found, arguments, False), arguments)
 
     def source(self) -> str:
         """The text of every kernel built so far, with what it computes and the user's lines."""
@@ -234,7 +240,8 @@ class DeviceExecutable:
         """The plan for a key, made where there is none yet."""
         found = self.plans.get(key)
         if found is None:
-            plan = self._generate(key) if self.kept is None else self.kept.plan(key, lambda: self._generate(key))
+            with phase("generate", self.program.options.get("name") or ""):
+                plan = self._generate(key) if self.kept is None else self.kept.plan(key, lambda: self._generate(key))
             try:
                 found = self.plans[key] = Prepared(plan, self.leaves.atoms, self.session, self.memory, self.generator.text_of, self.near)
             except OwnOpError as error:  # of a text, which does not know who calls it
@@ -247,6 +254,9 @@ class DeviceExecutable:
     def _generate(self, key: Key) -> Plan:
         outcomes, layouts, wide = key
         options = self.program.options
+        if options.get("trace") is not None:  # what happens to this plan
+            self._traces[key] = type(options["trace"])()
+            options = {**options, "trace": self._traces[key]}
         return self.generator.generate(self.program.graph, self.program.leaves, outcomes, tuple(layouts), wide, self.target,
                                        options.get("name") or "", options)
 
@@ -303,17 +313,22 @@ class DeviceExecutable:
                   for dtype, v, kind, value in zip(self.leaves.dtypes, own.values, own.layouts, values)]
         bound = bound._replace(leaves=tuple(leaves), late=may_wait(bound.actions), short=is_short(bound.actions))
         if self.state is None:
-            return bound._replace(quick=self._queued(bound, own.values))
+            return bound._replace(quick=self._queued(bound, own.values, found))
         return prepared.quicken(bound, found, leaves, self.state, self.program.n_outputs, often)
 
-    def _queued(self, bound: Bound, values: Sequence[Any]) -> Queued:
+    def _queued(self, bound: Bound, values: Sequence[Any], found: dict[str, int]) -> Queued:
         """The function of a bound plan on a device with memory of its own."""
         assert isinstance(self.memory, CopiedMemory)
         largest = max([*bound.rooms.values(), *(math.prod(v.shape) * v.dtype.itemsize for v in values)], default=0)
         check_budget(self.memory, bound.wanted, largest)
-        return Queued(Sizes(tuple(bound.prepared.buffers.values()), bound.prepared.constants, bound.actions, bound.outputs, bound.rooms,
-                            bound.wanted, largest, bound.leaves, self._kept, self.program.n_outputs, self.program.stays,
-                            self._name), self.memory, self._lock)
+        sizes = Sizes(tuple(bound.prepared.buffers.values()), bound.prepared.constants, bound.actions, bound.outputs, bound.rooms,
+                      bound.wanted, largest, bound.leaves, self._kept, self.program.n_outputs, self.program.stays, self._name)
+        if self.watched:
+            from runtime.watched import Watched, watch  # rarely needed
+            trace = next((t for key, t in self._traces.items() if self.plans.get(key) is bound.prepared), None)
+            known = watch(bound, found, self.program.leaves, self.program.options, trace)
+            return Watched(sizes, self.memory, self._lock, known)
+        return Queued(sizes, self.memory, self._lock)
 
     def _compare(self, prepared: Prepared, found: dict[str, int], copies: bool, name: str, values: Sequence[Any]) -> None:
         """Time the forms of a plan on the arguments of a call, and take the fastest one for such calls from now on."""
@@ -326,7 +341,8 @@ class DeviceExecutable:
             for bound in bounds:
                 check_budget(self.memory, bound.wanted, max(bound.rooms.values(), default=0))
             runs = [partial(b.quick, *own.values, trusted=True) for b in bounds]
-            best = choices.fastest(runs, found[free.pick.text])
+            with phase("time", f"{len(runs)} forms of a plan"):
+                best = choices.fastest(runs, found[free.pick.text])
             if best is None:
                 return
             choices.remember(self.device, name, best)

@@ -18,6 +18,7 @@ import numpy as np
 
 from codegen import switchboard as board
 from codegen.jobs import DOOR
+from exprgraph.config import config
 from runtime import crashes
 from runtime.device import Session, opened
 from runtime.driver import cl, failure
@@ -25,8 +26,6 @@ from runtime.memory import data_of
 from runtime.recipe import DONE, GATE, OUTCOMES, REFUSED, forever, leaf, recipe
 
 FASTCALL = 0x80
-SETTING = "EXPRGRAPH_NATIVE"
-"""Set it to 0 to launch through the driver only."""
 PINNED = 4096
 """The most files that are kept loaded: each takes several mappings, of which a process has some 65,000."""
 if hasattr(os, "register_at_fork"):
@@ -104,7 +103,7 @@ def possible(session: Session) -> bool:
     plain = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
     machine = platform.system() == "Linux" and platform.machine() == "x86_64" and sys.maxsize > 1 << 32
     device = session.device.pocl and session.device.name.startswith("basic")
-    return plain and machine and device and os.environ.get(SETTING, "1") != "0"
+    return plain and machine and device and config.native
 
 
 def switchboard(session: Session | None) -> Switchboard | None:

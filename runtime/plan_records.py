@@ -20,7 +20,8 @@ from exprgraph.keys import UnstorableError
 from exprgraph.node import Node
 
 RECORDS: dict[str, Any] = {r.__name__: r for r in (
-    plans.Branch, plans.Buffer, plans.Check, plans.Commit, plans.HostCall, plans.Launch, plans.Note, plans.Operand, plans.Site, Plan)}
+    plans.About, plans.Branch, plans.Buffer, plans.Check, plans.Commit, plans.HostCall, plans.Launch, plans.Note, plans.Operand,
+    plans.Site, Plan)}
 FAULTS = {n: e for n, e in vars(errors).items() if isinstance(e, type) and issubclass(e, Exception)}
 ROLES = ("leaf", "constant", "temp", "output", "flags")
 
@@ -99,6 +100,12 @@ def _checked(record: Any) -> Any:
         raise ValueError(f"{record.buffer!r:.40} is no buffer")
     if isinstance(record, plans.HostCall) and not record.function.isidentifier():
         raise ValueError(f"{record.function!r:.40} is no function")
+    if isinstance(record, plans.About | plans.Note):  # a line that the process at hand has not is none
+        record = record._replace(lines=tuple(line for line in record.lines if line is not None))
+    if isinstance(record, plans.About):
+        shapes = [d for name, shape in record.writes if name.isidentifier() for d in shape]
+        if not all(isinstance(d, Dim) for d in (record.flops, record.reach, *shapes)):
+            raise ValueError("what is told of a step has no sizes")
     return record
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from codegen.plan import Code
 from exprgraph.errors import DeviceError
+from exprgraph.phases import phase
 from runtime import crashes
 from runtime.device import Session
 from runtime.driver import cl, failure
@@ -82,7 +83,8 @@ def _build(session: Session, codes: Sequence[Code], text_of: TextOf, jobs: bool)
         return
     text = text_of(codes, session.device.target.dialect, jobs)
     known = [c for c in codes if c.job] if jobs else []
-    program, told = _compile(session, text, [c.name for c in codes], len(known))
+    with phase("build", f"{len(codes)} kernel{'s' * (len(codes) != 1)}"):
+        program, told = _compile(session, text, [c.name for c in codes], len(known))
     addresses = dict(zip((c.name for c in known), told))
     for code in codes:
         _cache.built[_key(session, code, jobs)] = Built(program, code.name, addresses.get(code.name, 0))

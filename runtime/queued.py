@@ -111,9 +111,7 @@ class Queued:
                     memory.zero(zeros)
                 blocks[self.flags] = zeros
             later = call is not None and self.check is not None and not self.updates
-            for action in self.sizes.actions:
-                if not later or not isinstance(action, FaultCheck):
-                    action.run(run)
+            self.act(run, values, later)
             found = [self._result(one, blocks, call) for one in self.results]
             if call is not None:
                 if later:
@@ -135,6 +133,12 @@ class Queued:
             blocks.clear()  # a fault that somebody keeps keeps no memory
         self.zeros = zeros
         return found
+
+    def act(self, run: Run, values: Sequence[Any], later: bool) -> None:
+        """Put what a call does into the queue; `values` are what it was given.  later: whoever reads a result looks for faults."""
+        for action in self.sizes.actions:
+            if not later or not isinstance(action, FaultCheck):
+                action.run(run)
 
     def _call(self, values: Sequence[Any]) -> Launched:
         """The record of a call that will not have finished when it returns."""

@@ -35,6 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
                 _made.append(os.environ[name])
     if getattr(config.option, "hypothesis_seed", None) is None:
         config.option.hypothesis_seed = os.environ[SEED]
+    from exprgraph import config as settings  # a plugin may have imported it before the caches were named
+    settings.cache = os.environ[CACHES[1]]
     quick_builds.wrap()
 
 

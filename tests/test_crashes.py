@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from exprgraph import store
 from runtime import crashes, doctor
 from tests.processes import python
 
@@ -25,7 +24,7 @@ OURS = {"without": ("POCL_CACHE_DIR",)}
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for what is kept, of this test alone."""
-    monkeypatch.setenv(store.FOLDER, str(tmp_path))
+    monkeypatch.setattr(eg.config, "cache", str(tmp_path))
     return tmp_path
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import exprgraph as eg
 from exprgraph.errors import AllocationError, DeviceError
-from runtime import device, function, native, program
+from runtime import device, function, program
 from tests.failing_driver import ERRORS, POINTS, FailingDriver, failing
 from tests.hand_plans import separate
 
@@ -36,7 +36,7 @@ def apart(monkeypatch: pytest.MonkeyPatch) -> None:
     for one in (*found.devices, separate()):
         device.session(one)  # so that the sessions of this test have keys of their own
     monkeypatch.setattr(device, "_found", found)
-    monkeypatch.setenv(native.SETTING, "0")
+    monkeypatch.setattr(eg.config, "native", False)
 
 
 def step(factor: int | None = None) -> tuple[Any, Any, Any, np.ndarray[Any, Any]]:

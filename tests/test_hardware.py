@@ -122,10 +122,10 @@ def texts(found: Any) -> str:
 
 def test_the_doctor_on_the_folder_of_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that cannot be written to, and a process that ended while it built."""
-    monkeypatch.setenv(store.FOLDER, os.devnull)
+    monkeypatch.setattr(eg.config, "cache", os.devnull)
     said = texts(doctor.cache())
     assert said.startswith("WRONG") and "/dev/null" in said and f"set {store.FOLDER}" in said
-    monkeypatch.setenv(store.FOLDER, str(tmp_path))
+    monkeypatch.setattr(eg.config, "cache", str(tmp_path))
     for cache, cure in ((tmp_path / "pocl-1", "by itself"), (tmp_path / "mine", f"rm -r {tmp_path / 'mine'}")):
         note = crashes._write(f"{crashes._machine()}-0-0")
         assert note is not None

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
-from exprgraph import store
 from exprgraph.errors import DeviceError, NoDeviceError
 from runtime import chosen, device, selftest, trials, verdicts
 from tests.processes import python
@@ -25,8 +24,8 @@ FAILED = "failed: scans: wrong"
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Self-tests as users have them, with a folder and a memory of their own."""
-    monkeypatch.delenv(chosen.SETTING, raising=False)
-    monkeypatch.setenv(store.FOLDER, str(tmp_path))
+    monkeypatch.setattr(eg.config, "selftest", True)
+    monkeypatch.setattr(eg.config, "cache", str(tmp_path))
     for name, empty in (("_known", {}), ("_warned", set()), ("_begun", set())):
         monkeypatch.setattr(chosen, name, empty)
     return tmp_path
@@ -118,10 +117,10 @@ def test_an_explicit_device_that_failed_raises_with_the_cure(kept: Path, monkeyp
     x = eg.scalar("x")
     with pytest.raises(DeviceError, match=r"(?s)basic.*scans: wrong.*doctor.*EXPRGRAPH_SELFTEST=0.*test_verdicts\.py"):
         eg.compile([x], x + 1, device="basic")
-    monkeypatch.setenv(chosen.SETTING, "0")
+    monkeypatch.setattr(eg.config, "selftest", False)
     assert eg.compile([x], x + 1, device="basic")(1) == 2
     with pytest.raises(NoDeviceError):
-        monkeypatch.delenv(chosen.SETTING)
+        monkeypatch.setattr(eg.config, "selftest", True)
         monkeypatch.setattr(chosen, "fitting", lambda spec: (device.choose("basic"),))
         with pytest.warns(RuntimeWarning):
             chosen.choose("auto")
@@ -152,10 +151,10 @@ def test_another_driver_is_tested_before_its_first_use(kept: Path, monkeypatch: 
     assert chosen.verdict(found) == verdicts.UNTESTED and begun == [found.spec]
     assert chosen.verdict(strange) == FAILED
     chosen._known.clear()
-    monkeypatch.setenv(store.FOLDER, "off")
+    monkeypatch.setattr(eg.config, "cache", "off")
     assert chosen.verdict(strange) == verdicts.UNTESTED
     chosen._known.clear()
-    monkeypatch.setenv(store.FOLDER, str(kept))
+    monkeypatch.setattr(eg.config, "cache", str(kept))
     monkeypatch.setattr(sys, "executable", "/usr/bin/uwsgi")
     assert chosen.verdict(strange) == verdicts.UNTESTED
 

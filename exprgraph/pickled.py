@@ -20,6 +20,7 @@ from exprgraph.compiled import Function
 from exprgraph.errors import GraphError, at, here
 from exprgraph.graph import order, replace
 from exprgraph.locks import lock
+from exprgraph.modes import Mode
 from exprgraph.node import Graph, Node, Out
 from exprgraph.ops.markers import Print
 from exprgraph.own.made import Made, found_by_name
@@ -30,6 +31,8 @@ from exprgraph.signature import CURE, Slot
 from exprgraph.values import want
 
 VERSION = 1
+STAY_BEHIND = ("watch", "mode", "profile", "compared")
+"""Options that watch a compile or calls in this process."""
 
 
 class Stored(NamedTuple):
@@ -108,10 +111,11 @@ def _stored(function: Function) -> Stored:
     """The recipe, under whose name this process now knows what the function runs."""
     program, assembly, own = function._program, function._assembly, list[Made]()
     writer = Writer((*assembly.graph.inputs, *assembly.graph.outputs), own, values=False)
-    options = {k: v for k, v in program.options.items() if k != "watch"}
+    options = {k: v for k, v in program.options.items() if isinstance(v, str | int | float | None) and k not in STAY_BEHIND}
     text = json.dumps({
         "version": VERSION, "name": function.name, "nodes": writer.nodes, "inputs": [writer.place(i) for i in assembly.graph.inputs],
-        "outputs": [writer.place(o) for o in assembly.graph.outputs], "n_outputs": assembly.n_outputs, "options": options}, sort_keys=True)
+        "outputs": [writer.place(o) for o in assembly.graph.outputs], "n_outputs": assembly.n_outputs,
+        "stays": program.stays, "options": options}, sort_keys=True)
     printers = tuple((p.message, p.attrs, p.global_fn) for p in assembly.printers)
     for printer in assembly.printers:
         if printer.global_fn is not None and not found_by_name(printer.global_fn):
@@ -179,5 +183,6 @@ def _fresh(stored: Stored) -> tuple[Executable, Kept]:
     inputs, outputs = (tuple(reader.out(p) for p in record[k]) for k in ("inputs", "outputs"))
     leaves = tuple(i.node for i in inputs if isinstance(i.node, SharedNode))
     assembly = Assembly(Graph(inputs, outputs), record["n_outputs"], leaves, (), ())
-    program, executable, device = later(assembly, {**record["options"], "watch": None})
+    options = {**record["options"], "watch": None, "mode": Mode(record["options"]["optimizer"])}
+    program, executable, device = later(assembly, options, tuple(record["stays"]))
     return executable, Kept(program, assembly, device)

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -135,7 +135,7 @@ class Reader:
             value = self.array(record) if "data" in record else np.ones((1,) * len(fixed), dtypes.canonical(record["dtype"]))
             cell = shared(value, name, bool(record["strict"]), record["downcast"], broadcastable=fixed)
             if "data" not in record:
-                cell.cell.version = Nothing(name)
+                cell.cell.version = cast(Any, Nothing(name))
             return cell
         if record["op"] == CONSTANT.name:
             made = make_constant(self.array(record), dtypes.canonical(record["dtype"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from exprgraph import supported  # noqa: F401  (first: it refuses what nothing here runs on)
 from exprgraph import errors
 from exprgraph.config import change_flags, config
 from exprgraph.errors import (
@@ -37,6 +38,7 @@ from exprgraph.functions.sugar import (
     sinc, smallest, square, subtract, true_divide, where)
 from exprgraph.grad import grad, subgraph_grad
 from exprgraph.graph import ancestors, explicit_graph_inputs, graph_inputs, io_toposort
+from exprgraph.locks import LOADING as _LOADING
 from exprgraph.node import OPERATORS, Graph, Node, Op, Out
 from exprgraph.ops.arithmetic import (
     absolute, absolute as abs, add, deg2rad, int_div, mod, mul, neg, rad2deg, reciprocal, rsqrt, sign, sqr, sqrt, sub, true_div)
@@ -97,7 +99,7 @@ OPERATORS.update({f.__name__: f for f in (
     matmul, dot, mean, var, std, ptp, max_and_argmax, divmod, clip, round, shape, size, transpose, getitem, reshape, flatten,
     ravel, dimshuffle, swapaxes, squeeze, expand_dims, broadcast_to, take, repeat, zeros_like, ones_like, diagonal, trace, stack,
     clone_symbol, set_subtensor, inc_subtensor, real, imag, conj)},
-    where=where, fill=fill)
+    where=where, fill=fill, reduced=lambda thing: importlib.import_module("exprgraph.pickled").reduced(thing))
 OPERATORS.update({name: _late(name) for name in ("sort", "argsort", "nonzero", "compress", "topk", "searchsorted", "choose")},
                  norm=_late("entrywise_norm"), eval=lambda *a, **k: importlib.import_module("exprgraph.compilation").eval(*a, **k))
 
@@ -195,6 +197,7 @@ def __getattr__(name: str) -> Any:
     """What compiles, shows and tests graphs is loaded when first asked for, so that the import stays quick."""
     if name not in _LATE:
         raise AttributeError(f"module 'exprgraph' has no attribute {name!r}")
-    module = importlib.import_module(_LATE[name])
+    with _LOADING:
+        module = importlib.import_module(_LATE[name])
     globals()[name] = found = module if name in _ROOMS else getattr(module, name)
     return found

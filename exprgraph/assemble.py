@@ -32,28 +32,32 @@ class Assembly(NamedTuple):
 
 
 class Form(NamedTuple):
-    """The form that the user chose for outputs: what gives it to a list of values, and the names of a dict."""
-    pack: Pack
+    """The form that the user chose for outputs: "one", "list", "tuple", "dict" or "none", and the names of a dict."""
+    kind: str
     names: tuple[str, ...] | None = None
+
+    @property
+    def pack(self) -> Pack:
+        """What gives the form to a list of values."""
+        names = self.names or ()
+        forms: dict[str, Pack] = {"none": lambda values: None, "one": itemgetter(0), "list": list, "tuple": tuple,
+                                  "dict": lambda values: dict(zip(names, values))}
+        return forms[self.kind]
 
     def part(self, chosen: Sequence[int]) -> Form:
         """The form of some of the outputs: a dict of a dict, else a list."""
-        return Form(list) if self.names is None else _dict([self.names[i] for i in chosen])
-
-
-def _dict(names: Sequence[str]) -> Form:
-    return Form(lambda values: dict(zip(names, values)), tuple(names))
+        return Form("list") if self.names is None else Form("dict", tuple(self.names[i] for i in chosen))
 
 
 def unpacked(outputs: Any) -> tuple[list[Out], Form]:
     """The outputs as a list, and their form."""
     if outputs is None:
-        return [], Form(lambda values: None)
+        return [], Form("none")
     if isinstance(outputs, dict):
         return _unpacked_dict(outputs)
     if isinstance(outputs, list | tuple):
-        return [_output(o) for o in outputs], Form(list if isinstance(outputs, list) else tuple)
-    return [_output(outputs)], Form(itemgetter(0))
+        return [_output(o) for o in outputs], Form("list" if isinstance(outputs, list) else "tuple")
+    return [_output(outputs)], Form("one")
 
 
 def _unpacked_dict(outputs: dict[Any, Any]) -> tuple[list[Out], Form]:
@@ -61,7 +65,7 @@ def _unpacked_dict(outputs: dict[Any, Any]) -> tuple[list[Out], Form]:
     wrong = [n for n in names if not isinstance(n, str)]
     if wrong:
         raise GraphError(f"a dict of outputs has string keys; {wrong[0]!r:.40} is a {type(wrong[0]).__name__}{at(here())}")
-    return [_output(o) for o in outputs.values()], _dict(names)
+    return [_output(o) for o in outputs.values()], Form("dict", tuple(names))
 
 
 def _output(item: Any) -> Out:

@@ -9,25 +9,31 @@ from typing import Any, TypeVar
 
 from exprgraph import staged
 from exprgraph.errors import DeviceError, NoDeviceError, UnknownDeviceError, at, here
+from exprgraph.locks import LOADING
 from exprgraph.modes import Mode
 from exprgraph.program import Executable, Program
 
 BACKENDS = {"opencl": "runtime.function:build", "numpy": "exprgraph.reference:build"}
 CURE = "pip install pyopencl pocl-binary-distribution"
+FORKED = ("this process was forked after OpenCL was used, and OpenCL does not work across a fork: start it with "
+          'multiprocessing.get_context("spawn"), or fork before the first compile')
 Made = TypeVar("Made")
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _warned: list[str] = []
+_begun: list[int] = []  # the process that has asked for OpenCL
 
 
 def resolve(path: str) -> Callable[..., Any]:
     """The function that "package.module:name" means; ImportError where another package of that name hides ours."""
     name, _, attribute = path.partition(":")
-    top = importlib.import_module(name.partition(".")[0])
+    with LOADING:
+        top = importlib.import_module(name.partition(".")[0])
     places = [os.path.abspath(p) for p in getattr(top, "__path__", [])] or [str(getattr(top, "__file__", "a built-in module"))]
     if os.path.realpath(os.path.join(ROOT, top.__name__)) not in map(os.path.realpath, places):
         raise ImportError(f"another package called {top.__name__!r} was found at {places[0]}; exprgraph needs its own, in {ROOT}: "
                           "rename the other one or take its folder off sys.path", name=name)
-    made: Callable[..., Any] = getattr(importlib.import_module(name), attribute)
+    with LOADING:
+        made: Callable[..., Any] = getattr(importlib.import_module(name), attribute)
     return made
 
 
@@ -48,10 +54,15 @@ def build(program: Program, device: str) -> tuple[Executable, str]:
 def chosen(device: str, opencl: Callable[[], Made], numpy: Callable[[], Made]) -> Made:
     """What one of the two makes for a device, as `build` chooses."""
     if device != "numpy":
+        if _begun and _begun[-1] != os.getpid():  # before anything is imported that a thread of the parent may have been importing
+            raise DeviceError(FORKED + at(here()))
+        _begun.append(os.getpid())
         try:
             return opencl()
         except (ImportError, DeviceError) as error:
             reason = _missing(error)
+            if reason is not None:
+                _begun.clear()
             if reason is None:
                 raise
             if device != "auto":

@@ -34,14 +34,15 @@ class Body(Op):
     inside: the closed graph.  links: for each input, whether gradients know of a path from it to an output.  reads: for each input
     whether the inside, or a rule, has it as a size or as the bound of a slice: a value that takes its place is read by the call.
     valued: for each input whether the outputs need it; else a rule alone does.  informed: the row with further inputs, for rules that
-    wait until a gradient asks for them.
+    wait until a gradient asks for them.  ruled: whether its maker's rules say another gradient than the inside.
     """
-    __slots__ = ("inside", "links", "reads", "valued", "by_sizes", "informed")
+    __slots__ = ("inside", "links", "reads", "valued", "by_sizes", "informed", "ruled")
     inside: Graph
     links: tuple[bool, ...]
     reads: tuple[bool, ...]
     valued: tuple[bool, ...]
     by_sizes: bool
+    ruled: bool
     informed: Callable[[Sequence[Out]], Body] | None
 
     def settle(self, inside: Graph, more: Sequence[Out] = ()) -> None:

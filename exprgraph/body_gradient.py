@@ -29,11 +29,12 @@ class Rules(NamedTuple):
     """What takes the place of the gradient (pull) and of forward mode (push); None: what is inside says it.
 
     The rules know all inputs and speak of the first `arity`; the rest is what the body takes from outside, for which the inside
-    counts in any case.
+    counts in any case.  same: they say what the inside would.
     """
     arity: int
     pull: Rule | None = None
     push: Rule | None = None
+    same: bool = False
 
 
 def body_row(name: str, inside: Graph, rules: Rules, links: Sequence[bool | None] = (), more: Sequence[Out] = ()) -> Body:
@@ -49,6 +50,7 @@ def body_row(name: str, inside: Graph, rules: Rules, links: Sequence[bool | None
                forward=lambda tangents, y, *inputs: _pushed(row, rules, tangents, y, inputs),
                batch=lambda inputs, mapped, size: _batched(row, rules, inputs, mapped), doc=f"The body of {name}.")
     row.settle(inside, more)
+    row.ruled = not rules.same and (rules.pull is not None or rules.push is not None)
     row.links = tuple(known if given is None else given for given, known in zip([*links, *[None] * len(row.links)], row.links))
     return row
 
@@ -191,7 +193,7 @@ def _batched(row: Body, rules: Rules, inputs: Sequence[Out], mapped: Sequence[bo
         size = shape_of(now[batch.mapped.index(True)])[0]
         return put_some([*batch.leaves, *many], found, [*now, *(t if m else _spread(t, size) for t, m in zip(given, mapped))])
     inside = Graph(batch.leaves, tuple(over(row.inside.outputs, ())))
-    wide = body_row(f"{row.name} over a batch", inside, Rules(len(leaves), rules.pull and pull, rules.push and push), row.links)
+    wide = body_row(f"{row.name} over a batch", inside, Rules(len(leaves), rules.pull and pull, rules.push and push, rules.same), row.links)
     made = wide.apply(tuple(inputs))
     return made if len(inside.outputs) == 1 else made.node.outputs
 

@@ -83,7 +83,8 @@ def applied(name: str, inputs: Sequence[Out], outputs: Sequence[Out], arguments:
         """The row, with further inputs that waiting rules may use."""
         whole = Graph((*inside.inputs, *env), inside.outputs)
         originals = (*inputs, *outside, *env)
-        rules = Rules(n, *(t and _ruled(t, originals if t.waiting else whole.inputs) for t in moved))
+        to_inputs, to_outputs = (t and _ruled(t, originals if t.waiting else whole.inputs) for t in moved)
+        rules = Rules(n, to_inputs, to_outputs)
         return body_row(name, whole, rules, covered, graph.outputs[k:])
     plain = row(())
     if any(t.waiting for t in traces):

@@ -30,7 +30,7 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
         returned = function(*with_tensors(args, inputs), **keywords)
         graph, outside = closed(inputs, results(name, returned))
         plain = body_row(name, graph, Rules(0))
-        row = body_row(name, graph, Rules(len(graph.inputs), _again(plain)))
+        row = body_row(name, graph, Rules(len(graph.inputs), _again(plain), same=True))
         return formed(returned, row.apply((*given, *outside)).node.outputs)
     return call
 

@@ -1,11 +1,11 @@
 """compile(): symbols in, a callable out, built by the backend that the device asks for."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 from exprgraph import backend
-from exprgraph.assemble import POLICIES, Assembly, Form, as_givens, as_updates, assemble, unpacked
+from exprgraph.assemble import POLICIES, Assembly, as_givens, as_updates, assemble, unpacked
 from exprgraph.backend import BACKENDS
 from exprgraph.compiled import Function
 from exprgraph.config import config
@@ -13,12 +13,13 @@ from exprgraph.containers import Container
 from exprgraph.errors import GraphError, at, here
 from exprgraph.graph import symbol_of
 from exprgraph.kept import optimised
+from exprgraph.later import Built, Later
 from exprgraph.modes import MODES, OPTIMIZERS, Mode
 from exprgraph.node import Out
 from exprgraph.phases import listening, phase
-from exprgraph.program import Program, Watch
+from exprgraph.program import Executable, Program, Watch
 from exprgraph.shared import Shared
-from exprgraph.signature import In, Slot, as_input, slot
+from exprgraph.signature import In, as_input, slot
 from exprgraph.staying import places
 
 __all__ = ["BACKENDS", "Container", "Function", "In", "compile", "eval", "function"]
@@ -28,7 +29,7 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
             device: str | None = None, on_unused_input: str | None = None, allow_input_downcast: bool | None = None,
             mode: str | Mode | None = None, no_default_updates: bool | Iterable[Shared] = False, optimizer: str | None = None,
             schedule: str | None = None, watch: Watch | None = None, rebuild_strict: bool = True, output: Any = None,
-            missing_float64: str | None = None, profile: bool | None = None) -> Function:
+            missing_float64: str | None = None, profile: bool | None = None, background: bool = False) -> Function:
     """A function from values of `inputs` to values of `outputs`.
 
     inputs: a list of symbols and `In`s, or one symbol; a computed symbol may be an input too.  outputs: a symbol (the function
@@ -42,7 +43,7 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
     "gpu".  watch: called with (name, before, after) for every pass.  output: "host", or "device" for results that are device
     arrays; a list or, for a dict of outputs, a dict of these says so for each.  missing_float64: on a device without float64, "raise", or
     "downcast" to compute in float32 what is float64; arguments and results keep their dtype.  profile: whether calls are timed step by
-    step (`f.profile`).
+    step (`f.profile`).  background: return at once; NumPy answers calls until a thread has built the kernels (`f.ready`, `f.wait()`).
     GraphError, DTypeError, RankError or ShapeError for what cannot be compiled.
     """
     options = _options(device, optimizer, mode, schedule, name, watch)
@@ -57,19 +58,34 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
         options |= collectors(options["mode"], profiled, label)
     slots = [slot(spec, label, allow_input_downcast) for spec in specs]
     assembly = assemble(specs, slots, wanted, as_updates(updates), as_givens(givens, rebuild_strict), _excluded(no_default_updates), policy)
-    return _built(label, slots, wanted, assembly, form, options, places(output, form.names, len(wanted)))
+    stays = places(output, form.names, len(wanted))
+    program, executable, used = (begun if background and options["device"] != "numpy" else built)(assembly, options, stays)
+    return Function(label, slots, wanted, assembly, form, program, executable, used)
 
 
-def _built(label: str, slots: Sequence[Slot], wanted: Sequence[Out], assembly: Assembly, form: Form, options: dict[str, Any],
-           stays: tuple[bool, ...]) -> Function:
+def begun(assembly: Assembly, options: dict[str, Any], stays: tuple[bool, ...]) -> Built:
+    """The program as it is, for NumPy, while another thread makes what `built` gives."""
+    from exprgraph.background import Background  # few need threads
+    program = Program(assembly.graph, tuple(i.node for i in assembly.graph.inputs), assembly.n_outputs, options, stays)
+    plain, _ = backend.build(program, "numpy")
+    return Built(program, cast(Executable, Background(plain, lambda: built(assembly, options, stays))), options["device"])
+
+
+def later(assembly: Assembly, options: dict[str, Any], stays: tuple[bool, ...]) -> Built:
+    """The program as it is, and what makes of it what `built` gives when it is first needed."""
+    program = Program(assembly.graph, tuple(i.node for i in assembly.graph.inputs), assembly.n_outputs, options, stays)
+    return Built(program, cast(Executable, Later(lambda: built(assembly, options, stays))), options["device"])
+
+
+def built(assembly: Assembly, options: dict[str, Any], stays: tuple[bool, ...]) -> Built:
+    """The optimised program of a graph, its executable, and the device that this is for."""
     leaves = tuple(i.node for i in assembly.graph.inputs)
     with listening(options.get("profile")):
-        with phase("optimise", label):
+        with phase("optimise", options["name"] or "f"):
             graph = optimised(assembly.graph, leaves, options)
         program = Program(graph, leaves, assembly.n_outputs, options, stays)
         executable, used = backend.build(program, options["device"])
-    return Function(label, slots, wanted, assembly, form, program, executable,
-                    "numpy" if used == "numpy" else options["device"])
+    return Built(program, executable, "numpy" if used == "numpy" else options["device"])
 
 
 def _options(device: str | None, optimizer: str | None, mode: str | Mode | None, schedule: str | None, name: str | None,

@@ -2,16 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from exprgraph import backend
 from exprgraph.assemble import Assembly, Form
 from exprgraph.containers import Containers, Place
+from exprgraph.later import Built, Later
+from exprgraph.locks import held
 from exprgraph.marked import printing
-from exprgraph.node import Out
+from exprgraph.node import OPERATORS, Out
 from exprgraph.program import Executable, Program
-from exprgraph.shared import Shared, pin, publish, wait
+from exprgraph.shared import Shared, not_within, pin, publish, valueless, wait
 from exprgraph.signature import Signature, Slot
 from exprgraph.staying import handing_over, lies_on
 
@@ -30,22 +31,41 @@ class Function:
 
     def __init__(self, name: str, slots: Sequence[Slot], outputs: Sequence[Out], assembly: Assembly, form: Form, program: Program,
                  executable: Executable, device: str) -> None:
-        self.name, self.signature, self.graph, self.device = name, Signature(name, slots), program.graph, device
+        self.name, self.signature = name, Signature(name, slots)
         self.inputs = [s.variable for s in slots]
         self.outputs = list(outputs)
         self.trust_input = False
         self.profile, self.debug = program.options.get("profile"), program.options.get("compared")
         self.targets = assembly.targets
-        self._assembly, self._form, self._program, self._run = assembly, form, program, executable
-        pack = handing_over(form.pack, program.stays, lies_on(executable, device))
-        self._shared, self._count, self._pack = assembly.shared, program.n_outputs, printing(pack, assembly.printers)
-        self._several = len(assembly.shared) > 1
-        self._arity = len(slots)
-        self._lean = not any(s.slow for s in slots) and hasattr(executable, "quick")
+        self._assembly, self._form = assembly, form
+        self._shared, self._count, self._several = assembly.shared, program.n_outputs, len(assembly.shared) > 1
         self._stays = any(program.stays)
-        self._plain = self._lean and not assembly.shared and not assembly.targets and not self._stays
+        self._arity = len(slots)
         self._locks = [t.lock for t in sorted(assembly.targets, key=lambda t: t.uid)]
         self._parts: dict[tuple[int, ...], Function] = {}
+        self.adopt(Built(program, executable, device))
+        if isinstance(executable, Later):
+            executable.follow(self)
+
+    def adopt(self, built: Built) -> None:
+        """Use a program for the same leaves and results from the next call on."""
+        self._lean = self._plain = False  # a call that begins meanwhile takes the long way
+        self._program, self._run, self.graph, self.device = built.program, built.executable, built.program.graph, built.device
+        pack = handing_over(self._form.pack, built.program.stays, lies_on(built.executable, built.device))
+        self._pack = printing(pack, self._assembly.printers)
+        self._lean = not any(s.slow for s in self.signature.slots) and hasattr(built.executable, "quick")
+        self._plain = self._lean and not self._shared and not self.targets and not self._stays
+
+    @property
+    def ready(self) -> bool:
+        """Whether calls run on what was built: False while a compile with background=True has not
+        ended, or after it has failed, and for an unpickled function before its first call."""
+        return not isinstance(self._run, Later)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Whether it is `ready`, after waiting for that, at most so many seconds; raises what has gone wrong with a build."""
+        run = self._run
+        return not isinstance(run, Later) or run.wait(timeout) is not None
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         """Compute the outputs; updates are published together after everything has succeeded.
@@ -69,6 +89,7 @@ class Function:
         """The function of some of the outputs, which shares everything else with this one."""
         from exprgraph.duplicate import numbers, part  # rarely needed
         chosen = numbers(subset, self._form.names, len(self.outputs), self.name)
+        self.wait()
         if chosen not in self._parts:
             program = part(self._program, chosen, len(self._assembly.printers))
             executable, _ = backend.build(program, self._program.options["device"])
@@ -78,16 +99,16 @@ class Function:
         return self._parts[chosen]
 
     def _update(self, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+        def act() -> list[Any]:
+            results = self._results(args, keywords)
+            publish(self.targets, results[self._count:])
+            return results
+        not_within(self.targets)
         if len(self._locks) == 1:
             with self._locks[0]:
-                results = self._results(args, keywords)
-                publish(self.targets, results[self._count:])
+                results = act()
         else:
-            with ExitStack() as held:
-                for lock in self._locks:
-                    held.enter_context(lock)
-                results = self._results(args, keywords)
-                publish(self.targets, results[self._count:])
+            results = held(self._locks, act)
         return self._pack(results[:self._count])
 
     def _results(self, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> list[Any]:
@@ -143,11 +164,24 @@ class Function:
         held = [s.default for s in self.signature.slots if s.default is not None and not s.own]
         cells = swaps(swap, self.name, (*self._shared, *self.targets, *held))
         assembly, slots = moved(self._assembly, self.signature.slots, cells, self.name)
+        if delete_updates:
+            self.wait()
         program, executable = self._program, self._run
         if delete_updates and self.targets:
             program = part(program, range(len(self.outputs)), len(assembly.printers), updates=False)
             assembly, (executable, _) = assembly._replace(targets=()), backend.build(program, program.options["device"])
         return Function(label, slots, self.outputs, assembly, self._form, program, executable, self.device)
+
+    def without_values(self) -> Function:
+        """A copy whose shared variables have no values until `set_value` gives them one: a pickle of it is small.
+
+        Copies of several functions that share a variable share it too.  Defaults of inputs keep their values.
+        """
+        own = {s.default for s in self.signature.slots if s.own}
+        return self.copy(swap=[(Shared(n), valueless(n)) for n in {*self._shared, *self.targets} - own])
+
+    def __reduce__(self) -> Any:
+        return OPERATORS["reduced"](self)
 
     def free(self) -> None:
         """Give back the memory that is kept between calls; the next call takes it again."""

@@ -41,10 +41,9 @@ def function_dump(filename: Path, inputs: Any, outputs: Any = None, mode: str | 
     tensors = [*wanted, *kept, *(o for pair in [*changed, *replaced] for o in pair)]
     tensors += [o for s in specs for o in (s.variable, s.update, _cell(s.value)) if isinstance(o, Out)]
     writer = Writer(tensors)
-    kind = "dict" if form.names is not None else type(outputs).__name__ if isinstance(outputs, list | tuple) else "none"
     _save(filename, writer, {
         "version": VERSION, "nodes": writer.nodes, "inputs": [_input(writer, s) for s in specs],
-        "outputs": {"form": kind if outputs is None or kind != "none" else "one", "names": form.names, "places": _places(writer, wanted)},
+        "outputs": {"form": form.kind, "names": form.names, "places": _places(writer, wanted)},
         "updates": [_places(writer, pair) for pair in changed], "givens": [_places(writer, pair) for pair in replaced],
         "no_default_updates": no_default_updates if isinstance(no_default_updates, bool) else _places(writer, kept),
         "options": _options({"mode": mode, **options})})

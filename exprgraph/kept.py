@@ -7,6 +7,7 @@ from typing import Any
 from exprgraph import graph_records, keys
 from exprgraph.config import config
 from exprgraph.keys import Structure, UnstorableError
+from exprgraph.locks import LOADING
 from exprgraph.node import Graph, Node, Out
 from exprgraph.store import Store
 
@@ -20,7 +21,8 @@ RULES = ("optimizer", "real_rules")
 def optimised(graph: Graph, leaves: Sequence[Node], options: Mapping[str, Any]) -> Graph:
     """A graph after the GRAPH half of the pipeline.  Passes that somebody watches or traces are run whatever is known."""
     def run() -> Graph:
-        from exprgraph.passes import run_graph  # loads all rules
+        with LOADING:
+            from exprgraph.passes import run_graph  # loads all rules
         return run_graph(graph, options, options.get("watch"))
     if options.get("watch") is not None or options.get("trace") is not None or options.get("optimizer", "full") == "none":
         return run()

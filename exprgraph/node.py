@@ -154,8 +154,7 @@ class Node:
     def __init__(self, op: Op, params: Params, inputs: tuple[Out, ...], outs: tuple[TensorType, ...], sources: frozenset[Source],
                  name: str | None = None) -> None:
         self.op, self.params, self.inputs, self.outs, self.sources = op, params, inputs, outs, sources
-        self.uid = next(_uids)
-        self.name = name
+        self.uid, self.name = next(_uids), name
 
     def param(self, name: str) -> Any:
         """The value of one parameter."""
@@ -173,6 +172,9 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<node {self.op.name}>"
+
+    def __reduce__(self) -> Any:
+        return OPERATORS["reduced"](self)
 
 
 OPERATORS: dict[str, Callable[..., Any]] = {}
@@ -265,7 +267,7 @@ class Out:
         """The tensor with its axes reversed."""
         return OPERATORS["transpose"](self)
 
-    __hash__ = object.__hash__
+    __hash__, __reduce__ = object.__hash__, _method("reduced")
     __add__, __sub__, __mul__, __truediv__ = _method("add"), _method("sub"), _method("mul"), _method("true_div")
     __floordiv__, __mod__, __pow__, __matmul__ = _method("int_div"), _method("mod"), _method("pow"), _method("matmul")
     __radd__, __rsub__, __rmul__, __rtruediv__ = _reflected("add"), _reflected("sub"), _reflected("mul"), _reflected("true_div")

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from exprgraph.graph import order
 from exprgraph.node import CONSTANT, INPUT, SHARED, Node, Out, leaf, make_constant
 from exprgraph.ops.markers import Print, PrintRow
 from exprgraph.ops.table import ROWS
-from exprgraph.shared import Shared, SharedNode, host, shared
+from exprgraph.own.made import Made
+from exprgraph.shared import Nothing, Shared, SharedNode, host, shared
 
 Record = dict[str, Any]
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -20,18 +21,28 @@ PLAIN = (int, str, type(None))
 
 
 class Writer:
-    """Numbers for the nodes that some tensors need, their records, and the arrays beside them."""
+    """Numbers for the nodes that some tensors need, their records, and the arrays beside them.
 
-    def __init__(self, outputs: Iterable[Out]) -> None:
+    own: a list to which ops of the user's own are added, as what made them; without one they are refused.  values: whether those
+    of shared variables, and their default updates, are stored.
+    """
+
+    def __init__(self, outputs: Iterable[Out], own: list[Made] | None = None, values: bool = True) -> None:
         self.nodes: list[Record] = []
         self.arrays: Arrays = {}
+        self._own, self._values = own, values
         self._numbers: dict[Node, int] = {}
         self._shared: list[SharedNode] = []
         self._add(list(outputs))
         for node in self._shared:  # grows while default updates bring in more
-            if node.default_update is not None:
+            if values and node.default_update is not None:
                 self._add([node.default_update])
                 self.nodes[self._numbers[node]]["default_update"] = self.place(node.default_update)
+
+    def alone(self, node: Node, inputs: Iterable[Node]) -> Record:
+        """The record of one node, whose inputs have these numbers."""
+        self._numbers = {i: k for k, i in enumerate(inputs)}
+        return self._record(node)
 
     def place(self, out: Out) -> list[Any]:
         """A tensor: its node, which output, and its name."""
@@ -48,7 +59,8 @@ class Writer:
         found: Record = {"op": kind, "name": node.name, "sources": sorted([s.file, s.line] for s in node.sources)}
         if isinstance(node, SharedNode):
             self._shared.append(node)
-            found |= self.array(host(node.version)) | {"strict": node.wanted.strict, "downcast": node.wanted.downcast}
+            found |= {"strict": node.wanted.strict, "downcast": node.wanted.downcast}
+            found |= self.array(host(node.version)) if self._values and not isinstance(node.version, Nothing) else {}
         elif node.op is CONSTANT:
             found |= self.array(CONSTANT.numpy(**dict(node.params)))
         if node.op.kind == "leaf":
@@ -61,6 +73,10 @@ class Writer:
             if node.op.printer.global_fn is not None:
                 raise GraphError(f"a Print with a global_fn cannot be stored{at(node.source)}")
             return found | {"attrs": list(node.op.printer.attrs)}
+        made: Made | None = getattr(node.op, "made", None)
+        if self._own is not None and made is not None:
+            self._own.append(made)
+            return found | {"own": [len(self._own) - 1, made.identity]}
         if ROWS.get(node.op.name) is not node.op:
             raise GraphError(f"{node.op.name} is no row of exprgraph's own tables and cannot be stored{at(node.source)}")
         return found
@@ -85,14 +101,19 @@ def _plain(value: Any, node: Node) -> Any:
 class Reader:
     """The nodes of records, made anew by the rows of this version."""
 
-    def __init__(self, nodes: Sequence[Record], arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        self._arrays = arrays
+    def __init__(self, nodes: Sequence[Record], arrays: Mapping[str, np.ndarray[Any, Any]], own: Sequence[Made] = ()) -> None:
+        self._arrays, self._own = arrays, own
         self._nodes: list[Out] = []
         for record in nodes:
             self._nodes.append(self._made(record))
         for out, record in zip(self._nodes, nodes):
             if isinstance(out, Shared) and record.get("default_update") is not None:
                 out.default_update = self.out(record["default_update"])
+
+    def alone(self, record: Record, inputs: Sequence[Node]) -> Node:
+        """The node of a record of `Writer.alone`."""
+        self._nodes = [Shared(i) if isinstance(i, SharedNode) else Out(i) for i in inputs]
+        return self._made(record).node
 
     def out(self, place: Sequence[Any]) -> Out:
         """The tensor at a place; a leaf or a first output is the same object each time unless it has another name."""
@@ -111,7 +132,11 @@ class Reader:
         name = record["name"] if record["name"] is None else str(record["name"])
         if record["op"] == SHARED.name:
             fixed = [n == 1 for n in record["known"]]
-            return shared(self.array(record), name, bool(record["strict"]), record["downcast"], broadcastable=fixed)
+            value = self.array(record) if "data" in record else np.ones((1,) * len(fixed), dtypes.canonical(record["dtype"]))
+            cell = shared(value, name, bool(record["strict"]), record["downcast"], broadcastable=fixed)
+            if "data" not in record:
+                cell.cell.version = cast(Any, Nothing(name))
+            return cell
         if record["op"] == CONSTANT.name:
             made = make_constant(self.array(record), dtypes.canonical(record["dtype"]))
         elif record["op"] == INPUT.name:
@@ -125,6 +150,9 @@ class Reader:
     def _applied(self, record: Record) -> Out:
         inputs = tuple(self.out(p) for p in record["inputs"])
         params = tuple((str(k), _value(v)) for k, v in record["params"])
+        if "own" in record:
+            made: Out = self._own[_natural(record["own"][0], len(self._own))].row.apply(inputs, params)
+            return made
         if record["op"] == "print":
             return Print(dict(params)["message"], tuple(record["attrs"]))(*inputs)
         return ROWS[record["op"]].apply(inputs, params)

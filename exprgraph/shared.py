@@ -1,17 +1,19 @@
 """Shared variables: values that live between calls and that compiled functions read and update."""
 from __future__ import annotations
 
-import threading
-import time
+from collections import deque
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from typing import Any
+from itertools import repeat
+from operator import attrgetter
+from typing import Any, cast
+from weakref import WeakValueDictionary
 
 import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.dims import Size, constant, of_atom
 from exprgraph.errors import CallError, DTypeError, RankError, at, here
+from exprgraph.locks import Lock, lock, owned
 from exprgraph.node import SHARED, Node, Out, TensorType, as_symbol
 from exprgraph.resident import DeviceArray, frozen
 from exprgraph.types import cast_to
@@ -30,46 +32,60 @@ class SharedNode(Node):
     """
     __slots__ = ("version", "lock", "default_update", "wanted")
     version: Version
-    lock: AbstractContextManager[Any]
+    lock: Lock
     default_update: Out | None
     wanted: Want
 
-
-class _Published:
-    """How often new values were published: twice as often as that, and odd while some are being published."""
-    __slots__ = ("lock", "count")
-
-    def __init__(self) -> None:
-        self.lock, self.count = threading.Lock(), 0
+    def __setstate__(self, default_update: Out | None) -> None:
+        self.default_update = default_update  # may depend on this very node, so a pickle brings it after the node
 
 
-_published = _Published()
+class Nothing:
+    """What stands for the value of a shared variable that came without one: whoever asks for it is told so."""
+
+    def __init__(self, name: str | None) -> None:
+        self.name = name
+
+    def host(self) -> Array:
+        """CallError."""
+        raise CallError(f"the shared variable {self.name!r} has no value since `without_values` left it out: give it one by set_value"
+                        f"{at(here())}")
+
+    def __array__(self, *args: Any, **keywords: Any) -> Array:
+        return self.host()
+
+    def wait(self) -> None:
+        """There is nothing to wait for."""
+
+
+_version = attrgetter("version")
 
 
 def publish(cells: Sequence[SharedNode], versions: Sequence[Version]) -> None:
-    """Make values that nobody else writes to the present ones, all at once for those who `pin`."""
+    """Make values that nobody else writes to the present ones, all in one step of the interpreter: neither a thread nor an interrupt comes
+    between two of them."""
     for version in versions:
         if isinstance(version, np.ndarray) and version.flags.writeable:
             version.flags.writeable = False
-    old = [c.version for c in cells]  # they die after the lock is free: what then runs may publish too
-    with _published.lock:
-        _published.count += 1
-        try:
-            for cell, version in zip(cells, versions, strict=True):
-                cell.version = version
-        finally:
-            _published.count += 1
+    if len(cells) != len(versions):
+        raise ValueError(f"{len(versions)} values for {len(cells)} shared variables")
+    old = pin(cells)  # what dies with them may run code, so not before all are published
+    deque(map(setattr, cells, repeat("version"), versions), maxlen=0)
     del old
 
 
 def pin(cells: Sequence[SharedNode]) -> list[Version]:
-    """The present values, all of one moment: readers do not lock, they read again where something was published meanwhile."""
-    while True:
-        before = _published.count
-        versions = [c.version for c in cells]
-        if before == _published.count and not before % 2:
-            return versions
-        time.sleep(0)  # lets the publisher go on
+    """The present values, all of one moment."""
+    return list(map(_version, cells))
+
+
+def not_within(cells: Sequence[SharedNode]) -> None:
+    """RuntimeError where a call is under way in this very thread that will replace the values of these variables: by a signal handler, a
+    finaliser or a function of the graph, whose own change would be lost."""
+    for cell in cells:
+        if owned(cell.lock):
+            raise RuntimeError(f"reentrant update: a call in this very thread is updating the shared variable {cell.name!r}; within it a "
+                               f"signal handler, a finaliser or a function in the graph runs, which cannot change it too{at(here())}")
 
 
 def host(version: Version) -> Array:
@@ -114,6 +130,7 @@ class Shared(Out):
         """
         cell = self.cell
         version = _frozen(coerce(new, cell.wanted), borrow)
+        not_within([cell])
         with cell.lock:
             publish([cell], [version])
 
@@ -136,6 +153,19 @@ class Shared(Out):
         cell = self.cell
         fixed = tuple(d.const for d in self.type.shape)
         return _make(host(cell.version), self.name, fixed, cell.wanted.strict, cell.wanted.downcast)
+
+
+_valueless: WeakValueDictionary[int, SharedNode] = WeakValueDictionary()
+
+
+def valueless(cell: SharedNode) -> Shared:
+    """A shared variable like another one but without a value; the same one for all who ask while any of them holds it."""
+    found = _valueless.get(cell.uid)
+    if found is None:
+        fixed, dtype = tuple(d.const for d in cell.outs[0].shape), cell.outs[0].dtype
+        found = _make(np.ones((1,) * len(fixed), dtype), cell.name, fixed, cell.wanted.strict, cell.wanted.downcast).cell
+        found.version = cast(Any, Nothing(cell.name))
+    return Shared(_valueless.setdefault(cell.uid, found))
 
 
 def _frozen(value: Version, borrow: bool) -> Version:
@@ -171,7 +201,7 @@ def _make(value: Version, name: str | None, fixed: Sequence[int | None], strict:
     shape = tuple(of_atom(Size(node, i)) if n is None else constant(n) for i, n in enumerate(fixed))
     node.outs = (TensorType(value.dtype.name, shape),)
     made = Shared(node)
-    node.lock, node.default_update = threading.RLock(), None
+    node.lock, node.default_update = lock(), None
     node.wanted = want(made, f"shared variable {name!r}" if name else "a shared variable", downcast=downcast, strict=strict, cure=CURE)
     node.version = _frozen(coerce(value, node.wanted), borrow)
     return made

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from codegen.target import Target
+from exprgraph.backend import FORKED as FORKED_TEXT
 from exprgraph.config import Config
 from exprgraph.errors import DeviceError, NoDeviceError, UnknownDeviceError, at, here
 from runtime import crashes, driver, limits, pocl, vendors
@@ -76,6 +77,7 @@ class _Found:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.pid: int | None = None
+        self.listed = False
         self.devices: tuple[Device, ...] = ()
         self.contexts: dict[tuple[int, ...], Any] = {}
         self.sessions: dict[Device, Session] = {}
@@ -103,17 +105,19 @@ def foreign() -> bool:
 def check_process() -> None:
     """DeviceError in such a process."""
     if foreign():
-        raise DeviceError("this process was forked after OpenCL was used, and OpenCL does not work across a fork: start it with "
-                          'multiprocessing.get_context("spawn"), or fork before the first compile')
+        raise DeviceError(FORKED_TEXT)
 
 
 def devices() -> tuple[Device, ...]:
     """All devices, best first, Oclgrind last; NoDeviceError where OpenCL is missing."""
     check_process()
     with _found.lock:
-        if _found.pid is None:
-            _found.devices = _list()
-            _found.pid = os.getpid()
+        if not _found.listed:
+            _found.pid = os.getpid()  # before the driver is asked: a child that is forked meanwhile must not
+            try:
+                _found.devices, _found.listed = _list(), True
+            finally:
+                _found.pid = _found.pid if _found.listed else None
         return _found.devices
 
 

@@ -73,6 +73,7 @@ class State:
         if setting.space and (self.workspace is None or self.workspace.nbytes < setting.space):
             self.trim()
             self.workspace = self.memory.fresh(setting.space)
+        if self.workspace is not None:  # each time, since an interrupt may have come in between
             self.space[1:] = data_of(_host(self.workspace)), self.workspace.nbytes
         made = {name: cl.SVM(self._part(setting, name)) for name in setting.offsets}
         pointers = {**made, **{name: block.buffer for name, block in setting.blocks.items()}}

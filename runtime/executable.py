@@ -116,8 +116,7 @@ class DeviceExecutable:
         return None if any(getattr(p, "kind", None) != "eq" for p in self.pairs) else self._equal
 
     def __call__(self, values: Sequence[Any]) -> list[Any]:
-        """Run on NumPy arrays or device arrays; nothing returned shares memory with anything.  All has finished when it returns, unless
-        all arguments and results stay on the device."""
+        """Run on NumPy or device arrays, to results that share memory with nothing; has finished unless all of them stay on the device."""
         check_process()
         there = self.residents is not None and self.residents.are_there(values, self.leaves.scalars)
         given = values if there else self.memory.usable(values)  # this waits for other calls, which may need the lock
@@ -211,6 +210,7 @@ class DeviceExecutable:
     def warm(self) -> None:
         """Build all variants of the default plan and of the general plan; from now on no call builds anything, except that the
         first one whose sizes reach 2^30 builds the plan with 64-bit indices."""
+        check_process()
         with self._lock, crashes.settling():
             while True:
                 try:
@@ -230,6 +230,7 @@ class DeviceExecutable:
 
     def free(self) -> None:
         """Give back the workspaces of the sizes met so far, and all memory of the device that nobody uses."""
+        check_process()
         with self._lock:
             self._bounds.clear()
             self._recent.clear()
@@ -243,12 +244,13 @@ class DeviceExecutable:
             with phase("generate", self.program.options.get("name") or ""):
                 plan = self._generate(key) if self.kept is None else self.kept.plan(key, lambda: self._generate(key))
             try:
-                found = self.plans[key] = Prepared(plan, self.leaves.atoms, self.session, self.memory, self.generator.text_of, self.near)
+                found = Prepared(plan, self.leaves.atoms, self.session, self.memory, self.generator.text_of, self.near)
             except OwnOpError as error:  # of a text, which does not know who calls it
                 raise (error.called(self.program.graph) if hasattr(error, "called") else error) from None
             self._watch_values(found.numbers.dims)
             if self._warm:
                 found.complete()
+            self.plans[key] = found  # not before: an interrupt may come between any two lines
         return found
 
     def _generate(self, key: Key) -> Plan:

@@ -9,6 +9,7 @@ from exprgraph import pairs
 from exprgraph.complex_pairs import parted
 from exprgraph.config import config
 from exprgraph.errors import DeviceError, at, here
+from exprgraph.locks import LOADING
 from exprgraph.program import Program
 from exprgraph.requires import requirements, uncertain
 from runtime import crashes
@@ -60,8 +61,9 @@ def _built(program: Program, device: Device, target: Target) -> DeviceExecutable
 
 
 def _plan(*arguments: Any) -> Plan:
-    from codegen.generate import generate  # loaded by the first plan that nobody has made before
-    from codegen.printed import printed
+    with LOADING:
+        from codegen.generate import generate  # loaded by the first plan that nobody has made before
+        from codegen.printed import printed
     return printed(generate(*arguments), arguments[5].dialect)
 
 

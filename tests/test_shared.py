@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
-from exprgraph.shared import Shared, _published, pin, publish
+from exprgraph.shared import Shared, pin, publish
 
 F = np.float32
 
@@ -181,48 +181,3 @@ def test_readers_see_all_new_values_of_an_update_or_none() -> None:
         done.set()
         reading.result()
     assert pinned and {len(set(values)) for values in pinned} == {1}
-
-
-class Disturbed:
-    """A cell; the first time that its version is read, something else happens next."""
-
-    def __init__(self, version: Any, then: Callable[[Disturbed], None]) -> None:
-        self._version, self._then = version, [then]
-
-    @property
-    def version(self) -> Any:
-        present = self._version
-        if self._then:
-            self._then.pop()(self)
-        return present
-
-    @version.setter
-    def version(self, new: Any) -> None:
-        self._version = new
-
-
-def test_values_set_one_after_the_other_are_never_read_the_other_way_round() -> None:
-    second = eg.shared(0).cell
-
-    def both(first: Any) -> None:
-        publish([first], [np.array(1)])
-        publish([second], [np.array(1)])
-    assert pin([Disturbed(np.array(0), both), second]) == [1, 1]
-
-
-@pytest.mark.parametrize(("shared", "updates", "waits"), [(1, 0, False), (2, 0, True), (2, 1, True), (3, 3, True)])
-def test_calls_that_read_several_variables_wait_for_what_is_being_published(shared: int, updates: int, waits: bool) -> None:
-    cells = [eg.shared(np.array(i)) for i in range(shared)]
-    total = cells[0] + 0
-    for cell in cells[1:]:
-        total = total + cell
-    f = eg.compile([], total, updates={c: c + 1 for c in cells[:updates]}, device="numpy")
-    _published.count += 1  # as in the middle of publishing
-    call = threading.Thread(target=f)
-    call.start()
-    call.join(0.1 if waits else 10)
-    waited = call.is_alive()
-    _published.count += 1
-    call.join()
-    assert waited is waits
-    assert [int(c.get_value()) for c in cells] == [i + (i < updates) for i in range(shared)]

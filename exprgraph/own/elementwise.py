@@ -12,13 +12,15 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.dims import product
-from exprgraph.errors import CallError, DTypeError, GradientError, OwnOpError, Source, UseError, at, defined, here
+from exprgraph.errors import CallError, DTypeError, GradientError, NoMeaningError, OwnOpError, Source, UseError, at, defined, here
 from exprgraph.node import OPERATORS, Op, Out, TensorType, as_symbol
 from exprgraph.ops.create import iota
 from exprgraph.ops.rows import quiet
 from exprgraph.ops.shape import broadcast_to, dim_node, reshape
 from exprgraph.own import text
 from exprgraph.own.body import UNNAMED, body, in_lines
+from exprgraph.own.made import Made, Recipe
+from exprgraph.own.made import arguments as made_of
 from exprgraph.own.meaning import meaning
 from exprgraph.own.narrow import narrowed
 from exprgraph.own.op import called, fitted, listed, loses, plain
@@ -28,7 +30,7 @@ from exprgraph.types import broadcast_dims, cast_to, dim_of, promoted, size_argu
 Forms = dict[str, str]
 
 
-class ElementwiseKernel:
+class ElementwiseKernel(Recipe):
     """A C expression, or statements, done for each element.
 
         eg.ElementwiseKernel("x, y", "2*x + y")                                       # any dtypes
@@ -50,6 +52,7 @@ class ElementwiseKernel:
     def __init__(self, arguments: str, operation: str, name: str = "elementwise", preamble: str = "", *, outputs: str | None = None,
                  numpy: Callable[..., Any] | None = None, grad: Callable[..., Any] | Mapping[str, str] | None = None,
                  forward: Callable[..., Any] | None = None, batch: Callable[..., Any] | None = None) -> None:
+        self.given = made_of(locals())
         self.name, self.source, self.arguments, self.preamble = _name(name), here(), arguments, preamble
         what = f"ElementwiseKernel {self.name}"
         given = text.parameters(arguments, what, self.source)
@@ -88,6 +91,10 @@ class ElementwiseKernel:
             raise CallError(f"{self.name} takes {len(inputs)} argument{'s' * (len(inputs) != 1)} ({', '.join(p.name for p in inputs)}), "
                             f"{len(args)} given{more}{at(here())}")
 
+    def row(self, key: tuple[tuple[str, ...], tuple[tuple[str, str], ...]], number: int) -> Op:
+        """The row of an output for some dtypes."""
+        return self.rows(key[0], dict(key[1]))[number]
+
     def rows(self, kinds: tuple[str, ...], letters: Forms) -> tuple[Op, ...]:
         """A row for each output, for inputs of these dtypes."""
         key = (*kinds, *(f"{k}={v}" for k, v in sorted(letters.items())))
@@ -96,7 +103,8 @@ class ElementwiseKernel:
             types = {k: _wide(v) for k, v in letters.items()}
             names = self._define(types)
             outputs = tuple(types.get(p.type) or _wide(DTYPES[p.type]) for p in self.body.outputs)
-            rows.extend(_Row(self, k, outputs, rows, n).row(len(kinds)) for k, n in enumerate(names))
+            named = (kinds, tuple(sorted(letters.items())))
+            rows.extend(_Row(self, k, outputs, rows, n).row(len(kinds), Made(self, named, k)) for k, n in enumerate(names))
             self._rows[key] = tuple(rows)
         return self._rows[key]
 
@@ -228,10 +236,10 @@ def _holds(dtype: str, value: Out) -> bool:
 
 class TextOp(Op):
     """The row of an output of a kernel; `source` is the line where the user made that."""
-    __slots__ = ("source",)
+    __slots__ = ("source", "made")
 
-    def __init__(self, source: Source, *args: Any, **fields: Any) -> None:
-        self.source = source
+    def __init__(self, source: Source, made: Made, *args: Any, **fields: Any) -> None:
+        self.source, self.made = source, made
         super().__init__(*args, **fields)
 
 
@@ -243,12 +251,12 @@ class _Row(NamedTuple):
     rows: list[Op]
     function: str
 
-    def row(self, arity: int) -> Op:
+    def row(self, arity: int, made: Made) -> Op:
         """The row of an output."""
         kernel = self.kernel
         spelled = f"{self.function}({', '.join(f'{{{k}}}' for k in range(arity))})"
         flags = frozenset({"expensive"} if kernel.body.heavy else ())
-        return TextOp(kernel.source, kernel.name, "elementwise", quiet(self._meaning), self._accept, self._infer,
+        return TextOp(kernel.source, made, kernel.name, "elementwise", quiet(self._meaning), self._accept, self._infer,
                       self._grad if kernel.grad else None, {"*": spelled}, flags=flags,
                       forward=self._forward if kernel.forward else None, batch=self._batch if kernel.batch else None)
 
@@ -261,7 +269,7 @@ class _Row(NamedTuple):
     def _meaning(self, *arrays: Any) -> Any:
         kernel, what = self.kernel, f"numpy of {self.kernel.name}"
         if kernel.numpy is None:
-            raise OwnOpError(f'{kernel.name} has no NumPy meaning, which device="numpy" needs: give numpy={defined(kernel.source)}')
+            raise NoMeaningError(f'{kernel.name} has no NumPy meaning, which device="numpy" needs: give numpy={defined(kernel.source)}')
         found = called(kernel.numpy, arrays, what, defined(kernel.source))
         given = listed(found, len(self.outputs), what, OwnOpError, None)[self.number]
         return fitted(given, self.outputs[self.number], np.broadcast_shapes(*(np.shape(a) for a in arrays)), what, kernel.source)

@@ -13,6 +13,7 @@ from exprgraph import dtypes
 from exprgraph.errors import DTypeError, OwnOpError, ShapeError, Source, UseError, at, here
 from exprgraph.node import Out, TensorType
 from exprgraph.own.lanes import by_lanes
+from exprgraph.own.made import global_name, text_of
 from exprgraph.own.op import Array, Own, Rules, Shapes, accepted, applied, called, listed, rows_of
 from exprgraph.symbols import tensor_type
 
@@ -85,9 +86,9 @@ class FunctionOp:
         self.function, self.name, self.itypes, self.otypes, self.infer_shape = function, name, tuple(itypes), tuple(otypes), infer_shape
         self.pure, self.source = pure, source
         outputs = tuple((t.dtype, t.ndim) for t in otypes)
-        own = Own(name, len(itypes), outputs, self._run, source, pure)
+        own = Own(name, len(itypes), outputs, self._run, source, pure, maker=self, key="values")
         self.own = rows_of(own, by_lanes(own, rules))
-        seen = Own(f"{name}.shapes", len(itypes), (("int64", 1),), self._run_shapes, source)
+        seen = Own(f"{name}.shapes", len(itypes), (("int64", 1),), self._run_shapes, source, maker=self, key="sizes")
         self._seen = rows_of(seen, by_lanes(seen, Rules()))
 
     def __call__(self, *args: Any) -> Any:
@@ -98,6 +99,18 @@ class FunctionOp:
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
+
+    def row(self, key: str, number: int) -> Any:
+        """A row of what gives the results, or of what gives their sizes."""
+        return (self.own if key == "values" else self._seen).rows[number]
+
+    @property
+    def identity(self) -> str:
+        """What tells this op from others."""
+        return text_of("as_op", {"function": self})
+
+    def __reduce__(self) -> str:
+        return global_name(self, self.source)
 
     def _shapes(self, values: Sequence[Out]) -> list[tuple[Any, ...]]:
         if self.infer_shape is not None:

@@ -18,6 +18,7 @@ from exprgraph.errors import CallError, DTypeError, GradientError, OwnOpError, R
 from exprgraph.functions.shaping import specify_shape
 from exprgraph.node import OPERATORS, Condition, Node, Op, Out, Params, TensorType, as_symbol
 from exprgraph.ops.shape import needed
+from exprgraph.own.made import Made
 from exprgraph.types import Accepted, cast_to, size_argument, size_dims
 
 Array = np.ndarray[Any, Any]
@@ -45,7 +46,7 @@ class Own:
     more: the sizes that follow the shapes.  kernel: what devices run in its
     place, where it is a kernel.  places: which inputs are the user's arguments, in their order; None for the values.  sizes: what each
     of the sizes is in messages, None for an integer that may be negative; without it those of the shapes are called so.  rows: a row
-    for each output, filled by `rows_of`.
+    for each output, filled by `rows_of`.  maker, key: the user's object, and which of its steps this is; None for what cannot be named.
     """
     name: str
     arity: int
@@ -57,6 +58,8 @@ class Own:
     places: tuple[int, ...] | None = None
     sizes: tuple[str | None, ...] | None = None
     rows: list[OwnOp] = field(default_factory=list)
+    maker: Any = None
+    key: Any = None
 
     def shapes(self, sizes: Sequence[Any]) -> list[tuple[Any, ...]]:
         """The shapes of the outputs from the sizes that follow the values."""
@@ -96,12 +99,16 @@ class OwnOp(Op):
         super().__init__(own.name, "composite", self._meaning, _accept, self._infer, _grad(self, rules), forward=_forward(self, rules),
                          batch=_batch(self, rules), flags=frozenset(() if own.pure else ("impure",)), requires=self._requires)
 
+    @property
+    def made(self) -> Made | None:
+        """What a pickle names the row by."""
+        return None if self.own.maker is None else Made(self.own.maker, self.own.key, self.number)
+
     def _meaning(self, *inputs: Any, **params: Any) -> Any:
         return self.own.results(inputs, None)[self.number]
 
     def _infer(self, inputs: tuple[Out, ...], **params: Any) -> tuple[TensorType, ...]:
         return (TensorType(self.own.outputs[self.number][0], size_dims(self.own.shapes(inputs[self.own.arity:])[self.number])),)
-
 
     def _requires(self, inputs: tuple[Out, ...], **params: Any) -> list[Condition]:
         end = _literal(defined(self.own.source))

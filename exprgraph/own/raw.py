@@ -32,6 +32,8 @@ from exprgraph.ops.complexes import imaginary_part, real_part
 from exprgraph.ops.shape import dim_node
 from exprgraph.own.head import find
 from exprgraph.own.lanes import by_lanes
+from exprgraph.own.made import Recipe
+from exprgraph.own.made import arguments as made_of
 from exprgraph.own.op import Array, Own, Rules, Shapes, applied, listed, rows_of
 from exprgraph.own.text import DTYPES, Parameter
 from exprgraph.types import cast_to, dim_of, size_argument
@@ -91,7 +93,7 @@ class _Layout(NamedTuple):
     complexes: tuple[bool, ...]
 
 
-class RawKernel:
+class RawKernel(Recipe):
     """An OpenCL C kernel as an op.
 
         twice = eg.RawKernel('''__kernel void twice(__global const float *x, __global float *y) {
@@ -118,6 +120,7 @@ class RawKernel:
                  local_size: Any = None, fill: float | None = None, check: bool | None = None, numpy: Callable[..., Any] | None = None,
                  grad: Callable[..., Any] | None = None, forward: Callable[..., Any] | None = None,
                  batch: Callable[..., Any] | None = None, pure: bool = True) -> None:
+        self.given = made_of(locals())
         self.source, self.text = here(), source
         self.name, self.parameters = find(source, name, head, self.source)
         self.alignment = _alignment(source, self.parameters)
@@ -257,6 +260,10 @@ class RawKernel:
         whole = product(dim for dim in map(_known, shape))
         return dim_node(whole // constant(width + (width == 3)) if width > 1 else whole)
 
+    def row(self, key: Any, number: int) -> Any:
+        """The row of an output for one layout."""
+        return self._own(_Layout(*key)).rows[number]
+
     def _own(self, layout: _Layout) -> Own:
         """The step for such arguments and results."""
         if layout not in self._made:
@@ -272,7 +279,7 @@ class RawKernel:
             sizes = (*(f"a size of {n}" for n, r in zip(self.outputs, ranks) for _ in range(r)), *["its global size"] * axes,
                      *["its local size"] * axes * grouped, *(f"the size of {n}" if n in self.local else None for n in numbers))
             own = Own(self.name, len(values), outputs, self._meaning(outputs, places, layout.complexes), self.source, self.pure, raw,
-                      places, sizes)
+                      places, sizes, maker=self, key=layout)
             self._made[layout] = rows_of(own, by_lanes(own, self.rules, raw.within))
         return self._made[layout]
 

@@ -15,11 +15,13 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.dims import constant
-from exprgraph.errors import GradientError, OwnOpError, UseError, at, defined, here
+from exprgraph.errors import GradientError, NoMeaningError, OwnOpError, UseError, at, defined, here
 from exprgraph.node import OPERATORS, Op, Out, TensorType, as_symbol
 from exprgraph.ops.reduce import spread
 from exprgraph.own import meaning, text
 from exprgraph.own.elementwise import ElementwiseKernel
+from exprgraph.own.made import Made, Recipe
+from exprgraph.own.made import arguments as made_of
 from exprgraph.own.op import accepted, called, fitted, listed
 from exprgraph.own.text import DTYPES
 from exprgraph.types import Accepted, normal_axes
@@ -42,14 +44,14 @@ FOLDS: WeakValueDictionary[str, Fold] = WeakValueDictionary()
 
 class FoldOp(Op):
     """The row of a fold; `key` is its name in FOLDS."""
-    __slots__ = ("fold", "key")
+    __slots__ = ("fold", "key", "made")
 
-    def __init__(self, key: str, fold: Fold, *args: Any, **fields: Any) -> None:
-        self.key, self.fold = key, FOLDS.setdefault(key, fold)
+    def __init__(self, made: Made, key: str, fold: Fold, *args: Any, **fields: Any) -> None:
+        self.made, self.key, self.fold = made, key, FOLDS.setdefault(key, fold)
         super().__init__(*args, **fields)
 
 
-class ReductionKernel:
+class ReductionKernel(Recipe):
     """A fold of what an expression gives for each element.
 
         dot = eg.ReductionKernel("float32", neutral="0", reduce_expr="a+b", map_expr="x[i]*y[i]", arguments="float *x, float *y")
@@ -70,6 +72,7 @@ class ReductionKernel:
                  reduce_numpy: Callable[..., Any] | None = None, grad: Callable[..., Any] | Mapping[str, str] | None = None,
                  reduce_grad: Callable[..., Any] | None = None, forward: Callable[..., Any] | None = None,
                  batch: Callable[..., Any] | None = None) -> None:
+        self.given = made_of(locals())
         self.source, self.name, self.dtype = here(), name, dtypes.canonical(dtype_out)
         if self.dtype not in text.C or self.dtype in dtypes.NARROW:
             raise UseError(f"ReductionKernel {name}: {self.dtype} is no dtype to fold in{at(self.source)}")
@@ -95,6 +98,10 @@ class ReductionKernel:
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
+
+    def row(self, key: None, number: int) -> Any:
+        """The row of the fold."""
+        return self._fold
 
     def _is_neutral(self) -> bool:
         """Whether the user's neutral element changes nothing."""
@@ -133,8 +140,9 @@ class ReductionKernel:
         merge = ElementwiseKernel(f"{self.dtype} a, {self.dtype} b", expression, self.name, preamble, outputs=self.dtype, numpy=numpy)
         row, = merge.rows((self.dtype, self.dtype), {})
         key = row.c["*"].partition("(")[0] + f"_{self.neutral!r}".replace(".", "p").replace("-", "m").replace("+", "")
-        return FoldOp(key, Fold(row, self.neutral), self.name, "reduce", functools.partial(self._meaning, merge.numpy), self._accept,
-                      self._infer, None if grad is None else functools.partial(self._grad, grad), forward=forward, batch=batch)
+        return FoldOp(Made(self, None, 0), key, Fold(row, self.neutral), self.name, "reduce",
+                      functools.partial(self._meaning, merge.numpy), self._accept, self._infer,
+                      None if grad is None else functools.partial(self._grad, grad), forward=forward, batch=batch)
 
     def _accept(self, x: Out, axis: Any = None, keepdims: bool = False) -> Accepted:
         return (x,), {"axis": normal_axes(axis, x.ndim), "keepdims": bool(keepdims)}
@@ -146,7 +154,7 @@ class ReductionKernel:
     def _meaning(self, numpy: Callable[..., Any] | None, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
         """The fold in order, slice by slice."""
         if numpy is None:
-            raise OwnOpError(f'{self.name} has no NumPy meaning, which device="numpy" needs: give reduce_numpy={defined(self.source)}')
+            raise NoMeaningError(f'{self.name} has no NumPy meaning, which device="numpy" needs: give reduce_numpy={defined(self.source)}')
         kept, what = [i for i in range(x.ndim) if i not in axis], f"reduce_numpy of {self.name}"
         count = int(np.prod([x.shape[i] for i in axis], dtype=np.int64))
         rows = x.transpose([*axis, *kept]).reshape(count, *(x.shape[i] for i in kept))

@@ -1,0 +1,103 @@
+"""Builds by a thread, while NumPy answers the calls."""
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+from weakref import WeakSet
+
+from exprgraph.errors import DeviceError, NoMeaningError, at, here
+from exprgraph.later import Built, Later
+from exprgraph.program import Executable
+
+AGAIN = 0.05
+"""Seconds after which who waits looks around, so that Ctrl-C comes through."""
+_running: WeakSet[threading.Thread] = WeakSet()
+
+
+def _settle() -> None:
+    """Before the interpreter is taken down: no thread may be within the driver then."""
+    for thread in list(_running):
+        thread.join()
+
+
+def _forget() -> None:
+    """A forked child has none of the threads."""
+    _running.clear()
+
+
+atexit.register(_settle)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+class Background(Later):
+    """An executable that is being built by a thread: NumPy's until then, for what it has a meaning for; other calls wait.
+
+    plain: what NumPy runs.  What goes wrong is told once by a warning, at a call, and raised by `wait`.
+    """
+
+    def __init__(self, plain: Executable, make: Callable[[], Built]) -> None:
+        super().__init__(make)
+        self.plain, self.error = plain, None
+        self.pid, self.done, self.told = os.getpid(), threading.Event(), False
+        self.thread = threading.Thread(target=self._run, name="exprgraph build", daemon=True)
+        _running.add(self.thread)
+        self.thread.start()
+
+    error: BaseException | None
+
+    def _run(self) -> None:
+        try:
+            self.build()
+        except BaseException as error:  # whoever waits is told
+            self.error = error
+        finally:
+            self.done.set()
+
+    def wait(self, timeout: float | None = None) -> Built | None:
+        """What was built, or None where it is not there in so many seconds; the error of the build; DeviceError in a forked child."""
+        left = float("inf") if timeout is None else timeout
+        while self.found is None and not self.done.is_set() and left > 0:
+            if self.pid != os.getpid():
+                raise DeviceError(f"this process was forked while kernels were being built, and has no thread that does it: calls are "
+                                  f"answered by NumPy here{at(here())}")
+            self.done.wait(min(AGAIN, left))
+            left -= AGAIN
+        if self.error is not None:
+            raise self.error
+        return self.found
+
+    def __call__(self, values: Sequence[Any]) -> list[Any]:
+        """Run on what there is."""
+        if self.found is not None:
+            return self.found.executable(values)
+        if self.error is not None and not self.told:
+            self.told = True
+            warnings.warn(f"kernels could not be built in the background, so NumPy goes on computing, slowly; f.wait() raises the error: "
+                          f"{self.error}", RuntimeWarning, stacklevel=5)
+        try:
+            return self.plain(values)
+        except NoMeaningError:
+            built = self.wait()
+            assert built is not None
+            return built.executable(values)
+
+    def source(self) -> str:
+        """What NumPy evaluates, or the text of the kernels."""
+        return (self.plain if self.found is None else self.found.executable).source()
+
+    def why(self) -> str:
+        """That NumPy answers, and until when."""
+        if self.found is not None:
+            return self.found.executable.why()
+        return "NumPy answers, since " + (f"the build failed: {self.error}" if self.error else "kernels are being built")
+
+    def warm(self) -> None:
+        """Wait, and build the rest."""
+        built = self.wait()
+        if built is not None:
+            built.executable.warm()

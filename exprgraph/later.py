@@ -1,0 +1,75 @@
+"""Executables that are built when they are needed first; the functions that follow one go over to what was built."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+from weakref import WeakSet
+
+from exprgraph.locks import lock
+from exprgraph.program import Executable, Program
+
+
+class Built(NamedTuple):
+    """What a build gives: the optimised program, its executable, and the device that this is for."""
+    program: Program
+    executable: Executable
+    device: str
+
+
+class Follower(Protocol):
+    """A function that goes over to what was built."""
+
+    def adopt(self, built: Built) -> None:
+        """Use it from the next call on."""
+
+
+class Later:
+    """An executable that is built when it is needed first: by a call, or by whoever waits for it.  A build that fails is tried again."""
+
+    def __init__(self, make: Callable[[], Built]) -> None:
+        self.make, self.found = make, None
+        self.followers: WeakSet[Any] = WeakSet()
+        self._lock = lock()
+
+    found: Built | None
+
+    def follow(self, follower: Follower) -> None:
+        """Have a function go over to what is built, now or when it is there."""
+        self.followers.add(follower)
+        if self.found is not None:
+            follower.adopt(self.found)
+
+    def build(self) -> Built:
+        """What is built, for all who follow."""
+        with self._lock:
+            if self.found is None:
+                found = self.make()
+                self.found = found
+            for one in list(self.followers):
+                one.adopt(self.found)
+            return self.found
+
+    def wait(self, timeout: float | None = None) -> Built | None:
+        """What is built; the error of the build."""
+        return self.build()
+
+    def __call__(self, values: Sequence[Any]) -> list[Any]:
+        """Run on what is built."""
+        return self.build().executable(values)
+
+    def source(self) -> str:
+        """The text of the kernels."""
+        return self.build().executable.source()
+
+    def why(self) -> str:
+        """Why the plans are as they are."""
+        return self.build().executable.why()
+
+    def warm(self) -> None:
+        """Build everything that any later call can need."""
+        self.build().executable.warm()
+
+    def free(self) -> None:
+        """Give back what is kept between calls."""
+        if self.found is not None:
+            self.found.executable.free()

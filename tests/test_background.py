@@ -1,0 +1,137 @@
+"""Builds in the background: NumPy answers at once, then kernels do; updates go on, and what goes wrong is told."""
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import exprgraph as eg
+from exprgraph import backend
+from exprgraph.background import Background
+from tests.test_threads import script
+
+F = np.float32
+
+
+class Gate:
+    """Holds builds for OpenCL until it is opened, or lets them fail."""
+
+    def __init__(self) -> None:
+        self.open, self.fault = threading.Event(), list[Exception]()
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    made, build = Gate(), backend.build
+
+    def held(program: Any, device: str) -> Any:
+        if device != "numpy":
+            assert made.open.wait(60)
+            if made.fault:
+                raise made.fault[0]
+        return build(program, device)
+    monkeypatch.setattr(backend, "build", held)
+    yield made
+    made.open.set()
+
+
+def test_numpy_answers_until_kernels_are_there_and_updates_go_on(gate: Gate) -> None:
+    x, w = eg.vector("x"), eg.shared(F([1, 2]), "w")
+    f = eg.compile([x], x * w, updates={w: w + 1}, device="pocl", background=True)
+    g = f.copy(swap={w: eg.shared(F([5, 5]), "other")})
+    assert not f.ready and not f.wait(0.01) and "NumPy" in f.why() and "numpy" in f.source().lower() and f.device == "pocl"
+    assert f([1, 1]).tolist() == [1, 2] and g([1, 1]).tolist() == [5, 5]
+    gate.open.set()
+    assert f.wait(60) and f.ready and g.wait() and f._run is g._run and not isinstance(f._run, Background)
+    for k in range(2, 6):
+        assert f(F([1, 1])).tolist() == [k, k + 1]
+    assert g([1, 1]).tolist() == [6, 6] and w.get_value().tolist() == [6, 7] and "kernel" in f.source() and f._lean
+
+
+def test_calls_in_threads_while_the_function_goes_over(gate: Gate) -> None:
+    """Totals are exact across the change, whichever way each call took."""
+    x, n, m = eg.vector("x"), eg.shared(np.int64(0), "n"), eg.shared(np.zeros(2), "m")
+    f = eg.compile([x], x.sum(), updates={n: n + 1, m: m + x.sum()}, device="pocl", background=True)
+    done, counts = threading.Event(), [0] * 4
+
+    def work(k: int) -> None:
+        while not done.is_set():
+            assert f(np.full(k + 1, 1, F)) == k + 1
+            counts[k] += 1
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for t in threads:
+        t.start()
+    gate.open.set()
+    assert f.wait(60)
+    done.wait(0.2)
+    done.set()
+    for t in threads:
+        t.join()
+    assert n.get_value() == sum(counts) and m.get_value().tolist() == [sum((k + 1) * c for k, c in enumerate(counts))] * 2
+
+
+def test_a_build_that_fails_is_told_once_and_numpy_goes_on(gate: Gate) -> None:
+    x = eg.vector("x")
+    f = eg.compile([x], x + 1, device="pocl", background=True)
+    gate.fault.append(eg.DeviceError("the driver is broken"))
+    gate.open.set()
+    with pytest.raises(eg.DeviceError, match="the driver is broken"):
+        f.wait(60)
+    with pytest.warns(RuntimeWarning, match="could not be built in the background(.|\n)*the driver is broken"):
+        assert f([1]).tolist() == [2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert f([2]).tolist() == [3] and not f.ready and "failed" in f.why()
+    with pytest.raises(eg.DeviceError):
+        f.wait()
+
+
+def test_what_numpy_has_no_meaning_for_waits(gate: Gate) -> None:
+    x = eg.vector("x")
+    raw = eg.RawKernel("__kernel void twice(__global const float *x, __global float *y) { int i = get_global_id(0); y[i] = 2 * x[i]; }",
+                       outputs={"y": "x"})
+    less = eg.ReductionKernel("float32", "-INFINITY", "a > b ? a : b", arguments="float *x")
+    f = eg.compile([x], [raw(x), less(x)], device="pocl", background=True)
+    threading.Timer(0.1, gate.open.set).start()
+    found = f([1, 2])
+    assert found[0].tolist() == [2, 4] and found[1] == 2
+
+
+def test_mistakes_of_users_come_at_once_and_parts_and_pickles_wait(gate: Gate) -> None:
+    x, y = eg.vector("x"), eg.vector("y")
+    with pytest.raises(eg.MissingInputError):
+        eg.compile([x], x + y, device="pocl", background=True)
+    f = eg.compile([x], [x + 1, x * 2], device="pocl", background=True)
+    with pytest.raises(TypeError):
+        f("no")
+    gate.open.set()
+    assert f([1], output_subset=[1])[0].tolist() == [2] and f.ready
+    assert eg.compile([x], x, device="numpy", background=True).ready
+
+
+def test_D13_the_process_ends_or_forks_while_kernels_are_built() -> None:
+    """It neither hangs nor crashes; the child goes on with NumPy, and waiting there is an error."""
+    text = """
+        import os, numpy as np, exprgraph as eg
+        x, w = eg.vector("x"), eg.shared(np.ones(2, "f4"), "w")
+        f = eg.compile([x], eg.softmax(eg.cumsum(x * {k} + w)), updates={{w: w + 1}}, device="pocl", background=True)
+        f(np.ones(2, "f4"))
+        if {fork} and not os.fork():
+            f(np.ones(2, "f4"))
+            try:
+                print(f.ready or f.wait(), w.get_value()[0], flush=True)
+            except eg.DeviceError as error:
+                print("forked" in str(error), w.get_value()[0], flush=True)
+            os._exit(0)
+        if {fork}:
+            os.wait()
+        """
+    for k in range(2):
+        done = script(text.format(k=k + 3, fork=False))
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    done = script(text.format(k=7, fork=True))
+    assert done.stdout.split() == ["True", "3.0"] and done.returncode == 0, (done.stdout, done.stderr)

@@ -19,12 +19,16 @@ class Case(NamedTuple):
 
     operands: "float32: n, 3" is a matrix with n rows; integers lie between 0 and n - 1 unless their dtype is followed by "+", then
     between -99 and 99.  sizes: what n is.  turned: operands, by number, that come transposed in memory.  called: by a compiled function.
+    general: by the plan for all sizes.  wide: with indices of 64 bits.  shared: on memory shared with NumPy, which does some of the work.
     """
     make: Callable[..., Any]
     operands: tuple[str, ...]
     sizes: tuple[int, ...] = SIZES
     turned: tuple[int, ...] = ()
     called: bool = False
+    general: bool = False
+    wide: bool = False
+    shared: bool = False
 
     def symbols(self) -> list[Out]:
         """One of unknown sizes for each operand."""
@@ -34,6 +38,12 @@ class Case(NamedTuple):
         """What the kernels compute."""
         made = self.make(*symbols)
         return list(made) if isinstance(made, list | tuple) else [made]
+
+    def compiled(self) -> tuple[list[Out], list[Out], eg.Function]:
+        """Symbols, outputs, and the function by the oracle."""
+        symbols = self.symbols()
+        outputs = self.outputs(symbols)
+        return symbols, outputs, eg.compile(symbols, outputs, device="numpy", on_unused_input="ignore")
 
     def arrays(self, n: int) -> list[Array]:
         """Values for the symbols."""
@@ -61,6 +71,23 @@ def _draw(rng: np.random.Generator, dtype: str, shape: tuple[int, ...], n: int) 
 def _standard(x: Out) -> Any:
     return (x - x.mean(axis=1, keepdims=True)) / eg.sqrt(x.var(axis=1, keepdims=True) + 1)
 
+
+def _linear(x: Out, d: Out, w: Out) -> Any:
+    away = x @ w - d
+    return [x.T @ away, (away ** 2).sum(), away.mean()]
+
+
+ODD = eg.ReductionKernel("float32", "0.0f", "a + b + a*b", "x[i] / 64", "float *x", "odd", numpy=lambda x: x / 64,
+                         reduce_numpy=lambda a, b: a + b + a * b)
+GCDS = eg.ReductionKernel("int32", 0, "gcd(a, b)", name="gcds", reduce_numpy=np.gcd, preamble=(
+    "int gcd(int a, int b) { while (b) { int t = a % b; a = b; b = t; } return a < 0 ? -a : a; }"))
+BLEND = eg.ElementwiseKernel("float *x, float *y, float *z", "z[i] = 5*x[i] + 6*y[i]", numpy=lambda x, y: 5 * x + 6 * y)
+TWICE = eg.RawKernel("""
+__kernel void twice(__global const float *x, __global float *y, int n) {
+    int i = get_global_id(0);
+    if (i < n) y[i] = 2 * x[i];
+}
+""", outputs={"y": "x"}, scalars={"n": lambda x: x.size}, numpy=lambda x: 2 * x)
 
 V, M, S = "float32: n", "float32: n, 5", "float32:"
 FEW = (1, 2, 63, 65)
@@ -94,12 +121,17 @@ CASES: dict[str, Case] = {
     "sums, integers": Case(lambda x, b: [x.sum(), x.prod(), x.max(), b.any(), b.sum()], ("int16+: n", "bool: n")),
     "sums, doubles": Case(lambda m: [m.sum(), m.sum(axis=0), m.sum(axis=1)], ("float64: n, 5",)),
     "sum, then more": Case(lambda x: [x / x.sum(), x - x.max()], (V,)),
+    "argmax of rows": Case(lambda m: [m.argmax(axis=1)], ("float32: 3, n",), (1, 65, 257, 600)),
+    "argmin of integers": Case(lambda m: [m.argmin(axis=1)], ("int32+: 3, n",), (1, 65, 600)),
     # rows
     "softmax": Case(lambda m: eg.softmax(m), (M,)),
     "softmax of long rows": Case(lambda m: [eg.softmax(m), eg.log_softmax(m), eg.logsumexp(m, axis=1)], ("float32: 3, n",)),
     "layer norm": Case(_standard, ("float32: 4, n",)),
     "gradient of softmax": Case(lambda m, y: eg.grad((eg.log_softmax(m) * y).sum(), m), (M, M), FEW),
     "sums over rows": Case(lambda m, w: [eg.grad((eg.tanh(m * w) ** 2).sum(), w), _standard(m).sum(axis=0)], (M, "float32: 5")),
+    "sums over all rows": Case(_linear, ("float32: n, 5", V, "float32: 5")),
+    "sums over rows, shared": Case(_linear, ("float32: n, 5", V, "float32: 5"), FEW, shared=True),
+    "sums over whole numbers": Case(lambda m: (m * m.sum(axis=1, keepdims=True)).sum(axis=0), ("int32+: n, 5",), FEW),
     # prefix scans
     "scan": Case(lambda x: [x.cumsum(), eg.cummax(x), eg.cumprod(x)], (V,)),
     "scan of rows": Case(lambda m: [m.cumsum(axis=1), m.cumsum(axis=1) * 2], ("float32: 3, n",)),
@@ -131,6 +163,20 @@ CASES: dict[str, Case] = {
     "sort of columns": Case(lambda m: eg.sort(m, axis=0), ("uint8: n, 3",), (2, 33)),
     "largest": Case(lambda m: eg.topk(m, 3, axis=1), ("int8+: n, 5",), (1, 33)),
     "search": Case(lambda x, y: eg.searchsorted(x.cumsum(), y), ("uint8: n", "uint64: n"), FEW),
+    # of the user's own
+    "own map": Case(lambda x, y: [BLEND(x, y) + 1, BLEND(x, y).sum()], (V, V), FEW),
+    "own reduction": Case(lambda m: [ODD(m), ODD(m, axis=0), ODD(m, axis=1)], (M,), (1, 2, 65)),
+    "own reduction, long rows": Case(lambda m: [ODD(m, axis=1)], ("float32: 2, n",), (1, 65, 257)),
+    "own reduction, integers": Case(lambda m: [GCDS(m), GCDS(m, axis=0), GCDS(m, axis=1)], ("int32+: n, 5",), (1, 65)),
+    "own kernel": Case(lambda x: TWICE(x + 1) * 2, (V,), FEW, called=True),
+    # plans of other kinds
+    "general": Case(lambda m, v, x: [m + v, (m * v).sum(axis=0), x - x.max()], (M, "float32: 5", V), FEW, general=True),
+    "wide": Case(lambda m, x, i: [m + 1, m.sum(axis=0), m.sum(axis=1), x.sum(), x.cumsum(), x[i], x[i].inc(x), eg.softmax(m)],
+                 (M, V, "int64: n"), (1, 65), wide=True),
+    "wide product": Case(lambda a, b: a @ b, ("float32: n, 9", "float32: 9, 17"), (1, 33), wide=True),
+    "wide sort": Case(eg.sort, ("uint8: n",), (65,), wide=True),
+    "by calls": Case(lambda m, x, y, i: [eg.exp(m) * 2, m.sum(axis=0), m.sum(axis=1), eg.softmax(m), x.cumsum(), m.T @ m, x[i], x[i].inc(y)],
+                     (M, V, V, "int64: n"), (1, 65, 64), called=True),
     # dtypes
     "complex": Case(lambda z, w: [z * w + 1, z.sum(), eg.exp(z), eg.abs(w)], ("complex64: n", "complex64: n"), FEW, called=True),
     "complex product": Case(lambda z, w: z @ w, ("complex64: n, 3", "complex64: 3, 4"), (1, 33), called=True),

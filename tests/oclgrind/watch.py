@@ -1,4 +1,4 @@
-"""Run with Oclgrind's variables set, `python -m tests.oclgrind.watch NAME...` runs cases and prints what Oclgrind said, a line of JSON each."""
+"""`python -m tests.oclgrind.watch NAME...`, with Oclgrind's variables set, runs cases and prints what it said, a line of JSON each."""
 from __future__ import annotations
 
 import json

@@ -59,6 +59,16 @@ def test_B12_B14_planted_faults_are_seen(tmp_path: Path) -> None:
         assert wanted[r["name"]] in r["said"] and not r["wrong"], r
 
 
+INITIALISED = ["sum of all", "sums of rows", "sums of short rows", "softmax", "layer norm", "scan of columns", "map, of turned", "map"]
+"""Kernels of which Oclgrind knows what is initialised; it does not follow all booleans, vectors and conditions."""
+
+
+@needed
+def test_B13_nothing_is_read_before_it_is_written(tmp_path: Path) -> None:
+    """The tails of local arrays and tiles, and results of kernels that others read."""
+    clean(watch(tmp_path, INITIALISED, OCLGRIND_UNINITIALIZED="1", OCLGRIND_DATA_RACES="0"))
+
+
 @needed
 def test_B13_what_is_read_before_it_is_written_is_seen(tmp_path: Path) -> None:
     """The tail of a local array that nobody filled."""

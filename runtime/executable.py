@@ -11,23 +11,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from codegen.plan import Plan, Requirement
+from codegen.plan import Plan
 from codegen.target import Target
 from exprgraph import dims
 from exprgraph.config import config
 from exprgraph.dims import Dim, Value
-from exprgraph.errors import AllocationError, AssertionFault, DeviceError, ShapeError, ValueFault, at
+from exprgraph.errors import AllocationError, AssertionFault, DeviceError, OwnOpError, ShapeError, ValueFault, at
 from exprgraph.node import SHARED
 from exprgraph.program import Program
+from exprgraph.requires import Requirement
 from runtime import choices, report
 from runtime.case import Leaf
-from runtime.complaints import TextError
 from runtime.device import Device, check_process, devices, session
 from runtime.direct import State
+from runtime.kept_plans import KeptPlans
 from runtime.leaves import CONTIGUOUS, Arguments, Leaves
 from runtime.memory import CopiedMemory, SharedMemory, check_budget, memory_of, span
 from runtime.prepared import Bound, Numbers, Prepared, flatten
-from runtime.program import Printer
+from runtime.program import TextOf
 from runtime.queued import Queued, Sizes
 
 PLANS, REMEMBERED = 8, 256
@@ -40,12 +41,13 @@ Key = tuple[tuple[str, ...] | None, str, bool]
 
 
 class Generator(NamedTuple):
-    """What makes plans: `codegen.generate`, `exprgraph.pairs` and `codegen.opencl`; tests bring their own."""
+    """What makes plans and programs of them: `runtime.kept` and `exprgraph.requires`; tests bring their own."""
     generate: Callable[..., Plan]
     requirements: Callable[..., tuple[Requirement, ...]]
     uncertain: Callable[..., Sequence[Any]]
     decide: Callable[[Sequence[Any], Callable[[Dim], int]], tuple[str, ...]]
-    printer: Printer
+    text_of: TextOf
+    kept: Callable[[Program, Device, Target], KeptPlans] | None = None
 
 
 class DeviceExecutable:
@@ -57,6 +59,7 @@ class DeviceExecutable:
 
     def __init__(self, program: Program, device: Device, target: Target, generator: Generator) -> None:
         self.program, self.device, self.target, self.generator = program, device, target, generator
+        self.kept = generator.kept(program, device, target) if generator.kept else None
         self.session = session(device)
         self.memory = memory_of(self.session)
         self.leaves = Leaves(program.leaves, self.memory)
@@ -149,11 +152,11 @@ class DeviceExecutable:
 
     def source(self) -> str:
         """The text of every kernel built so far, with what it computes and the user's lines."""
-        return report.source(self.plans, self.generator.printer, self.target.dialect)
+        return report.source(self.plans)
 
     def why(self) -> str:
         """A few lines per plan: its key, its kernels and its steps."""
-        return report.why(self.plans, self.device, self._general)
+        return report.why(self.plans, self.device, self._general, self.kept.why if self.kept else lambda key: "")
 
     def warm(self) -> None:
         """Build all variants of the default plan and of the general plan; from now on no call builds anything, except that the
@@ -179,18 +182,21 @@ class DeviceExecutable:
         """The plan for a key, made where there is none yet."""
         found = self.plans.get(key)
         if found is None:
-            outcomes, layouts, wide = key
-            options = self.program.options
-            plan = self.generator.generate(self.program.graph, self.program.leaves, outcomes, tuple(layouts), wide, self.target,
-                                           options.get("name") or "", options)
+            plan = self._generate(key) if self.kept is None else self.kept.plan(key, lambda: self._generate(key))
             try:
-                found = self.plans[key] = Prepared(plan, self.leaves.atoms, self.session, self.memory, self.generator.printer, self.near)
-            except TextError as error:
-                raise error.called(self.program.graph) from None
+                found = self.plans[key] = Prepared(plan, self.leaves.atoms, self.session, self.memory, self.generator.text_of, self.near)
+            except OwnOpError as error:  # of a text, which does not know who calls it
+                raise (error.called(self.program.graph) if hasattr(error, "called") else error) from None
             self._watch_values(found.numbers.dims)
             if self._warm:
                 found.complete()
         return found
+
+    def _generate(self, key: Key) -> Plan:
+        outcomes, layouts, wide = key
+        options = self.program.options
+        return self.generator.generate(self.program.graph, self.program.leaves, outcomes, tuple(layouts), wide, self.target,
+                                       options.get("name") or "", options)
 
     def _watch_values(self, wanted: Sequence[Dim]) -> None:
         """From now on the integer scalars that these Dims rest on are part of what a call is remembered by."""

@@ -4,33 +4,25 @@ from __future__ import annotations
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from codegen.jobs import divisible
-from codegen.kernel import Kernel
-from codegen.naming import named
-from codegen.snippets import program_of
+from codegen.plan import Code
 from exprgraph.errors import DeviceError
-from exprgraph.own.text import Snippet, mentioned
-from runtime.complaints import TextError, complaints
 from runtime.device import Session
 from runtime.driver import cl, failure
 from runtime.native import addresses
 
+if TYPE_CHECKING:
+    from exprgraph.own.text import Snippet
+
 KEPT = 2048
-
-
-class Printer(Protocol):
-    """What prints kernels: `codegen.opencl`."""
-
-    def kernel_source(self, kernel: Kernel, dialect: str) -> str:
-        """The text of one kernel."""
-
-    def program_source(self, kernels: Sequence[Kernel], dialect: str, comments: bool = False, jobs: bool = False) -> str:
-        """The text of a program with these kernels and all that they need; jobs: with the entries of `codegen.jobs`."""
+MARK = "own_"
+"""What the names of all functions of the user's own begin with, and no others."""
+TextOf = Callable[[Sequence[Code], str, bool], str]
+"""What puts a program together from kernels, in a dialect, with jobs or without: `codegen.printed.program_text`."""
 
 
 class Built(NamedTuple):
@@ -57,26 +49,36 @@ def built() -> int:
     return _cache.count
 
 
-def build(session: Session, kernels: Sequence[Kernel], printer: Printer, jobs: bool = False) -> list[Built]:
-    """The kernels, built together in one program except for those whose text this process has built before; DeviceError."""
-    dialect = session.device.target.dialect
-    own = [named(k, dialect) for k in kernels]
+def build(session: Session, codes: Sequence[Code], text_of: TextOf, jobs: bool = False) -> list[Built]:
+    """The kernels, built together in one program, or in two where some of them must not stand beside others, unless this process has built
+    all of them before; DeviceError.
+
+    The text of a program depends on the kernels alone, not on what was built before: so the driver's own cache knows it again.
+    """
     with _cache.lock:
-        keys = [(session.device.spec, dialect, jobs, k.name) for k in own]
-        missing = {k.name: k for key, k in zip(keys, own) if key not in _cache.built}
-        if missing:
-            text = printer.program_source(list(missing.values()), dialect, jobs=jobs)
-            known = [k.name for k in missing.values() if divisible(k)] if jobs else []
-            program, told = _compile(session, text, [k.name for k in kernels], len(known))
-            codes = dict(zip(known, told))
-            for name in missing:
-                _cache.built[session.device.spec, dialect, jobs, name] = Built(program, name, codes.get(name, 0))
-        found = [_cache.built[key] for key in keys]
-        for key in keys:
-            _cache.built.move_to_end(key)
+        for group in ([c for c in codes if not c.grouped], [c for c in codes if c.grouped]):
+            _build(session, group, text_of, jobs)
+        found = [_cache.built[_key(session, c, jobs)] for c in codes]
+        for code in codes:
+            _cache.built.move_to_end(_key(session, code, jobs))
         while len(_cache.built) > KEPT:
             _cache.built.popitem(last=False)
     return found
+
+
+def _build(session: Session, codes: Sequence[Code], text_of: TextOf, jobs: bool) -> None:
+    if all(_key(session, c, jobs) in _cache.built for c in codes):
+        return
+    text = text_of(codes, session.device.target.dialect, jobs)
+    known = [c for c in codes if c.job] if jobs else []
+    program, told = _compile(session, text, [c.name for c in codes], len(known))
+    addresses = dict(zip((c.name for c in known), told))
+    for code in codes:
+        _cache.built[_key(session, code, jobs)] = Built(program, code.name, addresses.get(code.name, 0))
+
+
+def _key(session: Session, code: Code, jobs: bool) -> tuple[str, str, bool, str]:
+    return session.device.spec, session.device.target.dialect, jobs, code.text
 
 
 def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> tuple[Any, Sequence[int]]:
@@ -88,15 +90,24 @@ def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> tu
             program.build(list(session.device.options), devices=[session.device.handle])
             told = addresses(session, program, jobs) if jobs else None
         except failure as error:
-            for snippet in mentioned(text):
-                check_snippet(session, snippet)
+            check_snippets(session, text)
             raise DeviceError(_report(session, text, names, error)) from error
     _cache.count += 1
     return program, told or ()
 
 
+def check_snippets(session: Session, text: str) -> None:
+    """TextError where the driver cannot build one of the texts of the user's own that a program calls."""
+    if MARK in text:
+        from runtime.complaints import snippets_of  # it loads the ops of the user's own
+        for snippet in snippets_of(text):
+            check_snippet(session, snippet)
+
+
 def check_snippet(session: Session, snippet: Snippet) -> None:
     """TextError with what the driver says where it cannot build C text of the user's own."""
+    from codegen.snippets import program_of
+    from runtime.complaints import TextError, complaints
     text = program_of(snippet, session.device.target.dialect)
     try:
         with warnings.catch_warnings():

@@ -30,7 +30,7 @@ needed = pytest.mark.skipif(driver() is None, reason="pip install oclgrind-binar
 def watch(folder: Path, names: list[str], **settings: str) -> list[dict[str, Any]]:
     """What Oclgrind says of these cases under both schedules."""
     variables = os.environ | SETTINGS | settings | {
-        "PYTHONFAULTHANDLER": "1", "OCL_ICD_VENDORS": str(driver()), LOG: str(folder / "said"),
+        "PYTHONFAULTHANDLER": "1", "EXPRGRAPH_CACHE": str(folder / "kept"), "OCL_ICD_VENDORS": str(driver()), LOG: str(folder / "said"),
         "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     done = subprocess.run([sys.executable, "-m", "tests.oclgrind.watch", *names], cwd=ROOT, env=variables, capture_output=True, text=True)
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]

@@ -13,8 +13,8 @@ import numpy as np
 from codegen import generate as generation
 from codegen.interpret import Env, Memory, launch_of
 from codegen.kernel import Kernel
-from codegen.opencl import program_source
 from codegen.plan import Branch, Plan, Step
+from codegen.printed import program_source
 from codegen.target import Target
 from exprgraph.node import Graph
 from exprgraph.pairs import decide

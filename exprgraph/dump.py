@@ -22,6 +22,8 @@ Path = str | os.PathLike[str]
 VERSION = 1
 LIMIT = 1 << 32
 """Bytes that a file may unpack to."""
+DAMAGED = (errno.EINVAL, None)
+"""What an OSError says where the file is read but is no archive: a place before its start, or a stream that cannot be unpacked."""
 FLAGS = ("name", "mutable", "strict", "allow_downcast", "autoname", "implicit", "borrow", "shared")
 
 
@@ -90,7 +92,7 @@ def function_load(filename: Path, limit: int = LIMIT) -> dict[str, Any]:
     except RecursionError as error:
         raise GraphError(f"{os.fspath(filename)}: nested too deep{at(here())}") from error
     except Exception as error:  # the file may hold anything, so anything may go wrong
-        if isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: a place before the file
+        if isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno not in DAMAGED:
             raise
         raise GraphError(f"{os.fspath(filename)} is not what function_dump writes: {str(error)[:200]}{at(here())}") from error
 

@@ -146,6 +146,19 @@ def test_H7_heads_of_arrays_that_lie(content: bytes, tmp_path: Path) -> None:
     assert len(str(caught.value)) < 500
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, zipfile.ZIP_DEFLATED])
+def test_H3_streams_that_cannot_be_unpacked(method: int, tmp_path: Path) -> None:
+    """That of bzip2 is an OSError of its own."""
+    with zipfile.ZipFile(tmp_path / "f", "w", method) as packed:
+        packed.writestr("graph.npy", head((3,)))
+    whole = bytearray((tmp_path / "f").read_bytes())
+    start = 30 + len("graph.npy")
+    whole[start:start + 20] = bytes(range(100, 120))
+    (tmp_path / "f").write_bytes(whole)
+    with pytest.raises(eg.GraphError, match="is not what function_dump writes"):
+        eg.function_load(tmp_path / "f")
+
+
 def _huge(record: Any, kind: str, **changes: Any) -> None:
     next(n for n in record["nodes"] if n["op"] == kind).update(changes)
 

@@ -55,8 +55,8 @@ def array_of(value: Any) -> np.ndarray[Any, Any]:
     except ValueError as error:
         raise ShapeError(f"a list whose rows have different lengths is no tensor{at(here())}") from error
     if array.dtype == object:
-        raise DTypeError(f"{str(value)[:60]!r} of type {type(value).__name__} is no tensor, to NumPy its dtype is object: numbers, arrays of "
-                         f"other dtypes and lists of them are{at(here())}")
+        raise DTypeError(f"{str(value)[:60]!r} of type {type(value).__name__} is no tensor, to NumPy its dtype is object: numbers, arrays "
+                         f"of other dtypes and lists of them are{at(here())}")
     return array
 
 

@@ -45,7 +45,8 @@ def works(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "call", "error", "parts"), [r[1:] for r in bad_calls.ROWS], ids=[r[0] for r in bad_calls.ROWS])
-def test_A28_B6_C2_C3_C4_C7_C8_C9_C10_C11_C14_C16_G6_bad_arguments(name: str, call: Callable[..., Any], error: Any, parts: list[str]) -> None:
+def test_A28_B6_C2_C3_C4_C7_C8_C9_C10_C11_C14_C16_G6_bad_arguments(name: str, call: Callable[..., Any], error: Any,
+                                                                   parts: list[str]) -> None:
     works(name)
     f = function(name)
     for _ in range(2):  # the second time by the way that is taken after a first right call
@@ -54,7 +55,8 @@ def test_A28_B6_C2_C3_C4_C7_C8_C9_C10_C11_C14_C16_G6_bad_arguments(name: str, ca
 
 
 @pytest.mark.parametrize(("run", "error", "parts"), [r[1:] for r in bad_graphs.ROWS], ids=[r[0] for r in bad_graphs.ROWS])
-def test_B6_B10_C3_C4_C7_C9_C11_C12_C13_C14_D12_G1_G2_G3_G4_G5_G6_G7_H1_bad_graphs(run: Callable[[], Any], error: Any, parts: list[str]) -> None:
+def test_B6_B10_C3_C4_C7_C9_C11_C12_C13_C14_D12_G1_G2_G3_G4_G5_G6_G7_H1_bad_graphs(
+        run: Callable[[], Any], error: Any, parts: list[str]) -> None:
     message_of(run, error, parts, 5, 700)
     bad_graphs.works()
 

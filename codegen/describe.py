@@ -1,20 +1,51 @@
 """Descriptions of clusters: which operations their kernel does, over which sizes, from which of the user's lines."""
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from codegen.fuse import Cluster
 from codegen.notes import SHOWN
-from codegen.plan import Note
+from codegen.plan import About, Note
+from exprgraph.dims import Dim, constant, maximum, product
+from exprgraph.dtypes import is_float
+from exprgraph.errors import Source
 from exprgraph.node import CONSTANT, INPUT, SHARED, Node
 
 SILENT = ("cast", "dimshuffle", "broadcast_to", "identity", "size", "bcast_size")
 
 
-def describe(kernel: str, cluster: Cluster, roots: frozenset[Node]) -> Note:
-    """What a kernel computes: its operations, its space and the user's lines."""
+def flops_of(nodes: Iterable[Node]) -> Dim:
+    """About how many floating-point operations it takes to compute some nodes once: one for each element of an elementwise operation, or of
+    what is reduced or scattered, two for each multiplication of a product."""
+    total = constant(0)
+    for node in nodes:
+        if not is_float(node.outs[0].dtype) or node.op.name in SILENT:
+            continue
+        if node.op.kind == "contract":
+            total = total + product((*node.outs[0].shape, node.inputs[0].type.shape[-1])) * 2
+        elif node.op.kind in ("elementwise", "scan"):
+            total = total + product(node.outs[0].shape)
+        elif node.op.kind in ("reduce", "scatter"):
+            total = total + product(node.inputs[-1 if node.op.kind == "scatter" else 0].type.shape)
+    return total
+
+
+def reach_of(nodes: Iterable[Node]) -> Dim:
+    """How many elements of one buffer it takes at most to compute some nodes: as many as the largest of them has, or of what is folded."""
+    folded = ("reduce", "contract", "scatter")
+    found = {d.text: d for n in nodes for t in (*n.outs, *(i.type for i in n.inputs if n.op.kind in folded)) for d in [product(t.shape)]}
+    most = constant(1)
+    for size in found.values():
+        most = maximum(most, size)
+    return most
+
+
+def describe(kernel: str, cluster: Cluster, roots: frozenset[Node]) -> tuple[Note, About]:
+    """What a kernel computes: its operations, its space and the user's lines; and what is told of its launches but for what they write."""
     nodes = _inside(cluster, roots)
     names = [n.op.name for n in nodes if n.op.name not in SILENT] or [n.op.name for n in nodes]
-    lines = sorted(set().union(*(n.sources for n in nodes)))
-    return Note(kernel, tuple(names), tuple(cluster.space), tuple(lines))
+    lines = tuple(sorted(set[Source]().union(*(n.sources for n in nodes))))
+    return Note(kernel, tuple(names), tuple(cluster.space), lines), About(lines, flops_of(nodes), reach_of(nodes))
 
 
 def _inside(cluster: Cluster, roots: frozenset[Node]) -> list[Node]:

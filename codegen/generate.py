@@ -56,7 +56,7 @@ def generate(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | N
     """
     known = facts(uncertain(graph), outcomes) if outcomes is not None else {}
     resolved = passes.run_plan(Graph(tuple(Out(n) for n in leaves), graph.outputs), known, dict(options or {}))
-    resolved = Graph(resolved.inputs, widened(resolved.outputs))
+    resolved = Graph(resolved.inputs, widened(_tested(resolved.outputs, options or {})))
     check_doubles(resolved, target)
     check_rows(resolved)
     resolved = resolved._replace(outputs=onto(expanded(resolved.outputs, target, wide), target))
@@ -65,14 +65,26 @@ def generate(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | N
     shared = Shared({}, {}, {})
     each = [_Generator(resolved, form.outputs, layouts, wide, form.target, shared) for form in found]
     steps = [tuple(g.steps()) for g in each]
+    if options is not None and options.get("trace") is not None:
+        options["trace"].places = {name: Out(node) for g in reversed(each) for node, name in g.memory.names.items()}
     return each[0].plan(steps[0] if len(steps) == 1 else (Branch(pick, tuple(steps), free=True),))
+
+
+def _tested(outputs: tuple[Out, ...], options: Mapping[str, Any]) -> tuple[Out, ...]:
+    """The outputs with the tests of NanGuardMode."""
+    mode = options.get("mode")
+    if mode is None or mode.guard is None:
+        return outputs
+    from exprgraph.guards import guarded  # rarely needed
+    return guarded(outputs, mode.guard)
 
 
 def check_doubles(graph: Graph, target: Target) -> None:
     """Refuse float64 on a device that has none, before anything runs."""
     for node in order(graph.outputs) if not target.fp64 else ():
-        if node.outs[0].dtype == "float64":
-            raise DeviceError(f"{target.name} has no float64, which {node.op.name} needs: use float32 or another device{at(node.source)}")
+        if any(t.dtype == "float64" for t in (*node.outs, *(i.type for i in node.inputs))):
+            raise DeviceError(f"{target.name} has no float64, which {node.op.name} needs: use float32, another device, or "
+                              f'missing_float64="downcast"{at(node.source)}')
 
 
 def check_rows(graph: Graph) -> None:
@@ -225,7 +237,8 @@ class _Generator:
         for p in (p for kernels in found for k in kernels for p in k.params if p.name not in names):
             names[p.name] = self.memory.temporary(p)
         return [tuple(self._launch(cluster, k._replace(params=(own := (*used(params, k.body), *k.params)), wide=self.wide),
-                                   tuple(names[p.name] for p in own), w) for k, w in zip(kernels, work)) for kernels in found]
+                                   tuple(names[p.name] for p in own), w, k is kernels[-1]) for k, w in zip(kernels, work))
+                for kernels in found]
 
     def _scatter(self, cluster: Cluster, node: Node) -> list[Step]:
         if not by_atomics(node, self.target):
@@ -257,7 +270,7 @@ class _Generator:
         names = dict(zip((p.name for p in kernel.params), buffers))
         for part in both:
             names |= {p.name: self.memory.temporary(p) for p in part.params if p.name not in names}
-        passes: tuple[Step, ...] = tuple(self._launch(cluster, k, tuple(names[p.name] for p in k.params), w)
+        passes: tuple[Step, ...] = tuple(self._launch(cluster, k, tuple(names[p.name] for p in k.params), w, k is both[0])
                                          for k, w in zip(both, (work, picoseconds(both[1].body))))
         return [Branch(minimum(parts(kernel, self.target) - 1, 1), ((alone,), passes))]
 
@@ -268,10 +281,18 @@ class _Generator:
             return [whole]
         return [Branch(streams(scheduled, self.target), ((whole,), (self._launch(cluster, past, whole.buffers, whole.work),)))]
 
-    def _launch(self, cluster: Cluster, kernel: Kernel, buffers: tuple[str, ...], work: Dim) -> Launch:
+    def _launch(self, cluster: Cluster, kernel: Kernel, buffers: tuple[str, ...], work: Dim, counts: bool = True) -> Launch:
         """The launch of a scheduled kernel, named by its text, so that equal kernels are one."""
         kernel = named(apart(kernel) if self.target.schedule == "cpu" else kernel, self.target.dialect)
         items, local = geometry(kernel.body)
-        self.notes[describe(kernel.name, cluster, self.roots)] = None
+        note, about = describe(kernel.name, cluster, self.roots)
+        self.notes[note] = None
         grid: tuple[Dim, ...] = tuple(g.value if isinstance(g.value, Dim) else constant(g.value) for g in items)
-        return Launch(kernel, buffers, dims_of(kernel.body), grid, local, work)
+        about = about._replace(flops=about.flops if counts else constant(0), writes=self._writes(cluster, kernel, buffers))
+        return Launch(kernel, buffers, dims_of(kernel.body), grid, local, work, about)
+
+    def _writes(self, cluster: Cluster, kernel: Kernel, buffers: tuple[str, ...]) -> tuple[tuple[str, tuple[Dim, ...]], ...]:
+        """The buffers that a kernel writes, with their shapes; scratch memory has none but its size."""
+        shapes = {self.memory.names.get(t.node): t.node.outs[0].shape for t in cluster.tasks}
+        names = [name for p, name in zip(kernel.params, buffers) if p.access != "r"]
+        return tuple((name, shapes.get(name, (self.memory.buffers[name].size,))) for name in names)

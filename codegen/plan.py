@@ -36,6 +36,15 @@ class Operand(NamedTuple):
     strides: tuple[Dim, ...]
 
 
+class About(NamedTuple):
+    """What is told of a step: the user's lines, about how many floating-point operations it does, how many elements of a buffer it reads at
+    most, and the buffers that it writes, with the shapes of what lies there."""
+    lines: tuple[Source, ...] = ()
+    flops: Dim = constant(0)
+    reach: Dim = constant(0)
+    writes: tuple[tuple[str, tuple[Dim, ...]], ...] = ()
+
+
 class Code(NamedTuple):
     """A kernel as text: all that the runtime needs to know of it.
 
@@ -66,6 +75,7 @@ class Launch(NamedTuple):
     grid: tuple[Dim, ...]
     local: tuple[int, ...]
     work: Dim = constant(0)
+    about: About = About()
 
 
 class HostCall(NamedTuple):
@@ -75,6 +85,7 @@ class HostCall(NamedTuple):
     inputs: tuple[Operand, ...]
     output: Operand
     params: Params = ()
+    about: About = About()
 
 
 class OwnCall(NamedTuple):

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from exprgraph.store import BOUND, Entry, files, folder
+from exprgraph.config import config
+from exprgraph.store import Entry, files, folder
 
 ACTIONS = ("size", "list", "clear")
 OTHERS = ("choices-*", "verdicts*", "selftest*", "pocl*")
@@ -46,7 +47,8 @@ def _sizes(base: Path, known: Sequence[Entry]) -> str:
     for entry in known:
         sizes[_kind(entry)] += entry.size
     lines = [f"{kind:10s} {counts[kind]:7d}  {_bytes(sizes[kind]):>14s}" for kind in sorted(counts)]
-    return "\n".join([str(base), *lines, f"{'all':10s} {len(known):7d}  {_bytes(sum(sizes.values())):>14s} of {_bytes(BOUND)}"])
+    total = f"{'all':10s} {len(known):7d}  {_bytes(sum(sizes.values())):>14s} of {_bytes(config.cache_bytes)}"
+    return "\n".join([str(base), *lines, total])
 
 
 def _list(base: Path, known: Sequence[Entry]) -> str:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from exprgraph.dtypes import COMPLEX
-from exprgraph.graph import order, rebuild, transform
+from exprgraph.graph import order, reuse, transform
 from exprgraph.node import Graph, Node, Out, make_constant
 from exprgraph.ops.arithmetic import mul
 from exprgraph.ops.complexes import joined
@@ -36,37 +36,39 @@ def close(got: Any, graph: Graph | Sequence[Out] | Out, inputs: Inputs) -> None:
     The reference is the oracle in the next wider dtype; 4 times the larger of these is allowed: the oracle's own error in its own
     dtype, the change under perturbations of the inputs by one unit in the last place and of the rows' results by their ULPs, and these
     ULPs.  NaN, infinity and the sign of zero must agree.  `got` holds one array per output, or is one array; `inputs` are the values of
-    the leaves.  Complex results are compared by the absolute value of the difference.
+    the leaves, or of other nodes that are not to be computed.  Complex results are compared by the absolute value of the difference.
     """
     outputs = graph.outputs if isinstance(graph, Graph) else (graph,) if isinstance(graph, Out) else tuple(graph)
     results = [got] if isinstance(got, np.ndarray | np.generic) else list(got)
     if len(results) != len(outputs):
         raise AssertionError(f"{len(results)} results for {len(outputs)} outputs")
     for number, (result, tolerance) in enumerate(zip(results, tolerances(outputs, inputs))):
-        problem = _compare(np.asarray(result), tolerance)
+        problem = problem_of(np.asarray(result), tolerance)
         if problem:
             raise AssertionError(f"output {number} ({outputs[number]!r}): {problem}")
 
 
-def tolerances(outputs: Sequence[Out], inputs: Inputs) -> list[Tolerance]:
-    """The reference and the allowed distance for each output."""
+def tolerances(outputs: Sequence[Out], inputs: Inputs, least: float = 0.0) -> list[Tolerance]:
+    """The reference and the allowed distance for each output; least: the ULPs that every elementwise result may be off at least."""
     own = evaluate(outputs, inputs)
     reference = evaluate(outputs, inputs, WIDER)
     moved = [evaluate(outputs, _perturbed(inputs, seed), WIDER) for seed in range(PATTERNS)]
-    moved += [evaluate(_inexact(outputs, seed), inputs, WIDER) for seed in range(PATTERNS)]
-    return [Tolerance(r, o, FACTOR * _distance(r, o, [m[i] for m in moved], _ulps(outputs[i])))
+    moved += [evaluate(_inexact(outputs, inputs, seed, least), inputs, WIDER) for seed in range(PATTERNS)]
+    return [Tolerance(r, o, FACTOR * _distance(r, o, [m[i] for m in moved], _ulps(outputs[i], inputs)))
             for i, (r, o) in enumerate(zip(reference, own))]
 
 
-def _inexact(outputs: Sequence[Out], seed: int) -> tuple[Out, ...]:
+def _inexact(outputs: Sequence[Out], inputs: Inputs, seed: int, least: float) -> tuple[Out, ...]:
     """The graph with the result of every row that may be some ULPs off moved by as many, up or down: what follows may enlarge that."""
     draw = np.random.default_rng(seed)
 
-    def change(node: Node, inputs: tuple[Out, ...]) -> Out:
-        made = rebuild(node, inputs)
-        if node.op.kind != "elementwise" or not node.op.ulp or made.dtype not in WIDER:
+    def change(node: Node, operands: tuple[Out, ...]) -> Out:
+        if node in inputs:
+            return Out(node)
+        made, ulps = reuse(node, operands), max(node.op.ulp, least)
+        if node.op.kind != "elementwise" or not ulps or made.dtype not in WIDER:
             return made
-        away = 1 + draw.choice([-1, 1]) * node.op.ulp * float(np.finfo(made.dtype).eps)
+        away = 1 + draw.choice([-1, 1]) * ulps * float(np.finfo(made.dtype).eps)
         return mul.apply((made, make_constant(away, made.dtype)), (), node.sources)
     return transform(outputs, change)
 
@@ -86,10 +88,10 @@ def _wide(array: Array) -> Array:
     return array.astype(np.clongdouble if array.dtype.kind == "c" else np.longdouble)
 
 
-def _ulps(output: Out) -> float:
+def _ulps(output: Out, inputs: Inputs) -> float:
     """The ULPs of the rows that lead to an output, summed; a fold in an order of its own rounds at least once more, and a product of
     complex numbers by their angles at least as often as a sine and a cosine."""
-    return float(sum(max(n.op.ulp, float(n.op.kind in UNORDERED), BY_ANGLES * _by_angles(n)) for n in order([output])))
+    return float(sum(max(n.op.ulp, float(n.op.kind in UNORDERED), BY_ANGLES * _by_angles(n)) for n in order([output], inputs)))
 
 
 def _by_angles(node: Node) -> bool:
@@ -113,7 +115,8 @@ def _nudged(value: Array, draw: np.random.Generator) -> Array:
     return np.where((value == 0) | ~np.isfinite(value) | ~np.isfinite(moved), value, moved)
 
 
-def _compare(got: Array, tolerance: Tolerance) -> str | None:
+def problem_of(got: Array, tolerance: Tolerance) -> str | None:
+    """How a result differs from what it is compared with by more than is allowed, None where it does not."""
     reference, own, allowed = tolerance
     if got.dtype != own.dtype or got.shape != own.shape:
         return f"{got.dtype} of shape {got.shape} instead of {own.dtype} of shape {own.shape}"

@@ -33,7 +33,7 @@ def parted(program: Program) -> Parted | None:
     leaves = tuple(parting.stored.get(n, n) for n in program.leaves)
     inputs = tuple(Out(parting.stored.get(i.node, i.node), 0, i.name) for i in program.graph.inputs)
     graph = Graph(inputs, tuple(parting.output(o) for o in program.graph.outputs))
-    graph = optimised(graph, leaves, program.options)
+    graph = optimised(graph, leaves, {**program.options, "trace": None})
     return Parted(program._replace(graph=graph, leaves=leaves), tuple(n in parting.stored for n in program.leaves),
                   tuple(dtypes.is_complex(o.dtype) for o in program.graph.outputs))
 

@@ -1,60 +1,194 @@
-"""The settings, read in one place: `config.floatX`, `config.device`, ...; an unknown name is an error with the nearest one."""
+"""The settings, all in this file: `config.floatX`, ...; each by an environment variable, an attribute, or `change_flags` too."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, Generic, TypeVar, overload
 
-_CHOICES: dict[str, tuple[object, ...]] = {
-    "floatX": ("float32", "float64"), "real_rules": (False, True), "deterministic": (False, True),
-    "on_unused_input": ("raise", "warn", "ignore"), "optimizer": ("full", "none"), "schedule": ("auto", "cpu", "gpu")}
+from exprgraph.modes import MODES, Mode
+
+T = TypeVar("T")
+PREFIX = "EXPRGRAPH_"
+FOREIGN = ("EXPRGRAPH_TEST_", "EXPRGRAPH_BENCH_", "EXPRGRAPH_SEED")
+"""Variables of the tests and the benchmarks."""
+WORDS = {"0": False, "false": False, "no": False, "off": False, "1": True, "true": True, "yes": True, "on": True}
+_here: ContextVar[Mapping[str, Any]] = ContextVar("exprgraph settings", default={})  # noqa: B039  (it is never changed)
+_process: dict[str, Any] = {}
+
+
+class Setting(Generic[T]):
+    """One setting: its default, which tells its type, what it may be, and what it means.
+
+    choices: the values that it takes; none means every text (an empty one where `blank` is set), or every integer from 0 on.  other: a type
+    whose values it takes beside them.
+    """
+
+    def __init__(self, default: T, choices: Iterable[Any], meaning: str, blank: bool = False, other: type | None = None) -> None:
+        self.default, self.choices, self.meaning, self.blank, self.other = default, tuple(choices), meaning, blank, other
+        self.name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+        SETTINGS[name] = self
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Setting[T]: ...
+    @overload
+    def __get__(self, instance: Config, owner: type) -> T: ...
+    def __get__(self, instance: Config | None, owner: type) -> Setting[T] | T:
+        if instance is None:
+            return self
+        here = _here.get()
+        found: T = here[self.name] if self.name in here else _process[self.name]
+        return found
+
+    def __set__(self, instance: Config, value: T) -> None:
+        checked, here = self.checked(value, f"config.{self.name}"), _here.get()
+        if self.name in here:
+            _here.set({**here, self.name: checked})
+        else:
+            _process[self.name] = checked
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return PREFIX + self.name.upper()
+
+    @property
+    def kind(self) -> str:
+        """What it may be, for people."""
+        if self.choices:
+            return " ".join(_word(c) for c in self.choices)
+        return "an integer from 0 on" if self._is(int) else "a text"
+
+    def checked(self, value: Any, who: str) -> T:
+        """The value if it is allowed, else ValueError."""
+        if not self._takes(value):
+            wanted = f"one of {', '.join(map(repr, self.choices))}" if self.choices else self.kind
+            raise ValueError(f"{who} = {value!r}: expected {wanted}")
+        found: T = value
+        return found
+
+    def _takes(self, value: Any) -> bool:
+        if self.other is not None and isinstance(value, self.other):
+            return True
+        if self.choices:
+            return any(isinstance(value, type(c)) and value == c for c in self.choices)
+        if self._is(int):
+            return type(value) is int and value >= 0
+        return isinstance(value, str) and (self.blank or bool(value.strip()))
+
+    def _is(self, kind: type) -> bool:
+        return type(self.default) is kind
+
+    def parsed(self, text: str) -> T:
+        """The value that the environment gives; ValueError with the name of the variable."""
+        value: Any = text
+        if self._is(bool):
+            value = WORDS.get(text.strip().lower(), text)
+        elif self._is(int) and text.strip().isdecimal():
+            value = int(text)
+        return self.checked(value, f"the environment variable {self.variable}")
+
+
+SETTINGS: dict[str, Setting[Any]] = {}
+"""All settings, in the order of this file."""
 
 
 class Config:
-    """The settings of the process.  Each may also be set by an environment variable EXPRGRAPH_<NAME> before the import.
+    """The settings: `config.floatX = "float64"` sets one for the process, `change_flags` for the length of a block.
 
-    floatX: dtype of `matrix()` and of int/int, "float32" or "float64".  device: what `compile(device=None)` uses.  real_rules: also
-    use rules that are true over the reals only.  deterministic: no float atomics on a GPU.  on_unused_input: "raise", "warn" or
-    "ignore".  optimizer: "full" or "none".  schedule: "auto" follows the device's kind; "cpu" or "gpu" force one.
+    ValueError for a value that a setting does not take, AttributeError with the nearest name for a setting that is not there.
     """
-    __slots__ = ("floatX", "device", "real_rules", "deterministic", "on_unused_input", "optimizer", "schedule")
-
-    def __init__(self) -> None:
-        self.floatX: str = os.environ.get("EXPRGRAPH_FLOATX", "float32")
-        self.device: str = os.environ.get("EXPRGRAPH_DEVICE", "auto")
-        self.real_rules: bool = os.environ.get("EXPRGRAPH_REAL_RULES", "0") == "1"
-        self.deterministic: bool = os.environ.get("EXPRGRAPH_DETERMINISTIC", "0") == "1"
-        self.on_unused_input: str = os.environ.get("EXPRGRAPH_ON_UNUSED_INPUT", "raise")
-        self.optimizer: str = os.environ.get("EXPRGRAPH_OPTIMIZER", "full")
-        self.schedule: str = os.environ.get("EXPRGRAPH_SCHEDULE", "auto")
+    __slots__ = ()
+    floatX = Setting("float32", ("float32", "float64"), "dtype of `matrix()`, of floats without a dtype and of int/int")
+    device = Setting("auto", (), "what `compile(device=None)` uses: auto, cpu, gpu, pocl, numpy, 0:1 or part of a name")
+    mode: Setting[str | Mode] = Setting("FAST_RUN", MODES, "what `compile(mode=None)` uses; or an object like `NanGuardMode()`", other=Mode)
+    optimizer = Setting("full", ("full", "none"), "passes over the graph where no mode is named: all, or only those that are needed")
+    schedule = Setting("auto", ("auto", "cpu", "gpu"), "the form of kernels: auto follows the device's kind")
+    real_rules = Setting(False, (False, True), "also use rules that are true over the reals only")
+    deterministic = Setting(False, (False, True), "no float atomics on a GPU, no choice of kernels by time: equal calls give equal bits")
+    on_unused_input = Setting("raise", ("raise", "warn", "ignore"), "what an input that nothing depends on leads to")
+    profile: Setting[bool | str] = Setting(False, (False, True, "exit"), "profile all functions; exit: and print a summary at the end")
+    progress = Setting("auto", ("auto", "on", "off"), "a line about long work on stderr: auto on terminals only")
+    cache = Setting("", (), "folder of what is kept on disk; empty: exprgraph/ in the user's folder for caches; off: none", blank=True)
+    cache_bytes = Setting(512 << 20, (), "how much may lie there, in bytes")
+    missing_float64 = Setting("raise", ("raise", "downcast"), "float64 on a device without it: an error, or float32 in its place")
+    host_mirror = Setting(False, (False, True), "copy updated shared variables of devices with memory of their own to the host too")
+    selftest = Setting(True, (False, True), "test each device once before it is trusted")
+    native = Setting(True, (False, True), "call kernels of PoCL natively where that is possible, without the driver")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name not in self.__slots__:
-            raise AttributeError(f"config has no setting {name!r}{_nearest(name, self.__slots__)}")
-        choices = _CHOICES.get(name)
-        if choices is not None and value not in choices:
-            raise ValueError(f"config.{name} = {value!r}: expected one of {', '.join(map(repr, choices))}")
+        _known(name, AttributeError)
         object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("__"):
+            _known(name, AttributeError)
+        raise AttributeError(name)
+
+    def __dir__(self) -> list[str]:
+        return list(SETTINGS)
+
+    def __str__(self) -> str:
+        return table()
+
+
+def _known(name: str, error: type[Exception]) -> None:
+    if name not in SETTINGS:
+        raise error(f"config has no setting {name!r}{_nearest(name, tuple(SETTINGS))}")
 
 
 def _nearest(name: str, names: tuple[str, ...]) -> str:
-    import difflib
+    import difflib  # rarely needed
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
     return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(names)}"
 
 
+def read(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The values of all settings in an environment; a variable that looks like a setting and is none gets a warning."""
+    named = {s.variable: s for s in SETTINGS.values()}
+    for name in environment:
+        if name.startswith(PREFIX) and name not in named and not name.startswith(FOREIGN):
+            warnings.warn(f"the environment variable {name} sets nothing{_nearest(name, tuple(named))}", RuntimeWarning, stacklevel=2)
+    return {s.name: s.parsed(environment[s.variable]) if s.variable in environment else s.default for s in SETTINGS.values()}
+
+
+def table() -> str:
+    """All settings for people: name, value (a star where it is not the default), what it may be, meaning."""
+    rows = [("setting", "value", "may be", "meaning")]
+    for s in SETTINGS.values():
+        value = getattr(config, s.name)
+        rows.append((s.name, _word(value) + "*" * bool(value != s.default), s.kind, s.meaning))
+    widths = [max(len(r[k]) for r in rows) for k in range(3)]
+    lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths)), row[3]]) for row in rows]
+    return "\n".join([*lines, f"Each also as {PREFIX}<NAME> in the environment; * is not the default."])
+
+
+def _word(value: Any) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
 config = Config()
+_process.update(read(os.environ))
 
 
 @contextmanager
 def change_flags(**settings: Any) -> Iterator[None]:
-    """Set some settings for the length of a `with` block."""
-    before = {name: getattr(config, name, None) for name in settings}
+    """Set some settings for the length of a `with` block, or of a call of the function that it decorates.
+
+    They hold in the thread (or asyncio task) that enters the block and in no other; an assignment `config.x = ...` in the block to one
+    of them ends with it.  Other threads, those that start in the block too, see the settings of the process.  Nothing is set where one of
+    the names or values is wrong: AttributeError, ValueError.
+    """
+    for name in settings:
+        _known(name, AttributeError)
+    before = _here.get()
+    _here.set({**before, **{n: SETTINGS[n].checked(v, f"config.{n}") for n, v in settings.items()}})
     try:
-        for name, value in settings.items():
-            setattr(config, name, value)
         yield
     finally:
-        for name, value in before.items():
-            setattr(config, name, value)
+        _here.set(before)

@@ -89,6 +89,14 @@ class AssertionFault(AssertionError):
     """A condition of an `Assert` that does not hold, found by a kernel or by the NumPy backend; nothing was changed by the call."""
 
 
+class GuardFault(ValueFault, AssertionError):
+    """A NaN, an infinity or a large value that NanGuardMode has met; nothing was changed by the call."""
+
+
+class MismatchFault(AssertionError):
+    """A rewrite or a kernel that DebugMode found to compute something else than the NumPy backend; nothing was changed by the call."""
+
+
 class OwnOpError(RuntimeError):
     """A function or kernel of the user's own that failed, or gave what it did not promise; nothing was changed by the call."""
 
@@ -103,6 +111,10 @@ class CallError(TypeError):
 
 class DeviceError(RuntimeError):
     """A device that is not there, or that failed."""
+
+
+class NoDeviceError(DeviceError):
+    """No device at all: OpenCL is missing, or nothing that it offers can be used; `device="auto"` answers from NumPy then."""
 
 
 class UnknownDeviceError(DeviceError, ValueError):

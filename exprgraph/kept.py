@@ -18,11 +18,11 @@ RULES = ("optimizer", "real_rules")
 
 
 def optimised(graph: Graph, leaves: Sequence[Node], options: Mapping[str, Any]) -> Graph:
-    """A graph after the GRAPH half of the pipeline.  Passes that somebody watches are run whatever is known."""
+    """A graph after the GRAPH half of the pipeline.  Passes that somebody watches or traces are run whatever is known."""
     def run() -> Graph:
         from exprgraph.passes import run_graph  # loads all rules
         return run_graph(graph, options, options.get("watch"))
-    if options.get("watch") is not None or options.get("optimizer", "full") == "none":
+    if options.get("watch") is not None or options.get("trace") is not None or options.get("optimizer", "full") == "none":
         return run()
     made = kept("optimised", graph, leaves, [options.get(k) for k in RULES], lambda: run().outputs)
     return Graph(graph.inputs, made)

@@ -34,10 +34,11 @@ def engine(rules: str) -> Engine:
 def rewritten(rules: Sequence[str], graph: Graph, options: Options) -> Graph:
     """Sweep the lists over the graph in turn, merging and folding in between, until nothing changes."""
     last: str | None = ""
+    trace = options.get("trace")
     for _ in range(SWEEPS):
         resting = True
         for name in rules:
-            graph, last_of = engine(name).sweep(graph)
+            graph, last_of = engine(name).sweep(graph, None if trace is None else partial(trace.fired, name))
             if last_of is not None:
                 graph, last, resting = merge(fold(graph)), last_of, False
         if resting:
@@ -103,7 +104,8 @@ def run_plan(graph: Graph, facts: Mapping[str, Dim], options: Options, watch: Wa
 def _run(passes: Sequence[tuple[str, Pass]], graph: Graph, options: Options, watch: Watch | None) -> Graph:
     for name, pass_ in passes:
         after = pass_(graph, options)
-        if watch is not None:
-            watch(name, graph, after)
+        for told in (watch, options.get("trace") and options["trace"].passed):
+            if told is not None:
+                told(name, graph, after)
         graph = after
     return graph

@@ -1,7 +1,7 @@
 """Program and the Backend protocol: what `compile` hands to a backend and what it gets back."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from exprgraph.node import Graph, Node
@@ -14,29 +14,29 @@ class Program(NamedTuple):
 
     graph: after the GRAPH half of the pipeline; its outputs are the function's outputs and then the new values of shared variables.
     leaves: INPUT and SHARED nodes in the order in which a call brings their values.  n_outputs: how many outputs go to the user; the
-    rest may stay on the device.  options: device, schedule, optimizer, real_rules, name, watch.
+    rest may stay on the device.  options: device, schedule, optimizer, real_rules, name, watch, mode (a Mode); where calls are watched also
+    around (what goes around the nodes of the NumPy backend), profile (a Profile), trace and compared (what DebugMode records).  stays:
+    which of the first outputs are device arrays.
     """
     graph: Graph
     leaves: tuple[Node, ...]
     n_outputs: int
     options: dict[str, Any]
+    stays: tuple[bool, ...] = ()
 
 
-class Resident(Protocol):
-    """A value that stays where it was computed."""
-
-    def host(self) -> Any:
-        """The value as a read-only NumPy array."""
-
-    def wait(self) -> None:
-        """Return when it has been computed."""
+def is_watched(options: Mapping[str, Any]) -> bool:
+    """Whether calls of a program are to go step by step: in some modes, and for a profile."""
+    mode = options.get("mode")
+    return options.get("profile") is not None or (mode is not None and mode.watched)
 
 
 class Executable(Protocol):
     """A built program: called with one value per leaf, it returns one value per output of the graph."""
 
     def __call__(self, values: Sequence[Any]) -> list[Any]:
-        """Run on NumPy arrays or Residents (right dtype and rank); outputs to the user are fresh NumPy arrays."""
+        """Run on NumPy arrays or device arrays (right dtype and rank); outputs to the user are fresh NumPy arrays, those that stay
+        device arrays where the backend has memory of its own."""
 
     def quick(self, *values: Any, checked: bool = False) -> list[Any] | None:
         """The outputs where the values are like those of the last call, else None; a backend may be without it.
@@ -58,3 +58,19 @@ class Executable(Protocol):
 
     def free(self) -> None:
         """Give back the memory that is kept between calls."""
+
+
+class Outer:
+    """An executable that does something before or after another one runs; for all but calls it is the other one."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner: Callable[[Sequence[Any]], list[Any]] = inner
+
+    def __call__(self, values: Sequence[Any]) -> list[Any]:
+        """Run."""
+        return self.inner(values)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("inner", "quick", "again") or name.startswith("__"):  # the short ways past this one
+            raise AttributeError(name)
+        return getattr(self.inner, name)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,39 +24,45 @@ from exprgraph.requires import Requirement, requirements
 Array = np.ndarray[Any, Any]
 Wider = Mapping[str, str]
 SAME: Wider = {}
+One = Callable[[Node, list[Array]], tuple[Array, ...]]
+Around = Callable[[One, Node, list[Array]], tuple[Array, ...]]
 
 
-def evaluate(outputs: Sequence[Out], values: Mapping[Node, Array], wider: Wider = SAME) -> list[Array]:
-    """The values of the outputs; `values` holds those of the INPUT and SHARED leaves.
+def evaluate(outputs: Sequence[Out], values: Mapping[Node, Array], wider: Wider = SAME, around: Around | None = None) -> list[Array]:
+    """The values of the outputs; `values` holds those of the INPUT and SHARED leaves, and of other nodes that are not to be computed.
 
     With `wider`, floats are computed in other dtypes than their own ({"float32": "float64"}).  A value is dropped after its last
-    use.  What is bfloat16 is computed in float32.  ShapeError, IndexFault or the error of the op's refusal, with the user's line, where
-    operands do not fit.
+    use.  What is bfloat16 is computed in float32.  around(one, node, inputs) takes the place of one(node, inputs), the
+    values of a node.  ShapeError, IndexFault or the error of the op's refusal, with the user's line, where operands do not fit.
     """
-    nodes = order(outputs)
+    nodes = order(outputs, values)
     if any(isinstance(n.op, Body) for n in nodes):
         outputs = opened(outputs)
-        nodes = order(outputs)
+        nodes = order(outputs, values)
     if any(t.dtype == BFLOAT for n in nodes for t in n.outs):
         outputs = widened(outputs)
-        nodes = order(outputs)
-    readers = Counter([o.node for o in outputs] + [i.node for n in nodes for i in n.inputs])
+        nodes = order(outputs, values)
+    readers = Counter([o.node for o in outputs] + [i.node for n in nodes if n not in values for i in n.inputs])
     done: dict[Node, tuple[Array, ...]] = {}
-    calls: dict[Hashable, Sequence[Array]] = {}
+    one = partial(_one, wider, {})
     with np.errstate(all="ignore"):
         for node in nodes:
-            given = [done[i.node][i.index] for i in node.inputs]
-            if node.op is INPUT or node.op is SHARED:
+            if node in values or node.op is INPUT or node.op is SHARED:
                 done[node] = _results(node, values[node], wider)
-            elif isinstance(node.op, OwnOp):
-                done[node] = _results(node, _called(node, node.op, given, calls), wider)
-            else:
-                done[node] = compute(node, given, wider)
+                continue
+            given = [done[i.node][i.index] for i in node.inputs]
+            done[node] = one(node, given) if around is None else around(one, node, given)
             readers.subtract(i.node for i in node.inputs)
             for i in node.inputs:
                 if not readers[i.node]:
                     done.pop(i.node, None)
     return [done[o.node][o.index] for o in outputs]
+
+
+def _one(wider: Wider, calls: dict[Hashable, Sequence[Array]], node: Node, inputs: list[Array]) -> tuple[Array, ...]:
+    if isinstance(node.op, OwnOp):
+        return _results(node, _called(node, node.op, inputs, calls), wider)
+    return compute(node, inputs, wider)
 
 
 def _called(node: Node, op: OwnOp, inputs: list[Array], calls: dict[Hashable, Sequence[Array]]) -> Array:
@@ -172,7 +179,7 @@ class Evaluator:
     """The executable of the NumPy backend."""
 
     def __init__(self, program: Program) -> None:
-        self.graph, self.leaves = program.graph, program.leaves
+        self.graph, self.leaves, self.options = program.graph, program.leaves, program.options
         self.sizes = sizes(program.graph)
 
     def __call__(self, values: Sequence[Any]) -> list[Array]:
@@ -180,7 +187,9 @@ class Evaluator:
         arrays = {n: v if isinstance(v, np.ndarray) else np.asarray(v.host()) for n, v in zip(self.leaves, values)}
         self.sizes.check(arrays)
         taken = {id(a) for a in arrays.values()}
-        return [_owned(r, taken) for r in evaluate(self.graph.outputs, arrays)]
+        watching = self.options.get("around")
+        around: Around | None = None if watching is None else watching(self.options)
+        return [_owned(r, taken) for r in evaluate(self.graph.outputs, arrays, around=around)]
 
     def source(self) -> str:
         """The nodes in the order in which NumPy evaluates them."""

@@ -59,6 +59,9 @@ class Match(NamedTuple):
     nodes: tuple[Node, ...]
 
 
+Fired = Callable[[str, Match, Out], None]
+
+
 class Wild(NamedTuple):
     """A place in a pattern that matches anything of one sort."""
     name: str
@@ -240,15 +243,18 @@ class Engine:
             tree = None if rule.pattern is None else trace(rule)
             (self._elementwise if tree is None else self._index.setdefault(tree.op.name, [])).append((rule, tree))
 
-    def sweep(self, graph: Graph) -> tuple[Graph, str | None]:
-        """One walk from the inputs to the outputs, and the name of the last rule that applied, None where the graph is at rest."""
+    def sweep(self, graph: Graph, fired: Fired | None = None) -> tuple[Graph, str | None]:
+        """One walk from the inputs to the outputs, and the name of the last rule that applied, None where the graph is at rest.
+
+        fired(rule, match, made) is called for every rule that applies.
+        """
         matcher, last = Matcher(), None
 
         def change(node: Node, inputs: tuple[Out, ...]) -> Out:
             nonlocal last
             out = graphs.reuse(node, inputs)
             for _ in range(ROUNDS if len(node.outs) == 1 else 0):
-                name, made = self._once(out, matcher)
+                name, made = self._once(out, matcher, fired)
                 if made is None:
                     return out
                 out, last = made, name
@@ -259,7 +265,7 @@ class Engine:
         outputs = graphs.transform(graph.outputs, change)
         return (graph, None) if last is None else (Graph(graph.inputs, outputs), last)
 
-    def _once(self, out: Out, matcher: Matcher) -> tuple[str, Out | None]:
+    def _once(self, out: Out, matcher: Matcher, fired: Fired | None) -> tuple[str, Out | None]:
         """The first rule that applies at a tensor, and what it makes of it."""
         op = out.node.op
         for rule, tree in [*self._index.get(op.name, ()), *(self._elementwise if op.kind == "elementwise" else ())]:
@@ -267,6 +273,8 @@ class Engine:
                 if _holds(rule, match):
                     made = _made(rule, match)
                     if made is not None:
+                        if fired is not None:
+                            fired(rule.name, match, made)
                         return rule.name, made
         return "", None
 

@@ -18,6 +18,7 @@ class Staged:
     def __init__(self, program: Program, found: Sequence[Stage], build: Callable[[Program], Executable]) -> None:
         self.leaves, self.count = program.leaves, len(program.graph.outputs)
         self.steps = [(stage, build(stage.program)) for stage in found]
+        self.device = getattr(self.steps[-1][1], "device", None)
 
     def __call__(self, values: Sequence[Any]) -> list[Any]:
         """Run the stages in order; ShapeError for a size that is negative."""

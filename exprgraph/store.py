@@ -22,20 +22,17 @@ try:
 except ImportError:
     from hashlib import blake2b
 
-FOLDER = "EXPRGRAPH_CACHE"
-"""Where files are kept; by default exprgraph/ in the user's folder for caches.  "off" keeps nothing."""
+from exprgraph.config import config
+
 FORMAT = b"exprgraph entry 1 "
 SUFFIX, UNFINISHED = ".entry", ".unfinished-"
-BOUND = 512 << 20
-"""The bytes that all entries together may take."""
-SWEEP_BYTES, SWEEP_COUNT = BOUND >> 6, 256
-"""After so many bytes or entries of its own a process looks whether the bound is kept."""
+SWEEP_SHARE, SWEEP_COUNT = 64, 256
+"""After so small a share of `config.cache_bytes`, or so many entries of its own, a process looks whether the bound is kept."""
 STALE = 3600.0
 """Seconds after which an unfinished file is nobody's any more."""
 DAY = 86400.0
 _log = logging.getLogger("exprgraph.store")
 _warned: set[str] = set()
-
 
 
 def digest_of(*parts: bytes) -> bytes:
@@ -54,8 +51,8 @@ class Entry(NamedTuple):
 
 
 def folder() -> Path | None:
-    """The folder of all files; None where nothing shall be kept."""
-    own = os.environ.get(FOLDER, "")
+    """The folder of all files, `config.cache`; None where nothing shall be kept."""
+    own = config.cache
     if own.lower() == "off":
         return None
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
@@ -147,7 +144,7 @@ class Store:
             _refused(path.parent.parent.parent, f"takes no more files: {error.strerror or error}")
             return
         self._bytes, self._count = self._bytes + len(content), self._count + 1
-        if self._bytes > SWEEP_BYTES or self._count > SWEEP_COUNT:
+        if self._bytes > config.cache_bytes // SWEEP_SHARE or self._count > SWEEP_COUNT:
             self._bytes = self._count = 0
             sweep(path.parent.parent.parent)
 
@@ -198,13 +195,13 @@ def _folders(base: Path, ending: str) -> list[Path]:
 
 def sweep(base: Path, bound: int | None = None) -> int:
     """Remove unfinished files that nobody works on, then the entries that were of no use for the longest time, until all take at most
-    `bound` bytes, BOUND for None; how many files went."""
+    `bound` bytes, `config.cache_bytes` for None; how many files went."""
     known = sorted(files(base), key=lambda e: e.used)
     gone = [e for e in known if e.path.name.startswith(UNFINISHED) and time.time() - e.used > STALE]
     kept = [e for e in known if e.path.name.endswith(SUFFIX)]
     total = sum(e.size for e in kept)
     for entry in kept:
-        if total <= (BOUND if bound is None else bound):
+        if total <= (config.cache_bytes if bound is None else bound):
             break
         gone.append(entry)
         total -= entry.size

@@ -18,17 +18,21 @@ from exprgraph.config import config
 from exprgraph.dims import Dim, Value
 from exprgraph.errors import AllocationError, AssertionFault, DeviceError, OwnOpError, ShapeError, ValueFault, at
 from exprgraph.node import SHARED
-from exprgraph.program import Program
+from exprgraph.phases import listening, phase
+from exprgraph.program import Program, is_watched
 from exprgraph.requires import Requirement
-from runtime import choices, report
+from exprgraph.resident import DeviceArray
+from runtime import choices, crashes, report
 from runtime.case import Leaf
 from runtime.device import Device, check_process, devices, session
 from runtime.direct import State
+from runtime.failures import told
 from runtime.kept_plans import KeptPlans
+from runtime.later import Residents, is_short, may_wait, stay
 from runtime.leaves import CONTIGUOUS, Arguments, Leaves
 from runtime.memory import CopiedMemory, SharedMemory, check_budget, memory_of, span
 from runtime.prepared import Bound, Numbers, Prepared, flatten
-from runtime.program import TextOf
+from runtime.program import GroupLimit, TextOf
 from runtime.queued import Queued, Sizes
 
 PLANS, REMEMBERED = 8, 256
@@ -61,7 +65,8 @@ class DeviceExecutable:
         self.program, self.device, self.target, self.generator = program, device, target, generator
         self.kept = generator.kept(program, device, target) if generator.kept else None
         self.session = session(device)
-        self.memory = memory_of(self.session)
+        self.watched = is_watched(program.options)
+        self.memory = CopiedMemory(self.session) if self.watched else memory_of(self.session)
         self.leaves = Leaves(program.leaves, self.memory)
         self.pairs = generator.uncertain(program.graph)
         self.requirements = generator.requirements(program.graph)
@@ -69,9 +74,12 @@ class DeviceExecutable:
         self.near = next((session(d) for d in devices() if d.spec == device.sibling), None) if shared else None
         self.state = State(self.session, self.near, self.memory) if isinstance(self.memory, SharedMemory) else None
         self.quick: Callable[..., list[Any] | None] = _none
-        self._recent: OrderedDict[Any, Callable[..., list[Any] | None]] = OrderedDict()
+        self._recent: OrderedDict[Any, Bound] = OrderedDict()
         self.plans: dict[Key, Prepared] = {}
+        self._traces: dict[Key, Any] = {}
         self._kept = tuple(n.op is SHARED for n in program.leaves)
+        self._asks_here = any(program.stays)  # functions whose results stay do not ask for the quick way first
+        self.residents = Residents(self._kept, stay(program), self._name, device.spec, self.state.slim) if self.state else None
         self._bounds: OrderedDict[Any, Bound] = OrderedDict()
         self._sizes = Numbers([d for c, _ in self.requirements for d in (c.left, c.right)]
                               + [d for p in self.pairs for d in (p.left, p.right)], self.leaves.atoms)
@@ -80,7 +88,8 @@ class DeviceExecutable:
         self._warm = False
         self._equal: tuple[str, ...] | None = ("equal",) * len(self.pairs)
         self._watch_values(self._sizes.dims)
-        self._build_default()
+        with told(self.session):
+            self._build_default()
 
     def _build_default(self) -> None:
         """All pairs equal; where that contradicts itself, as for x[:1] beside 2 elements and beside 1, the general plan instead."""
@@ -93,6 +102,11 @@ class DeviceExecutable:
             self._plan((None, self._compact, False))
 
     @property
+    def _name(self) -> str:
+        """The function's name for messages."""
+        return self.program.options.get("name") or "a function"
+
+    @property
     def _compact(self) -> str:
         return CONTIGUOUS * len(self.program.leaves)
 
@@ -102,21 +116,52 @@ class DeviceExecutable:
         return None if any(getattr(p, "kind", None) != "eq" for p in self.pairs) else self._equal
 
     def __call__(self, values: Sequence[Any]) -> list[Any]:
-        """Run on NumPy arrays or residents; nothing returned shares memory with anything.  All has finished when it returns, unless all
-        arguments and results stay on a device with memory of its own."""
+        """Run on NumPy arrays or device arrays; nothing returned shares memory with anything.  All has finished when it returns, unless
+        all arguments and results stay on the device."""
         check_process()
-        with self._lock:
-            arguments = self.leaves.read(values)
-            key = self.leaves.key(arguments, self._valued)
-            bound = self._bounds.get(key)
-            if bound is None:
-                bound = self._bind(arguments)
-                self._bounds[self.leaves.key(arguments, self._valued)] = bound
-                if len(self._bounds) > REMEMBERED:
-                    self._bounds.popitem(last=False)
-            else:
-                self._bounds.move_to_end(key)
-            return self._run(bound, arguments.compact() if bound.copies else arguments)
+        there = self.residents is not None and self.residents.are_there(values, self.leaves.scalars)
+        given = values if there else self.memory.usable(values)  # this waits for other calls, which may need the lock
+        with self._lock, crashes.settling():
+            if self.session.lost:
+                self._make_anew(self.target)
+            bound, done = self._begun(given, there)
+        if done is not None:
+            return done
+        assert self.residents is not None
+        found = self.residents.call(self, bound, values)
+        return self(self.memory.usable(values)) if found is None else found
+
+    def _begun(self, values: Sequence[Any], there: bool) -> tuple[Bound, list[Any] | None]:
+        """What a call is bound to, and its results, unless all its arguments and results stay on the device."""
+        while True:
+            try:
+                with told(self.session):
+                    arguments = self.leaves.read(values)
+                    bound = self._bound_to(arguments)
+                    if not there:
+                        return bound, self._run(bound, arguments.compact() if bound.copies else arguments)
+                    self._remember(bound, arguments)
+                    return bound, None
+            except GroupLimit as error:
+                self._make_anew(narrower(self.target, error))
+
+    def _make_anew(self, target: Target) -> None:
+        """After the device was lost, or for smaller groups: everything that was built is built again."""
+        fresh = DeviceExecutable(self.program, self.device, target, self.generator)
+        self.__dict__.update({name: value for name, value in fresh.__dict__.items() if name != "_lock"})
+
+    def _bound_to(self, arguments: Arguments) -> Bound:
+        key = self.leaves.key(arguments, self._valued)
+        bound = self._bounds.get(key)
+        if bound is not None:
+            self._bounds.move_to_end(key)
+            return bound
+        with listening(self.program.options.get("profile")):
+            bound = self._bind(arguments)
+        self._bounds[self.leaves.key(arguments, self._valued)] = bound
+        if len(self._bounds) > REMEMBERED:
+            self._bounds.popitem(last=False)
+        return bound
 
     def again(self, values: Sequence[Any], checked: bool) -> list[Any] | None:
         """The outputs where the shapes are among the latest and the values are like those of then: without this class's lock."""
@@ -124,17 +169,21 @@ class DeviceExecutable:
             found = self._recent.get(_shapes(values))
         except (AttributeError, TypeError):  # what has no shape is looked at by `read`
             return None
-        if found is None or found is self.quick:
+        if found is None:
             return None
-        done = found(*values, checked=checked)
+        if self._asks_here:
+            return found.quick(*values, checked=checked) if self.residents is None else self.residents.call(self, found, values, checked)
+        done: list[Any] | None = None if found.quick is self.quick else found.quick(*values, checked=checked)
         if done is not None:
-            self.quick = found
+            self.quick = found.quick
+        elif self.residents is not None and any(isinstance(v, DeviceArray) for v in values):
+            done = self.residents.call(self, found, values, checked)
         return done
 
     def rehearse(self) -> None:
         """Run the default plan once on zeros of the least sizes: drivers for CPUs generate machine code at the first launch only, so
         errors show and time is spent here.  Left to the first call where the least sizes do not fit the graph or are large."""
-        if self.device.kind != "cpu":
+        if self.device.kind != "cpu" or self.watched:
             return
         shapes = [tuple(1 if d.const is None else d.const for d in n.outs[0].shape) for n in self.program.leaves]
         if sum(math.prod(s) for s in shapes) > REHEARSED:
@@ -148,7 +197,8 @@ class DeviceExecutable:
                 prepared = self._plan((self._equal, self._compact, False))
                 found = prepared.numbers(vector)
                 if not prepared.own and prepared.largest(found) <= REHEARSED:
-                    self._run(self._ready(prepared, found, arguments, False), arguments)
+                    with phase("rehearse", self.program.options.get("name") or ""):
+                        self._run(self._ready(prepared, found, arguments, False), arguments)
 
     def source(self) -> str:
         """The text of every kernel built so far, with what it computes and the user's lines."""
@@ -161,14 +211,22 @@ class DeviceExecutable:
     def warm(self) -> None:
         """Build all variants of the default plan and of the general plan; from now on no call builds anything, except that the
         first one whose sizes reach 2^30 builds the plan with 64-bit indices."""
-        with self._lock:
-            for outcomes in (self._equal, self._general):
-                self._plan((outcomes, self._compact, False)).complete()
-            for prepared in self.plans.values():
-                prepared.complete()
+        with self._lock, crashes.settling():
+            while True:
+                try:
+                    self._complete()
+                    break
+                except GroupLimit as error:
+                    self._make_anew(narrower(self.target, error))
             if self.state is not None and self.state.board is not None:
                 self.state.helpers.ready()
             self._warm = True
+
+    def _complete(self) -> None:
+        for outcomes in (self._equal, self._general):
+            self._plan((outcomes, self._compact, False)).complete()
+        for prepared in self.plans.values():
+            prepared.complete()
 
     def free(self) -> None:
         """Give back the workspaces of the sizes met so far, and all memory of the device that nobody uses."""
@@ -182,7 +240,8 @@ class DeviceExecutable:
         """The plan for a key, made where there is none yet."""
         found = self.plans.get(key)
         if found is None:
-            plan = self._generate(key) if self.kept is None else self.kept.plan(key, lambda: self._generate(key))
+            with phase("generate", self.program.options.get("name") or ""):
+                plan = self._generate(key) if self.kept is None else self.kept.plan(key, lambda: self._generate(key))
             try:
                 found = self.plans[key] = Prepared(plan, self.leaves.atoms, self.session, self.memory, self.generator.text_of, self.near)
             except OwnOpError as error:  # of a text, which does not know who calls it
@@ -195,6 +254,9 @@ class DeviceExecutable:
     def _generate(self, key: Key) -> Plan:
         outcomes, layouts, wide = key
         options = self.program.options
+        if options.get("trace") is not None:  # what happens to this plan
+            self._traces[key] = type(options["trace"])()
+            options = {**options, "trace": self._traces[key]}
         return self.generator.generate(self.program.graph, self.program.leaves, outcomes, tuple(layouts), wide, self.target,
                                        options.get("name") or "", options)
 
@@ -249,17 +311,24 @@ class DeviceExecutable:
         values = [self.leaves.integer(v) if i in self._valued else None for i, v in enumerate(own.values)]
         leaves = [Leaf(dtype, v.shape, None if kind == CONTIGUOUS else v.strides, value, None)
                   for dtype, v, kind, value in zip(self.leaves.dtypes, own.values, own.layouts, values)]
+        bound = bound._replace(leaves=tuple(leaves), late=may_wait(bound.actions), short=is_short(bound.actions))
         if self.state is None:
-            return bound._replace(quick=self._queued(bound, own.values, leaves))
+            return bound._replace(quick=self._queued(bound, own.values, found))
         return prepared.quicken(bound, found, leaves, self.state, self.program.n_outputs, often)
 
-    def _queued(self, bound: Bound, values: Sequence[Any], leaves: Sequence[Leaf]) -> Queued:
+    def _queued(self, bound: Bound, values: Sequence[Any], found: dict[str, int]) -> Queued:
         """The function of a bound plan on a device with memory of its own."""
         assert isinstance(self.memory, CopiedMemory)
         largest = max([*bound.rooms.values(), *(math.prod(v.shape) * v.dtype.itemsize for v in values)], default=0)
         check_budget(self.memory, bound.wanted, largest)
-        return Queued(Sizes(tuple(bound.prepared.buffers.values()), bound.prepared.constants, bound.actions, bound.outputs, bound.rooms,
-                            bound.wanted, largest, tuple(leaves), self._kept, self.program.n_outputs), self.memory, self._lock)
+        sizes = Sizes(tuple(bound.prepared.buffers.values()), bound.prepared.constants, bound.actions, bound.outputs, bound.rooms,
+                      bound.wanted, largest, bound.leaves, self._kept, self.program.n_outputs, self.program.stays, self._name)
+        if self.watched:
+            from runtime.watched import Watched, watch  # rarely needed
+            trace = next((t for key, t in self._traces.items() if self.plans.get(key) is bound.prepared), None)
+            known = watch(bound, found, self.program.leaves, self.program.options, trace)
+            return Watched(sizes, self.memory, self._lock, known)
+        return Queued(sizes, self.memory, self._lock)
 
     def _compare(self, prepared: Prepared, found: dict[str, int], copies: bool, name: str, values: Sequence[Any]) -> None:
         """Time the forms of a plan on the arguments of a call, and take the fastest one for such calls from now on."""
@@ -272,12 +341,13 @@ class DeviceExecutable:
             for bound in bounds:
                 check_budget(self.memory, bound.wanted, max(bound.rooms.values(), default=0))
             runs = [partial(b.quick, *own.values, trusted=True) for b in bounds]
-            best = choices.fastest(runs, found[free.pick.text])
+            with phase("time", f"{len(runs)} forms of a plan"):
+                best = choices.fastest(runs, found[free.pick.text])
             if best is None:
                 return
             choices.remember(self.device, name, best)
             self._bounds[self.leaves.key(arguments, self._valued)] = bounds[best]
-            self._remember(bounds[best].quick, own)
+            self._remember(bounds[best], own)
 
     def _choose(self, key: Key) -> Key:
         """The key itself, or where no more plans are to be made one that serves it too, at the price of copying strided arguments."""
@@ -301,14 +371,22 @@ class DeviceExecutable:
             check_process()
             raise DeviceError(f"{self.device.name} cannot be used by this process any more")
         if self.state is None or not self.state.slim():
-            self._remember(bound.quick, arguments)
+            self._remember(bound, arguments)
         return done
 
-    def _remember(self, quick: Callable[..., list[Any] | None], arguments: Arguments) -> None:
+    def _remember(self, bound: Bound, arguments: Arguments) -> None:
         """The function that ran is the first to be asked by the next call, and among those that are asked by shapes."""
-        self.quick = self._recent[_shapes(arguments.values)] = quick
+        self._recent[_shapes(arguments.values)] = bound
+        self.quick = bound.quick
         if len(self._recent) > RECENT:
             self._recent.popitem(last=False)
+
+
+def narrower(target: Target, found: GroupLimit) -> Target:
+    """The same device with smaller groups; DeviceError where they cannot be."""
+    if not 1 <= found.limit < target.max_group:
+        raise DeviceError(f"{target.name} takes {found}, fewer than any of the kernels needs")
+    return target._replace(max_group=found.limit)
 
 
 def _none(*values: Any, checked: bool = False) -> None:

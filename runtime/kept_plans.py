@@ -22,8 +22,8 @@ from runtime import plan_records
 from runtime.device import Device
 
 PLANS, PROGRAMS = Store("plan"), Store("program")
-SILENT = ("device", "name", "watch", "schedule")
-"""Options that no plan depends on, or that its target says."""
+SILENT = ("device", "name", "watch", "schedule", "missing_float64", "mode", "around", "profile", "trace", "compared")
+"""Options that no plan depends on, or that its target says; of its mode a plan depends on what NanGuardMode tests."""
 SEARCHED = 1000
 """Entries that are looked through for the nearest one, the latest first."""
 HEAD = 4096
@@ -35,7 +35,7 @@ class KeptPlans:
 
     def __init__(self, program: Program, device: Device, target: Target) -> None:
         self.program, self.told = program, dict[Any, str | dict[str, str]]()
-        self.reason = "its passes are watched" if program.options.get("watch") is not None else ""
+        self.reason = "its passes are watched" if any(program.options.get(o) is not None for o in ("watch", "trace")) else ""
         self.structure: Structure | None = None
         try:
             if not self.reason:
@@ -113,7 +113,8 @@ def _settings(options: Mapping[str, Any]) -> str:
     for name, value in found:
         if not isinstance(value, str | int | float | None):
             raise UnstorableError(f"its option {name} is a {type(value).__name__}")
-    return keys.digest([*found, config.deterministic, config.floatX])
+    mode = options.get("mode")
+    return keys.digest([*found, config.deterministic, config.floatX, None if mode is None or mode.guard is None else tuple(mode.guard)])
 
 
 def nearest(parts: Mapping[str, str]) -> str:

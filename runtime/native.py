@@ -18,14 +18,14 @@ import numpy as np
 
 from codegen import switchboard as board
 from codegen.jobs import DOOR
+from exprgraph.config import config
+from runtime import crashes
 from runtime.device import Session, opened
 from runtime.driver import cl, failure
 from runtime.memory import data_of
 from runtime.recipe import DONE, GATE, OUTCOMES, REFUSED, forever, leaf, recipe
 
 FASTCALL = 0x80
-SETTING = "EXPRGRAPH_NATIVE"
-"""Set it to 0 to launch through the driver only."""
 PINNED = 4096
 """The most files that are kept loaded: each takes several mappings, of which a process has some 65,000."""
 if hasattr(os, "register_at_fork"):
@@ -103,7 +103,7 @@ def possible(session: Session) -> bool:
     plain = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
     machine = platform.system() == "Linux" and platform.machine() == "x86_64" and sys.maxsize > 1 << 32
     device = session.device.pocl and session.device.name.startswith("basic")
-    return plain and machine and device and os.environ.get(SETTING, "1") != "0"
+    return plain and machine and device and config.native
 
 
 def switchboard(session: Session | None) -> Switchboard | None:
@@ -111,9 +111,9 @@ def switchboard(session: Session | None) -> Switchboard | None:
     if session is None:
         return None
     with _lock:
-        if session.device.spec not in _known:
-            _known[session.device.spec] = _made(session) if possible(session) else None
-        return _known[session.device.spec]
+        if session.key not in _known:
+            _known[session.key] = _made(session) if possible(session) else None
+        return _known[session.key]
 
 
 def _made(session: Session) -> Switchboard | None:
@@ -133,6 +133,7 @@ def _made(session: Session) -> Switchboard | None:
 
 def compiled(session: Session) -> Any:
     """The program of the switchboard for a device."""
+    crashes.building()
     return cl.Program(session.context, board.source()).build(devices=[session.device.handle])
 
 

@@ -20,7 +20,8 @@ from exprgraph.keys import UnstorableError
 from exprgraph.node import Node
 
 RECORDS: dict[str, Any] = {r.__name__: r for r in (
-    plans.Branch, plans.Buffer, plans.Check, plans.Commit, plans.HostCall, plans.Launch, plans.Note, plans.Operand, plans.Site, Plan)}
+    plans.About, plans.Branch, plans.Buffer, plans.Check, plans.Commit, plans.HostCall, plans.Launch, plans.Note, plans.Operand,
+    plans.Site, Plan)}
 FAULTS = {n: e for n, e in vars(errors).items() if isinstance(e, type) and issubclass(e, Exception)}
 ROLES = ("leaf", "constant", "temp", "output", "flags")
 
@@ -49,7 +50,7 @@ class _Writer(Writer):
         if type(value).__name__ in RECORDS and isinstance(value, tuple):
             return {type(value).__name__: [self.record(v) for v in value]}
         if isinstance(value, tuple):
-            return [self.record(v) for v in value]
+            return [self.record(v) for v in value if not isinstance(v, Source) or self.line(v) is not None]
         name = str(getattr(value, "__name__", ""))
         if FAULTS.get(name) is value:
             return {"fault": name}
@@ -99,6 +100,12 @@ def _checked(record: Any) -> Any:
         raise ValueError(f"{record.buffer!r:.40} is no buffer")
     if isinstance(record, plans.HostCall) and not record.function.isidentifier():
         raise ValueError(f"{record.function!r:.40} is no function")
+    if isinstance(record, plans.About | plans.Note):  # a line that the process at hand has not is none
+        record = record._replace(lines=tuple(line for line in record.lines if line is not None))
+    if isinstance(record, plans.About):
+        shapes = [d for name, shape in record.writes if name.isidentifier() for d in shape]
+        if not all(isinstance(d, Dim) for d in (record.flops, record.reach, *shapes)):
+            raise ValueError("what is told of a step has no sizes")
     return record
 
 

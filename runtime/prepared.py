@@ -67,7 +67,8 @@ class Bound(NamedTuple):
 
     quick: the function of `runtime.direct`, where the device shares NumPy's memory.  actions: what to run, in order.  rooms: the
     bytes of each buffer that is no leaf and no constant; wanted: their sum.  outputs: a
-    view for each.  copies: whether strided arguments are copied first.
+    view for each.  copies: whether strided arguments are copied first.  leaves: what the arguments are like.
+    late: whether another thread may run it; short: whether that would take longer than to run it.
     """
     prepared: Prepared
     actions: tuple[Action, ...]
@@ -77,6 +78,9 @@ class Bound(NamedTuple):
     copies: bool
     steps: tuple[Step, ...] = ()
     quick: Any = None
+    leaves: tuple[Leaf, ...] = ()
+    late: bool = False
+    short: bool = True
 
 
 def code_of(launch: Launch) -> Code:
@@ -104,7 +108,7 @@ def chosen(steps: Iterable[Step], pick: Callable[[Dim], int]) -> Iterator[Step]:
 
 
 def _mentioned(plan: Plan) -> Iterator[Dim]:
-    """All Dims of the steps but the work, which is no index."""
+    """All Dims of the steps that an index may have to hold."""
     operands = list(plan.outputs)
     for step in flatten(plan.steps):
         if isinstance(step, Launch):
@@ -118,6 +122,15 @@ def _mentioned(plan: Plan) -> Iterator[Dim]:
             yield step.pick
     for operand in operands:
         yield from (operand.offset, *operand.shape, *operand.strides)
+
+
+def _shown(plan: Plan) -> Iterator[Dim]:
+    """The Dims of the steps that are no index: work, operations, shapes."""
+    for step in flatten(plan.steps):
+        if isinstance(step, Launch | HostCall):
+            yield from (step.about.flops, step.about.reach, *(d for _, shape in step.about.writes for d in shape))
+        if isinstance(step, Launch):
+            yield step.work
 
 
 def _own_steps(plan: Plan, session: Session) -> dict[int, Any]:
@@ -142,7 +155,7 @@ class Prepared:
         if any(isinstance(s, Check) or (isinstance(s, Launch) and code_of(s).flags) for s in flatten(plan.steps)):
             self.buffers.setdefault(self.flags, Buffer(self.flags, FLAGS, 0, "int64", dims.constant(4)))
         sizes = [*(b.size for b in self.buffers.values()), *_mentioned(plan)]
-        self.numbers = Numbers([*sizes, *(s.work for s in flatten(plan.steps) if isinstance(s, Launch))], atoms)
+        self.numbers = Numbers([*sizes, *_shown(plan)], atoms)
         self._sizes = {d.text for d in sizes}
         self.constants = {b.name: memory.constant(b.data) for b in plan.buffers if b.data is not None}
         self.zeros = np.zeros(4, np.int64)
@@ -205,6 +218,9 @@ class Prepared:
             code = code_of(step)
             built_one = made[at, code.name]
             launched = None if built_one.code else program.ready(built_one, code.buffers + code.flags, len(step.dims), code.wide)
+            session = self.near if at == NEAR else self.session
+            if launched is not None and session is not None:
+                program.check_group(launched, session, step.local)
             self._kernels[id(step), at] = launched, built_one.code
 
     def bind(self, found: dict[str, int], copies: bool, form: int | None = None) -> Bound:

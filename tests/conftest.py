@@ -15,6 +15,7 @@ from hypothesis import settings
 from tests import quick_builds
 
 os.environ.setdefault("POCL_DEVICES", "basic pthread")
+os.environ.setdefault("EXPRGRAPH_SELFTEST", "0")  # the tests test the devices
 settings.register_profile("exprgraph", print_blob=True, deadline=None)
 settings.load_profile("exprgraph")
 
@@ -34,6 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
                 _made.append(os.environ[name])
     if getattr(config.option, "hypothesis_seed", None) is None:
         config.option.hypothesis_seed = os.environ[SEED]
+    from exprgraph import config as settings  # a plugin may have imported it before the caches were named
+    settings.cache = os.environ[CACHES[1]]
     quick_builds.wrap()
 
 

@@ -258,5 +258,6 @@ def test_objects_that_look_otherwise_are_noticed(broken, monkeypatch):
 def test_the_setting_turns_native_calls_off():
     code = ("import numpy as np, exprgraph as eg\nx = eg.vector('x')\nf = eg.compile([x], (x * 2).sum(), device='pocl')\n"
             "print(f(np.ones(5, 'f4')), f._run.state.board)")
-    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, native.SETTING: "0"}, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "EXPRGRAPH_NATIVE": "0"}, capture_output=True, text=True,
+                          check=True)
     assert done.stdout.split() == ["10.0", "None"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from codegen.affine import affine
+from codegen.describe import flops_of, reach_of
 from codegen.fuse import Cluster
 from codegen.inline import Inliner, aligned
 from codegen.kernel import Expr, Kernel, Stmt
@@ -11,7 +12,7 @@ from codegen.lower.contraction import Contraction, contractions
 from codegen.lower.epilogue import epilogue
 from codegen.lower.mapreduce import Lowering
 from codegen.memory import Memory
-from codegen.plan import HostCall, Operand
+from codegen.plan import About, HostCall, Operand
 from codegen.target import Target
 from exprgraph.dims import Dim, constant
 from exprgraph.node import Node, Out
@@ -23,7 +24,9 @@ def host_call(node: Node, env: Lowering, memory: Memory) -> HostCall:
     memory.take()
     name = memory.name(node)
     assert name is not None
-    return HostCall(node.op.name, inputs, Operand(name, constant(0), node.outs[0].shape, memory.strides(node)), node.params)
+    shape = node.outs[0].shape
+    about = About(tuple(sorted(node.sources)), flops_of([node]), reach_of([node]), ((name, shape),))
+    return HostCall(node.op.name, inputs, Operand(name, constant(0), shape, memory.strides(node)), node.params, about)
 
 
 def _operand(out: Out, env: Lowering, memory: Memory) -> Operand:

@@ -18,7 +18,7 @@ from tests.bench.engines import DEVICE, TRUST
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 150.0  # seconds for one answer; the first compile of a large row by torch.compile takes tens
 UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-CACHES = {"POCL_CACHE_DIR": "pocl", "TORCHINDUCTOR_CACHE_DIR": "inductor", "EXPRGRAPH_CACHE_DIR": "exprgraph"}
+CACHES = {"POCL_CACHE_DIR": "pocl", "TORCHINDUCTOR_CACHE_DIR": "inductor", "EXPRGRAPH_CACHE": "exprgraph"}
 
 
 def environment(cold: str | None, device: str | None, trust: bool) -> dict[str, str]:

@@ -90,7 +90,7 @@ class Printer(Atomics):
         at = expr.args[0] if expr.args else expr
         if expr.kind == "load" and self.clang and at.value == "cast" and at.args[0].dtype == "int64" and not known[at].atom:
             known = known | {at: known[at.args[0]]}
-        if self.counter and self.index == "int" and (counts := compared(expr, self.counter)):
+        if self.clang and self.counter and self.index == "int" and (counts := compared(expr, self.counter)):
             self.hides = True
             known = known | {a: Text(f"{known[a].operand} ^ {HIDDEN}", False, known[a].depth + 1) for a in counts}
         return super().text(expr, known)

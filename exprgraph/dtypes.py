@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from exprgraph.config import config
-from exprgraph.errors import DTypeError, at, here
+from exprgraph.errors import DTypeError, ShapeError, at, here
 
 BOOL = ("bool",)
 SIGNED = ("int8", "int16", "int32", "int64")
@@ -31,6 +31,8 @@ PARTS = {"complex64": "float32", "complex128": "float64"}
 
 @lru_cache(maxsize=256)
 def _named(dtype: Any) -> str | None:
+    if dtype is None:  # to NumPy it means float64
+        return None
     try:
         name = np.dtype(dtype).name
     except TypeError:
@@ -44,6 +46,18 @@ def canonical(dtype: Any) -> str:
     if name is None:
         raise DTypeError(f"dtype {dtype!s} is not supported; supported are {', '.join(ALL)}{at(here())}")
     return name
+
+
+def array_of(value: Any) -> np.ndarray[Any, Any]:
+    """The array of a number, an array or a nested list; DTypeError for what is none, ShapeError for rows of different lengths."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ShapeError(f"a list whose rows have different lengths is no tensor{at(here())}") from error
+    if array.dtype == object:
+        raise DTypeError(f"{str(value)[:60]!r} of type {type(value).__name__} is no tensor, to NumPy its dtype is object: numbers, arrays "
+                         f"of other dtypes and lists of them are{at(here())}")
+    return array
 
 
 def _bfloat() -> str:

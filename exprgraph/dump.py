@@ -22,6 +22,8 @@ Path = str | os.PathLike[str]
 VERSION = 1
 LIMIT = 1 << 32
 """Bytes that a file may unpack to."""
+DAMAGED = (errno.EINVAL, None)
+"""What an OSError says where the file is read but is no archive: a place before its start, or a stream that cannot be unpacked."""
 FLAGS = ("name", "mutable", "strict", "allow_downcast", "autoname", "implicit", "borrow", "shared")
 
 
@@ -89,7 +91,7 @@ def function_load(filename: Path, limit: int = LIMIT) -> dict[str, Any]:
     except RecursionError as error:
         raise GraphError(f"{os.fspath(filename)}: nested too deep{at(here())}") from error
     except Exception as error:  # the file may hold anything, so anything may go wrong
-        if isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: a place before the file
+        if isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno not in DAMAGED:
             raise
         raise GraphError(f"{os.fspath(filename)} is not what function_dump writes: {str(error)[:200]}{at(here())}") from error
 
@@ -98,12 +100,23 @@ def _read(filename: Path, limit: int) -> tuple[Record, dict[str, np.ndarray[Any,
     with zipfile.ZipFile(filename) as packed:
         if sum(i.file_size for i in packed.infolist()) > limit:
             raise GraphError(f"it unpacks to more than {limit} bytes")
-    with np.load(filename, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
+        arrays = {i.filename.removesuffix(".npy"): _member(packed, i) for i in packed.infolist()}
     record = json.loads(arrays.pop("graph").tobytes())
     if record["version"] != VERSION:
         raise GraphError(f"version {record['version']!r:.20} is not known here, {VERSION} is")
     return record, arrays
+
+
+def _member(packed: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray[Any, Any]:
+    """The bytes of a .npy file; no memory is taken for what its head says and it does not have."""
+    with packed.open(info) as file:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise GraphError(f"{info.filename:.60} is of another version of .npy")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        data = file.read()
+    if dtype != np.uint8 or shape != (len(data),):
+        raise GraphError(f"{info.filename:.60} holds {len(data)} bytes, its head says {dtype}{str(shape)[:60]}")
+    return np.frombuffer(data, "uint8")
 
 
 def _arguments(record: Record, arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, Any]:

@@ -372,7 +372,7 @@ def leaf(op: Op, dtype: str, shape: tuple[int | None, ...], name: str | None = N
 
 def make_constant(value: Any, dtype: str | None = None) -> Out:
     """A constant tensor from an array, a number or a nested list."""
-    array = np.asarray(value) if dtype is None else np.asarray(value).astype(dtype)
+    array = dtypes.array_of(value) if dtype is None else np.asarray(value).astype(dtype)
     if dtype is None and dtypes.is_weak(value):
         array = array.astype(dtypes.promote((), (value,)))
     if dtypes.is_masked(value):

@@ -14,6 +14,7 @@ from exprgraph.ops.markers import Print, PrintRow
 from exprgraph.ops.table import ROWS
 from exprgraph.own.made import Made
 from exprgraph.shared import Nothing, Shared, SharedNode, host, shared
+from exprgraph.symbols import MAX_RANK
 
 Record = dict[str, Any]
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -125,13 +126,13 @@ class Reader:
 
     def array(self, record: Record) -> np.ndarray[Any, Any]:
         """The array of a record; the sizes must fit the bytes."""
-        dtype, shape = np.dtype(dtypes.canonical(record["dtype"])), tuple(_natural(n, 2**63) for n in record["shape"])
+        dtype, shape = np.dtype(dtypes.canonical(record["dtype"])), tuple(_natural(n, 2**63) for n in _axes(record["shape"]))
         return np.frombuffer(self._arrays[record["data"]].tobytes(), dtype).reshape(shape)
 
     def _made(self, record: Record) -> Out:
         name = record["name"] if record["name"] is None else str(record["name"])
         if record["op"] == SHARED.name:
-            fixed = [n == 1 for n in record["known"]]
+            fixed = [n == 1 for n in _axes(record["known"])]
             value = self.array(record) if "data" in record else np.ones((1,) * len(fixed), dtypes.canonical(record["dtype"]))
             cell = shared(value, name, bool(record["strict"]), record["downcast"], broadcastable=fixed)
             if "data" not in record:
@@ -140,7 +141,7 @@ class Reader:
         if record["op"] == CONSTANT.name:
             made = make_constant(self.array(record), dtypes.canonical(record["dtype"]))
         elif record["op"] == INPUT.name:
-            known = tuple(n if n is None else _natural(n, 2**63) for n in record["known"])
+            known = tuple(n if n is None else _natural(n, 2**63) for n in _axes(record["known"]))
             made = Out(leaf(INPUT, dtypes.canonical(record["dtype"]), known))
         else:
             made = self._applied(record)
@@ -156,6 +157,13 @@ class Reader:
         if record["op"] == "print":
             return Print(dict(params)["message"], tuple(record["attrs"]))(*inputs)
         return ROWS[record["op"]].apply(inputs, params)
+
+
+def _axes(sizes: Sequence[Any]) -> Sequence[Any]:
+    """The sizes, if there are not more than a tensor may have."""
+    if len(sizes) > MAX_RANK:
+        raise GraphError(f"a tensor of {len(sizes)} axes: at most {MAX_RANK} are supported{at(here())}")
+    return sizes
 
 
 def _natural(value: Any, below: int) -> int:

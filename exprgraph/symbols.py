@@ -58,7 +58,7 @@ def tensor_type(dtype: Any, shape: Any = (), broadcastable: Sequence[bool] | Non
 
 def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: Any = None) -> Out:
     """A constant from a number, an array or a nested list; ndim adds axes of length 1 at the left."""
-    array = np.asarray(x)
+    array = dtypes.array_of(x)
     if ndim is not None and array.ndim > ndim:
         raise RankError(f"a constant of {array.ndim} axes cannot have ndim={ndim}{at(here())}")
     value = array.reshape((1,) * (ndim - array.ndim) + array.shape) if ndim is not None and ndim > array.ndim else x

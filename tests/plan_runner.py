@@ -70,9 +70,9 @@ def _flat(value: np.ndarray) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(value, (span,), (value.itemsize,))
 
 
-def run_plan(plan: Plan, values: list[np.ndarray], sizes: Sizes, last: bool = False,
-             runner: Callable[..., None] = run) -> list[np.ndarray]:
-    """Run the steps of a plan."""
+def run_plan(plan: Plan, values: list[np.ndarray], sizes: Sizes, last: bool = False, runner: Callable[..., None] = run,
+             variant: int | None = None) -> list[np.ndarray]:
+    """Run the steps of a plan, by the last variant of each branch or the one of a number where that is asked for."""
     memory: dict[str, np.ndarray] = {"flags": np.zeros(4, "int64")}
     for buffer in plan.buffers:
         if buffer.role == "leaf":
@@ -81,7 +81,7 @@ def run_plan(plan: Plan, values: list[np.ndarray], sizes: Sizes, last: bool = Fa
             memory[buffer.name] = _flat(np.ascontiguousarray(buffer.data))
         else:
             memory[buffer.name] = np.zeros(max(sizes(buffer.size), 1), buffer.dtype)
-    _steps(plan.steps, memory, sizes, last, runner)
+    _steps(plan.steps, memory, sizes, -1 if last else variant, runner)
     return [_view(memory, o, sizes).copy() for o in plan.outputs]
 
 
@@ -91,7 +91,7 @@ def _view(memory, operand, sizes) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(base, shape, tuple(sizes(s) * base.itemsize for s in operand.strides))
 
 
-def _steps(steps, memory, sizes, last, runner) -> None:
+def _steps(steps, memory, sizes, variant, runner) -> None:
     for step in steps:
         if isinstance(step, Launch):
             if all(sizes(g) for g in step.grid):
@@ -101,7 +101,8 @@ def _steps(steps, memory, sizes, last, runner) -> None:
             inputs, out = [_view(memory, o, sizes) for o in step.inputs], _view(memory, step.output, sizes)
             np.matmul(*inputs, out=out) if step.function == "matmul" else hosted(step.function, step.params)(*inputs, out=out)
         elif isinstance(step, Branch):
-            _steps(step.variants[-1 if last else sizes(step.pick)], memory, sizes, last, runner)
+            pick = sizes(step.pick) if variant is None else min(variant, len(step.variants) - 1)
+            _steps(step.variants[pick], memory, sizes, variant, runner)
         elif isinstance(step, Check) and memory["flags"][0]:
             site = step.sites[int(memory["flags"][0]) - 1]
             raise site.error(site.message.format(index=memory["flags"][1], size=memory["flags"][2]) + at(site.source))

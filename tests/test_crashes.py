@@ -26,6 +26,7 @@ OURS = {"without": ("POCL_CACHE_DIR",)}
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for what is kept, of this test alone."""
     monkeypatch.setattr(eg.config, "cache", str(tmp_path))
+    monkeypatch.setenv("EXPRGRAPH_CACHE", str(tmp_path))
     return tmp_path
 
 

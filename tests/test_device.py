@@ -147,7 +147,7 @@ def test_f3_a_forked_child_gets_an_error_and_does_not_hang():
 
 
 def test_the_user_environment_wins():
-    code = "from runtime.device import devices\nprint([d.name.split('-')[0] for d in devices()])"
+    code = "from runtime.device import devices\nprint([d.name.split('-')[0] for d in devices() if d.pocl])"
     env = {**os.environ, "POCL_DEVICES": "basic"}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, env=env)
     assert done.stdout.strip() == "['basic']", done.stderr

@@ -12,7 +12,7 @@ import pytest
 
 import exprgraph as eg
 from exprgraph import backend, resident
-from exprgraph.errors import CallError, DeviceError, DTypeError, GraphError, ShapeError, UseError
+from exprgraph.errors import CallError, DeviceError, DTypeError, GraphError, NoDeviceError, ShapeError, UseError
 from exprgraph.resident import DeviceArray
 from runtime import arrays, memory
 from runtime import device as devices
@@ -375,7 +375,7 @@ def test_prints_and_own_functions(kind: str, capsys: pytest.CaptureFixture[str])
 
 def test_D1_without_OpenCL_arrays_are_NumPys(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(spec: str) -> Any:
-        raise DeviceError(f"no OpenCL platform was found: {backend.CURE}")
+        raise NoDeviceError(f"no OpenCL platform was found: {backend.CURE}")
     monkeypatch.setattr(arrays, "choose", none)
     monkeypatch.setattr(backend, "_warned", [])
     with pytest.warns(RuntimeWarning, match="no OpenCL device"):

@@ -13,7 +13,7 @@ import pytest
 
 import exprgraph as eg
 from exprgraph import __main__ as cli
-from exprgraph import backend, store
+from exprgraph import backend
 from exprgraph.errors import DeviceError, NoDeviceError
 from runtime import crashes, device, doctor, driver, inventory, limits, trials, vendors
 from tests.processes import command, python
@@ -124,7 +124,7 @@ def test_the_doctor_on_the_folder_of_what_is_kept(tmp_path: Path, monkeypatch: p
     """A folder that cannot be written to, and a process that ended while it built."""
     monkeypatch.setattr(eg.config, "cache", os.devnull)
     said = texts(doctor.cache())
-    assert said.startswith("WRONG") and "/dev/null" in said and f"set {store.FOLDER}" in said
+    assert said.startswith("WRONG") and "/dev/null" in said and "set EXPRGRAPH_CACHE" in said
     monkeypatch.setattr(eg.config, "cache", str(tmp_path))
     for cache, cure in ((tmp_path / "pocl-1", "by itself"), (tmp_path / "mine", f"rm -r {tmp_path / 'mine'}")):
         note = crashes._write(f"{crashes._machine()}-0-0")

@@ -234,3 +234,13 @@ def test_an_unrolled_loop_and_products_of_sizes():
     memory = {"y": np.zeros(15, F)}
     run_pocl(kernel, memory, sizes(5))
     np.testing.assert_array_equal(memory["y"], np.tile([0, 1, 2], 5))
+
+
+def test_portable_kernels_have_no_words_of_one_compiler():
+    """No inline assembly, builtins or pragmas of clang, which other drivers need not know: a vector loop that compares its counter."""
+    b = Builder()
+    i = b.var("i")
+    first = b.select(b.less(i, b.index(M)), b.load("x", F, i), b.lit(0, F))
+    kernel = Kernel("part", (Param("x", F, "r", N), Param("y", F, "w", N)), (loop(b, "vector", "i", N, Store("y", i, first)),))
+    texts = {d: program_source([kernel], d) for d in ("portable", "nvidia", "float_atomics", "pocl")}
+    assert [d for d, t in texts.items() if re.search("asm|__builtin|clang", t)] == ["pocl"]

@@ -26,6 +26,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Self-tests as users have them, with a folder and a memory of their own."""
     monkeypatch.setattr(eg.config, "selftest", True)
     monkeypatch.setattr(eg.config, "cache", str(tmp_path))
+    monkeypatch.setenv("EXPRGRAPH_CACHE", str(tmp_path))
     for name, empty in (("_known", {}), ("_warned", set()), ("_begun", set())):
         monkeypatch.setattr(chosen, name, empty)
     return tmp_path

@@ -1,6 +1,7 @@
 """The functions that make tensors: filled, ranges, identity and triangles, one-hot."""
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -97,6 +98,8 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Ou
 def _known_range(start: Any, stop: Any, step: Any, dtype: Any) -> Out:
     if not step:
         raise ShapeError(f"arange: the step cannot be 0{at(here())}")
+    if not all(map(math.isfinite, (start, stop, step))):
+        raise ShapeError(f"arange: from {start} to {stop} by {step} has no length{at(here())}")
     values = np.arange(start, stop, step)
     kind = dtypes.canonical(dtype or (config.floatX if values.dtype.kind == "f" else "int64"))
     return iota(len(values), dtype=kind) if (start, step) == (0, 1) else make_constant(values, kind)

@@ -49,11 +49,11 @@ def linspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, retste
     start and stop may be symbols of any shape, num an integer scalar of the graph.  Floats of the common dtype, floatX for Python
     numbers and integers; an integer `dtype` rounds down.  With retstep a pair: the numbers and their distance.
     """
+    count = _count("linspace", num)
     if _known(start, stop, num) and axis == 0:
         values, step = np.linspace(start, stop, num, endpoint, retstep=True)
         made = make_constant(np.floor(values) if dtypes.is_int(_wanted(dtype)) else values, _wanted(dtype))
         return (made, make_constant(step, config.floatX)) if retstep else made
-    count = _count("linspace", num)
     first, last, work = _ends(start, stop)
     gaps: Any = cast_to(dim_node(maximum(count - 1 if endpoint else count, 1)), work)
     step = (last - first) / gaps

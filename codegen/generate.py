@@ -167,7 +167,7 @@ class _Generator:
         return [step for cluster in fused.clusters for step in self._steps(cluster)]
 
     def _steps(self, cluster: Cluster) -> list[Step]:
-        node = cluster.tasks[0].node
+        node = self.memory.current = cluster.tasks[0].node
         if cluster.kind == "contract":
             return self._product(cluster, node)
         if isinstance(node.op, OwnOp):
@@ -287,4 +287,5 @@ class _Generator:
         items, local = geometry(kernel.body)
         self.notes[f"{kernel.name}: {describe(cluster, self.roots)}"] = None
         grid: tuple[Dim, ...] = tuple(g.value if isinstance(g.value, Dim) else constant(g.value) for g in items)
-        return Launch(kernel, buffers, dims_of(kernel.body), grid, local, work)
+        access = tuple(p.access for p in kernel.params)
+        return Launch(kernel, buffers, dims_of(kernel.body), grid, local, work, access)

@@ -11,7 +11,7 @@ from exprgraph import dims
 from exprgraph.bodies import Body, opened
 from exprgraph.dims import Dim, Size, Value
 from exprgraph.dtypes import BFLOAT
-from exprgraph.errors import IndexFault, OwnOpError, ShapeError, Source, at
+from exprgraph.errors import AllocationError, IndexFault, OwnOpError, ShapeError, Source, at
 from exprgraph.graph import order
 from exprgraph.narrow import widened
 from exprgraph.node import CONSTANT, INPUT, SHARED, Condition, Graph, Node, Out, Params, TensorType
@@ -90,6 +90,8 @@ def _apply(node: Node, inputs: list[Array], wider: Wider) -> Any:
     except OwnOpError as error:
         text, mark, made = str(error).partition("\n  defined at ")
         raise type(error)(str(error) if "\n  at " in text else f"{text}{at(node.source)}{mark}{made}") from error.__cause__
+    except MemoryError as error:
+        raise AllocationError(f"{node.op.name}: {error}{at(node.source)}") from None
     except IndexError as error:
         raise IndexFault(f"{node.op.name}: {error}{at(node.source)}") from error
     except ValueError as error:
@@ -185,7 +187,7 @@ class Evaluator:
         arrays = {n: v if isinstance(v, np.ndarray) else np.asarray(v.host()) for n, v in zip(self.leaves, values)}
         self.sizes.check(arrays)
         taken = {id(a) for a in arrays.values()}
-        return [_owned(r, taken) for r in evaluate(self.graph.outputs, arrays)]
+        return [_owned(r, taken, o.node) for o, r in zip(self.graph.outputs, evaluate(self.graph.outputs, arrays))]
 
     def source(self) -> str:
         """The nodes in the order in which NumPy evaluates them."""
@@ -203,12 +205,15 @@ class Evaluator:
         """Nothing is kept between calls."""
 
 
-def _owned(result: Array, taken: set[int]) -> Array:
+def _owned(result: Array, taken: set[int], node: Node) -> Array:
     """The result itself, or a copy where it may share memory with an input, a constant or another result."""
     if result.flags.owndata and result.flags.writeable and id(result) not in taken:
         taken.add(id(result))
         return result
-    return result.copy()
+    try:
+        return result.copy()
+    except MemoryError as error:
+        raise AllocationError(f"the result of {node.op.name}: {error}{at(node.source)}") from None
 
 
 def build(program: Program) -> Evaluator:

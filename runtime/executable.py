@@ -19,7 +19,7 @@ from exprgraph.dims import Dim, Value
 from exprgraph.errors import AllocationError, AssertionFault, DeviceError, ShapeError, ValueFault, at
 from exprgraph.node import SHARED
 from exprgraph.program import Program
-from runtime import choices, report
+from runtime import choices, footprint, report
 from runtime.case import Leaf
 from runtime.complaints import TextError
 from runtime.device import Device, check_process, devices, session
@@ -168,8 +168,10 @@ class DeviceExecutable:
             self._warm = True
 
     def free(self) -> None:
-        """Give back the workspaces of the sizes met so far, and all memory of the device that nobody uses."""
+        """Give back the workspace, what belongs to the sizes met so far, and all memory of the device that nobody uses."""
         with self._lock:
+            if self.state is not None:
+                self.state.slim(0)
             self._bounds.clear()
             self._recent.clear()
             self.quick = _none
@@ -239,13 +241,18 @@ class DeviceExecutable:
     def _bound(self, prepared: Prepared, found: dict[str, int], arguments: Arguments, copies: bool, form: int | None = None,
                often: Callable[..., None] | None = None) -> Bound:
         bound = prepared.bind(found, copies, form)
+        call = footprint.Call(self.program, self.memory, bound, tuple(v.shape for v in arguments.values))
+        bound = bound._replace(told=partial(footprint.told, call))
         own = arguments.compact() if copies else arguments
         values = [self.leaves.integer(v) if i in self._valued else None for i, v in enumerate(own.values)]
         leaves = [Leaf(dtype, v.shape, None if kind == CONTIGUOUS else v.strides, value, None)
                   for dtype, v, kind, value in zip(self.leaves.dtypes, own.values, own.layouts, values)]
-        if self.state is None:
-            return bound._replace(quick=self._queued(bound, own.values, leaves))
-        return prepared.quicken(bound, found, leaves, self.state, self.program.n_outputs, often)
+        try:
+            if self.state is None:
+                return bound._replace(quick=self._queued(bound, own.values, leaves))
+            return prepared.quicken(bound, found, leaves, self.state, self.program.n_outputs, often)
+        except AllocationError as error:
+            raise bound.told(error) from error.__cause__
 
     def _queued(self, bound: Bound, values: Sequence[Any], leaves: Sequence[Leaf]) -> Queued:
         """The function of a bound plan on a device with memory of its own."""
@@ -253,7 +260,7 @@ class DeviceExecutable:
         largest = max([*bound.rooms.values(), *(math.prod(v.shape) * v.dtype.itemsize for v in values)], default=0)
         check_budget(self.memory, bound.wanted, largest)
         return Queued(Sizes(tuple(bound.prepared.buffers.values()), bound.prepared.constants, bound.actions, bound.outputs, bound.rooms,
-                            bound.wanted, largest, tuple(leaves), self._kept, self.program.n_outputs), self.memory, self._lock)
+                            bound.wanted, largest, tuple(leaves), self._kept, self.program.n_outputs, bound.told), self.memory, self._lock)
 
     def _compare(self, prepared: Prepared, found: dict[str, int], copies: bool, name: str, values: Sequence[Any]) -> None:
         """Time the forms of a plan on the arguments of a call, and take the fastest one for such calls from now on."""
@@ -289,7 +296,10 @@ class DeviceExecutable:
     def _run(self, bound: Bound, arguments: Arguments) -> list[Any]:
         if self.state is not None:
             largest = max([*bound.rooms.values(), *(span(v) * v.itemsize for v in arguments.values)], default=0)
-            check_budget(self.memory, bound.wanted, largest)
+            try:
+                check_budget(self.memory, bound.wanted, largest)
+            except AllocationError as error:
+                raise bound.told(error) from None
         done: list[Any] | None = bound.quick(*arguments.values, trusted=True)
         if done is None:
             check_process()

@@ -206,6 +206,10 @@ class SharedMemory:
         """Whether a resident value can be used where it is."""
         return False
 
+    def size(self, nbytes: int) -> int:
+        """The bytes that are allocated where so many are asked for."""
+        return nbytes
+
     def leaf(self, value: Array, keep: bool, written: bool = False) -> Block:
         """An argument or the version of a shared variable, which no kernel may write to unless it is said to be `written`."""
         host = flat(value)
@@ -268,6 +272,10 @@ class CopiedMemory:
     def accepts(self, value: Any) -> bool:
         """Whether a resident value can be used where it is."""
         return isinstance(value, DeviceValue) and value.memory.session.context is self.session.context
+
+    def size(self, nbytes: int) -> int:
+        """The bytes that are allocated where so many are asked for."""
+        return self.idle.size(nbytes)
 
     def owns(self, value: Any) -> bool:
         """Whether a value was computed in this very queue, so that what is put there later need not wait for it."""

@@ -25,7 +25,7 @@ from runtime.native import switchboard
 from runtime.own import own_step
 from runtime.program import Built, Printer
 from runtime.together import FAR, NEAR, PLACES, helpers_of, place, places
-from runtime.workspace import layout
+from runtime.workspace import layout, loads
 from runtime.written import write
 
 FLAGS = "flags"
@@ -66,12 +66,18 @@ def _without(view: View, axis: int) -> View:
     return view._replace(shape=(view.shape[1 - axis],), strides=strides)
 
 
+def _same(error: BaseException) -> BaseException:
+    return error
+
+
 class Bound(NamedTuple):
     """A plan with the numbers of one call.
 
     quick: the function of `runtime.direct`, where the device shares NumPy's memory.  actions: what to run, in order.  rooms: the
-    bytes of each buffer that is no leaf and no constant; wanted: their sum.  outputs: a
-    view for each.  copies: whether strided arguments are copied first.
+    bytes of each buffer that is no leaf and no constant.  outputs: a view for each.  copies: whether strided arguments are copied first.
+    uses: the buffers that each step uses, and at the end those of the outputs.  offsets and space: where the intermediates lie in
+    one block, and its bytes.  wanted: the bytes that the call takes beside its arguments.  found: the numbers by the text of their Dim.
+    told: what a fault is called.
     """
     prepared: Prepared
     actions: tuple[Action, ...]
@@ -79,8 +85,18 @@ class Bound(NamedTuple):
     wanted: int
     outputs: tuple[View, ...]
     copies: bool
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Step, ...]
+    uses: tuple[tuple[str, ...], ...]
+    offsets: dict[str, int]
+    space: int
+    found: dict[str, int]
+    told: Callable[[BaseException], BaseException]
     quick: Any = None
+
+    @property
+    def temporaries(self) -> dict[str, int]:
+        """The bytes of the intermediates."""
+        return {n: r for n, r in self.rooms.items() if self.prepared.buffers[n].role == "temp"}
 
 
 def flatten(steps: Iterable[Step]) -> Iterator[Step]:
@@ -135,7 +151,8 @@ class Prepared:
         if any(isinstance(s, Check) or (isinstance(s, Launch) and s.kernel.flags) for s in flatten(plan.steps)):
             self.buffers.setdefault(self.flags, Buffer(self.flags, FLAGS, 0, "int64", dims.constant(4)))
         sizes = [*(b.size for b in self.buffers.values()), *_mentioned(plan)]
-        self.numbers = Numbers([*sizes, *(s.work for s in flatten(plan.steps) if isinstance(s, Launch))], atoms)
+        shapes = [d for b in plan.buffers if b.about is not None for d in b.about.shape]
+        self.numbers = Numbers([*sizes, *shapes, *(s.work for s in flatten(plan.steps) if isinstance(s, Launch))], atoms)
         self._sizes = {d.text for d in sizes}
         self.constants = {b.name: memory.constant(b.data) for b in plan.buffers if b.data is not None}
         self.zeros = np.zeros(4, np.int64)
@@ -206,18 +223,27 @@ class Prepared:
         steps = list(chosen(taken, lambda pick: found[pick.text]))
         where = [self._place(s, found) for s in steps]
         self._build(zip(steps, where))
-        used = {n for s in steps for n in self._names(s)} | {o.buffer for o in self.plan.outputs}
+        uses = (*map(self._names, steps), tuple(o.buffer for o in self.plan.outputs))
+        used = {n for names in uses for n in names}
         own = [b for b in self.buffers.values() if b.role in ("output", FLAGS) or (b.role == "temp" and b.name in used)]
         rooms = {b.name: room(found[b.size.text], np.dtype(b.dtype).itemsize) for b in own}
         outputs = tuple(self._view(o, found) for o in self.plan.outputs)
-        return Bound(self, tuple(self._actions(steps, where, found)), rooms, sum(rooms.values()), outputs, copies, tuple(steps))
+        temps = {b.name: rooms[b.name] for b in own if b.role == "temp"}
+        offsets, space = layout(uses, temps)
+        return Bound(self, tuple(self._actions(steps, where, found)), rooms, self._wanted(uses, rooms, temps, space), outputs, copies,
+                     tuple(steps), uses, offsets, space, found, _same)
+
+    def _wanted(self, uses: Sequence[Sequence[str]], rooms: dict[str, int], temps: dict[str, int], space: int) -> int:
+        """The bytes that a call takes beside its arguments: on memory of its own each intermediate is a buffer, while it is needed."""
+        size = self.memory.size
+        if isinstance(self.memory, SharedMemory):
+            return space + sum(r for n, r in rooms.items() if n not in temps and n != self.flags)
+        return sum(size(r) for n, r in rooms.items() if n not in temps) + max(loads(uses, {n: size(r) for n, r in temps.items()}))
 
     def quicken(self, bound: Bound, found: dict[str, int], leaves: Sequence[Leaf], state: State, kept: int,
                 often: Callable[..., None] | None = None) -> Bound:
         """The bound plan with a function written for it; often: what that does with its arguments when it has been called often."""
         assert isinstance(self.memory, SharedMemory)
-        temps = {n: r for n, r in bound.rooms.items() if self.buffers[n].role == "temp"}
-        offsets, space = layout([*map(self._names, bound.steps), tuple(o.buffer for o in self.plan.outputs)], temps)
         counts = {n: (found[b.size.text], np.dtype(b.dtype)) for n, b in self.buffers.items() if b.role == "output"}
         blocks = {**self.constants, self.flags: self.memory.leaf(self.zeros, False, written=True)}
         known = {b.number: b.name for b in self.buffers.values() if b.role == "leaf"}
@@ -225,11 +251,10 @@ class Prepared:
         for leaf in full:
             if leaf.name is not None and 0 in leaf.shape:
                 blocks[leaf.name] = self.memory.leaf(np.empty(0, leaf.dtype), False)
-        wanted = space + sum(bound.rooms[n] for n in counts)
         aligned = frozenset(n for s in bound.steps if id(s) in self._streamed for n in self._names(s))
-        case = Case(tuple(full), bound.actions, bound.outputs, counts, aligned, temps, offsets, space, blocks, self.zeros, wanted, kept,
-                    often)
-        return bound._replace(wanted=wanted, quick=write(case, state))
+        case = Case(tuple(full), bound.actions, bound.outputs, counts, aligned, bound.temporaries, bound.offsets, bound.space, blocks,
+                    self.zeros, bound.wanted, kept, bound.told, often)
+        return bound._replace(quick=write(case, state))
 
     def _names(self, step: Step) -> tuple[str, ...]:
         """The buffers that a step reads or writes."""

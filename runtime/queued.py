@@ -7,27 +7,28 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from codegen.plan import Buffer
 from exprgraph.errors import AllocationError
-from runtime.actions import Action, FaultCheck, Run
+from runtime.actions import Action, FaultCheck, Run, buffers_of
 from runtime.case import Leaf
 from runtime.device import FORKED, check_process
 from runtime.driver import failure
 from runtime.failures import translated
 from runtime.leaves import Leaves
 from runtime.memory import Block, CopiedMemory, DeviceValue, View, check_budget
+from runtime.workspace import lifetimes
 
 
 class Sizes(NamedTuple):
     """A plan with the numbers of one call.
 
-    rooms: the bytes of each buffer that is no leaf and no constant; largest: those of the largest buffer or argument.  kept: for each
-    leaf, whether it is a shared variable; n_outputs: how many results go to the user.
+    told: what a fault is called. rooms: the bytes of each buffer that is no leaf and no constant; largest: those of the largest buffer or
+    argument. kept: for each leaf, whether it is a shared variable; n_outputs: how many results go to the user.
     """
     buffers: tuple[Buffer, ...]
     constants: dict[str, Block]
@@ -39,6 +40,7 @@ class Sizes(NamedTuple):
     leaves: tuple[Leaf, ...]
     kept: tuple[bool, ...]
     n_outputs: int
+    told: Callable[[BaseException], BaseException]
 
 
 class Queued:
@@ -51,7 +53,8 @@ class Queued:
         self.sizes, self.memory, self.lock = sizes, memory, lock
         own = [b for b in sizes.buffers if b.role == "leaf" or b.name in sizes.rooms]
         self.arguments = [(b.name, b.number, sizes.kept[b.number]) for b in own if b.role == "leaf"]
-        self.fresh = [(b.name, sizes.rooms[b.name]) for b in own if b.role in ("temp", "output")]
+        self.fresh = [(b.name, sizes.rooms[b.name]) for b in own if b.role == "output"]
+        self.begins, self.ends = _temporaries(sizes, {b.name: sizes.rooms[b.name] for b in own if b.role == "temp"})
         self.flags = next((b.name for b in own if b.role == "flags"), None)
         self.zeros: Block | None = None
         self.results = list(_results(sizes))
@@ -64,6 +67,12 @@ class Queued:
             check_process()
         if not trusted and not self._fit(values):
             return None
+        try:
+            return self._called(values)
+        except AllocationError as error:
+            raise self.sizes.told(error) from error.__cause__
+
+    def _called(self, values: Sequence[Any]) -> list[Any]:
         with self.lock:
             memory, wanted = self.memory, self.sizes.wanted
             if memory.account.bytes + memory.idle.bytes + wanted > memory.session.device.memory:
@@ -99,8 +108,14 @@ class Queued:
                     zeros = memory.fresh(self.sizes.rooms[self.flags])
                     memory.zero(zeros)
                 blocks[self.flags] = zeros
-            for action in self.sizes.actions:
+            for number, action in enumerate(self.sizes.actions):
+                for name, nbytes in self.begins[number]:
+                    blocks[name] = memory.fresh(nbytes)
                 action.run(run)
+                for name in self.ends[number]:
+                    del blocks[name]
+            for name, nbytes in self.begins[-1]:
+                blocks[name] = memory.fresh(nbytes)  # of a result that no launch writes, since it has no elements
             found = [self._result(one, blocks) for one in self.results]
             if stays:
                 memory.leave()
@@ -118,7 +133,7 @@ class Queued:
         return found
 
     def _place(self, blocks: dict[str, Block], values: Sequence[Any]) -> bool:
-        """A block for every buffer of the plan but the flags; whether all arguments are on the device and of this queue."""
+        """A block for every argument and output; whether all arguments are on the device and of this queue."""
         stays, memory = True, self.memory
         for name, number, kept in self.arguments:
             value = values[number]
@@ -137,6 +152,17 @@ class Queued:
             array = np.array(array, order="C", copy=True)
             array.flags.writeable = not one.kept
         return array
+
+
+def _temporaries(sizes: Sizes, rooms: dict[str, int]) -> tuple[list[list[tuple[str, int]]], list[list[str]]]:
+    """For each action the intermediates that it is the first to use, with their bytes, and those that are not needed after it."""
+    used = [*map(buffers_of, sizes.actions), tuple(v.buffer for v in sizes.results)]
+    begins: list[list[tuple[str, int]]] = [[] for _ in used]
+    ends: list[list[str]] = [[] for _ in used]
+    for name, (first, last) in lifetimes(used, rooms).items():
+        begins[first].append((name, rooms[name]))
+        ends[last].append(name)
+    return begins, ends
 
 
 class Result(NamedTuple):

@@ -19,7 +19,7 @@ from codegen.memory import Memory
 from codegen.naming import named
 from codegen.onto import onto
 from codegen.own_call import own_call
-from codegen.plan import Branch, Buffer, Check, Commit, Launch, Operand, Plan, Requirement, Site, Step
+from codegen.plan import Branch, Buffer, Check, Commit, Launch, Note, Operand, Plan, Site, Step
 from codegen.products import could_be_call, is_call, is_kernel
 from codegen.roots import find_roots, in_place
 from codegen.rows import template_of
@@ -39,25 +39,12 @@ from exprgraph.node import Graph, Node, Out
 from exprgraph.ops.table import ROWS
 from exprgraph.own.op import OwnOp, call_of
 from exprgraph.own.reduction import FoldOp
-from exprgraph.pairs import Pair, facts, pairs
+from exprgraph.pairs import facts
+from exprgraph.requires import requirements as requirements
+from exprgraph.requires import uncertain as uncertain
 
 SMALL = 16384
 """Elements below which a reduction over everything is left to one work-item or group, in one kernel with what follows it."""
-
-
-def uncertain(graph: Graph) -> tuple[Pair, ...]:
-    """The pairs of sizes whose relation a call has to decide."""
-    return tuple(pairs(graph))
-
-
-def requirements(graph: Graph) -> tuple[Requirement, ...]:
-    """The conditions that the sizes of a call must fulfil."""
-    found: dict[tuple[str, str, str], Requirement] = {}
-    for node in order(graph.outputs):
-        for c in node.op.requires(node.inputs, **dict(node.params)):
-            if c.left.const is None or c.right.const is None:
-                found.setdefault((c.kind, c.left.text, c.right.text), Requirement(c, node.source))
-    return tuple(found.values())
 
 
 def generate(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | None, layouts: Sequence[str], wide: bool, target: Target,
@@ -126,7 +113,7 @@ class Shared(NamedTuple):
     """What the forms of a plan have in common: buffers by name, fault sites by number, and notes."""
     buffers: dict[str, Buffer]
     sites: dict[Site, int]
-    notes: dict[str, None]
+    notes: dict[Note, None]
 
 
 class _Generator:
@@ -285,7 +272,7 @@ class _Generator:
         """The launch of a scheduled kernel, named by its text, so that equal kernels are one."""
         kernel = named(apart(kernel) if self.target.schedule == "cpu" else kernel, self.target.dialect)
         items, local = geometry(kernel.body)
-        self.notes[f"{kernel.name}: {describe(cluster, self.roots)}"] = None
+        self.notes[describe(kernel.name, cluster, self.roots)] = None
         grid: tuple[Dim, ...] = tuple(g.value if isinstance(g.value, Dim) else constant(g.value) for g in items)
         access = tuple(p.access for p in kernel.params)
         return Launch(kernel, buffers, dims_of(kernel.body), grid, local, work, access)

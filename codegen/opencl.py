@@ -10,14 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from codegen import apart, mathlib
 from codegen.again import again, carried
 from codegen.atomics import Atomics, Cas
 from codegen.combine import COMBINES, serial_prefix
 from codegen.copies import ENOUGH, copy_line, copy_of
-from codegen.dialect import dialect_of, qualifiers
+from codegen.dialect import Dialect, dialect_of
 from codegen.expressions import Names, Text
-from codegen.jobs import SUFFIX, alone, divisible, door, job
+from codegen.jobs import job
 from codegen.kernel import (
     STREAM_BYTES,
     Accumulate,
@@ -44,9 +43,8 @@ from codegen.kernel import (
 from codegen.order import writes_of
 from codegen.outer import outer_lines
 from codegen.running import in_registers
-from codegen.snippets import snippets
 from codegen.spelling import local_array, memory_type
-from codegen.vector_loops import HIDDEN, HIDING, QUIET, compared, has_tail, hint, in_two
+from codegen.vector_loops import HIDDEN, HIDING, compared, has_tail, hint, in_two
 
 WORK_ITEM = {"grid": "get_global_id", "group": "get_group_id", "local": "get_local_id"}
 REORDERED = {"sum", "prod"}
@@ -325,9 +323,9 @@ def _arguments(kernel: Kernel, printer: Printer) -> dict[str, str]:
     return found | {name: f"const {printer.index} {name}" for name in printer.dims.values()}
 
 
-def kernel_source(kernel: Kernel, dialect: str = "portable", comments: bool = False) -> str:
+def kernel_source(kernel: Kernel, dialect: str | Dialect = "portable", comments: bool = False) -> str:
     """The kernel as OpenCL C without prelude; with comments it says what its arguments are."""
-    spoken = dialect_of(dialect)
+    spoken = dialect_of(dialect) if isinstance(dialect, str) else dialect
     printer = Printer(kernel, spoken.builtins == "pocl")
     printer.float_adds = spoken.float_adds
     for alloc in printer.allocs.values():
@@ -341,8 +339,8 @@ def kernel_source(kernel: Kernel, dialect: str = "portable", comments: bool = Fa
     return "\n".join([*(notes if comments else []), head, *printer.lines, "}", ""])
 
 
-def _function_source(kernel: Kernel, tails: bool, jobs: bool) -> str:
-    """The kernel as a call of a function of its own, which may use instructions that the rest of the program must not."""
+def function_source(kernel: Kernel, tails: bool) -> tuple[str, str]:
+    """The kernel as a call of a function of its own, and its second entry, the function of `codegen.jobs`."""
     printer = Printer(kernel, True, inside=True, tails=tails)
     printer.whole()
     arguments, axes = _arguments(kernel, printer), range(len(geometry(kernel.body)[0]))
@@ -351,24 +349,5 @@ def _function_source(kernel: Kernel, tails: bool, jobs: bool) -> str:
     call = f"{kernel.name}_body({', '.join([*arguments, *(f'get_global_id({k})' for k in axes)])});"
     plain = f"__kernel void {kernel.name}({', '.join(arguments.values())}) {{ {call} }}"
     types = [f"__global {memory_type(p.dtype)} *" for p in kernel.params] + ["__global long *"] * kernel.flags
-    entry = [job(kernel.name, types, [printer.index] * len(printer.dims), len(axes))] if jobs and divisible(kernel) else []
-    return "\n".join([head, *printer.lines, "}", plain, *entry, ""])
-
-
-def program_source(kernels: Sequence[Kernel], dialect: str = "portable", comments: bool = False, jobs: bool = False) -> str:
-    """One program that holds the kernels, which have different names, with everything that they need in front; jobs: with the second
-    entries of `codegen.jobs` and their door, in the order of the kernels that are `divisible`."""
-    if len({k.name for k in kernels}) != len(kernels):
-        raise ValueError("two kernels of one name in a program: " + ", ".join(k.name for k in kernels))
-    spoken, functions = dialect_of(dialect), [k for k in kernels if alone(k)]
-    if len(functions) < len(kernels):
-        spoken = spoken._replace(features="")  # a kernel that is no such function could not inline what those call
-    clang = spoken.builtins == "pocl"
-    texts = [_function_source(k, bool(spoken.features), jobs) if clang and k in functions else kernel_source(k, dialect, comments)
-             for k in kernels]
-    text = "\n".join(texts) + (door([k.name + SUFFIX for k in functions if divisible(k)]) if jobs else "")
-    body = apart.apart(mathlib.prelude(text, spoken.builtins), () if clang else texts) + snippets(text) + text
-    lines = ["#pragma OPENCL FP_CONTRACT OFF", *([QUIET] if clang else [])]
-    lines += ["#pragma OPENCL EXTENSION cl_khr_fp64 : enable"] * ("double" in body)
-    lines += ["#pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable"] * ("atom_" in body)
-    return "\n".join([*lines, *qualifiers(spoken), body])
+    entry = job(kernel.name, types, [printer.index] * len(printer.dims), len(axes))
+    return "\n".join([head, *printer.lines, "}", plain, ""]), entry

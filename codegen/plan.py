@@ -1,15 +1,17 @@
 """The steps of a plan: what the runtime does for one plan key, as records without a device."""
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from codegen.kernel import Kernel
 from exprgraph.dims import Dim, constant
 from exprgraph.errors import IndexFault, Source
-from exprgraph.node import Condition, Params
+from exprgraph.node import Params
 from exprgraph.own.op import Own
+
+if TYPE_CHECKING:
+    from codegen.kernel import Kernel  # the runtime is given plans whose trees are texts already
 
 
 class About(NamedTuple):
@@ -46,13 +48,32 @@ class Operand(NamedTuple):
     strides: tuple[Dim, ...]
 
 
+class Code(NamedTuple):
+    """A kernel as text: all that the runtime needs to know of it.
+
+    name: made of the text, so that equal kernels have one.  text: the kernel alone, as people read it.  body: what a program holds in its
+    place, "" where that is the text.  job: its second entry (`codegen.jobs`), "" where it has none.  buffers: how many it takes before
+    the flags, if `flags`; wide: whether its integers have 64 bits.  grouped: whether its work-items meet.  streamed: whether what it writes
+    has to begin at a multiple of `codegen.kernel.STREAM_BYTES`.
+    """
+    name: str
+    text: str
+    body: str
+    job: str
+    buffers: int
+    flags: bool
+    wide: bool
+    grouped: bool
+    streamed: bool
+
+
 class Launch(NamedTuple):
     """Run a kernel: its buffers in the order of `kernel.params` (then the flags, if it has any), then `dims`; `grid` work-items.
 
-    work: an estimate of the picoseconds that one core needs.  access: for each buffer whether the
-    kernel reads it, "r", writes to it, "w", or both, "rw".
+    kernel: a tree as it is generated, text in what the runtime is given.  work: an estimate of the picoseconds that one core needs.
+    access: for each buffer whether the kernel reads it, "r", writes to it, "w", or both, "rw".
     """
-    kernel: Kernel
+    kernel: Kernel | Code
     buffers: tuple[str, ...]
     dims: tuple[Dim, ...]
     grid: tuple[Dim, ...]
@@ -106,10 +127,12 @@ class Commit(NamedTuple):
 Step = Launch | HostCall | OwnCall | Branch | Check | Commit
 
 
-class Requirement(NamedTuple):
-    """A condition on the sizes of a call, with the user's line."""
-    condition: Condition
-    source: Source | None
+class Note(NamedTuple):
+    """What a kernel computes, for people: its operations, over which sizes, from which of the user's lines."""
+    kernel: str
+    operations: tuple[str, ...]
+    space: tuple[Dim, ...]
+    lines: tuple[Source, ...]
 
 
 class Plan(NamedTuple):
@@ -120,4 +143,4 @@ class Plan(NamedTuple):
     buffers: tuple[Buffer, ...]
     steps: tuple[Step, ...]
     outputs: tuple[Operand, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()

@@ -11,13 +11,14 @@ from exprgraph import dims
 from exprgraph.bodies import Body, opened
 from exprgraph.dims import Dim, Size, Value
 from exprgraph.dtypes import BFLOAT
-from exprgraph.errors import AllocationError, IndexFault, OwnOpError, ShapeError, Source, at
+from exprgraph.errors import AllocationError, IndexFault, OwnOpError, ShapeError, at
 from exprgraph.graph import order
 from exprgraph.narrow import widened
-from exprgraph.node import CONSTANT, INPUT, SHARED, Condition, Graph, Node, Out, Params, TensorType
+from exprgraph.node import CONSTANT, INPUT, SHARED, Graph, Node, Out, Params, TensorType
 from exprgraph.own.op import OwnOp, call_of
 from exprgraph.pairs import Pair, decide, pairs
 from exprgraph.program import Program
+from exprgraph.requires import Requirement, requirements
 
 Array = np.ndarray[Any, Any]
 Wider = Mapping[str, str]
@@ -130,15 +131,9 @@ def _typed(node: Node, kind: TensorType, value: Any, wider: Wider) -> Array:
     return array if array.dtype == dtype else array.astype(dtype)
 
 
-def conditions(graph: Graph) -> list[tuple[Condition, Source | None]]:
-    """What the sizes of a call must fulfil beside the broadcasting of pairs, with the user's lines."""
-    found = [(c, n.source) for n in order(graph.outputs) for c in n.op.requires(n.inputs, **dict(n.params))]
-    return [(c, s) for c, s in found if c.left.const is None or c.right.const is None]
-
-
 class Sizes(NamedTuple):
     """Checks the sizes of a call before anything runs."""
-    conditions: list[tuple[Condition, Source | None]]
+    conditions: Sequence[Requirement]
     pairs: list[Pair]
     atoms: list[Any]
     numbers: dict[str, int]
@@ -159,7 +154,7 @@ class Sizes(NamedTuple):
 
 def sizes(graph: Graph) -> Sizes:
     """The conditions and pairs of a graph, compiled into one integer program."""
-    wanted, uncertain = conditions(graph), pairs(graph)
+    wanted, uncertain = requirements(graph), pairs(graph)
     needed = [d for c, _ in wanted for d in (c.left, c.right)]
     needed += [d for p in uncertain for d in (p.left, p.right, *p.shapes[0], *p.shapes[1])]
     unique = list({d.text: d for d in needed}.values())

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from codegen.plan import Plan, Requirement
+from codegen.plan import Plan
 from codegen.target import Target
 from exprgraph import dims
 from exprgraph.config import config
@@ -19,6 +19,7 @@ from exprgraph.dims import Dim, Value
 from exprgraph.errors import AllocationError, AssertionFault, DeviceError, ShapeError, ValueFault, at
 from exprgraph.node import SHARED
 from exprgraph.program import Program
+from exprgraph.requires import Requirement
 from runtime import choices, footprint, report
 from runtime.case import Leaf
 from runtime.complaints import TextError
@@ -27,7 +28,7 @@ from runtime.direct import State
 from runtime.leaves import CONTIGUOUS, Arguments, Leaves
 from runtime.memory import CopiedMemory, SharedMemory, check_budget, memory_of, span
 from runtime.prepared import Bound, Numbers, Prepared, flatten
-from runtime.program import Printer
+from runtime.program import TextOf
 from runtime.queued import Queued, Sizes
 
 PLANS, REMEMBERED = 8, 256
@@ -40,12 +41,12 @@ Key = tuple[tuple[str, ...] | None, str, bool]
 
 
 class Generator(NamedTuple):
-    """What makes plans: `codegen.generate`, `exprgraph.pairs` and `codegen.opencl`; tests bring their own."""
+    """What makes plans and programs of them: `runtime.kept` and `exprgraph.requires`; tests bring their own."""
     generate: Callable[..., Plan]
     requirements: Callable[..., tuple[Requirement, ...]]
     uncertain: Callable[..., Sequence[Any]]
     decide: Callable[[Sequence[Any], Callable[[Dim], int]], tuple[str, ...]]
-    printer: Printer
+    text_of: TextOf
 
 
 class DeviceExecutable:
@@ -149,7 +150,7 @@ class DeviceExecutable:
 
     def source(self) -> str:
         """The text of every kernel built so far, with what it computes and the user's lines."""
-        return report.source(self.plans, self.generator.printer, self.target.dialect)
+        return report.source(self.plans)
 
     def why(self) -> str:
         """A few lines per plan: its key, its kernels and its steps."""
@@ -186,7 +187,7 @@ class DeviceExecutable:
             plan = self.generator.generate(self.program.graph, self.program.leaves, outcomes, tuple(layouts), wide, self.target,
                                            options.get("name") or "", options)
             try:
-                found = self.plans[key] = Prepared(plan, self.leaves.atoms, self.session, self.memory, self.generator.printer, self.near)
+                found = self.plans[key] = Prepared(plan, self.leaves.atoms, self.session, self.memory, self.generator.text_of, self.near)
             except TextError as error:
                 raise error.called(self.program.graph) from None
             self._watch_values(found.numbers.dims)

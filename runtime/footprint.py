@@ -14,7 +14,7 @@ from exprgraph.node import SHARED, Node, Out
 from exprgraph.program import Program
 from runtime import pages
 from runtime.memory import Memory, SharedMemory, room
-from runtime.prepared import Bound
+from runtime.prepared import Bound, code_of
 from runtime.spare import rounded
 from runtime.workspace import alive, loads
 
@@ -141,7 +141,7 @@ def _flags(call: Call) -> int:
 
 def _step(step: Step) -> str:
     if isinstance(step, Launch):
-        return f"kernel {step.kernel.name}"
+        return f"kernel {code_of(step).name}"
     if isinstance(step, HostCall):
         return f"numpy.{step.function}"
     return f"{step.own.name!r} of your own" if isinstance(step, OwnCall) else "the end of the call"

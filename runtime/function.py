@@ -1,16 +1,18 @@
 """The backend that `compile` calls by name: a program becomes an executable on the device that the options ask for."""
 from __future__ import annotations
 
-from codegen import generate, opencl
+from collections.abc import Sequence
+from typing import Any
+
+from codegen.plan import Code, Plan
 from exprgraph import pairs
 from exprgraph.complex_pairs import parted
 from exprgraph.config import config
 from exprgraph.program import Program
+from exprgraph.requires import requirements, uncertain
 from runtime.device import choose
 from runtime.executable import DeviceExecutable, Generator
 from runtime.paired import PairedExecutable
-
-GENERATOR = Generator(generate.generate, generate.requirements, generate.uncertain, pairs.decide, opencl)
 
 
 def build(program: Program) -> DeviceExecutable | PairedExecutable:
@@ -23,3 +25,17 @@ def build(program: Program) -> DeviceExecutable | PairedExecutable:
     made = DeviceExecutable(program if parts is None else parts.program, device, target, GENERATOR)
     made.rehearse()
     return made if parts is None else PairedExecutable(program, parts, made)
+
+
+def _plan(*arguments: Any) -> Plan:
+    from codegen.generate import generate  # loaded by the first plan that nobody has made before
+    from codegen.printed import printed
+    return printed(generate(*arguments), arguments[5].dialect)
+
+
+def _text(codes: Sequence[Code], dialect: str, jobs: bool) -> str:
+    from codegen.printed import program_text
+    return program_text(codes, dialect, jobs)
+
+
+GENERATOR = Generator(_plan, requirements, uncertain, pairs.decide, _text)

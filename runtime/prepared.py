@@ -7,10 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from codegen.jobs import divisible
-from codegen.kernel import Kernel
-from codegen.plan import Branch, Buffer, Check, Commit, HostCall, Launch, Operand, OwnCall, Plan, Step
-from codegen.schedule.stream import is_streamed
+from codegen.plan import Branch, Buffer, Check, Code, Commit, HostCall, Launch, Operand, OwnCall, Plan, Step
 from exprgraph import dims
 from exprgraph.dims import Atom, Dim
 from exprgraph.node import Params
@@ -23,7 +20,7 @@ from runtime.hosted import hosted
 from runtime.memory import Memory, SharedMemory, View, room, view_of
 from runtime.native import switchboard
 from runtime.own import own_step
-from runtime.program import Built, Printer
+from runtime.program import Built, TextOf
 from runtime.together import FAR, NEAR, PLACES, helpers_of, place, places
 from runtime.workspace import layout, loads
 from runtime.written import write
@@ -99,6 +96,12 @@ class Bound(NamedTuple):
         return {n: r for n, r in self.rooms.items() if self.prepared.buffers[n].role == "temp"}
 
 
+def code_of(launch: Launch) -> Code:
+    """The kernel of a launch, which is text in every plan that the runtime is given."""
+    assert isinstance(launch.kernel, Code), launch.kernel
+    return launch.kernel
+
+
 def flatten(steps: Iterable[Step]) -> Iterator[Step]:
     """All steps, those of all variants too."""
     for step in steps:
@@ -141,14 +144,14 @@ class Prepared:
     they are first picked, or by `complete`.
     """
 
-    def __init__(self, plan: Plan, atoms: Sequence[Atom], session: Session, memory: Memory, printer: Printer,
+    def __init__(self, plan: Plan, atoms: Sequence[Atom], session: Session, memory: Memory, text_of: TextOf,
                  near: Session | None = None) -> None:
         self.near, self.memory, self.native = near, memory, switchboard(near) is not None
         self.helpers = helpers_of(session) if self.native else 0
-        self.plan, self.session, self.printer = plan, session, printer
+        self.plan, self.session, self.text_of = plan, session, text_of
         self.buffers = {b.name: b for b in plan.buffers}
         self.flags = next((b.name for b in plan.buffers if b.role == FLAGS), FLAGS)
-        if any(isinstance(s, Check) or (isinstance(s, Launch) and s.kernel.flags) for s in flatten(plan.steps)):
+        if any(isinstance(s, Check) or (isinstance(s, Launch) and code_of(s).flags) for s in flatten(plan.steps)):
             self.buffers.setdefault(self.flags, Buffer(self.flags, FLAGS, 0, "int64", dims.constant(4)))
         sizes = [*(b.size for b in self.buffers.values()), *_mentioned(plan)]
         shapes = [d for b in plan.buffers if b.about is not None for d in b.about.shape]
@@ -157,7 +160,7 @@ class Prepared:
         self.constants = {b.name: memory.constant(b.data) for b in plan.buffers if b.data is not None}
         self.zeros = np.zeros(4, np.int64)
         self._kernels: dict[tuple[int, str], tuple[Any, int]] = {}
-        self._streamed = {id(s) for s in flatten(plan.steps) if isinstance(s, Launch) and is_streamed(s.kernel)}
+        self._streamed = {id(s) for s in flatten(plan.steps) if isinstance(s, Launch) and code_of(s).streamed}
         self._own = {id(s): own_step(s, session) for s in flatten(plan.steps) if isinstance(s, OwnCall)}
         self._build((s, min(self._places(s), key=PLACES.index)) for s in chosen(plan.steps, lambda pick: 0))
 
@@ -172,10 +175,10 @@ class Prepared:
         return any(isinstance(s, OwnCall) for s in flatten(self.plan.steps))
 
     @property
-    def kernels(self) -> list[Kernel]:
+    def kernels(self) -> list[Code]:
         """The kernels that have been built, each once, in the order of the plan."""
         steps = [s for s in flatten(self.plan.steps) if isinstance(s, Launch)]
-        return list({s.kernel.name: s.kernel for s in steps if any((id(s), p) in self._kernels for p in PLACES)}.values())
+        return list({code_of(s).name: code_of(s) for s in steps if any((id(s), p) in self._kernels for p in PLACES)}.values())
 
     def largest(self, found: dict[str, int]) -> int:
         """The largest number that an index may have to hold."""
@@ -200,20 +203,21 @@ class Prepared:
 
     def _shareable(self, step: Launch) -> bool:
         """Whether several threads can do a launch together."""
-        return self.helpers > 0 and divisible(step.kernel)
+        return self.helpers > 0 and bool(code_of(step).job)
 
     def _build(self, steps: Iterable[tuple[Step, str]]) -> None:
         """Build what is missing among the kernels that these steps launch, together for each device."""
         wanted = [(s, p) for s, p in steps if isinstance(s, Launch) and (id(s), p) not in self._kernels]
         made: dict[tuple[str, str], Built] = {}
         for session, at in ((self.near, NEAR), (self.session, FAR)):
-            unique = {s.kernel.name: s.kernel for s, p in wanted if p == at}
+            unique = {code_of(s).name: code_of(s) for s, p in wanted if p == at}
             if session is not None and unique:
-                built = program.build(session, list(unique.values()), self.printer, self.native and at == NEAR)
+                built = program.build(session, list(unique.values()), self.text_of, self.native and at == NEAR)
                 made |= {(at, name): b for name, b in zip(unique, built)}
         for step, at in wanted:
-            kernel, built_one = step.kernel, made[at, step.kernel.name]
-            launched = None if built_one.code else program.ready(built_one, len(kernel.params) + kernel.flags, len(step.dims), kernel.wide)
+            code = code_of(step)
+            built_one = made[at, code.name]
+            launched = None if built_one.code else program.ready(built_one, code.buffers + code.flags, len(step.dims), code.wide)
             self._kernels[id(step), at] = launched, built_one.code
 
     def bind(self, found: dict[str, int], copies: bool, form: int | None = None) -> Bound:
@@ -285,7 +289,8 @@ class Prepared:
 
     def _arguments(self, launch: Launch) -> tuple[str, ...]:
         """The buffers of a launch, the flags at the end where the kernel takes them and the plan does not list them."""
-        return launch.buffers + (self.flags,) * (len(launch.kernel.params) + launch.kernel.flags - len(launch.buffers))
+        code = code_of(launch)
+        return launch.buffers + (self.flags,) * (code.buffers + code.flags - len(launch.buffers))
 
     def _view(self, operand: Operand, found: dict[str, int]) -> View:
         return view_of(operand.buffer, np.dtype(self.buffers[operand.buffer].dtype), found[operand.offset.text],

@@ -4,14 +4,12 @@ from __future__ import annotations
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from codegen.jobs import divisible
-from codegen.kernel import Kernel
-from codegen.naming import named
+from codegen.plan import Code
 from codegen.snippets import program_of
 from exprgraph.errors import DeviceError
 from exprgraph.own.text import Snippet, mentioned
@@ -21,16 +19,8 @@ from runtime.driver import cl, failure
 from runtime.native import addresses
 
 KEPT = 2048
-
-
-class Printer(Protocol):
-    """What prints kernels: `codegen.opencl`."""
-
-    def kernel_source(self, kernel: Kernel, dialect: str) -> str:
-        """The text of one kernel."""
-
-    def program_source(self, kernels: Sequence[Kernel], dialect: str, comments: bool = False, jobs: bool = False) -> str:
-        """The text of a program with these kernels and all that they need; jobs: with the entries of `codegen.jobs`."""
+TextOf = Callable[[Sequence[Code], str, bool], str]
+"""What puts a program together from kernels, in a dialect, with jobs or without: `codegen.printed.program_text`."""
 
 
 class Built(NamedTuple):
@@ -57,26 +47,36 @@ def built() -> int:
     return _cache.count
 
 
-def build(session: Session, kernels: Sequence[Kernel], printer: Printer, jobs: bool = False) -> list[Built]:
-    """The kernels, built together in one program except for those whose text this process has built before; DeviceError."""
-    dialect = session.device.target.dialect
-    own = [named(k, dialect) for k in kernels]
+def build(session: Session, codes: Sequence[Code], text_of: TextOf, jobs: bool = False) -> list[Built]:
+    """The kernels, built together in one program, or in two where some of them must not stand beside others, unless this process has built
+    all of them before; DeviceError.
+
+    The text of a program depends on the kernels alone, not on what was built before: so the driver's own cache knows it again.
+    """
     with _cache.lock:
-        keys = [(session.device.spec, dialect, jobs, k.name) for k in own]
-        missing = {k.name: k for key, k in zip(keys, own) if key not in _cache.built}
-        if missing:
-            text = printer.program_source(list(missing.values()), dialect, jobs=jobs)
-            known = [k.name for k in missing.values() if divisible(k)] if jobs else []
-            program, told = _compile(session, text, [k.name for k in kernels], len(known))
-            codes = dict(zip(known, told))
-            for name in missing:
-                _cache.built[session.device.spec, dialect, jobs, name] = Built(program, name, codes.get(name, 0))
-        found = [_cache.built[key] for key in keys]
-        for key in keys:
-            _cache.built.move_to_end(key)
+        for group in ([c for c in codes if not c.grouped], [c for c in codes if c.grouped]):
+            _build(session, group, text_of, jobs)
+        found = [_cache.built[_key(session, c, jobs)] for c in codes]
+        for code in codes:
+            _cache.built.move_to_end(_key(session, code, jobs))
         while len(_cache.built) > KEPT:
             _cache.built.popitem(last=False)
     return found
+
+
+def _build(session: Session, codes: Sequence[Code], text_of: TextOf, jobs: bool) -> None:
+    if all(_key(session, c, jobs) in _cache.built for c in codes):
+        return
+    text = text_of(codes, session.device.target.dialect, jobs)
+    known = [c for c in codes if c.job] if jobs else []
+    program, told = _compile(session, text, [c.name for c in codes], len(known))
+    addresses = dict(zip((c.name for c in known), told))
+    for code in codes:
+        _cache.built[_key(session, code, jobs)] = Built(program, code.name, addresses.get(code.name, 0))
+
+
+def _key(session: Session, code: Code, jobs: bool) -> tuple[str, str, bool, str]:
+    return session.device.spec, session.device.target.dialect, jobs, code.text
 
 
 def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> tuple[Any, Sequence[int]]:

@@ -3,17 +3,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from codegen.describe import readable
+from codegen.notes import note_text, readable
 from codegen.plan import Branch, Check, HostCall, Launch, OwnCall, Step
 from exprgraph.own.text import mentioned
 from runtime.device import Device
-from runtime.prepared import Prepared, flatten
-from runtime.program import Printer
+from runtime.prepared import Prepared, code_of, flatten
 
 Key = tuple[tuple[str, ...] | None, str, bool]
 
 
-def source(plans: Mapping[Key, Prepared], printer: Printer, dialect: str) -> str:
+def source(plans: Mapping[Key, Prepared]) -> str:
     """Each kernel once, under comments that say what it computes; before them the helpers that the user wrote, behind them his kernels."""
     seen: dict[str, str] = {}
     for prepared in plans.values():
@@ -21,7 +20,7 @@ def source(plans: Mapping[Key, Prepared], printer: Printer, dialect: str) -> str
         for kernel in prepared.kernels:
             if kernel.name not in seen:
                 comment = "".join(f"// {line}\n" for line in notes.get(kernel.name, ()))
-                seen[kernel.name] = comment + printer.kernel_source(kernel, dialect)
+                seen[kernel.name] = comment + kernel.text
     steps = [s for prepared in plans.values() for s in flatten(prepared.plan.steps) if isinstance(s, OwnCall)]
     whole = dict.fromkeys(s.own.kernel.text for s in steps if s.own.kernel is not None)
     return "\n".join([*(s.text for s in mentioned("".join(seen.values()))), *seen.values(), *whole])
@@ -31,8 +30,7 @@ def _notes(prepared: Prepared) -> dict[str, list[str]]:
     """The notes of a plan by the kernel that they speak of."""
     found: dict[str, list[str]] = {}
     for note in prepared.plan.notes:
-        kernel, _, text = note.partition(": ")
-        found.setdefault(kernel, []).append("".join(c if c.isprintable() else " " for c in text).rstrip("\\ "))
+        found.setdefault(note.kernel, []).append(note_text(note))
     return found
 
 
@@ -41,7 +39,7 @@ def why(plans: Mapping[Key, Prepared], device: Device, general: tuple[str, ...] 
     lines = [f"{len(plans)} plan{'s' * (len(plans) != 1)} on {device.name} ({device.spec})"]
     for number, (key, prepared) in enumerate(plans.items(), 1):
         lines += [f"plan {number}: {_reason(key, general)}", *(f"  {line}" for line in _steps(prepared.plan.steps))]
-        lines += [f"  # {note}" for note in prepared.plan.notes]
+        lines += [f"  # {note.kernel}: {note_text(note)}" for note in prepared.plan.notes]
     return "\n".join(lines)
 
 
@@ -59,7 +57,7 @@ def _steps(steps: Iterable[Step]) -> Iterator[str]:
     for step in steps:
         if isinstance(step, Launch):
             grid, local = " x ".join(map(readable, step.grid)), " x ".join(map(str, step.local))
-            yield f"launch {step.kernel.name} on {grid} work-items in groups of {local}"
+            yield f"launch {code_of(step).name} on {grid} work-items in groups of {local}"
         elif isinstance(step, HostCall):
             yield f"numpy.{step.function}({', '.join(o.buffer for o in step.inputs)}) into {step.output.buffer}"
         elif isinstance(step, OwnCall):

@@ -3,14 +3,15 @@ import os
 
 import numpy as np
 
-from codegen import opencl
 from codegen.kernel import Builder, Kernel, Loop, Param, Store, dims_of
-from codegen.plan import Buffer, Commit, HostCall, Launch, Operand, Plan, Requirement
+from codegen.plan import Buffer, Commit, HostCall, Launch, Note, Operand, Plan
+from codegen.printed import printed, program_text
 from exprgraph import pairs
 from exprgraph.dims import Size, Stride, as_dim, constant, of_atom, product
 from exprgraph.errors import Source
 from exprgraph.node import INPUT, Condition, Graph, Node, Out, leaf
 from exprgraph.program import Program
+from exprgraph.requires import Requirement
 from runtime import device
 from runtime.executable import DeviceExecutable, Generator
 
@@ -63,10 +64,11 @@ def output(k, dtype, *shape):
     return Buffer(f"out{k}", "output", k, dtype, product(shape)), Operand(f"out{k}", constant(0), shape, strides)
 
 
-def executable(leaves, generate, *, n_outputs=1, graph=None, requirements=(), where=None, printer=opencl):
+def executable(leaves, generate, *, n_outputs=1, graph=None, requirements=(), where=None, text_of=program_text):
     found = where or device.choose()
     graph = graph or Graph(tuple(Out(n) for n in leaves), tuple(Out(n) for n in leaves))
-    generator = Generator(generate, lambda g: tuple(requirements), pairs.pairs, pairs.decide, printer)
+    generator = Generator(lambda *a: printed(generate(*a), found.target.dialect), lambda g: tuple(requirements), pairs.pairs,
+                          pairs.decide, text_of)
     return DeviceExecutable(Program(graph, tuple(leaves), n_outputs, {}), found, found.target, generator)
 
 
@@ -78,7 +80,8 @@ def twice(dtype="float32", made=None, where=None):
         if made is not None:
             made.append((outcomes, layouts, wide))
         out, result = output(0, dtype, size(x, 0), size(x, 1))
-        return Plan((leaf_buffer(0, x), out), (doubling(x, layouts[0], wide), Commit()), (result,), ("twice: x * 2 from user.py:7",))
+        note = Note("twice", ("mul",), (size(x, 0), size(x, 1)), (LINE,))
+        return Plan((leaf_buffer(0, x), out), (doubling(x, layouts[0], wide), Commit()), (result,), (note,))
     return executable([x], generate, where=where)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from codegen.interpret import Env, Memory, launch_of
 from codegen.kernel import Kernel
-from codegen.opencl import program_source
+from codegen.printed import program_source
 from runtime import device as devices
 from runtime.pocl import name_unknown_cpu
 

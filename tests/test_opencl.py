@@ -12,7 +12,8 @@ import pytest
 
 from codegen.interpret import run
 from codegen.kernel import Accumulate, Alloc, Atomic, Builder, If, Kernel, Let, Loop, Param, Store
-from codegen.opencl import kernel_source, program_source
+from codegen.opencl import kernel_source
+from codegen.printed import program_source
 from codegen.spelling import literal
 from exprgraph.dtypes import FLOATS, REAL
 from runtime import pocl

@@ -7,12 +7,13 @@ import threading
 import numpy as np
 import pytest
 
-from codegen import opencl
 from codegen.kernel import Flag, Param, Store
-from codegen.plan import Check, Commit, Plan, Requirement, Site
+from codegen.plan import Check, Commit, Plan, Site
+from codegen.printed import program_text
 from exprgraph.dims import Value, of_atom
 from exprgraph.errors import AllocationError, DeviceError, IndexFault
 from exprgraph.node import INPUT, Condition, leaf
+from exprgraph.requires import Requirement
 from runtime import device, memory, pages
 from tests.hand_plans import LINE, ROOT, B, along, doubling, executable, launch, leaf_buffer, output, product_plan, separate, size, twice
 
@@ -149,34 +150,31 @@ def test_d4_d5_a_call_beyond_the_budget_is_refused_before_it_runs(limits, words)
 
 
 class Wrong:
-    """A printer whose programs do not compile until it is told to mend them."""
+    """Puts programs together that do not compile until it is told to mend them."""
     broken = True
 
-    def kernel_source(self, kernel, dialect):
-        return opencl.kernel_source(kernel, dialect)
-
-    def program_source(self, kernels, dialect, comments=False, jobs=False):
-        text = opencl.program_source(kernels, dialect, jobs=jobs)
+    def __call__(self, codes, dialect, jobs=False):
+        text = program_text(codes, dialect, jobs)
         return text.replace("{", "{ this_is_wrong;", 1) if self.broken else text
 
 
 def test_b18_a_failed_build_shows_source_log_and_device_and_can_be_tried_again():
     x = leaf(INPUT, "uint16", (None, None))
-    printer = Wrong()
-    printer.broken = False
+    wrong = Wrong()
+    wrong.broken = False
 
     def generate(graph, leaves, outcomes, layouts, wide, target, name, options):
         out, result = output(0, "uint16", size(x, 0), size(x, 1))
         return Plan((leaf_buffer(0, x), out), (doubling(x, layouts[0]), Commit()), (result,))
-    f = executable([x], generate, printer=printer)
+    f = executable([x], generate, text_of=wrong)
     values = np.arange(12, dtype="u2").reshape(3, 4)
-    printer.broken = True
+    wrong.broken = True
     with pytest.raises(DeviceError) as error:
         f([values.T])
     text = str(error.value)
     assert f.device.name in text and text.count("this_is_wrong") > 1 and "undeclared" in text and "    1  #pragma" in text
     np.testing.assert_array_equal(f([values])[0], values * 2)
-    printer.broken = False
+    wrong.broken = False
     np.testing.assert_array_equal(f([values.T])[0], values.T * 2)
 
 

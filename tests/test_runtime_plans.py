@@ -1,15 +1,14 @@
 """The runtime on plans made by hand: host calls, conditions, variants, which plan a call takes."""
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 import exprgraph as eg
 from codegen.kernel import Param, Store
-from codegen.plan import Branch, Commit, Plan
+from codegen.notes import note_text
+from codegen.plan import Branch, Commit, Note, Plan
 from exprgraph import dims
 from exprgraph.dims import constant
-from exprgraph.errors import ShapeError
+from exprgraph.errors import ShapeError, Source
 from exprgraph.node import INPUT, Graph, Out, leaf
 from runtime import program
 from runtime.executable import PLANS
@@ -139,14 +138,13 @@ def test_source_and_why_tell_what_was_built():
     f = twice()
     f([BASE[::2]])
     source, why = f.source(), f.why()
-    assert source.startswith("// x * 2 from user.py:7\n") and "__kernel void twice(" in source
+    assert source.startswith("// mul over x.shape[0] x x.shape[1], from user.py:7\n") and "__kernel void twice(" in source
     assert "2 plans on" in why and "argument 0 is strided with inner stride 1" in why and "launch twice on" in why
 
 
 def test_h1_notes_cannot_leave_their_comment():
-    from runtime import report
-    prepared = SimpleNamespace(plan=SimpleNamespace(notes=("k: a\n#include <x>\r\x00 \\",)))
-    assert report._notes(prepared) == {"k": ["a #include <x>"]}
+    note = Note("k", ("a\n#include <x>\r\x00",), (), (Source("b\n*/", 3), Source("c \\", 4)))
+    assert note_text(note) == "a #include <x>   over one element, from b */:3, c \\:4"
 
 
 def test_a_long_launch_does_not_need_wide_indices():

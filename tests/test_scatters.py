@@ -8,8 +8,9 @@ import pytest
 
 import exprgraph as eg
 from codegen.generate import generate
-from codegen.opencl import kernel_source, program_source
+from codegen.opencl import kernel_source
 from codegen.plan import Branch, Launch
+from codegen.printed import program_source
 from exprgraph.close import close
 from runtime import device
 from tests.hand_trees import scatter

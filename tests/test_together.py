@@ -9,7 +9,7 @@ import pytest
 import exprgraph as eg
 from codegen import switchboard as board
 from codegen.jobs import SUFFIX, divisible
-from codegen.opencl import program_source
+from codegen.printed import program_source
 from runtime import device, together
 from runtime.together import FAR, NEAR, place, places
 from tests.hand_trees import gather, grid_map, row_argmax, tree_sum

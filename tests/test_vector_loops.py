@@ -4,7 +4,7 @@ import pytest
 
 import exprgraph as eg
 from codegen.kernel import INDEX, Accumulate, Alloc, Builder, Kernel, Let, Loop, Param, Store
-from codegen.opencl import program_source
+from codegen.printed import program_source
 from codegen.vector_loops import CHASED, HIDDEN, HIDING, MASKED, SEVERAL, has_tail, in_two, interleaved
 from exprgraph.dims import constant
 from tests.hand_trees import grid_map

@@ -8,17 +8,11 @@ from codegen.inline import Index, is_array_constant, linear
 from codegen.kernel import Builder, Expr, Param
 from codegen.plan import About, Buffer, Site
 from exprgraph.dims import Dim, Stride, constant, of_atom, product
-from exprgraph.graph import order
+from exprgraph.graph import names
 from exprgraph.node import INPUT, SHARED, Node, Out, constant_value
 
 INNER_UNIT, ANY_STRIDES, CONTIGUOUS = "S", "T", "C"
 """Layouts of an argument: innermost stride 1, any strides, C order without gaps."""
-
-
-def _names(outputs: Sequence[Out]) -> dict[Node, str]:
-    """The user's names of nodes: those of the symbols by which others read them."""
-    read = [*outputs, *(i for n in order(outputs) for i in n.inputs)]
-    return {o.node: o.name for o in read if o.name is not None}
 
 
 class Memory:
@@ -33,7 +27,7 @@ class Memory:
         self.crossing = crossing
         self.lent: dict[Node, str] = {}
         self.rows: list[tuple[str, str, int]] = []
-        self.spoken = _names(outputs)
+        self.spoken = names(outputs)
         self.current: Node | None = None
         for k, (node, layout) in enumerate(zip(leaves, layouts)):
             self.layout[node.uid] = layout

@@ -1,10 +1,13 @@
 """Program and the Backend protocol: what `compile` hands to a backend and what it gets back."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from exprgraph.node import Graph, Node
+
+if TYPE_CHECKING:
+    from exprgraph.footprint import Footprint, Given
 
 Watch = Callable[[str, Graph, Graph], None]
 
@@ -24,6 +27,10 @@ class Program(NamedTuple):
 
 class Resident(Protocol):
     """A value that stays where it was computed."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its sizes."""
 
     def host(self) -> Any:
         """The value as a read-only NumPy array."""
@@ -58,3 +65,6 @@ class Executable(Protocol):
 
     def free(self) -> None:
         """Give back the memory that is kept between calls."""
+
+    def memory_of(self, given: Sequence[Given] | None, sizes: Mapping[str, int]) -> Footprint:
+        """What a call takes of memory, in numbers where the arguments are `given`; sizes: those that a call computes, by name."""

@@ -12,6 +12,7 @@ from exprgraph.bodies import Body, opened
 from exprgraph.dims import Dim, Size, Value
 from exprgraph.dtypes import BFLOAT
 from exprgraph.errors import AllocationError, IndexFault, OwnOpError, ShapeError, at
+from exprgraph.footprint import Footprint, Given
 from exprgraph.graph import order
 from exprgraph.narrow import widened
 from exprgraph.node import CONSTANT, INPUT, SHARED, Graph, Node, Out, Params, TensorType
@@ -174,7 +175,7 @@ class Evaluator:
     """The executable of the NumPy backend."""
 
     def __init__(self, program: Program) -> None:
-        self.graph, self.leaves = program.graph, program.leaves
+        self.program, self.graph, self.leaves = program, program.graph, program.leaves
         self.sizes = sizes(program.graph)
 
     def __call__(self, values: Sequence[Any]) -> list[Array]:
@@ -198,6 +199,11 @@ class Evaluator:
 
     def free(self) -> None:
         """Nothing is kept between calls."""
+
+    def memory_of(self, given: Sequence[Given] | None, sizes: Mapping[str, int]) -> Footprint:
+        """What a call takes of memory, without what NumPy's functions take while they run."""
+        from exprgraph.reference_memory import footprint  # rarely needed
+        return footprint(self.program, self.sizes.check, given, sizes)
 
 
 def _owned(result: Array, taken: set[int], node: Node) -> Array:

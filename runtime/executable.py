@@ -5,7 +5,8 @@ import contextlib
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,7 +17,8 @@ from codegen.target import Target
 from exprgraph import dims
 from exprgraph.config import config
 from exprgraph.dims import Dim, Value
-from exprgraph.errors import AllocationError, AssertionFault, DeviceError, ShapeError, ValueFault, at
+from exprgraph.errors import AllocationError, AssertionFault, CallError, DeviceError, ShapeError, ValueFault, at, here
+from exprgraph.footprint import Footprint, Given, MissingSizeError
 from exprgraph.node import SHARED
 from exprgraph.program import Program
 from exprgraph.requires import Requirement
@@ -168,6 +170,30 @@ class DeviceExecutable:
                 self.state.helpers.ready()
             self._warm = True
 
+    def memory_of(self, given: Sequence[Given] | None, sizes: Mapping[str, int]) -> Footprint:
+        """What calls take of memory; given: the shapes of the arguments and the values of integer scalars, None where only the formula
+        is wanted.  MissingSizeError for an integer scalar that sizes rest on and that was not given.  Nothing runs."""
+        if sizes:
+            raise CallError(f"memory: there is no input and no size called {', '.join(map(repr, sizes))}{at(here())}")
+        with self._lock:
+            default = self._plan((self._equal, self._compact, False))
+            told = footprint.formulas(self.program, default.plan, default.names)
+            if given is None:
+                return Footprint(self.program.options.get("name") or "f", self.device.name, told)
+            return replace(footprint.footprint(self._imagined(given)), formula=told)
+
+    def _imagined(self, given: Sequence[Given]) -> footprint.Call:
+        """A call that nobody makes."""
+        shapes = [g.shape or () for g in given]
+        numbers = [n for s in shapes for n in s]
+        vector = [*numbers, *[0] * len(numbers), *(given[i].value or 0 for i in self.leaves.scalars)]
+        key, found = self._chosen(vector, self._compact, any(math.prod(s) >= NARROW for s in shapes))
+        unknown = [repr(self.program.leaves[i].name) for i in self._valued if given[i].value is None]
+        if unknown:
+            raise MissingSizeError(f"memory: sizes rest on the value of {', '.join(unknown)}: give it{at(here())}")
+        prepared = self._plan(key)
+        return footprint.Call(self.program, self.memory, prepared.fit(found, self._form(prepared, shapes)[0]), tuple(shapes))
+
     def free(self) -> None:
         """Give back the workspace, what belongs to the sizes met so far, and all memory of the device that nobody uses."""
         with self._lock:
@@ -211,39 +237,48 @@ class DeviceExecutable:
 
     def _bind(self, arguments: Arguments) -> Bound:
         """Check the sizes of a call, choose its plan and compute its numbers."""
-        vector = self.leaves.vector(arguments)
+        wide = any(isinstance(v, np.ndarray) and span(v) >= NARROW for v in arguments.values)
+        key, found = self._chosen(self.leaves.vector(arguments), arguments.layouts, wide)
+        return self._ready(self._plan(key), found, arguments, key[1] != arguments.layouts)
+
+    def _chosen(self, vector: Sequence[int], layouts: str, wide: bool) -> tuple[Key, dict[str, int]]:
+        """The plan for the sizes of a call, and its numbers; the error of what does not fit."""
         evaluate = self._evaluate(vector)
         self._require(evaluate)
         outcomes = self.generator.decide(self.pairs, evaluate)
-        wide = any(isinstance(v, np.ndarray) and span(v) >= NARROW for v in arguments.values)
-        key = self._choose((outcomes, arguments.layouts, wide))
+        key = self._choose((outcomes, layouts, wide))
         found = self._plan(key).numbers(vector)
         if not key[2] and self._plan(key).largest(found) >= NARROW:
-            key = self._choose((outcomes, arguments.layouts, True))
+            key = self._choose((outcomes, layouts, True))
             found = self._plan(key).numbers(vector)
-        return self._ready(self._plan(key), found, arguments, key[1] != arguments.layouts)
+        return key, found
 
     def _ready(self, prepared: Prepared, found: dict[str, int], arguments: Arguments, copies: bool) -> Bound:
         """The plan bound to the numbers of a call, with a function of its own where the memory is shared; where the plan has several
         forms, in the one that was found to be the fastest for such sizes, or will be after many calls."""
-        free = prepared.free
-        fixed = free is None or prepared.own or config.deterministic or self.state is None
-        if fixed or free is None or sum(v.size for v in arguments.values) < choices.LEAST:
-            return self._bound(prepared, found, arguments, copies)
-        name = choices.name_of((flatten(v) for v in free.variants), [v.shape for v in arguments.values])
-        form = choices.recall(self.device, name, len(free.variants))
-        if form is not None:
+        form, name = self._form(prepared, [v.shape for v in arguments.values])
+        if form is not None or name is None:
             return self._bound(prepared, found, arguments, copies, form)
 
         def often(*values: Any) -> None:
             self._compare(prepared, found, copies, name, values)
         return self._bound(prepared, found, arguments, copies, None, often)
 
+    def _form(self, prepared: Prepared, shapes: Sequence[tuple[int, ...]]) -> tuple[int | None, str | None]:
+        """The form of a plan that was found to be the fastest for such shapes, and the name under which it is kept; None where there is
+        nothing to choose."""
+        free = prepared.free
+        fixed = free is None or prepared.own or config.deterministic or self.state is None
+        if fixed or free is None or sum(map(math.prod, shapes)) < choices.LEAST:
+            return None, None
+        name = choices.name_of((flatten(v) for v in free.variants), shapes)
+        return choices.recall(self.device, name, len(free.variants)), name
+
     def _bound(self, prepared: Prepared, found: dict[str, int], arguments: Arguments, copies: bool, form: int | None = None,
                often: Callable[..., None] | None = None) -> Bound:
-        bound = prepared.bind(found, copies, form)
-        call = footprint.Call(self.program, self.memory, bound, tuple(v.shape for v in arguments.values))
-        bound = bound._replace(told=partial(footprint.told, call))
+        fit = prepared.fit(found, form)
+        call = footprint.Call(self.program, self.memory, fit, tuple(v.shape for v in arguments.values))
+        bound = prepared.bind(fit, copies)._replace(told=partial(footprint.told, call))
         own = arguments.compact() if copies else arguments
         values = [self.leaves.integer(v) if i in self._valued else None for i, v in enumerate(own.values)]
         leaves = [Leaf(dtype, v.shape, None if kind == CONTIGUOUS else v.strides, value, None)
@@ -251,17 +286,18 @@ class DeviceExecutable:
         try:
             if self.state is None:
                 return bound._replace(quick=self._queued(bound, own.values, leaves))
-            return prepared.quicken(bound, found, leaves, self.state, self.program.n_outputs, often)
+            return prepared.quicken(bound, leaves, self.state, self.program.n_outputs, often)
         except AllocationError as error:
             raise bound.told(error) from error.__cause__
 
     def _queued(self, bound: Bound, values: Sequence[Any], leaves: Sequence[Leaf]) -> Queued:
         """The function of a bound plan on a device with memory of its own."""
         assert isinstance(self.memory, CopiedMemory)
-        largest = max([*bound.rooms.values(), *(math.prod(v.shape) * v.dtype.itemsize for v in values)], default=0)
-        check_budget(self.memory, bound.wanted, largest)
-        return Queued(Sizes(tuple(bound.prepared.buffers.values()), bound.prepared.constants, bound.actions, bound.outputs, bound.rooms,
-                            bound.wanted, largest, tuple(leaves), self._kept, self.program.n_outputs, bound.told), self.memory, self._lock)
+        fit = bound.fit
+        largest = max([*fit.rooms.values(), *(math.prod(v.shape) * v.dtype.itemsize for v in values)], default=0)
+        check_budget(self.memory, fit.wanted, largest)
+        return Queued(Sizes(tuple(fit.buffers.values()), fit.constants, bound.actions, fit.outputs, fit.rooms, fit.wanted, largest,
+                            tuple(leaves), self._kept, self.program.n_outputs, bound.told), self.memory, self._lock)
 
     def _compare(self, prepared: Prepared, found: dict[str, int], copies: bool, name: str, values: Sequence[Any]) -> None:
         """Time the forms of a plan on the arguments of a call, and take the fastest one for such calls from now on."""
@@ -272,7 +308,7 @@ class DeviceExecutable:
             own = arguments.compact() if copies else arguments
             bounds = [self._bound(prepared, found, arguments, copies, form) for form in range(len(free.variants))]
             for bound in bounds:
-                check_budget(self.memory, bound.wanted, max(bound.rooms.values(), default=0))
+                check_budget(self.memory, bound.fit.wanted, max(bound.fit.rooms.values(), default=0))
             runs = [partial(b.quick, *own.values, trusted=True) for b in bounds]
             best = choices.fastest(runs, found[free.pick.text])
             if best is None:
@@ -296,9 +332,9 @@ class DeviceExecutable:
 
     def _run(self, bound: Bound, arguments: Arguments) -> list[Any]:
         if self.state is not None:
-            largest = max([*bound.rooms.values(), *(span(v) * v.itemsize for v in arguments.values)], default=0)
+            largest = max([*bound.fit.rooms.values(), *(span(v) * v.itemsize for v in arguments.values)], default=0)
             try:
-                check_budget(self.memory, bound.wanted, largest)
+                check_budget(self.memory, bound.fit.wanted, largest)
             except AllocationError as error:
                 raise bound.told(error) from None
         done: list[Any] | None = bound.quick(*arguments.values, trusted=True)

@@ -2,19 +2,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from codegen.plan import Buffer, HostCall, Launch, OwnCall, Step
+from codegen.notes import note_text
+from codegen.plan import Branch, Buffer, HostCall, Launch, Note, OwnCall, Plan, Step
+from exprgraph.dims import Dim, constant, product
 from exprgraph.errors import AllocationError
-from exprgraph.footprint import KINDS, Tensor, largest
+from exprgraph.footprint import KINDS, Footprint, Tensor, formula, largest
 from exprgraph.node import SHARED, Node, Out
 from exprgraph.program import Program
 from runtime import pages
+from runtime.fit import Fit
 from runtime.memory import Memory, SharedMemory, room
-from runtime.prepared import Bound, code_of
+from runtime.prepared import code_of, flatten
 from runtime.spare import rounded
 from runtime.workspace import alive, loads
 
@@ -23,7 +26,7 @@ class Call(NamedTuple):
     """A plan with the numbers of one call, and the shapes of the call's arguments."""
     program: Program
     memory: Memory
-    bound: Bound
+    fit: Fit
     shapes: tuple[tuple[int, ...], ...]
 
     @property
@@ -45,8 +48,8 @@ def tensors(call: Call) -> list[Tensor]:
 def temporaries(call: Call) -> dict[str, Tensor]:
     """The intermediates by the plan's name."""
     found = {}
-    for name, nbytes in call.bound.temporaries.items():
-        buffer = call.bound.prepared.buffers[name]
+    for name, nbytes in call.fit.temporaries.items():
+        buffer = call.fit.buffers[name]
         found[name] = Tensor(_called(buffer), "temporaries", buffer.dtype, _shape(call, buffer), call.memory.size(nbytes),
                              buffer.about.source if buffer.about else None)
     return found
@@ -63,7 +66,7 @@ def _called(buffer: Buffer) -> str:
 
 def _shape(call: Call, buffer: Buffer) -> tuple[int, ...]:
     dims = buffer.about.shape if buffer.about else (buffer.size,)
-    return tuple(call.bound.found[d.text] for d in dims)
+    return tuple(call.fit.found[d.text] for d in dims)
 
 
 def _leaves(call: Call) -> Iterable[Tensor]:
@@ -81,8 +84,8 @@ def _known(node: Node) -> str:
 
 
 def _constants(call: Call) -> Iterable[Tensor]:
-    buffers = call.bound.prepared.buffers
-    for name, block in call.bound.prepared.constants.items():
+    buffers = call.fit.buffers
+    for name, block in call.fit.constants.items():
         data = buffers[name].data
         if data is not None:
             yield Tensor("a constant", "constants", data.dtype.name, data.shape, max(block.nbytes, block.size), None)
@@ -90,13 +93,13 @@ def _constants(call: Call) -> Iterable[Tensor]:
 
 def _results(call: Call) -> Iterable[Tensor]:
     """The outputs.  What is no buffer of its own is copied; on memory of its own into the host's."""
-    buffers, seen = call.bound.prepared.buffers, set[str]()
-    for number, (out, view) in enumerate(zip(call.program.graph.outputs, call.bound.outputs)):
+    buffers, seen = call.fit.buffers, set[str]()
+    for number, (out, view) in enumerate(zip(call.program.graph.outputs, call.fit.outputs)):
         fresh = buffers[view.buffer].role == "output" and view.buffer not in seen
         seen.add(view.buffer)
         own, nbytes = math.prod(view.shape) * view.dtype.itemsize, 0
         if not call.shared:
-            nbytes = call.memory.size(call.bound.rooms[view.buffer]) if fresh else 0
+            nbytes = call.memory.size(call.fit.rooms[view.buffer]) if fresh else 0
         else:
             nbytes = own if not fresh or own < pages.SMALLEST else rounded(own)
         kind = "outputs" if number < call.program.n_outputs else "updates"
@@ -122,26 +125,27 @@ class Peak(NamedTuple):
 
 def peak_of(call: Call) -> Peak:
     """The most that a call needs at once."""
-    bound, temps = call.bound, temporaries(call)
+    fit, temps = call.fit, temporaries(call)
     rooms = {n: t.nbytes for n, t in temps.items()}
-    load = loads(bound.uses, rooms)
+    load = loads(fit.uses, rooms)
     at = max(range(len(load)), key=load.__getitem__)
     rest = [*_leaves(call), *_results(call), *_constants(call)]
     found = {kind: sum(t.nbytes for t in rest if t.kind == kind) for kind in KINDS}
-    found["temporaries"] = bound.space if call.shared else load[at] + _flags(call)
-    living = (*(temps[n] for n in alive(bound.uses, rooms)[at]), *rest)
-    return Peak(found, _step(bound.steps[at]) if at < len(bound.steps) else "the copy of the results", living)
+    found["temporaries"] = fit.space if call.shared else load[at] + _flags(call)
+    living = (*(temps[n] for n in alive(fit.uses, rooms)[at]), *rest)
+    return Peak(found, _step(fit.steps[at], fit.notes) if at < len(fit.steps) else "the copy of the results", living)
 
 
 def _flags(call: Call) -> int:
     """The bytes of what kernels report faults in."""
-    name = call.bound.prepared.flags
-    return call.memory.size(call.bound.rooms[name]) if name in call.bound.rooms else 0
+    name = call.fit.flags
+    return call.memory.size(call.fit.rooms[name]) if name in call.fit.rooms else 0
 
 
-def _step(step: Step) -> str:
+def _step(step: Step, notes: Sequence[Note]) -> str:
     if isinstance(step, Launch):
-        return f"kernel {code_of(step).name}"
+        name = code_of(step).name
+        return next((f"kernel {name} ({note_text(n)})" for n in notes if n.kernel == name), f"kernel {name}")
     if isinstance(step, HostCall):
         return f"numpy.{step.function}"
     return f"{step.own.name!r} of your own" if isinstance(step, OwnCall) else "the end of the call"
@@ -169,3 +173,38 @@ def described(call: Call, peak: Peak, shown: Sequence[Tensor]) -> str:
              "cures: fewer rows at once; deleting results and functions that are not needed any more (f.free() gives back what a function "
              "keeps); float32 in place of float64; checkpoint() around parts whose gradient is taken"]
     return "\n".join(lines)
+
+
+def footprint(call: Call) -> Footprint:
+    """What `f.memory` tells of a call."""
+    peak = peak_of(call)
+    return Footprint(call.name, call.memory.session.device.name, {}, tuple(v.shape for v in call.fit.outputs), peak.bytes, peak.total,
+                     peak.step, largest(peak.living))
+
+
+def formulas(program: Program, plan: Plan, names: Callable[[Step], tuple[str, ...]]) -> dict[str, str]:
+    """The bytes that calls with a plan take, by kind; names: the buffers that a step uses."""
+    fixed = dict.fromkeys(KINDS[:-1], constant(0))
+    for node in program.leaves:
+        fixed["shared" if node.op is SHARED else "inputs"] += _bytes(node.outs[0].dtype, node.outs[0].shape)
+    for number, (out, operand) in enumerate(zip(program.graph.outputs, plan.outputs)):
+        fixed["outputs" if number < program.n_outputs else "updates"] += _bytes(out.dtype, operand.shape)
+    buffers = {b.name: b for b in plan.buffers}
+    fixed["constants"] = constant(sum(b.data.nbytes for b in plan.buffers if b.data is not None))
+    steps = [s for s in flatten(plan.steps) if not isinstance(s, Branch)]
+    temps = {n: _bytes(b.dtype, (b.size,)) for n, b in buffers.items() if b.role == "temp"}
+    scratch = {n for n in temps if (known := buffers[n].about) is not None and known.scratch}
+    living = alive([*map(names, steps), tuple(o.buffer for o in plan.outputs)], temps)
+    return formula(fixed, [total(temps[n] for n in one if n not in scratch) for one in living], bool(scratch))
+
+
+def _bytes(dtype: str, shape: Sequence[Dim]) -> Dim:
+    return product(shape) * np.dtype(dtype).itemsize
+
+
+def total(parts: Iterable[Dim]) -> Dim:
+    """The sum of some sizes."""
+    found = constant(0)
+    for part in parts:
+        found = found + part
+    return found

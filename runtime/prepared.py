@@ -16,6 +16,7 @@ from runtime.actions import Action, FaultCheck, FunctionCall, KernelCall
 from runtime.case import Case, Leaf
 from runtime.device import Session
 from runtime.direct import State
+from runtime.fit import Fit
 from runtime.hosted import hosted
 from runtime.memory import Memory, SharedMemory, View, room, view_of
 from runtime.native import switchboard
@@ -68,32 +69,16 @@ def _same(error: BaseException) -> BaseException:
 
 
 class Bound(NamedTuple):
-    """A plan with the numbers of one call.
+    """A plan with the numbers of one call, built.
 
-    quick: the function of `runtime.direct`, where the device shares NumPy's memory.  actions: what to run, in order.  rooms: the
-    bytes of each buffer that is no leaf and no constant.  outputs: a view for each.  copies: whether strided arguments are copied first.
-    uses: the buffers that each step uses, and at the end those of the outputs.  offsets and space: where the intermediates lie in
-    one block, and its bytes.  wanted: the bytes that the call takes beside its arguments.  found: the numbers by the text of their Dim.
-    told: what a fault is called.
+    actions: what to run, in order.  copies: whether strided arguments are copied first.  told: what a fault is called.  quick: the
+    function that runs it.
     """
-    prepared: Prepared
+    fit: Fit
     actions: tuple[Action, ...]
-    rooms: dict[str, int]
-    wanted: int
-    outputs: tuple[View, ...]
     copies: bool
-    steps: tuple[Step, ...]
-    uses: tuple[tuple[str, ...], ...]
-    offsets: dict[str, int]
-    space: int
-    found: dict[str, int]
-    told: Callable[[BaseException], BaseException]
+    told: Callable[[BaseException], BaseException] = _same
     quick: Any = None
-
-    @property
-    def temporaries(self) -> dict[str, int]:
-        """The bytes of the intermediates."""
-        return {n: r for n, r in self.rooms.items() if self.prepared.buffers[n].role == "temp"}
 
 
 def code_of(launch: Launch) -> Code:
@@ -220,22 +205,22 @@ class Prepared:
             launched = None if built_one.code else program.ready(built_one, code.buffers + code.flags, len(step.dims), code.wide)
             self._kernels[id(step), at] = launched, built_one.code
 
-    def bind(self, found: dict[str, int], copies: bool, form: int | None = None) -> Bound:
+    def fit(self, found: dict[str, int], form: int | None = None) -> Fit:
         """The plan with the numbers of a call; form: which variant of the plan's free branch to take, None for the one that sizes pick."""
         taken = self.plan.steps if form is None else [
             t for s in self.plan.steps for t in (s.variants[form] if isinstance(s, Branch) and s.free else (s,))]
-        steps = list(chosen(taken, lambda pick: found[pick.text]))
-        where = [self._place(s, found) for s in steps]
-        self._build(zip(steps, where))
-        uses = (*map(self._names, steps), tuple(o.buffer for o in self.plan.outputs))
+        return self.fitted(tuple(chosen(taken, lambda pick: found[pick.text])), found)
+
+    def fitted(self, steps: tuple[Step, ...], found: dict[str, int]) -> Fit:
+        """These steps with the numbers of a call."""
+        uses = (*map(self.names, steps), tuple(o.buffer for o in self.plan.outputs))
         used = {n for names in uses for n in names}
         own = [b for b in self.buffers.values() if b.role in ("output", FLAGS) or (b.role == "temp" and b.name in used)]
         rooms = {b.name: room(found[b.size.text], np.dtype(b.dtype).itemsize) for b in own}
-        outputs = tuple(self._view(o, found) for o in self.plan.outputs)
         temps = {b.name: rooms[b.name] for b in own if b.role == "temp"}
         offsets, space = layout(uses, temps)
-        return Bound(self, tuple(self._actions(steps, where, found)), rooms, self._wanted(uses, rooms, temps, space), outputs, copies,
-                     tuple(steps), uses, offsets, space, found, _same)
+        return Fit(self.buffers, self.constants, self.flags, found, steps, uses, rooms, offsets, space,
+                   self._wanted(uses, rooms, temps, space), tuple(self._view(o, found) for o in self.plan.outputs), self.plan.notes)
 
     def _wanted(self, uses: Sequence[Sequence[str]], rooms: dict[str, int], temps: dict[str, int], space: int) -> int:
         """The bytes that a call takes beside its arguments: on memory of its own each intermediate is a buffer, while it is needed."""
@@ -244,10 +229,16 @@ class Prepared:
             return space + sum(r for n, r in rooms.items() if n not in temps and n != self.flags)
         return sum(size(r) for n, r in rooms.items() if n not in temps) + max(loads(uses, {n: size(r) for n, r in temps.items()}))
 
-    def quicken(self, bound: Bound, found: dict[str, int], leaves: Sequence[Leaf], state: State, kept: int,
-                often: Callable[..., None] | None = None) -> Bound:
+    def bind(self, fit: Fit, copies: bool) -> Bound:
+        """The kernels of a fit built, and what to run."""
+        where = [self._place(s, fit.found) for s in fit.steps]
+        self._build(zip(fit.steps, where))
+        return Bound(fit, tuple(self._actions(fit.steps, where, fit.found)), copies)
+
+    def quicken(self, bound: Bound, leaves: Sequence[Leaf], state: State, kept: int, often: Callable[..., None] | None = None) -> Bound:
         """The bound plan with a function written for it; often: what that does with its arguments when it has been called often."""
         assert isinstance(self.memory, SharedMemory)
+        fit, found = bound.fit, bound.fit.found
         counts = {n: (found[b.size.text], np.dtype(b.dtype)) for n, b in self.buffers.items() if b.role == "output"}
         blocks = {**self.constants, self.flags: self.memory.leaf(self.zeros, False, written=True)}
         known = {b.number: b.name for b in self.buffers.values() if b.role == "leaf"}
@@ -255,12 +246,12 @@ class Prepared:
         for leaf in full:
             if leaf.name is not None and 0 in leaf.shape:
                 blocks[leaf.name] = self.memory.leaf(np.empty(0, leaf.dtype), False)
-        aligned = frozenset(n for s in bound.steps if id(s) in self._streamed for n in self._names(s))
-        case = Case(tuple(full), bound.actions, bound.outputs, counts, aligned, bound.temporaries, bound.offsets, bound.space, blocks,
-                    self.zeros, bound.wanted, kept, bound.told, often)
+        aligned = frozenset(n for s in fit.steps if id(s) in self._streamed for n in self.names(s))
+        case = Case(tuple(full), bound.actions, fit.outputs, counts, aligned, fit.temporaries, fit.offsets, fit.space, blocks,
+                    self.zeros, fit.wanted, kept, bound.told, often)
         return bound._replace(quick=write(case, state))
 
-    def _names(self, step: Step) -> tuple[str, ...]:
+    def names(self, step: Step) -> tuple[str, ...]:
         """The buffers that a step reads or writes."""
         if isinstance(step, HostCall):
             return tuple(o.buffer for o in (*step.inputs, step.output))

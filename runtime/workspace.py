@@ -22,7 +22,7 @@ def lifetimes(uses: Sequence[Sequence[str]], wanted: Mapping[str, object]) -> di
     return found
 
 
-def alive(uses: Sequence[Sequence[str]], rooms: Mapping[str, int]) -> list[tuple[str, ...]]:
+def alive(uses: Sequence[Sequence[str]], rooms: Mapping[str, object]) -> list[tuple[str, ...]]:
     """The intermediates of which each step needs the memory."""
     living = lifetimes(uses, rooms)
     found: list[list[str]] = [[] for _ in uses]

@@ -2,19 +2,33 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 
+from codegen.dialect import Dialect, dialect_of
 from codegen.kernel import Kernel
 from codegen.opencl import kernel_source
 
 DIGITS = 12
+REMEMBERED = 1024
+_texts: OrderedDict[tuple[str, Dialect], str] = OrderedDict()
 
 
 def named(kernel: Kernel, dialect: str) -> Kernel:
     """The kernel under the name that its text gives it; one that has such a name keeps it."""
     if is_named(kernel):
         return kernel
-    text = kernel_source(kernel._replace(name="k"), dialect)
-    return kernel._replace(name="k_" + hashlib.sha256(text.encode()).hexdigest()[:DIGITS])
+    spoken = dialect_of(dialect)
+    text = kernel_source(kernel._replace(name="k"), spoken)
+    name = "k_" + hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+    _texts[name, spoken] = text.replace("__kernel void k(", f"__kernel void {name}(", 1)
+    if len(_texts) > REMEMBERED:
+        _texts.popitem(last=False)
+    return kernel._replace(name=name)
+
+
+def text_of(kernel: Kernel, spoken: Dialect) -> str:
+    """The text of a kernel, remembered since it was named."""
+    return _texts.get((kernel.name, spoken)) or kernel_source(kernel, spoken)
 
 
 def is_named(kernel: Kernel) -> bool:

@@ -8,10 +8,10 @@ import numpy as np
 from exprgraph.dims import Dim, constant
 from exprgraph.errors import IndexFault, Source
 from exprgraph.node import Params
-from exprgraph.own.op import Own
 
 if TYPE_CHECKING:
     from codegen.kernel import Kernel  # the runtime is given plans whose trees are texts already
+    from exprgraph.own.op import Own
 
 
 class About(NamedTuple):

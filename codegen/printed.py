@@ -7,7 +7,8 @@ from codegen import apart, mathlib
 from codegen.dialect import Dialect, dialect_of, qualifiers
 from codegen.jobs import SUFFIX, alone, divisible, door
 from codegen.kernel import Kernel
-from codegen.opencl import function_source, kernel_source
+from codegen.naming import text_of
+from codegen.opencl import function_source
 from codegen.plan import Branch, Code, Launch, Plan, Step
 from codegen.schedule.stream import is_streamed
 from codegen.snippets import snippets
@@ -38,7 +39,7 @@ def code_of(kernel: Kernel, spoken: Dialect) -> Code:
     single = alone(kernel)
     function = single and spoken.builtins == "pocl"
     body, job = function_source(kernel, bool(spoken.features)) if function else ("", "")
-    return Code(kernel.name, kernel_source(kernel, spoken), body, job if divisible(kernel) else "", len(kernel.params), kernel.flags,
+    return Code(kernel.name, text_of(kernel, spoken), body, job if divisible(kernel) else "", len(kernel.params), kernel.flags,
                 kernel.wide, not single, is_streamed(kernel))
 
 

@@ -12,6 +12,7 @@ from exprgraph.config import config
 from exprgraph.containers import Container
 from exprgraph.errors import GraphError, at, here
 from exprgraph.graph import symbol_of
+from exprgraph.kept import optimised
 from exprgraph.node import Out
 from exprgraph.program import Program, Watch
 from exprgraph.shared import Shared
@@ -48,9 +49,8 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
 
 
 def _built(label: str, slots: Sequence[Slot], wanted: Sequence[Out], assembly: Assembly, form: Form, options: dict[str, Any]) -> Function:
-    from exprgraph.passes import run_graph  # the optimiser is loaded by the first compile, not by the import
-    graph = run_graph(assembly.graph, options, options["watch"])
-    program = Program(graph, tuple(i.node for i in assembly.graph.inputs), assembly.n_outputs, options)
+    leaves = tuple(i.node for i in assembly.graph.inputs)
+    program = Program(optimised(assembly.graph, leaves, options), leaves, assembly.n_outputs, options)
     executable, used = backend.build(program, options["device"])
     return Function(label, slots, wanted, assembly, form, program, executable,
                     "numpy" if used == "numpy" else options["device"])

@@ -7,12 +7,12 @@ from typing import NamedTuple
 from exprgraph import dtypes
 from exprgraph.dims import constant
 from exprgraph.graph import follow, order, reuse
+from exprgraph.kept import optimised
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out, TensorType, constant_value, make_constant
 from exprgraph.ops.index import concat, subtensor
 from exprgraph.ops.pair import EACH, Pair
 from exprgraph.ops.rounding import cast
 from exprgraph.ops.shape import broadcast_to, dim_node, dimshuffle
-from exprgraph.passes import run_graph
 from exprgraph.program import Program
 from exprgraph.resolve import Leaves
 
@@ -33,7 +33,7 @@ def parted(program: Program) -> Parted | None:
     leaves = tuple(parting.stored.get(n, n) for n in program.leaves)
     inputs = tuple(Out(parting.stored.get(i.node, i.node), 0, i.name) for i in program.graph.inputs)
     graph = Graph(inputs, tuple(parting.output(o) for o in program.graph.outputs))
-    graph = run_graph(graph, program.options, program.options.get("watch"))
+    graph = optimised(graph, leaves, program.options)
     return Parted(program._replace(graph=graph, leaves=leaves), tuple(n in parting.stored for n in program.leaves),
                   tuple(dtypes.is_complex(o.dtype) for o in program.graph.outputs))
 

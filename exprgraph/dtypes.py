@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
@@ -142,3 +143,9 @@ def largest(dtype: str) -> float:
 def fits(value: int, dtype: str) -> bool:
     """Whether a Python integer can be represented in an integer dtype."""
     return dtype not in INTS or int(np.iinfo(dtype).min) <= value <= int(np.iinfo(dtype).max)
+
+
+def is_masked(value: Any) -> bool:
+    """Whether a value is a masked array, without loading numpy.ma where nobody has."""
+    masked = sys.modules.get("numpy.ma")
+    return masked is not None and isinstance(value, masked.MaskedArray)

@@ -373,7 +373,7 @@ def make_constant(value: Any, dtype: str | None = None) -> Out:
     array = np.asarray(value) if dtype is None else np.asarray(value).astype(dtype)
     if dtype is None and dtypes.is_weak(value):
         array = array.astype(dtypes.promote((), (value,)))
-    if isinstance(value, np.ma.MaskedArray):
+    if dtypes.is_masked(value):
         raise DTypeError(f"a masked array would lose its mask: fill it first{at(here())}")
     name = dtypes.canonical(array.dtype)
     data = np.ascontiguousarray(array).astype(name, copy=False).tobytes()

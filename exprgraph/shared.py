@@ -176,7 +176,7 @@ def shared(value: Any, name: str | None = None, strict: bool = False, allow_down
     kept without a copy.  target is accepted and changes nothing: a value lies where it was last written.
     CallError for lists and other things that are not arrays, DTypeError for dtypes that are not supported.
     """
-    if isinstance(value, np.ma.MaskedArray) or not isinstance(value, np.ndarray | np.generic | bool | int | float | complex):
+    if dtypes.is_masked(value) or not isinstance(value, np.ndarray | np.generic | bool | int | float | complex):
         cure = "say which dtype: shared(np.asarray(value, dtype))" if isinstance(value, list | tuple) else "give an array or a number"
         raise CallError(f"shared: {describe(value)} was given: {cure}{at(here())}")
     strong = isinstance(value, np.ndarray | np.generic)

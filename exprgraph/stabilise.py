@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from exprgraph.fold import fold
+from exprgraph.graph import leaves as graph_leaves
 from exprgraph.graph import order
+from exprgraph.kept import kept
 from exprgraph.merge import merge
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out
 from exprgraph.ops.markers import disconnected_grad, zero_grad
-from exprgraph.passes import engine, rewritten
 from exprgraph.replace import copied, stand_in
 
 Place = tuple[Node, int]
@@ -31,12 +32,19 @@ def stabilised(outputs: Sequence[Out], cuts: Sequence[Out]) -> tuple[list[Out], 
         return list(outputs), {}
     inner = {(c.node, c.index): c for c in cuts if c.node.op not in (INPUT, SHARED)}
     leaves = {place: stand_in(c) for place, c in inner.items()}
-    plain = rewritten(("exact",), merge(fold(Graph((), tuple(copied(outputs, leaves) if leaves else outputs)))), {})
-    found, fired = engine("stable").sweep(plain)
-    if fired is None:
+    graph = Graph((), tuple(copied(outputs, leaves) if leaves else outputs))
+    found = kept("stabilised", graph, graph_leaves(graph.outputs), None, lambda: _swept(graph))
+    if not found:
         return list(outputs), {}
-    found = rewritten(("stable", "exact"), found, {})
-    return list(found.outputs), {(leaf.node, 0): inner[place] for place, leaf in leaves.items()}
+    return list(found), {(leaf.node, 0): inner[place] for place, leaf in leaves.items()}
+
+
+def _swept(graph: Graph) -> tuple[Out, ...]:
+    """The outputs as the stable rules make them; none where no such rule applies."""
+    from exprgraph.passes import engine, rewritten  # they load all rules
+    plain = rewritten(("exact",), merge(fold(graph)), {})
+    found, fired = engine("stable").sweep(plain)
+    return () if fired is None else rewritten(("stable", "exact"), found, {}).outputs
 
 
 def swapped(tensors: Sequence[Out], leaves: dict[Place, Out]) -> list[Out]:

@@ -55,7 +55,7 @@ def coerce(value: Any, wanted: Want) -> Array:
 
 def describe(value: Any) -> str:
     """A value in a few words, for messages."""
-    if isinstance(value, np.ma.MaskedArray):
+    if dtypes.is_masked(value):
         return "a masked array"
     if isinstance(value, np.ndarray):
         return f"{_an(value.dtype.name)} array of shape {value.shape}"
@@ -84,7 +84,7 @@ def _refuse(value: Any, wanted: Want, cure: str) -> NoReturn:
 
 
 def _convert(value: Any, wanted: Want) -> Array:
-    if isinstance(value, np.ma.MaskedArray):
+    if dtypes.is_masked(value):
         _refuse(value, wanted, "its mask would be lost, fill it first: value.filled(0)")
     if wanted.strict:
         return _strict(value, wanted)

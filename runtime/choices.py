@@ -10,10 +10,7 @@ made of their text.  A file that cannot be read or written costs time only.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import os
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -21,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from codegen.plan import HostCall, Launch, Step
+from exprgraph.keys import digest
+from exprgraph.store import folder, usable, written_whole
 from runtime.device import Device
 
-FOLDER = "EXPRGRAPH_CACHE"
-"""Where files are kept; by default exprgraph/ in the user's folder for caches."""
 OFTEN = (50, 200, 800, 3200, 12800)
 """The calls of a function with the same sizes in which forms are timed, the later ones where the machine was not quiet before."""
 LEAST = 1 << 16
@@ -37,28 +34,22 @@ QUIET = 1.25
 GAIN = 0.9
 """The share of the time of the form in use that another one may take at most to replace it."""
 _lock = threading.RLock()
-_known: dict[Path, dict[str, int]] = {}
+_known: dict[Path | None, dict[str, int]] = {}
 
 
-def folder() -> Path:
-    """The folder of the files."""
-    own = os.environ.get(FOLDER)
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(own).expanduser() if own else Path(base).expanduser() / "exprgraph"
-
-
-def file_of(device: Device) -> Path:
-    """The file of a device."""
+def file_of(device: Device) -> Path | None:
+    """The file of a device; None where nothing shall be kept."""
+    base = folder()
     driver = getattr(device.handle, "driver_version", "")
-    name = hashlib.sha256(f"{device.name}\0{device.platform}\0{driver}\0{device.target.units}".encode()).hexdigest()[:16]
-    return folder() / f"choices-{name}.json"
+    name = digest([device.name, device.platform, driver, device.target.units])[:16]
+    return None if base is None else base / f"choices-{name}.json"
 
 
 def name_of(forms: Iterable[Iterable[Step]], shapes: Iterable[Sequence[int]]) -> str:
     """The name of a choice: what the forms run, and the class of the sizes."""
     runs = [[s.kernel.name if isinstance(s, Launch) else s.function if isinstance(s, HostCall) else "" for s in form] for form in forms]
     sizes = [[n.bit_length() for n in shape] for shape in shapes]
-    return hashlib.sha256(json.dumps([runs, sizes]).encode()).hexdigest()[:24]
+    return digest([runs, sizes])[:24]
 
 
 def recall(device: Device, name: str, forms: int) -> int | None:
@@ -76,21 +67,14 @@ def remember(device: Device, name: str, form: int) -> None:
     with _lock:
         path = file_of(device)
         _known[path] = {**_read(path), **_known.get(path, {}), name: form}
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, fresh = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-            try:
-                with os.fdopen(handle, "w") as file:
-                    json.dump(_known[path], file)
-                os.replace(fresh, path)
-            except BaseException:
-                os.unlink(fresh)
-                raise
+        if path is not None and usable(path.parent):
+            with contextlib.suppress(OSError):
+                written_whole(path, json.dumps(_known[path]).encode())
 
 
-def _read(path: Path) -> dict[str, int]:
+def _read(path: Path | None) -> dict[str, int]:
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text()) if path is not None else {}
     except (OSError, ValueError):
         return {}
     plain = isinstance(found, dict) and all(type(v) is int for v in found.values())

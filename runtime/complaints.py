@@ -12,6 +12,9 @@ from exprgraph.own.body import UNNAMED
 from exprgraph.own.elementwise import TextOp
 from exprgraph.own.reduction import FoldOp
 from exprgraph.own.text import Snippet
+from exprgraph.own.text import mentioned as snippets_of
+
+__all__ = ["NOISE", "TextError", "complaints", "snippets_of"]
 
 _PLACE = re.compile(r"(?:^|[\s\"])(" + "|".join(PLACES) + r")\"?(?:, line |:)(\d+)(?::\d+)?: *(.*)")
 NOISE = re.compile(r"\s*(?:$|=====|Build on <|\(options:|\(source saved|\d+ (?:error|warning)s?.* generated|clBuildProgram failed|"

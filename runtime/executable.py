@@ -17,16 +17,26 @@ from codegen.target import Target
 from exprgraph import dims
 from exprgraph.config import config
 from exprgraph.dims import Dim, Value
-from exprgraph.errors import AllocationError, AssertionFault, CallError, DeviceError, ShapeError, ValueFault, at, here
+from exprgraph.errors import (
+    AllocationError,
+    AssertionFault,
+    CallError,
+    DeviceError,
+    OwnOpError,
+    ShapeError,
+    ValueFault,
+    at,
+    here,
+)
 from exprgraph.footprint import Footprint, Given, MissingSizeError
 from exprgraph.node import SHARED
 from exprgraph.program import Program
 from exprgraph.requires import Requirement
 from runtime import choices, footprint, report
 from runtime.case import Leaf
-from runtime.complaints import TextError
 from runtime.device import Device, check_process, devices, session
 from runtime.direct import State
+from runtime.kept_plans import KeptPlans
 from runtime.leaves import CONTIGUOUS, Arguments, Leaves
 from runtime.memory import CopiedMemory, SharedMemory, check_budget, memory_of, span
 from runtime.prepared import Bound, Numbers, Prepared, flatten
@@ -49,6 +59,7 @@ class Generator(NamedTuple):
     uncertain: Callable[..., Sequence[Any]]
     decide: Callable[[Sequence[Any], Callable[[Dim], int]], tuple[str, ...]]
     text_of: TextOf
+    kept: Callable[[Program, Device, Target], KeptPlans] | None = None
 
 
 class DeviceExecutable:
@@ -60,6 +71,7 @@ class DeviceExecutable:
 
     def __init__(self, program: Program, device: Device, target: Target, generator: Generator) -> None:
         self.program, self.device, self.target, self.generator = program, device, target, generator
+        self.kept = generator.kept(program, device, target) if generator.kept else None
         self.session = session(device)
         self.memory = memory_of(self.session)
         self.leaves = Leaves(program.leaves, self.memory)
@@ -156,7 +168,7 @@ class DeviceExecutable:
 
     def why(self) -> str:
         """A few lines per plan: its key, its kernels and its steps."""
-        return report.why(self.plans, self.device, self._general)
+        return report.why(self.plans, self.device, self._general, self.kept.why if self.kept else lambda key: "")
 
     def warm(self) -> None:
         """Build all variants of the default plan and of the general plan; from now on no call builds anything, except that the
@@ -208,18 +220,21 @@ class DeviceExecutable:
         """The plan for a key, made where there is none yet."""
         found = self.plans.get(key)
         if found is None:
-            outcomes, layouts, wide = key
-            options = self.program.options
-            plan = self.generator.generate(self.program.graph, self.program.leaves, outcomes, tuple(layouts), wide, self.target,
-                                           options.get("name") or "", options)
+            plan = self._generate(key) if self.kept is None else self.kept.plan(key, lambda: self._generate(key))
             try:
                 found = self.plans[key] = Prepared(plan, self.leaves.atoms, self.session, self.memory, self.generator.text_of, self.near)
-            except TextError as error:
-                raise error.called(self.program.graph) from None
+            except OwnOpError as error:  # of a text, which does not know who calls it
+                raise (error.called(self.program.graph) if hasattr(error, "called") else error) from None
             self._watch_values(found.numbers.dims)
             if self._warm:
                 found.complete()
         return found
+
+    def _generate(self, key: Key) -> Plan:
+        outcomes, layouts, wide = key
+        options = self.program.options
+        return self.generator.generate(self.program.graph, self.program.leaves, outcomes, tuple(layouts), wide, self.target,
+                                       options.get("name") or "", options)
 
     def _watch_values(self, wanted: Sequence[Dim]) -> None:
         """From now on the integer scalars that these Dims rest on are part of what a call is remembered by."""

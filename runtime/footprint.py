@@ -12,6 +12,7 @@ from codegen.plan import Branch, Buffer, HostCall, Launch, Note, OwnCall, Plan, 
 from exprgraph.dims import Dim, constant, product
 from exprgraph.errors import AllocationError
 from exprgraph.footprint import KINDS, Footprint, Tensor, formula, largest
+from exprgraph.graph import names
 from exprgraph.node import SHARED, Node, Out
 from exprgraph.program import Program
 from runtime import pages
@@ -48,20 +49,22 @@ def tensors(call: Call) -> list[Tensor]:
 def temporaries(call: Call) -> dict[str, Tensor]:
     """The intermediates by the plan's name."""
     found = {}
+    spoken = set(names(call.program.graph.outputs).values())
     for name, nbytes in call.fit.temporaries.items():
         buffer = call.fit.buffers[name]
-        found[name] = Tensor(_called(buffer), "temporaries", buffer.dtype, _shape(call, buffer), call.memory.size(nbytes),
+        found[name] = Tensor(_called(buffer, spoken), "temporaries", buffer.dtype, _shape(call, buffer), call.memory.size(nbytes),
                              buffer.about.source if buffer.about else None)
     return found
 
 
-def _called(buffer: Buffer) -> str:
+def _called(buffer: Buffer, spoken: set[str]) -> str:
+    """What the user calls an intermediate; a plan from disk may have been made when he had other names."""
     about = buffer.about
     if about is None:
         return "an intermediate"
     if about.scratch:
         return f"memory to work in for {about.operation}"
-    return repr(about.name) if about.name else f"the result of {about.operation}"
+    return repr(about.name) if about.name in spoken else f"the result of {about.operation}"
 
 
 def _shape(call: Call, buffer: Buffer) -> tuple[int, ...]:
@@ -182,8 +185,8 @@ def footprint(call: Call) -> Footprint:
                      peak.step, largest(peak.living))
 
 
-def formulas(program: Program, plan: Plan, names: Callable[[Step], tuple[str, ...]]) -> dict[str, str]:
-    """The bytes that calls with a plan take, by kind; names: the buffers that a step uses."""
+def formulas(program: Program, plan: Plan, used: Callable[[Step], tuple[str, ...]]) -> dict[str, str]:
+    """The bytes that calls with a plan take, by kind; used: the buffers that a step uses."""
     fixed = dict.fromkeys(KINDS[:-1], constant(0))
     for node in program.leaves:
         fixed["shared" if node.op is SHARED else "inputs"] += _bytes(node.outs[0].dtype, node.outs[0].shape)
@@ -194,7 +197,7 @@ def formulas(program: Program, plan: Plan, names: Callable[[Step], tuple[str, ..
     steps = [s for s in flatten(plan.steps) if not isinstance(s, Branch)]
     temps = {n: _bytes(b.dtype, (b.size,)) for n, b in buffers.items() if b.role == "temp"}
     scratch = {n for n in temps if (known := buffers[n].about) is not None and known.scratch}
-    living = alive([*map(names, steps), tuple(o.buffer for o in plan.outputs)], temps)
+    living = alive([*map(used, steps), tuple(o.buffer for o in plan.outputs)], temps)
     return formula(fixed, [total(temps[n] for n in one if n not in scratch) for one in living], bool(scratch))
 
 

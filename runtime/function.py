@@ -1,10 +1,9 @@
 """The backend that `compile` calls by name: a program becomes an executable on the device that the options ask for."""
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from codegen.plan import Code, Plan
+from codegen.plan import Plan
 from exprgraph import pairs
 from exprgraph.complex_pairs import parted
 from exprgraph.config import config
@@ -12,6 +11,7 @@ from exprgraph.program import Program
 from exprgraph.requires import requirements, uncertain
 from runtime.device import choose
 from runtime.executable import DeviceExecutable, Generator
+from runtime.kept_plans import KeptPlans, program_text
 from runtime.paired import PairedExecutable
 
 
@@ -33,9 +33,4 @@ def _plan(*arguments: Any) -> Plan:
     return printed(generate(*arguments), arguments[5].dialect)
 
 
-def _text(codes: Sequence[Code], dialect: str, jobs: bool) -> str:
-    from codegen.printed import program_text
-    return program_text(codes, dialect, jobs)
-
-
-GENERATOR = Generator(_plan, requirements, uncertain, pairs.decide, _text)
+GENERATOR = Generator(_plan, requirements, uncertain, pairs.decide, program_text, KeptPlans)

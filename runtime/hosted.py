@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from exprgraph.node import Params
 from runtime.topk import best_positions
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 Array = np.ndarray[Any, Any]
 LEAST = 1 << 16
@@ -40,6 +42,7 @@ def _flatnonzero(mask: Array, out: Array) -> None:
 @cache
 def _threads(process: int) -> ThreadPoolExecutor:
     """The threads beside the calling one; a forked process has its own."""
+    from concurrent.futures import ThreadPoolExecutor  # loaded by the first array that is large enough
     return ThreadPoolExecutor(max((os.cpu_count() or 1) - 1, 1), "exprgraph-sort")
 
 

@@ -20,7 +20,6 @@ from runtime.fit import Fit
 from runtime.hosted import hosted
 from runtime.memory import Memory, SharedMemory, View, room, view_of
 from runtime.native import switchboard
-from runtime.own import own_step
 from runtime.program import Built, TextOf
 from runtime.together import FAR, NEAR, PLACES, helpers_of, place, places
 from runtime.workspace import layout, loads
@@ -122,6 +121,11 @@ def _mentioned(plan: Plan) -> Iterator[Dim]:
         yield from (operand.offset, *operand.shape, *operand.strides)
 
 
+def _own_steps(plan: Plan, session: Session) -> dict[int, Any]:
+    from runtime.own import own_step  # it loads the ops of the user's own
+    return {id(s): own_step(s, session) for s in flatten(plan.steps) if isinstance(s, OwnCall)}
+
+
 class Prepared:
     """A plan, its size program and its kernels.
 
@@ -146,7 +150,7 @@ class Prepared:
         self.zeros = np.zeros(4, np.int64)
         self._kernels: dict[tuple[int, str], tuple[Any, int]] = {}
         self._streamed = {id(s) for s in flatten(plan.steps) if isinstance(s, Launch) and code_of(s).streamed}
-        self._own = {id(s): own_step(s, session) for s in flatten(plan.steps) if isinstance(s, OwnCall)}
+        self._own = _own_steps(plan, session) if self.own else {}
         self._build((s, min(self._places(s), key=PLACES.index)) for s in chosen(plan.steps, lambda pick: 0))
 
     @property

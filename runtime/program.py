@@ -5,20 +5,22 @@ import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from codegen.plan import Code
-from codegen.snippets import program_of
 from exprgraph.errors import DeviceError
-from exprgraph.own.text import Snippet, mentioned
-from runtime.complaints import TextError, complaints
 from runtime.device import Session
 from runtime.driver import cl, failure
 from runtime.native import addresses
 
+if TYPE_CHECKING:
+    from exprgraph.own.text import Snippet
+
 KEPT = 2048
+MARK = "own_"
+"""What the names of all functions of the user's own begin with, and no others."""
 TextOf = Callable[[Sequence[Code], str, bool], str]
 """What puts a program together from kernels, in a dialect, with jobs or without: `codegen.printed.program_text`."""
 
@@ -88,15 +90,24 @@ def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> tu
             program.build(list(session.device.options), devices=[session.device.handle])
             told = addresses(session, program, jobs) if jobs else None
         except failure as error:
-            for snippet in mentioned(text):
-                check_snippet(session, snippet)
+            check_snippets(session, text)
             raise DeviceError(_report(session, text, names, error)) from error
     _cache.count += 1
     return program, told or ()
 
 
+def check_snippets(session: Session, text: str) -> None:
+    """TextError where the driver cannot build one of the texts of the user's own that a program calls."""
+    if MARK in text:
+        from runtime.complaints import snippets_of  # it loads the ops of the user's own
+        for snippet in snippets_of(text):
+            check_snippet(session, snippet)
+
+
 def check_snippet(session: Session, snippet: Snippet) -> None:
     """TextError with what the driver says where it cannot build C text of the user's own."""
+    from codegen.snippets import program_of
+    from runtime.complaints import TextError, complaints
     text = program_of(snippet, session.device.target.dialect)
     try:
         with warnings.catch_warnings():

@@ -1,13 +1,13 @@
 """Reports for people: the source of a function's kernels, and why its plans are as they are."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from codegen.notes import note_text, readable
 from codegen.plan import Branch, Check, HostCall, Launch, OwnCall, Step
-from exprgraph.own.text import mentioned
 from runtime.device import Device
 from runtime.prepared import Prepared, code_of, flatten
+from runtime.program import MARK
 
 Key = tuple[tuple[str, ...] | None, str, bool]
 
@@ -23,7 +23,15 @@ def source(plans: Mapping[Key, Prepared]) -> str:
                 seen[kernel.name] = comment + kernel.text
     steps = [s for prepared in plans.values() for s in flatten(prepared.plan.steps) if isinstance(s, OwnCall)]
     whole = dict.fromkeys(s.own.kernel.text for s in steps if s.own.kernel is not None)
-    return "\n".join([*(s.text for s in mentioned("".join(seen.values()))), *seen.values(), *whole])
+    return "\n".join([*_snippets("".join(seen.values())), *seen.values(), *whole])
+
+
+def _snippets(text: str) -> list[str]:
+    """The texts of the user's own that kernels call."""
+    if MARK not in text:
+        return []
+    from exprgraph.own.text import mentioned  # what nobody has used is not loaded
+    return [s.text for s in mentioned(text)]
 
 
 def _notes(prepared: Prepared) -> dict[str, list[str]]:
@@ -34,11 +42,13 @@ def _notes(prepared: Prepared) -> dict[str, list[str]]:
     return found
 
 
-def why(plans: Mapping[Key, Prepared], device: Device, general: tuple[str, ...] | None) -> str:
+def why(plans: Mapping[Key, Prepared], device: Device, general: tuple[str, ...] | None, origin: Callable[[Key], str]) -> str:
     """The plans of a function, each with its key, its notes and its steps."""
     lines = [f"{len(plans)} plan{'s' * (len(plans) != 1)} on {device.name} ({device.spec})"]
     for number, (key, prepared) in enumerate(plans.items(), 1):
-        lines += [f"plan {number}: {_reason(key, general)}", *(f"  {line}" for line in _steps(prepared.plan.steps))]
+        where = origin(key)
+        lines += [f"plan {number}: {_reason(key, general)}", *[f"  ({where})"] * bool(where),
+                  *(f"  {line}" for line in _steps(prepared.plan.steps))]
         lines += [f"  # {note.kernel}: {note_text(note)}" for note in prepared.plan.notes]
     return "\n".join(lines)
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
+from exprgraph import store
 from runtime import choices, device
 
 pytestmark = pytest.mark.skipif(device.choose("pocl").sibling is None, reason="there is no memory shared with NumPy")
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.skipif(device.choose("pocl").sibling is None, reason="t
 @pytest.fixture
 def folder(monkeypatch, tmp_path):
     """A folder of its own, and few calls before forms are timed."""
-    monkeypatch.setenv(choices.FOLDER, str(tmp_path / "own"))
+    monkeypatch.setenv(store.FOLDER, str(tmp_path / "own"))
     monkeypatch.setattr(choices, "_known", {})
     monkeypatch.setattr(choices, "OFTEN", (4, 6))
     return tmp_path / "own"

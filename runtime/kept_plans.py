@@ -1,0 +1,153 @@
+"""Plans and programs that some process has made before, from disk; and why a plan was not found there.
+
+The key of a plan is made of parts: the operations, constants and inputs of its program, how lines are shared, the options, the plan key,
+the device, its driver, and the generator.  An entry begins with these parts, so `f.why()` can say which of them differed from those of the
+nearest entry.
+"""
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from codegen.plan import Code, Plan
+from codegen.target import Target
+from exprgraph import keys
+from exprgraph.config import config
+from exprgraph.kept import ENTRY_BYTES
+from exprgraph.keys import Structure, UnstorableError
+from exprgraph.program import Program
+from exprgraph.store import SUFFIX, Store, files, folder
+from runtime import plan_records
+from runtime.device import Device
+
+PLANS, PROGRAMS = Store("plan"), Store("program")
+SILENT = ("device", "name", "watch", "schedule")
+"""Options that no plan depends on, or that its target says."""
+SEARCHED = 1000
+"""Entries that are looked through for the nearest one, the latest first."""
+HEAD = 4096
+DAMAGED = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
+
+
+class KeptPlans:
+    """The plans of one program on one device."""
+
+    def __init__(self, program: Program, device: Device, target: Target) -> None:
+        self.program, self.told = program, dict[Any, str | dict[str, str]]()
+        self.reason = "its passes are watched" if program.options.get("watch") is not None else ""
+        self.structure: Structure | None = None
+        try:
+            if not self.reason:
+                self.structure = keys.structure(program.graph, program.leaves)
+                self.parts = {**self.structure.parts, **_places(device, target), "options": _settings(program.options)}
+        except UnstorableError as error:
+            self.reason = str(error)
+
+    def plan(self, key: tuple[Any, ...], make: Callable[[], Plan]) -> Plan:
+        """The plan of a key, from disk if it is known."""
+        if self.structure is None:
+            self.told[key] = self.reason
+            return make()
+        parts = {**self.parts, "plan": keys.digest(key)}
+        name = name_of(parts)
+        found = self._read(name, parts)
+        if found is not None:
+            self.told[key] = f"from disk, entry {name[:12]}"
+            return found
+        self.told[key] = parts
+        made = make()
+        self._keep(name, parts, made)
+        return made
+
+    def _read(self, name: str, parts: Mapping[str, str]) -> Plan | None:
+        assert self.structure is not None
+        content = PLANS.get(name)
+        if content is None:
+            return None
+        head, _, rest = content.partition(b"\n")
+        try:
+            if json.loads(head) != parts:
+                raise ValueError("it is another plan")
+            return plan_records.read(rest, self.program.leaves, self.structure.lines)
+        except DAMAGED:
+            PLANS.drop(name)
+            return None
+
+    def _keep(self, name: str, parts: Mapping[str, str], made: Plan) -> None:
+        assert self.structure is not None
+        try:
+            content = plan_records.written(made, self.program.leaves, self.structure.lines)
+        except UnstorableError as error:
+            self.structure, self.reason = None, str(error)
+            self.told = dict.fromkeys(self.told, self.reason)
+            return
+        if len(content) <= ENTRY_BYTES:
+            PLANS.put(name, json.dumps(parts).encode() + b"\n" + content)
+
+    def why(self, key: tuple[Any, ...]) -> str:
+        """Where a plan came from."""
+        told = self.told.get(key, "")
+        if isinstance(told, str):
+            return told if told.startswith("from disk") or not told else f"made by this process and not kept: {told}"
+        return f"made by this process: {nearest(told)}"
+
+
+def name_of(parts: Mapping[str, str]) -> str:
+    """The key of a plan, made of its parts."""
+    return keys.digest(sorted(parts.items()))
+
+
+def driver_of(handle: Any) -> list[str]:
+    """The versions of a device's driver and platform."""
+    return [str(getattr(handle, "driver_version", "")), str(getattr(getattr(handle, "platform", None), "version", ""))]
+
+
+def _places(device: Device, target: Target) -> dict[str, str]:
+    return {"device": keys.digest([device.name, device.platform, *target]), "generator": keys.generator(),
+            "driver": keys.digest([*driver_of(device.handle), device.options])}
+
+
+def _settings(options: Mapping[str, Any]) -> str:
+    found = sorted((k, v) for k, v in options.items() if k not in SILENT)
+    for name, value in found:
+        if not isinstance(value, str | int | float | None):
+            raise UnstorableError(f"its option {name} is a {type(value).__name__}")
+    return keys.digest([*found, config.deterministic])
+
+
+def nearest(parts: Mapping[str, str]) -> str:
+    """Which parts of a key no entry had, compared with the entry that has most of them."""
+    best: list[str] | None = None
+    for other in _heads():
+        wrong = [k for k in parts if other.get(k) != parts[k]]
+        if wrong and (best is None or len(wrong) < len(best)):
+            best = wrong
+    if best is None:
+        return "no other plan is kept"
+    return f"the nearest plan that is kept differs in {', '.join(best)}"
+
+
+def _heads() -> list[dict[str, str]]:
+    base = folder()
+    known = sorted(files(base), key=lambda e: -e.used) if base is not None else []
+    found = []
+    for entry in [e for e in known if e.path.name.endswith(SUFFIX) and e.path.parent.parent.name == "plans"][:SEARCHED]:
+        try:
+            with open(entry.path, "rb") as file:
+                found.append(json.loads(file.read(HEAD).split(b"\n", 2)[1]))
+        except (OSError, ValueError, IndexError):
+            continue
+    return found
+
+
+def program_text(codes: Sequence[Code], dialect: str, jobs: bool) -> str:
+    """One program with these kernels, from disk if it is known."""
+    key = keys.digest([keys.generator(), dialect, jobs, *((c.text, c.body, c.job) for c in codes)])
+    content = PROGRAMS.get(key)
+    if content is not None:
+        return content.decode()
+    from codegen import printed  # the printer and all that it needs
+    text = printed.program_text(codes, dialect, jobs)
+    PROGRAMS.put(key, text.encode())
+    return text

@@ -148,7 +148,7 @@ class Prepared:
         self._sizes = {d.text for d in sizes}
         self.constants = {b.name: memory.constant(b.data) for b in plan.buffers if b.data is not None}
         self.zeros = np.zeros(4, np.int64)
-        self._kernels: dict[tuple[int, str], tuple[Any, int]] = {}
+        self._kernels: dict[tuple[int, str], tuple[Any, Built]] = {}
         self._streamed = {id(s) for s in flatten(plan.steps) if isinstance(s, Launch) and code_of(s).streamed}
         self._own = _own_steps(plan, session) if self.own else {}
         self._build((s, min(self._places(s), key=PLACES.index)) for s in chosen(plan.steps, lambda pick: 0))
@@ -207,7 +207,7 @@ class Prepared:
             code = code_of(step)
             built_one = made[at, code.name]
             launched = None if built_one.code else program.ready(built_one, code.buffers + code.flags, len(step.dims), code.wide)
-            self._kernels[id(step), at] = launched, built_one.code
+            self._kernels[id(step), at] = launched, built_one
 
     def fit(self, found: dict[str, int], form: int | None = None) -> Fit:
         """The plan with the numbers of a call; form: which variant of the plan's free branch to take, None for the one that sizes pick."""
@@ -253,7 +253,9 @@ class Prepared:
         aligned = frozenset(n for s in fit.steps if id(s) in self._streamed for n in self.names(s))
         case = Case(tuple(full), bound.actions, fit.outputs, counts, aligned, fit.temporaries, fit.offsets, fit.space, blocks,
                     self.zeros, fit.wanted, kept, bound.told, often)
-        return bound._replace(quick=write(case, state))
+        quick = write(case, state)
+        quick.kernels = self  # whoever calls it holds the code that it jumps to
+        return bound._replace(quick=quick)
 
     def names(self, step: Step) -> tuple[str, ...]:
         """The buffers that a step reads or writes."""
@@ -268,9 +270,9 @@ class Prepared:
             if isinstance(step, Launch):
                 grid = tuple(found[g.text] for g in step.grid)
                 if all(n > 0 for n in grid):
-                    kernel, code = self._kernels[id(step), at]
+                    kernel, built = self._kernels[id(step), at]
                     yield KernelCall(kernel, self._arguments(step), tuple(found[d.text] for d in step.dims), grid, step.local, at,
-                                     code, found[step.work.text], self._shareable(step) and math.prod(grid) > 1)
+                                     built.code, found[step.work.text], self._shareable(step) and math.prod(grid) > 1)
             elif isinstance(step, HostCall):
                 inputs, output = tuple(self._view(o, found) for o in step.inputs), self._view(step.output, found)
                 yield _called(step.function, inputs, output, step.params)

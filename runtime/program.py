@@ -13,12 +13,13 @@ from codegen.plan import Code
 from exprgraph.errors import DeviceError
 from runtime.device import Session
 from runtime.driver import cl, failure
-from runtime.native import addresses
+from runtime.native import Pin, addresses
 
 if TYPE_CHECKING:
     from exprgraph.own.text import Snippet
 
-KEPT = 2048
+KEPT = 256
+"""Kernels that are kept though no function may use them any more; each of them takes some 100 KiB of the driver's memory."""
 MARK = "own_"
 """What the names of all functions of the user's own begin with, and no others."""
 TextOf = Callable[[Sequence[Code], str, bool], str]
@@ -26,10 +27,11 @@ TextOf = Callable[[Sequence[Code], str, bool], str]
 
 
 class Built(NamedTuple):
-    """A kernel in a built program; code: the address of its second entry, where it has one."""
+    """A kernel in a built program.  code: the address of its second entry, where it has one, which stays while `pins` live."""
     program: Any
     name: str
     code: int = 0
+    pins: tuple[Pin, ...] = ()
 
 
 class _Cache:
@@ -71,18 +73,18 @@ def _build(session: Session, codes: Sequence[Code], text_of: TextOf, jobs: bool)
         return
     text = text_of(codes, session.device.target.dialect, jobs)
     known = [c for c in codes if c.job] if jobs else []
-    program, told = _compile(session, text, [c.name for c in codes], len(known))
+    program, told, pins = _compile(session, text, [c.name for c in codes], len(known))
     addresses = dict(zip((c.name for c in known), told))
     for code in codes:
-        _cache.built[_key(session, code, jobs)] = Built(program, code.name, addresses.get(code.name, 0))
+        _cache.built[_key(session, code, jobs)] = Built(program, code.name, addresses.get(code.name, 0), pins)
 
 
 def _key(session: Session, code: Code, jobs: bool) -> tuple[str, str, bool, str]:
     return session.device.spec, session.device.target.dialect, jobs, code.text
 
 
-def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> tuple[Any, Sequence[int]]:
-    """The program and the addresses of its jobs, where they can be had."""
+def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> tuple[Any, Sequence[int], tuple[Pin, ...]]:
+    """The program and the addresses of its jobs, where they can be had, with what keeps them."""
     program = cl.Program(session.context, text)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", cl.CompilerWarning)
@@ -93,7 +95,7 @@ def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> tu
             check_snippets(session, text)
             raise DeviceError(_report(session, text, names, error)) from error
     _cache.count += 1
-    return program, told or ()
+    return program, *(told or ((), ()))
 
 
 def check_snippets(session: Session, text: str) -> None:

@@ -25,7 +25,7 @@ MODES = {"FAST_RUN": "full", "FAST_COMPILE": "none"}
 def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: Any = None, name: str | None = None,
             device: str | None = None, on_unused_input: str | None = None, allow_input_downcast: bool | None = None,
             mode: str | None = None, no_default_updates: bool | Iterable[Shared] = False, optimizer: str | None = None,
-            schedule: str | None = None, watch: Watch | None = None, rebuild_strict: bool = True) -> Function:
+            schedule: str | None = None, watch: Watch | None = None, rebuild_strict: bool = True, max_bytes: int | None = None) -> Function:
     """A function from values of `inputs` to values of `outputs`.
 
     inputs: a list of symbols and `In`s, or one symbol; a computed symbol may be an input too.  outputs: a symbol (the function
@@ -35,10 +35,11 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
     arguments even where precision is lost, None takes Python numbers though they are rounded, False does not.  rebuild_strict: givens
     must have the dtype of what they replace; with False they are cast to it.  no_default_updates: True, or shared variables whose
     default update is left out.  optimizer: "full" or "none" (mode="FAST_RUN" and "FAST_COMPILE" mean the same).  schedule: "auto",
-    "cpu" or "gpu".  watch: called with (name, before, after) for every pass.
+    "cpu" or "gpu".  watch: called with (name, before, after) for every pass.  max_bytes: the most that a call may take of memory, as
+    `f.memory` counts it; steps are reordered and run again until they fit, or the call is refused with an AllocationError.
     GraphError, DTypeError, RankError or ShapeError for what cannot be compiled.
     """
-    options = _options(device, optimizer, mode, schedule, name, watch)
+    options = {**_options(device, optimizer, mode, schedule, name, watch), "max_bytes": _bound(max_bytes)}
     policy = _choice("on_unused_input", on_unused_input or config.on_unused_input, POLICIES)
     specs = [as_input(item, i) for i, item in enumerate(inputs if isinstance(inputs, list | tuple) else [inputs])]
     wanted, form = unpacked(outputs)
@@ -69,6 +70,12 @@ def _choice(setting: str, value: Any, choices: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in choices:
         raise GraphError(f"{setting}={value!r}: expected one of {', '.join(map(repr, choices))}{at(here())}")
     return value
+
+
+def _bound(most: Any) -> int | None:
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+        raise GraphError(f"max_bytes={most!r}: a whole number of bytes above 0 is needed, or None{at(here())}")
+    return most
 
 
 def _excluded(given: bool | Iterable[Shared]) -> Any:

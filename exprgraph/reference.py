@@ -182,8 +182,16 @@ class Evaluator:
         """Results are fresh arrays that share memory with nothing."""
         arrays = {n: v if isinstance(v, np.ndarray) else np.asarray(v.host()) for n, v in zip(self.leaves, values)}
         self.sizes.check(arrays)
+        self._keep_to(self.program.options.get("max_bytes"), arrays)
         taken = {id(a) for a in arrays.values()}
         return [_owned(r, taken, o.node) for o, r in zip(self.graph.outputs, evaluate(self.graph.outputs, arrays))]
+
+    def _keep_to(self, most: int | None, arrays: Mapping[Node, Array]) -> None:
+        """AllocationError where a call takes more than it may: NumPy evaluates in one order only."""
+        if most is not None:
+            told = self.memory_of([Given(a.shape, int(a) if a.ndim == 0 and a.dtype.kind in "iu" else None) for a in arrays.values()], {})
+            if (told.peak or 0) > most:
+                raise AllocationError(f"max_bytes={most:,} is less than what NumPy's one order needs\n{told}")
 
     def source(self) -> str:
         """The nodes in the order in which NumPy evaluates them."""

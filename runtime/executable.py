@@ -204,7 +204,16 @@ class DeviceExecutable:
         if unknown:
             raise MissingSizeError(f"memory: sizes rest on the value of {', '.join(unknown)}: give it{at(here())}")
         prepared = self._plan(key)
-        return footprint.Call(self.program, self.memory, prepared.fit(found, self._form(prepared, shapes)[0]), tuple(shapes))
+        return self._call(prepared, found, self._form(prepared, shapes)[0], shapes)
+
+    def _call(self, prepared: Prepared, found: dict[str, int], form: int | None, shapes: Sequence[tuple[int, ...]]) -> footprint.Call:
+        """The memory of a call, within `max_bytes` where there is such a bound."""
+        call = footprint.Call(self.program, self.memory, prepared.fit(found, form), tuple(shapes))
+        most = self.program.options.get("max_bytes")
+        if most is not None:
+            from runtime.bounded import bounded  # rarely needed
+            call = call._replace(fit=bounded(prepared, call, most))
+        return call
 
     def free(self) -> None:
         """Give back the workspace, what belongs to the sizes met so far, and all memory of the device that nobody uses."""
@@ -283,7 +292,7 @@ class DeviceExecutable:
         """The form of a plan that was found to be the fastest for such shapes, and the name under which it is kept; None where there is
         nothing to choose."""
         free = prepared.free
-        fixed = free is None or prepared.own or config.deterministic or self.state is None
+        fixed = free is None or prepared.own or config.deterministic or self.state is None or self.program.options.get("max_bytes")
         if fixed or free is None or sum(map(math.prod, shapes)) < choices.LEAST:
             return None, None
         name = choices.name_of((flatten(v) for v in free.variants), shapes)
@@ -291,9 +300,8 @@ class DeviceExecutable:
 
     def _bound(self, prepared: Prepared, found: dict[str, int], arguments: Arguments, copies: bool, form: int | None = None,
                often: Callable[..., None] | None = None) -> Bound:
-        fit = prepared.fit(found, form)
-        call = footprint.Call(self.program, self.memory, fit, tuple(v.shape for v in arguments.values))
-        bound = prepared.bind(fit, copies)._replace(told=partial(footprint.told, call))
+        call = self._call(prepared, found, form, [v.shape for v in arguments.values])
+        bound = prepared.bind(call.fit, copies)._replace(told=partial(footprint.told, call))
         own = arguments.compact() if copies else arguments
         values = [self.leaves.integer(v) if i in self._valued else None for i, v in enumerate(own.values)]
         leaves = [Leaf(dtype, v.shape, None if kind == CONTIGUOUS else v.strides, value, None)

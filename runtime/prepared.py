@@ -22,7 +22,7 @@ from runtime.memory import Memory, SharedMemory, View, room, view_of
 from runtime.native import switchboard
 from runtime.program import Built, TextOf
 from runtime.together import FAR, NEAR, PLACES, helpers_of, place, places
-from runtime.workspace import layout, loads
+from runtime.workspace import layout, loads, packing
 from runtime.written import write
 
 FLAGS = "flags"
@@ -149,6 +149,7 @@ class Prepared:
         self.constants = {b.name: memory.constant(b.data) for b in plan.buffers if b.data is not None}
         self.zeros = np.zeros(4, np.int64)
         self._kernels: dict[tuple[int, str], tuple[Any, Built]] = {}
+        self._repeated: dict[tuple[int, tuple[tuple[str, str], ...], int], Step] = {}
         self._streamed = {id(s) for s in flatten(plan.steps) if isinstance(s, Launch) and code_of(s).streamed}
         self._own = _own_steps(plan, session) if self.own else {}
         self._build((s, min(self._places(s), key=PLACES.index)) for s in chosen(plan.steps, lambda pick: 0))
@@ -215,14 +216,27 @@ class Prepared:
             t for s in self.plan.steps for t in (s.variants[form] if isinstance(s, Branch) and s.free else (s,))]
         return self.fitted(tuple(chosen(taken, lambda pick: found[pick.text])), found)
 
-    def fitted(self, steps: tuple[Step, ...], found: dict[str, int]) -> Fit:
-        """These steps with the numbers of a call."""
+    def repeated(self, step: Step, names: tuple[tuple[str, str], ...], number: int, made: Step) -> Step:
+        """A step that runs once more, or on buffers of other names: always the same record for the same, since kernels are known by it."""
+        key = id(step), names, number
+        if key not in self._repeated:
+            self._repeated[key] = made._replace()
+            for old, new in names:
+                self.buffers.setdefault(new, self.buffers[old]._replace(name=new))
+            if id(step) in self._streamed:
+                self._streamed.add(id(self._repeated[key]))
+            if id(step) in self._own:
+                self._own[id(self._repeated[key])] = self._own[id(step)]
+        return self._repeated[key]
+
+    def fitted(self, steps: tuple[Step, ...], found: dict[str, int], packed: bool = False) -> Fit:
+        """These steps with the numbers of a call; packed: more is tried to lay the intermediates out well."""
         uses = (*map(self.names, steps), tuple(o.buffer for o in self.plan.outputs))
         used = {n for names in uses for n in names}
         own = [b for b in self.buffers.values() if b.role in ("output", FLAGS) or (b.role == "temp" and b.name in used)]
         rooms = {b.name: room(found[b.size.text], np.dtype(b.dtype).itemsize) for b in own}
         temps = {b.name: rooms[b.name] for b in own if b.role == "temp"}
-        offsets, space = layout(uses, temps)
+        offsets, space = min([layout(uses, temps), *[packing(uses, temps)] * packed], key=lambda one: one.total)
         return Fit(self.buffers, self.constants, self.flags, found, steps, uses, rooms, offsets, space,
                    self._wanted(uses, rooms, temps, space), tuple(self._view(o, found) for o in self.plan.outputs), self.plan.notes)
 

@@ -64,6 +64,22 @@ def layout(uses: Sequence[Sequence[str]], rooms: Mapping[str, int]) -> Layout:
     return Layout(offsets, total)
 
 
+def packing(uses: Sequence[Sequence[str]], rooms: Mapping[str, int]) -> Layout:
+    """Another layout: the largest intermediates first, each at the lowest place where nothing lies that lives at the same time."""
+    living = lifetimes(uses, rooms)
+    placed: list[tuple[int, int, tuple[int, int]]] = []
+    offsets: dict[str, int] = {}
+    for name in sorted(living, key=lambda n: (-rooms[n], living[n])):
+        first, last = living[name]
+        start = 0
+        for begin, end, (since, until) in sorted(placed):
+            if since <= last and first <= until and begin < start + rooms[name]:
+                start = max(start, end)
+        placed.append((start, start + rooms[name], living[name]))
+        offsets[name] = start
+    return Layout(offsets, max((end for _, end, _ in placed), default=0))
+
+
 def _place(gaps: list[tuple[int, int]], total: int, wanted: int) -> tuple[int, int]:
     """An offset in the smallest gap that is large enough, else at the end, where a last gap is extended; and the new total."""
     fitting = [(end - start, at) for at, (start, end) in enumerate(gaps) if end - start >= wanted]

@@ -12,38 +12,20 @@ from exprgraph.errors import (
     MissingGradientError, MissingInputError, NullTypeGradError, OwnOpError, RankError, ShapeError, UnusedInputError, UseError, ValueFault)
 from exprgraph.functions.assigning import inc_subtensor, set_subtensor
 from exprgraph.functions.complexes import angle, conj, conjugate, imag, real
-from exprgraph.functions.counting import (
-    Unique, bincount, histogram, histogram_bin_edges, intersect1d, isin, setdiff1d, union1d, unique)
 from exprgraph.functions.creation import (
     AllocEmpty, alloc, arange, empty, empty_like, eye, full, full_like, identity_like, ones, ones_like, to_one_hot, tri, tril, triu,
     zeros, zeros_like)
-from exprgraph.functions.diagonals import diagflat, fill_diagonal, fill_diagonal_offset
-from exprgraph.functions.einsum import einsum, einsum_path
-from exprgraph.functions.grids import indices, meshgrid, mgrid, ogrid
 from exprgraph.functions.indexing import diag, diagonal, flip, getitem, take, take_along_axis, trace
 from exprgraph.functions.joining import (
     concat, concatenate, horizontal_stack, hstack, join, repeat, split, stack, tile, vertical_stack, vstack)
 from exprgraph.functions.linear import batched_dot, batched_tensordot, dot, matmul, matrix_dot, outer, tensordot, vdot
-from exprgraph.functions.nan_stats import (
-    nanargmax, nanargmin, nancumprod, nancumsum, nanmax, nanmean, nanmin, nanprod, nanstd, nansum, nanvar)
 from exprgraph.functions.nnet import (
     binary_crossentropy, categorical_crossentropy, cross_entropy_with_logits, elu, gelu, hard_sigmoid, leaky_relu, log_sigmoid,
     log_softmax, mse, relu, selu, sigmoid_binary_crossentropy, silu, softmax, softsign, ultra_fast_sigmoid)
-from exprgraph.functions.norms import entrywise_norm, matrix_norm, norm, vector_norm
-from exprgraph.functions.padding import pad
-from exprgraph.functions.parts import array_split, block, column_stack, dsplit, dstack, hsplit, stacklists, unstack, vsplit
-from exprgraph.functions.positions import (
-    choose, inverse_permutation, permute_row_elements, ravel_multi_index, select, unravel_index)
-from exprgraph.functions.products import block_diag, cross, inner, kron, matrix_power, matvec, multi_dot, vecdot, vecmat
-from exprgraph.functions.samples import average, corrcoef, count_nonzero, cov, diff, ediff1d, trapezoid
 from exprgraph.functions.shaping import (
     addbroadcast, atleast_1d, atleast_2d, atleast_3d, broadcast_arrays, broadcast_to, dimshuffle, expand_dims, flatten, moveaxis,
     patternbroadcast, ravel, reshape, shape, shape_padaxis, shape_padleft, shape_padright, size, specify_shape, squeeze, swapaxes,
     transpose, unbroadcast)
-from exprgraph.functions.selecting import argwhere, compress, extract, flatnonzero, nonzero, nonzero_values
-from exprgraph.functions.sorting import (
-    argsort, argtopk, digitize, interp, median, percentile, quantile, searchsorted, sort, topk, topk_and_argtopk)
-from exprgraph.functions.spaced import bartlett, blackman, geomspace, hamming, hanning, linspace, logspace
 from exprgraph.functions.stats import logsumexp, max_and_argmax, mean, ptp, std, var
 from exprgraph.functions.sugar import (
     abs_, acos, acosh, allclose, asin, asinh, atan, atan2, atanh, bitwise_and, bitwise_invert, bitwise_left_shift, bitwise_not,
@@ -52,7 +34,6 @@ from exprgraph.functions.sugar import (
     logaddexp2, logical_and, logical_not,
     logical_or, logical_xor, multiply, nan_to_num, ne, negative, not_equal, positive, pow, radians, remainder, rint, round, sgn,
     sinc, smallest, square, subtract, true_divide, where)
-from exprgraph.functions.turning import fliplr, flipud, roll, rollaxis, rot90
 from exprgraph.grad import grad, subgraph_grad
 from exprgraph.graph import ancestors, explicit_graph_inputs, graph_inputs, io_toposort
 from exprgraph.node import OPERATORS, Graph, Node, Op, Out
@@ -76,19 +57,45 @@ from exprgraph.symbols import as_tensor_variable, constant, constructors, tensor
 
 if TYPE_CHECKING:
     from exprgraph.compilation import Container, Function, In, compile, function
+    from exprgraph.functions.counting import (
+        Unique, bincount, histogram, histogram_bin_edges, intersect1d, isin, setdiff1d, union1d, unique)
+    from exprgraph.functions.diagonals import diagflat, fill_diagonal, fill_diagonal_offset
+    from exprgraph.functions.einsum import einsum, einsum_path
+    from exprgraph.functions.grids import indices, meshgrid, mgrid, ogrid
+    from exprgraph.functions.nan_stats import (
+        nanargmax, nanargmin, nancumprod, nancumsum, nanmax, nanmean, nanmin, nanprod, nanstd, nansum, nanvar)
+    from exprgraph.functions.norms import entrywise_norm, matrix_norm, norm, vector_norm
+    from exprgraph.functions.padding import pad
+    from exprgraph.functions.parts import array_split, block, column_stack, dsplit, dstack, hsplit, stacklists, unstack, vsplit
+    from exprgraph.functions.positions import (
+        choose, inverse_permutation, permute_row_elements, ravel_multi_index, select, unravel_index)
+    from exprgraph.functions.products import block_diag, cross, inner, kron, matrix_power, matvec, multi_dot, vecdot, vecmat
+    from exprgraph.functions.samples import average, corrcoef, count_nonzero, cov, diff, ediff1d, trapezoid
+    from exprgraph.functions.selecting import argwhere, compress, extract, flatnonzero, nonzero, nonzero_values
+    from exprgraph.functions.sorting import (
+        argsort, argtopk, digitize, interp, median, percentile, quantile, searchsorted, sort, topk, topk_and_argtopk)
+    from exprgraph.functions.spaced import bartlett, blackman, geomspace, hamming, hanning, linspace, logspace
+    from exprgraph.functions.turning import fliplr, flipud, roll, rollaxis, rot90
     from exprgraph.lanes import vectorize, vectorize_graph, vmap
 
 __version__ = "0.1.0"
 logsoftmax, swish, as_tensor = log_softmax, silu, as_tensor_variable
 
 OPERATORS.update(ROWS)
+
+
+def _late(name: str) -> Any:
+    """What calls a function that is loaded when it is first called."""
+    return lambda *args, **keywords: getattr(importlib.import_module(_LATE[name]), name)(*args, **keywords)
+
+
 OPERATORS.update({f.__name__: f for f in (
-    matmul, dot, mean, var, std, ptp, norm, max_and_argmax, divmod, clip, round, shape, size, transpose, getitem, reshape,
-    flatten, ravel, dimshuffle, swapaxes, squeeze, expand_dims, broadcast_to, take, repeat, zeros_like, ones_like, diagonal, trace,
-    stack, clone_symbol, sort, argsort, nonzero, compress, topk, searchsorted, set_subtensor, inc_subtensor, real, imag, conj)},
-    where=where, fill=fill,
-    eval=lambda *a, **k: importlib.import_module("exprgraph.compilation").eval(*a, **k))
-OPERATORS.update(choose=choose, norm=entrywise_norm)
+    matmul, dot, mean, var, std, ptp, max_and_argmax, divmod, clip, round, shape, size, transpose, getitem, reshape, flatten,
+    ravel, dimshuffle, swapaxes, squeeze, expand_dims, broadcast_to, take, repeat, zeros_like, ones_like, diagonal, trace, stack,
+    clone_symbol, set_subtensor, inc_subtensor, real, imag, conj)},
+    where=where, fill=fill)
+OPERATORS.update({name: _late(name) for name in ("sort", "argsort", "nonzero", "compress", "topk", "searchsorted", "choose")},
+                 norm=_late("entrywise_norm"), eval=lambda *a, **k: importlib.import_module("exprgraph.compilation").eval(*a, **k))
 
 __all__ = [
     "AllocEmpty", "array_split", "average", "bartlett", "blackman", "block", "block_diag", "choose", "column_stack", "corrcoef",
@@ -138,7 +145,25 @@ _SYMBOLS = constructors()
 globals().update(_SYMBOLS)
 __all__ += [*_SYMBOLS]
 
+_FUNCTIONS = {
+    "counting": "Unique bincount histogram histogram_bin_edges intersect1d isin setdiff1d union1d unique",
+    "diagonals": "diagflat fill_diagonal fill_diagonal_offset",
+    "einsum": "einsum einsum_path",
+    "grids": "indices meshgrid mgrid ogrid",
+    "nan_stats": "nanargmax nanargmin nancumprod nancumsum nanmax nanmean nanmin nanprod nanstd nansum nanvar",
+    "norms": "entrywise_norm matrix_norm norm vector_norm",
+    "padding": "pad",
+    "parts": "array_split block column_stack dsplit dstack hsplit stacklists unstack vsplit",
+    "positions": "choose inverse_permutation permute_row_elements ravel_multi_index select unravel_index",
+    "products": "block_diag cross inner kron matrix_power matvec multi_dot vecdot vecmat",
+    "samples": "average corrcoef count_nonzero cov diff ediff1d trapezoid",
+    "selecting": "argwhere compress extract flatnonzero nonzero nonzero_values",
+    "sorting": "argsort argtopk digitize interp median percentile quantile searchsorted sort topk topk_and_argtopk",
+    "spaced": "bartlett blackman geomspace hamming hanning linspace logspace",
+    "turning": "fliplr flipud roll rollaxis rot90"}
+"""Functions that not every script uses, by the module of `functions/` that is loaded by the first of them."""
 _LATE = {
+    **{name: f"exprgraph.functions.{module}" for module, names in _FUNCTIONS.items() for name in names.split()},
     **dict.fromkeys(("Container", "Function", "In", "compile", "function"), "exprgraph.compilation"),
     **dict.fromkeys(("from_sympy", "latex", "to_networkx", "to_sympy"), "exprgraph.convert"),
     **dict.fromkeys(("debugprint", "pp", "pydotprint", "to_dot"), "exprgraph.show"),

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from exprgraph import graph_records, keys
+from exprgraph.config import config
 from exprgraph.keys import Structure, UnstorableError
 from exprgraph.node import Graph, Node, Out
 from exprgraph.store import Store
@@ -33,7 +34,7 @@ def kept(what: str, graph: Graph, leaves: Sequence[Node], settings: Any, make: C
         found = keys.structure(graph, leaves)
     except UnstorableError:
         return tuple(make())
-    key = keys.digest([what, settings, keys.generator(), sorted(found.parts.items())])
+    key = keys.digest([what, settings, config.floatX, keys.generator(), sorted(found.parts.items())])
     content = GRAPHS.get(key)
     outputs = None if content is None else _read(key, content, found, leaves)
     if outputs is None:

@@ -113,7 +113,7 @@ def _settings(options: Mapping[str, Any]) -> str:
     for name, value in found:
         if not isinstance(value, str | int | float | None):
             raise UnstorableError(f"its option {name} is a {type(value).__name__}")
-    return keys.digest([*found, config.deterministic])
+    return keys.digest([*found, config.deterministic, config.floatX])
 
 
 def nearest(parts: Mapping[str, str]) -> str:

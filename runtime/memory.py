@@ -29,7 +29,7 @@ WIDEST = 128
 """The bytes of the largest vector type, which addresses of such vectors are multiples of."""
 AHEAD = 256
 """Calls that may be in a queue before one of them waits for it."""
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 class View(NamedTuple):
@@ -113,7 +113,7 @@ class Buffers(Spare[Any]):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session.device.memory // 8)
-        self.session = session
+        self.session, self.account = session, account(session.device.spec)
         atexit.register(self._finish)  # so that the driver is not taken down under running kernels
 
     def take(self, nbytes: int) -> tuple[Any, int]:
@@ -122,6 +122,9 @@ class Buffers(Spare[Any]):
         buffer = self.found(size)
         if buffer is not None:
             return buffer, size
+        if self.bytes and self.account.bytes + self.bytes + size > self.session.device.memory:
+            self.clear()  # some drivers promise more than there is
+            self._finish()
         try:
             return self._new(size), size
         except failure:

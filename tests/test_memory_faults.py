@@ -139,6 +139,35 @@ def test_D4_a_call_that_the_device_has_no_room_for_is_refused_before_it_runs(sit
     assert (w.get_value() == 1).all()
 
 
+def test_D4_idle_buffers_of_a_call_make_room_for_its_next_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intermediates of ever other sizes: what is in use and what is idle never exceed what the device has."""
+    found = separate()
+    monkeypatch.setattr(function, "choose", lambda spec: found)
+    x = eg.matrix("x")
+    chain = x
+    for k in range(1, 5):
+        chain = eg.concatenate([chain.cumsum(axis=0), chain[:, :40 * k]], axis=1)
+    f = eg.compile([x], chain.sum(), device="pocl", name="f")
+    told = f.memory((300, 300))
+    assert told.peak is not None
+    idle, device, most = f._run.memory.idle, f._run.memory.session.device, [0]
+    idle.clear()
+    gc.collect()
+    room, real = f._run.memory.account.bytes + told.peak + 4096, idle._new
+
+    def new(size: int) -> Any:
+        most[0] = max(most[0], idle.account.bytes + idle.bytes + size)
+        return real(size)
+    monkeypatch.setattr(idle, "_new", new)
+    before = device.memory
+    object.__setattr__(device, "memory", room)
+    try:
+        f(np.ones((300, 300), F))
+    finally:
+        object.__setattr__(device, "memory", before)
+    assert told.peak / 2 < most[0] <= room
+
+
 def test_D5_a_buffer_larger_than_the_device_gives_is_refused(site: Site) -> None:
     x = eg.vector("x")
     f = eg.compile([x], eg.outer(x, x) + 1, device="pocl", name="f")

@@ -17,7 +17,7 @@ from codegen.inline import is_array_constant
 from codegen.ranks import RANKINGS
 from codegen.target import Target
 from exprgraph.dims import Dim, product
-from exprgraph.graph import order, rebuild, transform
+from exprgraph.graph import credit, mark, order, rebuild, transform
 from exprgraph.node import CONSTANT, OPERATORS, Node, Out, make_constant
 from exprgraph.ops.create import iota
 from exprgraph.ops.index import scatter_add, subtensor
@@ -44,7 +44,10 @@ def expanded(outputs: Sequence[Out], target: Target, wide: bool) -> tuple[Out, .
             return rebuild(node, (*values, *inputs[node.op.own.arity:]))
         if node.op.name in left:
             return rebuild(node, tuple(_in_memory(i, copies) for i in inputs))
-        return EXPANSIONS[node.op.name](node, inputs, wide)
+        before = mark()
+        made = EXPANSIONS[node.op.name](node, inputs, wide)
+        credit([made], before, node)
+        return made
     if any(_is_left(n, left) for n in order(found)):
         found = transform(found, change)
     while any(n.op.kind == "composite" and not _is_left(n, left) for n in order(found)):

@@ -71,8 +71,9 @@ def generate(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | N
 def check_doubles(graph: Graph, target: Target) -> None:
     """Refuse float64 on a device that has none, before anything runs."""
     for node in order(graph.outputs) if not target.fp64 else ():
-        if node.outs[0].dtype == "float64":
-            raise DeviceError(f"{target.name} has no float64, which {node.op.name} needs: use float32 or another device{at(node.source)}")
+        if any(t.dtype == "float64" for t in (*node.outs, *(i.type for i in node.inputs))):
+            raise DeviceError(f"{target.name} has no float64, which {node.op.name} needs: use float32, another device, or "
+                              f'missing_float64="downcast"{at(node.source)}')
 
 
 def check_rows(graph: Graph) -> None:

@@ -56,6 +56,7 @@ from exprgraph.shared import Shared, shared
 from exprgraph.symbols import as_tensor_variable, constant, constructors, tensor, tensor_type as TensorType
 
 if TYPE_CHECKING:
+    from exprgraph.arrays import array, from_dlpack, opencl_queue, to_pyopencl
     from exprgraph.compilation import Container, Function, In, compile, function
     from exprgraph.functions.counting import (
         Unique, bincount, histogram, histogram_bin_edges, intersect1d, isin, setdiff1d, union1d, unique)
@@ -76,7 +77,9 @@ if TYPE_CHECKING:
         argsort, argtopk, digitize, interp, median, percentile, quantile, searchsorted, sort, topk, topk_and_argtopk)
     from exprgraph.functions.spaced import bartlett, blackman, geomspace, hamming, hanning, linspace, logspace
     from exprgraph.functions.turning import fliplr, flipud, roll, rollaxis, rot90
+    from exprgraph.hardware import DeviceInfo, devices
     from exprgraph.lanes import vectorize, vectorize_graph, vmap
+    from exprgraph.resident import DeviceArray
 
 __version__ = "0.1.0"
 logsoftmax, swish, as_tensor = log_softmax, silu, as_tensor_variable
@@ -137,10 +140,10 @@ __all__ = [
     "inc_subtensor", "set_subtensor",
     "vertical_stack", "vstack", "where", "xor", "zero_grad", "zeros", "zeros_like"]
 
-__all__ += ["Assert", "AssertionFault", "Container", "Print", "ancestors", "assert_op", "clone", "clone_replace",
+__all__ += ["Assert", "AssertionFault", "Container", "DeviceInfo", "devices", "Print", "ancestors", "assert_op", "clone", "clone_replace",
             "explicit_graph_inputs", "graph_inputs", "graph_replace", "io_toposort", "vectorize", "vectorize_graph", "vmap",
             "MissingGradientError", "NullTypeGradError", "consider_constant", "grad_clip", "grad_scale", "subgraph_grad",
-            "undefined_grad"]
+            "undefined_grad", "DeviceArray", "array", "from_dlpack", "opencl_queue", "to_pyopencl"]
 _SYMBOLS = constructors()
 globals().update(_SYMBOLS)
 __all__ += [*_SYMBOLS]
@@ -163,6 +166,7 @@ _FUNCTIONS = {
     "turning": "fliplr flipud roll rollaxis rot90"}
 """Functions that not every script uses, by the module of `functions/` that is loaded by the first of them."""
 _LATE = {
+    **dict.fromkeys(("array", "from_dlpack", "opencl_queue", "to_pyopencl"), "exprgraph.arrays"), "DeviceArray": "exprgraph.resident",
     **{name: f"exprgraph.functions.{module}" for module, names in _FUNCTIONS.items() for name in names.split()},
     **dict.fromkeys(("Container", "Function", "In", "compile", "function"), "exprgraph.compilation"),
     **dict.fromkeys(("from_sympy", "latex", "to_networkx", "to_sympy"), "exprgraph.convert"),
@@ -174,6 +178,7 @@ _LATE = {
     **dict.fromkeys(("explain", "get_test_value"), "exprgraph.explanation"),
     **dict.fromkeys(("function_dump", "function_load"), "exprgraph.dump"), "printing": "exprgraph.printing",
     **dict.fromkeys(("vectorize", "vectorize_graph", "vmap"), "exprgraph.lanes"),
+    **dict.fromkeys(("DeviceInfo", "devices"), "exprgraph.hardware"),
     "as_op": "exprgraph.own.function", "ElementwiseKernel": "exprgraph.own.elementwise",
     "RawKernel": "exprgraph.own.raw", "ReductionKernel": "exprgraph.own.reduction",
     "nnet": "exprgraph.nnet", **dict.fromkeys(("batch_normalization_test", "batch_normalization_train"), "exprgraph.functions.batch_norm"),

@@ -5,19 +5,20 @@ import importlib
 import os
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from exprgraph import staged
-from exprgraph.errors import DeviceError, UnknownDeviceError, at, here
+from exprgraph.errors import DeviceError, NoDeviceError, UnknownDeviceError, at, here
 from exprgraph.program import Executable, Program
 
 BACKENDS = {"opencl": "runtime.function:build", "numpy": "exprgraph.reference:build"}
 CURE = "pip install pyopencl pocl-binary-distribution"
+Made = TypeVar("Made")
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _warned: list[str] = []
 
 
-def resolve(path: str) -> Callable[[Program], Executable]:
+def resolve(path: str) -> Callable[..., Any]:
     """The function that "package.module:name" means; ImportError where another package of that name hides ours."""
     name, _, attribute = path.partition(":")
     top = importlib.import_module(name.partition(".")[0])
@@ -25,7 +26,7 @@ def resolve(path: str) -> Callable[[Program], Executable]:
     if os.path.realpath(os.path.join(ROOT, top.__name__)) not in map(os.path.realpath, places):
         raise ImportError(f"another package called {top.__name__!r} was found at {places[0]}; exprgraph needs its own, in {ROOT}: "
                           "rename the other one or take its folder off sys.path", name=name)
-    made: Callable[[Program], Executable] = getattr(importlib.import_module(name), attribute)
+    made: Callable[..., Any] = getattr(importlib.import_module(name), attribute)
     return made
 
 
@@ -34,9 +35,15 @@ def build(program: Program, device: str) -> tuple[Executable, str]:
 
     "auto" falls back to NumPy, with one warning for the process, where no OpenCL device is to be had; any other name never does.
     """
+    return chosen(device, lambda: (staged.build(program, resolve(BACKENDS["opencl"])), "opencl"),
+                  lambda: (staged.build(program, resolve(BACKENDS["numpy"])), "numpy"))
+
+
+def chosen(device: str, opencl: Callable[[], Made], numpy: Callable[[], Made]) -> Made:
+    """What one of the two makes for a device, as `build` chooses."""
     if device != "numpy":
         try:
-            return staged.build(program, resolve(BACKENDS["opencl"])), "opencl"
+            return opencl()
         except (ImportError, DeviceError) as error:
             reason = _missing(error)
             if reason is None:
@@ -44,13 +51,13 @@ def build(program: Program, device: str) -> tuple[Executable, str]:
             if device != "auto":
                 raise DeviceError(f"device {device!r} is not available: {reason}{at(here())}") from error
             _warn(reason)
-    return staged.build(program, resolve(BACKENDS["numpy"])), "numpy"
+    return numpy()
 
 
 def _missing(error: Exception) -> str | None:
     """Why there is no device at all, with the cure; None for every other fault, which must not be papered over."""
-    if isinstance(error, DeviceError):  # the runtime names the cure where nothing is installed, and only there
-        return str(error) if CURE in str(error) else None
+    if isinstance(error, DeviceError):
+        return str(error) if isinstance(error, NoDeviceError) else None
     return f"{error}: {CURE}" if str(getattr(error, "name", None)).startswith("pyopencl") else None
 
 

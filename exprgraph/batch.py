@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from exprgraph.batch_rules import KINDS, RULES, Step, each
 from exprgraph.errors import GraphError, at
-from exprgraph.graph import order, rebuild, unchanged
-from exprgraph.node import INPUT, Node, Out
+from exprgraph.graph import credit, mark, order, rebuild, unchanged
+from exprgraph.node import Node, Out
 from exprgraph.ops.shape import declared
 from exprgraph.ops.shape import size as size_row
 from exprgraph.stabilise import stabilised, swapped
@@ -66,12 +66,12 @@ def _turned(node: Node, new: Mapping[Place, Lane], size: Out) -> list[Lane]:
     if not any(mapped):
         made = node if unchanged(node, inputs) else rebuild(node, inputs).node
         return [Lane(Out(made, k), False) for k in range(len(node.outs))]
-    mark = Node(INPUT, (), (), (), frozenset()).uid  # what the rule makes is younger
+    before = mark()
     step = Step(node, inputs, mapped, size)
     if node.op is size_row:
         return [Lane(RULES[node.op](step)[0], False)]
     outs = _apply(step)
-    _credit(outs, mark, node)
+    credit(outs, before, node)
     for out, kind in zip(outs, node.outs, strict=True):
         if out.dtype != kind.dtype or out.ndim != kind.ndim + 1:
             raise GraphError(f"the batch rule of {node.op.name} gave {out.type} for a batch of {kind}{at(node.source)}")
@@ -89,14 +89,3 @@ def _apply(step: Step) -> tuple[Out, ...]:
         raise GraphError(f"{op.name}, a row of the kind {op.kind}, has no rule for batches: give it one with batch=..."
                          f"{at(step.node.source)}")
     return rule(step)
-
-
-def _credit(outs: Sequence[Out], mark: int, node: Node) -> None:
-    """What a rule has made since the mark comes from the user's lines of the node."""
-    todo, seen = [o.node for o in outs], set[Node]()
-    while todo:
-        made = todo.pop()
-        if made.uid > mark and made not in seen:
-            seen.add(made)
-            made.sources = node.sources
-            todo += [i.node for i in made.inputs]

@@ -17,6 +17,7 @@ from exprgraph.node import Out
 from exprgraph.program import Program, Watch
 from exprgraph.shared import Shared
 from exprgraph.signature import In, Slot, as_input, slot
+from exprgraph.staying import places
 
 __all__ = ["BACKENDS", "Container", "Function", "In", "compile", "eval", "function"]
 MODES = {"FAST_RUN": "full", "FAST_COMPILE": "none"}
@@ -25,7 +26,8 @@ MODES = {"FAST_RUN": "full", "FAST_COMPILE": "none"}
 def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: Any = None, name: str | None = None,
             device: str | None = None, on_unused_input: str | None = None, allow_input_downcast: bool | None = None,
             mode: str | None = None, no_default_updates: bool | Iterable[Shared] = False, optimizer: str | None = None,
-            schedule: str | None = None, watch: Watch | None = None, rebuild_strict: bool = True, max_bytes: int | None = None) -> Function:
+            schedule: str | None = None, watch: Watch | None = None, rebuild_strict: bool = True, output: Any = None,
+            missing_float64: str | None = None, max_bytes: int | None = None) -> Function:
     """A function from values of `inputs` to values of `outputs`.
 
     inputs: a list of symbols and `In`s, or one symbol; a computed symbol may be an input too.  outputs: a symbol (the function
@@ -35,23 +37,28 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
     arguments even where precision is lost, None takes Python numbers though they are rounded, False does not.  rebuild_strict: givens
     must have the dtype of what they replace; with False they are cast to it.  no_default_updates: True, or shared variables whose
     default update is left out.  optimizer: "full" or "none" (mode="FAST_RUN" and "FAST_COMPILE" mean the same).  schedule: "auto",
-    "cpu" or "gpu".  watch: called with (name, before, after) for every pass.  max_bytes: the most that a call may take of memory, as
-    `f.memory` counts it; steps are reordered and run again until they fit, or the call is refused with an AllocationError.
+    "cpu" or "gpu".  watch: called with (name, before, after) for every pass.  output: "host", or "device" for results that are device
+    arrays; a list or, for a dict of outputs, a dict of these says so for each.  missing_float64: on a device without float64, "raise", or
+    "downcast" to compute in float32 what is float64; arguments and results keep their dtype.  max_bytes: the most that a call may
+    take of memory, as `f.memory` counts it; steps are reordered and run again until they fit, or the call is refused with an
+    AllocationError.
     GraphError, DTypeError, RankError or ShapeError for what cannot be compiled.
     """
     options = {**_options(device, optimizer, mode, schedule, name, watch), "max_bytes": _bound(max_bytes)}
+    options["missing_float64"] = _choice("missing_float64", missing_float64 or config.missing_float64, ("raise", "downcast"))
     policy = _choice("on_unused_input", on_unused_input or config.on_unused_input, POLICIES)
     specs = [as_input(item, i) for i, item in enumerate(inputs if isinstance(inputs, list | tuple) else [inputs])]
     wanted, form = unpacked(outputs)
     label = name or (wanted[0].name if wanted else None) or "f"
     slots = [slot(spec, label, allow_input_downcast) for spec in specs]
     assembly = assemble(specs, slots, wanted, as_updates(updates), as_givens(givens, rebuild_strict), _excluded(no_default_updates), policy)
-    return _built(label, slots, wanted, assembly, form, options)
+    return _built(label, slots, wanted, assembly, form, options, places(output, form.names, len(wanted)))
 
 
-def _built(label: str, slots: Sequence[Slot], wanted: Sequence[Out], assembly: Assembly, form: Form, options: dict[str, Any]) -> Function:
+def _built(label: str, slots: Sequence[Slot], wanted: Sequence[Out], assembly: Assembly, form: Form, options: dict[str, Any],
+           stays: tuple[bool, ...]) -> Function:
     leaves = tuple(i.node for i in assembly.graph.inputs)
-    program = Program(optimised(assembly.graph, leaves, options), leaves, assembly.n_outputs, options)
+    program = Program(optimised(assembly.graph, leaves, options), leaves, assembly.n_outputs, options, stays)
     executable, used = backend.build(program, options["device"])
     return Function(label, slots, wanted, assembly, form, program, executable,
                     "numpy" if used == "numpy" else options["device"])

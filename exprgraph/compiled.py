@@ -13,6 +13,7 @@ from exprgraph.node import Out
 from exprgraph.program import Executable, Program
 from exprgraph.shared import Shared, pin, publish, wait
 from exprgraph.signature import Signature, Slot
+from exprgraph.staying import handing_over, lies_on
 
 if TYPE_CHECKING:
     from exprgraph.footprint import Footprint
@@ -35,11 +36,13 @@ class Function:
         self.trust_input = False
         self.targets = assembly.targets
         self._assembly, self._form, self._program, self._run = assembly, form, program, executable
-        self._shared, self._count, self._pack = assembly.shared, program.n_outputs, printing(form.pack, assembly.printers)
+        pack = handing_over(form.pack, program.stays, lies_on(executable, device))
+        self._shared, self._count, self._pack = assembly.shared, program.n_outputs, printing(pack, assembly.printers)
         self._several = len(assembly.shared) > 1
         self._arity = len(slots)
         self._lean = not any(s.slow for s in slots) and hasattr(executable, "quick")
-        self._plain = self._lean and not assembly.shared and not assembly.targets
+        self._stays = any(program.stays)
+        self._plain = self._lean and not assembly.shared and not assembly.targets and not self._stays
         self._locks = [t.lock for t in sorted(assembly.targets, key=lambda t: t.uid)]
         self._parts: dict[tuple[int, ...], Function] = {}
 
@@ -51,8 +54,9 @@ class Function:
         """
         if self._plain and not keywords and len(args) == self._arity:  # the short way once more, without a call between
             found = self._run.quick(*args, checked=True) if self.trust_input else self._run.quick(*args)
-            if found is not None:
-                return self._pack(found)
+            if found is None:
+                found = self._run.again(args, self.trust_input)
+            return self._pack(self._general(args, {}) if found is None else found)
         subset = keywords.pop("output_subset", None) if keywords else None
         if subset is not None:
             return self._part(subset)(*args, **keywords)
@@ -91,7 +95,9 @@ class Function:
             return self._general(args, keywords)
         if self._shared:
             args = (*args, *(pin(self._shared) if self._several else (self._shared[0].version,)))
-        found: list[Any] | None = self._run.quick(*args, checked=True) if self.trust_input else self._run.quick(*args)
+        found: list[Any] | None = None
+        if not self._stays:
+            found = self._run.quick(*args, checked=True) if self.trust_input else self._run.quick(*args)
         if found is None:
             found = self._run.again(args, self.trust_input)
         return self._general(args[:self._arity], {}) if found is None else found

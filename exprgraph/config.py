@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 _CHOICES: dict[str, tuple[object, ...]] = {
-    "floatX": ("float32", "float64"), "real_rules": (False, True), "deterministic": (False, True),
+    "floatX": ("float32", "float64"), "real_rules": (False, True), "host_mirror": (False, True), "missing_float64": ("raise", "downcast"),
+    "deterministic": (False, True),
     "on_unused_input": ("raise", "warn", "ignore"), "optimizer": ("full", "none"), "schedule": ("auto", "cpu", "gpu")}
 
 
@@ -17,8 +18,12 @@ class Config:
     floatX: dtype of `matrix()` and of int/int, "float32" or "float64".  device: what `compile(device=None)` uses.  real_rules: also
     use rules that are true over the reals only.  deterministic: no float atomics on a GPU.  on_unused_input: "raise", "warn" or
     "ignore".  optimizer: "full" or "none".  schedule: "auto" follows the device's kind; "cpu" or "gpu" force one.
+    missing_float64: what `compile` does with float64 on a device that has none: "raise", or "downcast" to compute in float32.
+    host_mirror: after each update on a device with memory of its own, copy the new value of a shared variable to the host too, so that it
+    survives the loss of the device.
     """
-    __slots__ = ("floatX", "device", "real_rules", "deterministic", "on_unused_input", "optimizer", "schedule")
+    __slots__ = ("floatX", "device", "real_rules", "deterministic", "on_unused_input", "optimizer", "schedule", "host_mirror",
+                 "missing_float64")
 
     def __init__(self) -> None:
         self.floatX: str = os.environ.get("EXPRGRAPH_FLOATX", "float32")
@@ -28,6 +33,8 @@ class Config:
         self.on_unused_input: str = os.environ.get("EXPRGRAPH_ON_UNUSED_INPUT", "raise")
         self.optimizer: str = os.environ.get("EXPRGRAPH_OPTIMIZER", "full")
         self.schedule: str = os.environ.get("EXPRGRAPH_SCHEDULE", "auto")
+        self.missing_float64: str = os.environ.get("EXPRGRAPH_MISSING_FLOAT64", "raise")
+        self.host_mirror: bool = os.environ.get("EXPRGRAPH_HOST_MIRROR", "0") == "1"
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in self.__slots__:

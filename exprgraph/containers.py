@@ -20,7 +20,8 @@ class Container:
     @property
     def value(self) -> Array:
         """A copy of the present value; setting it checks dtype and rank, as `set_value` of a shared variable does."""
-        return Shared(self.cell).get_value()
+        found: Array = Shared(self.cell).get_value()
+        return found
 
     @value.setter
     def value(self, new: Any) -> None:
@@ -29,7 +30,8 @@ class Container:
     @property
     def data(self) -> Array:
         """The present value, read-only and not copied."""
-        return Shared(self.cell).get_value(borrow=True)
+        found: Array = Shared(self.cell).get_value(borrow=True)
+        return found
 
     def __repr__(self) -> str:
         return f"<container {self.name}: {Shared(self.cell).type}>"

@@ -47,7 +47,7 @@ def part(program: Program, chosen: Sequence[int], hidden: int, updates: bool = T
     visible, outputs = program.n_outputs - hidden, program.graph.outputs
     kept = [*(outputs[i] for i in chosen), *outputs[visible:program.n_outputs]]
     graph = Graph(program.graph.inputs, (*kept, *(outputs[program.n_outputs:] if updates else ())))
-    return program._replace(graph=graph, n_outputs=len(kept))
+    return program._replace(graph=graph, n_outputs=len(kept), stays=tuple(program.stays[i] for i in chosen if i < len(program.stays)))
 
 
 def numbers(subset: Any, names: Sequence[str] | None, count: int, function: str) -> tuple[int, ...]:

@@ -105,6 +105,10 @@ class DeviceError(RuntimeError):
     """A device that is not there, or that failed."""
 
 
+class NoDeviceError(DeviceError):
+    """No device at all: OpenCL is missing, or nothing that it offers can be used; `device="auto"` answers from NumPy then."""
+
+
 class UnknownDeviceError(DeviceError, ValueError):
     """A device that nobody can mean: no device of the process fits the text.  Also a DeviceError."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from exprgraph.dims import Dim, bounds, constant
-from exprgraph.errors import CallError, Source, at
+from exprgraph.errors import CallError, Source, at, here
 from exprgraph.readable import readable
 
 KINDS = ("inputs", "shared", "constants", "outputs", "updates", "temporaries")
@@ -91,3 +91,9 @@ def _most(loads: Sequence[Dim]) -> str:
     if len(kept) < 2:
         return readable(kept[0] if kept else constant(0))
     return f"max({', '.join(map(readable, kept))})"
+
+
+def check_sizes(sizes: Mapping[str, int]) -> None:
+    """CallError for sizes that nothing is called by."""
+    if sizes:
+        raise CallError(f"memory: there is no input and no size called {', '.join(map(repr, sizes))}{at(here())}")

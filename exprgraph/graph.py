@@ -149,6 +149,22 @@ def depends(outputs: Iterable[Out], on: Iterable[Node]) -> set[Node]:
     return found
 
 
+def mark() -> int:
+    """A uid that is below those of all nodes made from now on."""
+    return Node(INPUT, (), (), (), frozenset()).uid
+
+
+def credit(outs: Sequence[Out], mark: int, node: Node) -> None:
+    """What was made since the node with the uid `mark` comes from the user's lines of `node`."""
+    todo, seen = [o.node for o in outs], set[Node]()
+    while todo:
+        made = todo.pop()
+        if made.uid > mark and made not in seen:
+            seen.add(made)
+            made.sources = node.sources
+            todo += [i.node for i in made.inputs]
+
+
 def key(graph: Graph) -> str:
     """A text that is equal for graphs of equal structure, in every process: what a plan or a merge may be keyed by."""
     numbers: dict[Node, int] = {i.node: n for n, i in enumerate(graph.inputs)}

@@ -17,33 +17,22 @@ class Program(NamedTuple):
 
     graph: after the GRAPH half of the pipeline; its outputs are the function's outputs and then the new values of shared variables.
     leaves: INPUT and SHARED nodes in the order in which a call brings their values.  n_outputs: how many outputs go to the user; the
-    rest may stay on the device.  options: device, schedule, optimizer, real_rules, name, watch.
+    rest may stay on the device.  options: device, schedule, optimizer, real_rules, name, watch.  stays: which of the first
+    outputs are device arrays.
     """
     graph: Graph
     leaves: tuple[Node, ...]
     n_outputs: int
     options: dict[str, Any]
-
-
-class Resident(Protocol):
-    """A value that stays where it was computed."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Its sizes."""
-
-    def host(self) -> Any:
-        """The value as a read-only NumPy array."""
-
-    def wait(self) -> None:
-        """Return when it has been computed."""
+    stays: tuple[bool, ...] = ()
 
 
 class Executable(Protocol):
     """A built program: called with one value per leaf, it returns one value per output of the graph."""
 
     def __call__(self, values: Sequence[Any]) -> list[Any]:
-        """Run on NumPy arrays or Residents (right dtype and rank); outputs to the user are fresh NumPy arrays."""
+        """Run on NumPy arrays or device arrays (right dtype and rank); outputs to the user are fresh NumPy arrays, those that stay
+        device arrays where the backend has memory of its own."""
 
     def quick(self, *values: Any, checked: bool = False) -> list[Any] | None:
         """The outputs where the values are like those of the last call, else None; a backend may be without it.

@@ -10,8 +10,8 @@ import numpy as np
 from exprgraph import dims
 from exprgraph.bodies import Body, opened
 from exprgraph.dims import Atom, Dim, Size, Value, constant, product
-from exprgraph.errors import CallError, at, here
-from exprgraph.footprint import KINDS, Footprint, Given, MissingSizeError, Tensor, formula, largest
+from exprgraph.errors import at, here
+from exprgraph.footprint import KINDS, Footprint, Given, MissingSizeError, Tensor, check_sizes, formula, largest
 from exprgraph.graph import names, order
 from exprgraph.node import CONSTANT, INPUT, SHARED, Node
 from exprgraph.program import Program
@@ -58,8 +58,7 @@ def _bytes(node: Node) -> Dim:
 def footprint(program: Program, check: Callable[[Mapping[Node, Any]], None], given: Sequence[Given] | None,
               sizes: Mapping[str, int]) -> Footprint:
     """What a call takes; check: raises the error of arguments whose sizes do not fit.  CallError for sizes that nothing is called by."""
-    if sizes:
-        raise CallError(f"memory: there is no input and no size called {', '.join(map(repr, sizes))}{at(here())}")
+    check_sizes(sizes)
     values = _Values(program)
     fixed = {kind: sum((_bytes(n) for n, k in values.kinds.items() if k == kind), constant(0)) for kind in KINDS[:-1]}
     living = values.living()

@@ -13,11 +13,11 @@ from exprgraph import dtypes
 from exprgraph.dims import Size, constant, of_atom
 from exprgraph.errors import CallError, DTypeError, RankError, at, here
 from exprgraph.node import SHARED, Node, Out, TensorType, as_symbol
-from exprgraph.program import Resident
+from exprgraph.resident import DeviceArray, frozen
 from exprgraph.types import cast_to
 from exprgraph.values import Array, Want, coerce, describe, want
 
-Version = Array | Resident
+Version = Array | DeviceArray
 CURE = "make it with shared(..., allow_downcast=True)"
 
 
@@ -95,20 +95,27 @@ class Shared(Out):
         assert isinstance(node, SharedNode)
         return node
 
-    def get_value(self, borrow: bool = False, return_internal_type: bool = False) -> Array:
-        """The present value: a copy of your own, or with borrow=True a read-only array that may share memory with it."""
-        present = host(self.cell.version)
+    def get_value(self, borrow: bool = False, return_internal_type: bool = False) -> Any:
+        """The present value: a copy of your own, or with borrow=True a read-only array that may share memory with it.
+
+        return_internal_type: as a device array, which is not copied where the value lies on a device.
+        """
+        version = self.cell.version
+        if return_internal_type:
+            from exprgraph.arrays import array  # rarely needed
+            return version if isinstance(version, DeviceArray) else array(version, copy=None)
+        present = host(version)
         return present if borrow else present.copy()
 
     def set_value(self, new: Any, borrow: bool = False) -> None:
         """Replace the value; sizes may change, dtype and rank may not.  CallError for what cannot be cast safely.
 
-        With borrow=True the array is kept without a copy: do not write to it afterwards.
+        With borrow=True the array is kept without a copy: do not write to it afterwards.  A device array never needs one.
         """
         cell = self.cell
-        array = coerce(new, cell.wanted)
+        version = _frozen(coerce(new, cell.wanted), borrow)
         with cell.lock:
-            publish([cell], [_frozen(array, borrow)])
+            publish([cell], [version])
 
     def zero(self, borrow: bool = False) -> None:
         """Set all elements to zero."""
@@ -131,10 +138,12 @@ class Shared(Out):
         return _make(host(cell.version), self.name, fixed, cell.wanted.strict, cell.wanted.downcast)
 
 
-def _frozen(array: Array, borrow: bool) -> Array:
-    kept = (array if borrow else np.array(array, order="C")).view()  # what owns the memory stays writeable, as drivers want it
-    kept.flags.writeable = False
-    return kept
+def _frozen(value: Version, borrow: bool) -> Version:
+    """The value as a version: a device array as it is, or where it has been computed in memory of NumPy's, that memory."""
+    if not isinstance(value, DeviceArray):
+        return frozen(value if borrow else np.array(value, order="C"))
+    own = value.copy() if value.borrowed and not borrow else value
+    return own.host() if own.mapped and not own.pending else own
 
 
 def matching(target: Out, new: Any) -> Out:
@@ -156,35 +165,40 @@ def matching(target: Out, new: Any) -> Out:
     return out
 
 
-def _make(array: Array, name: str | None, fixed: Sequence[int | None], strict: bool, downcast: bool | None,
+def _make(value: Version, name: str | None, fixed: Sequence[int | None], strict: bool, downcast: bool | None,
           borrow: bool = True) -> Shared:
     node = SharedNode(SHARED, (), (), (), frozenset((here(),)), name)
     shape = tuple(of_atom(Size(node, i)) if n is None else constant(n) for i, n in enumerate(fixed))
-    node.outs = (TensorType(array.dtype.name, shape),)
+    node.outs = (TensorType(value.dtype.name, shape),)
     made = Shared(node)
     node.lock, node.default_update = threading.RLock(), None
     node.wanted = want(made, f"shared variable {name!r}" if name else "a shared variable", downcast=downcast, strict=strict, cure=CURE)
-    node.version = _frozen(coerce(array, node.wanted), borrow)
+    node.version = _frozen(coerce(value, node.wanted), borrow)
     return made
 
 
 def shared(value: Any, name: str | None = None, strict: bool = False, allow_downcast: bool | None = None, borrow: bool = False,
            broadcastable: Sequence[bool] | None = None, target: str | None = None) -> Shared:
-    """A shared variable that starts with `value`: an array, or a number (a Python float becomes floatX, an int int64).
+    """A shared variable that starts with `value`: an array, a device array, or a number (a Python float becomes floatX, an int int64).
 
     Its sizes may change later, but not those of the axes marked in `broadcastable`, which stay 1.  With borrow=True the array is
     kept without a copy.  target is accepted and changes nothing: a value lies where it was last written.
     CallError for lists and other things that are not arrays, DTypeError for dtypes that are not supported.
     """
-    if dtypes.is_masked(value) or not isinstance(value, np.ndarray | np.generic | bool | int | float | complex):
+    if dtypes.is_masked(value) or not isinstance(value, DeviceArray | np.ndarray | np.generic | bool | int | float | complex):
         cure = "say which dtype: shared(np.asarray(value, dtype))" if isinstance(value, list | tuple) else "give an array or a number"
         raise CallError(f"shared: {describe(value)} was given: {cure}{at(here())}")
+    start = value if isinstance(value, DeviceArray) else _start(value)
+    fixed = [None] * start.ndim if broadcastable is None else [1 if b else None for b in broadcastable]
+    if len(fixed) != start.ndim:
+        raise RankError(f"shared: broadcastable has {len(fixed)} entries for a value of {start.ndim} axes{at(here())}")
+    return _make(start, name, fixed, strict, allow_downcast, borrow)
+
+
+def _start(value: Any) -> Array:
+    """A first value as an array of a dtype that is supported."""
     strong = isinstance(value, np.ndarray | np.generic)
     dtype = dtypes.canonical(np.asarray(value).dtype) if strong else dtypes.promote((), (value,))
     if not strong and isinstance(value, int) and not dtypes.fits(value, dtype):
         raise DTypeError(f"shared: {value} is out of the range of {dtype}{at(here())}")
-    array = np.asarray(value).astype(dtype, copy=False)
-    fixed = [None] * array.ndim if broadcastable is None else [1 if b else None for b in broadcastable]
-    if len(fixed) != array.ndim:
-        raise RankError(f"shared: broadcastable has {len(fixed)} entries for a value of {array.ndim} axes{at(here())}")
-    return _make(array, name, fixed, strict, allow_downcast, borrow)
+    return np.asarray(value).astype(dtype, copy=False)

@@ -20,6 +20,7 @@ class Staged:
         self.program = program
         self.leaves, self.count = program.leaves, len(program.graph.outputs)
         self.steps = [(stage, build(stage.program)) for stage in found]
+        self.device = getattr(self.steps[-1][1], "device", None)
 
     def __call__(self, values: Sequence[Any]) -> list[Any]:
         """Run the stages in order; ShapeError for a size that is negative."""

@@ -98,7 +98,8 @@ class _Cut:
         takes = tuple(leaves)
         nodes = tuple(leaves.values())
         kept = sum(i < self.program.n_outputs for i, _ in results)
-        stage = self.program._replace(graph=Graph(tuple(Out(n) for n in nodes), graph_outs), leaves=nodes, n_outputs=kept)
+        stays = tuple(s for i, s in enumerate(self.program.stays) if i in dict(results))
+        stage = self.program._replace(graph=Graph(tuple(Out(n) for n in nodes), graph_outs), leaves=nodes, n_outputs=kept, stays=stays)
         reads = tuple(r for r in self.reads.values() if r.value.node in carried)
         return Stage(stage, takes, (*(i for i, _ in results), *carried), reads)
 

@@ -9,8 +9,10 @@ import numpy as np
 from exprgraph import dtypes
 from exprgraph.errors import CallError, ShapeError, Source, at, here
 from exprgraph.node import Out
+from exprgraph.resident import DeviceArray
 
 Array = np.ndarray[Any, Any]
+STRICT = "it is strict and takes an array of this dtype only"
 
 
 class Want(NamedTuple):
@@ -37,14 +39,14 @@ def want(out: Out, what: str, *, downcast: bool | None, strict: bool, cure: str)
     return Want(what, np.dtype(out.dtype), out.ndim, known, out.node.source, downcast, strict, cure)
 
 
-def coerce(value: Any, wanted: Want) -> Array:
+def coerce(value: Any, wanted: Want) -> Any:
     """The value as a native, aligned array of the wanted dtype and rank; strides stay as they are, nothing is copied without need.
 
-    Accepted are arrays whose dtype NumPy casts safely, Python numbers and (nested) lists of them.  CallError for other dtypes, types
-    and ranks, ShapeError where an axis of known length has another one.
+    Accepted are arrays whose dtype NumPy casts safely, Python numbers and (nested) lists of them.  A device array of the dtype is
+    returned as it is.  CallError for other dtypes, types and ranks, ShapeError where an axis of known length has another one.
     """
     fits = type(value) is np.ndarray and value.dtype == wanted.dtype and value.flags.aligned
-    array: Array = value if fits else _convert(value, wanted)
+    array: Array | DeviceArray = value if fits else _convert(value, wanted)
     if array.ndim != wanted.ndim:
         _refuse(value, wanted, f"give it {_axes(wanted.ndim)}")
     for axis, size in wanted.known:
@@ -57,8 +59,8 @@ def describe(value: Any) -> str:
     """A value in a few words, for messages."""
     if dtypes.is_masked(value):
         return "a masked array"
-    if isinstance(value, np.ndarray):
-        return f"{_an(value.dtype.name)} array of shape {value.shape}"
+    if isinstance(value, np.ndarray | DeviceArray):
+        return f"{_an(value.dtype.name)} {'' if isinstance(value, np.ndarray) else 'device '}array of shape {value.shape}"
     if isinstance(value, Out):
         return f"the symbol {value!r}"
     if value is None or isinstance(value, bool | int | float | complex | str | np.generic):
@@ -83,7 +85,9 @@ def _refuse(value: Any, wanted: Want, cure: str) -> NoReturn:
     raise CallError(f"{wanted.what} is {wanted.dtype.name} with {_axes(wanted.ndim)}; {describe(value)} was given: {cure}{_where(wanted)}")
 
 
-def _convert(value: Any, wanted: Want) -> Array:
+def _convert(value: Any, wanted: Want) -> Array | DeviceArray:
+    if isinstance(value, DeviceArray):
+        return value if value.dtype == wanted.dtype else _other(value, wanted) if value.shape else _convert(value.host(), wanted)
     if dtypes.is_masked(value):
         _refuse(value, wanted, "its mask would be lost, fill it first: value.filled(0)")
     if wanted.strict:
@@ -94,13 +98,23 @@ def _convert(value: Any, wanted: Want) -> Array:
         return _strong(np.asarray(value), value, wanted)
     if isinstance(value, list | tuple):
         return _from_list(value, wanted)
-    cure = "compile a function that takes its inputs" if isinstance(value, Out) else "an array is needed: np.asarray(value)"
+    array = "an array is needed: np.asarray(value), or exprgraph.array(value)"
+    cure = "compile a function that takes its inputs" if isinstance(value, Out) else array
     return _refuse(value, wanted, cure)
+
+
+def _other(value: DeviceArray, wanted: Want) -> Array:
+    """A device array of another dtype, which is cast on the host."""
+    if wanted.strict:
+        _refuse(value, wanted, STRICT)
+    _check_cast(value.dtype, value, wanted)
+    with np.errstate(all="ignore"):
+        return _native(value.host(), wanted)
 
 
 def _strict(value: Any, wanted: Want) -> Array:
     if not isinstance(value, np.ndarray | np.generic) or value.dtype.newbyteorder("=") != wanted.dtype:
-        _refuse(value, wanted, "it is strict and takes an array of this dtype only")
+        _refuse(value, wanted, STRICT)
     return _native(np.asarray(value), wanted)
 
 
@@ -109,12 +123,17 @@ def _native(array: Array, wanted: Want) -> Array:
     return array if fine else array.astype(wanted.dtype, casting="unsafe", copy=True)
 
 
+def _check_cast(dtype: np.dtype[Any], value: Any, wanted: Want) -> None:
+    known = dtype.kind in ("biufc" if dtypes.is_complex(wanted.dtype.name) else "biuf")
+    if not known and dtype.name != dtypes.BFLOAT:
+        _refuse(value, wanted, f"{dtype.name} values are not numbers that it can hold")
+    if not wanted.downcast and not np.can_cast(dtype, wanted.dtype, "safe"):
+        cast = f".astype({wanted.dtype.name!r})" if not isinstance(value, DeviceArray) else f"exprgraph.array(x, {wanted.dtype.name!r})"
+        _refuse(value, wanted, f"cast it with {cast}, or {wanted.cure}")
+
+
 def _strong(array: Array, value: Any, wanted: Want) -> Array:
-    known = array.dtype.kind in ("biufc" if dtypes.is_complex(wanted.dtype.name) else "biuf")
-    if not known and array.dtype.name != dtypes.BFLOAT:
-        _refuse(value, wanted, f"{array.dtype.name} values are not numbers that it can hold")
-    if not wanted.downcast and not np.can_cast(array.dtype, wanted.dtype, "safe"):
-        _refuse(value, wanted, f"cast it with .astype({wanted.dtype.name!r}), or {wanted.cure}")
+    _check_cast(array.dtype, value, wanted)
     with np.errstate(all="ignore"):
         return _native(array, wanted)
 

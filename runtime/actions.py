@@ -13,10 +13,11 @@ from runtime.together import FAR
 
 
 class Run(NamedTuple):
-    """One call under way on a device with memory of its own: that memory and the block of each buffer."""
+    """One call under way on a device with memory of its own: that memory, the block of each buffer and the driver's last event."""
     session: Session
     memory: CopiedMemory
     blocks: dict[str, Block]
+    events: list[Any]
 
 
 class KernelCall(NamedTuple):
@@ -38,7 +39,7 @@ class KernelCall(NamedTuple):
     def run(self, run: Run) -> None:
         """Put it into the queue."""
         self.kernel.set_args(*[run.blocks[b].buffer for b in self.buffers], *self.scalars)
-        cl.enqueue_nd_range_kernel(run.session.queue, self.kernel, self.grid, self.local)
+        run.events[:] = [cl.enqueue_nd_range_kernel(run.session.queue, self.kernel, self.grid, self.local)]
 
 
 class FunctionCall(NamedTuple):
@@ -69,6 +70,7 @@ class OwnAction(NamedTuple):
         """A kernel is put into the queue; a function is called with what is read back, and its results go to the device."""
         if self.kernel is not None:
             self.kernel(run, self.inputs, self.outputs)
+            run.events.clear()
             return
         hosts = [run.memory.bytes_of(run.blocks[v.buffer], v) for v in self.outputs]
         inputs = tuple(run.memory.read(run.blocks[v.buffer], v) for v in self.inputs)

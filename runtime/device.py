@@ -5,12 +5,13 @@ import difflib
 import os
 import re
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from codegen.target import Target
-from exprgraph.errors import DeviceError, UnknownDeviceError, at, here
-from runtime import driver, pocl
+from exprgraph.errors import DeviceError, NoDeviceError, UnknownDeviceError, at, here
+from runtime import crashes, driver, limits, pocl, vendors
 
 POCL = "portable computing language"
 KINDS = ("cpu", "gpu")
@@ -24,7 +25,8 @@ class Device:
     spec: "platform:device", as `choose` takes it.  kind: "gpu", "cpu" or "oclgrind".  target: what code generation may know.
     memory and max_alloc: bytes in all and for one buffer.  sibling: the spec of a device of the same context that runs short
     kernels in the calling thread, where there is one.  handle and group: the driver's devices, this one and those of its context.
-    options: what its compiler is to be told.
+    options: what its compiler is to be told.  version and driver: what the platform and the driver say of themselves.  fp16: whether it
+    computes with float16.
     """
     spec: str
     name: str
@@ -38,6 +40,9 @@ class Device:
     group: tuple[Any, ...] = field(repr=False, compare=False, default=())
     sibling: str | None = None
     options: tuple[str, ...] = ()
+    version: str = ""
+    driver: str = ""
+    fp16: bool = False
 
     @property
     def pocl(self) -> bool:
@@ -53,10 +58,15 @@ class Device:
 
 
 class Session(NamedTuple):
-    """An open device: its context and its queue, in order."""
+    """An open device: its context and its queue, in order.
+
+    key: what programs of its context are kept under.  lost: empty as long as the context can be used, then why it cannot.
+    """
     device: Device
     context: Any
     queue: Any
+    key: str
+    lost: list[str]
 
 
 class _Found:
@@ -71,6 +81,8 @@ class _Found:
 
 
 _found = _Found()
+_keys: set[str] = set()
+"""Those of all sessions there were: what is kept under one that was lost is never found under another."""
 FORKED: list[bool] = []
 """Not empty in a process that was forked: there `check_process` has to be asked."""
 if hasattr(os, "register_at_fork"):
@@ -95,7 +107,7 @@ def check_process() -> None:
 
 
 def devices() -> tuple[Device, ...]:
-    """All devices, best first, Oclgrind last; DeviceError where OpenCL is missing."""
+    """All devices, best first, Oclgrind last; NoDeviceError where OpenCL is missing."""
     check_process()
     with _found.lock:
         if _found.pid is None:
@@ -106,15 +118,19 @@ def devices() -> tuple[Device, ...]:
 
 def _list() -> tuple[Device, ...]:
     if driver.missing:
-        raise DeviceError(f"{driver.missing}: {driver.CURE}")
+        raise NoDeviceError(f"{driver.missing}: {driver.CURE}")
     os.environ.setdefault("POCL_DEVICES", "basic pthread")
-    try:
-        platforms = driver.cl.get_platforms()
-    except driver.failure as error:
-        raise DeviceError(f"no OpenCL platform was found ({error}): {driver.CURE}") from error
-    found = [device for p, platform in enumerate(platforms) for device in _of_platform(p, platform)]
+    if limits.cores() < (os.cpu_count() or 1):  # PoCL counts the cores of the machine
+        os.environ.setdefault("POCL_MAX_PTHREAD_COUNT", str(limits.cores()))
+    crashes.prepare(str(getattr(driver.cl, "VERSION_TEXT", "")))
+    with vendors.named(vendors.unnamed(driver.folder())):
+        try:
+            platforms = driver.cl.get_platforms()
+        except driver.failure as error:
+            raise NoDeviceError(f"no OpenCL platform was found ({error}): {driver.CURE}") from error
+        found = [device for p, platform in enumerate(platforms) for device in _of_platform(p, platform)]
     if not found:
-        raise DeviceError(f"OpenCL is installed but offers no device: {driver.CURE}")
+        raise NoDeviceError(f"OpenCL is installed but offers no device: {driver.CURE}")
     return tuple(sorted(found, key=lambda d: d.rank))
 
 
@@ -133,12 +149,15 @@ def _describe(spec: str, platform: Any, handle: Any, handles: tuple[Any, ...]) -
     is_pocl = POCL in platform_name.lower()
     kind = "oclgrind" if "oclgrind" in platform_name.lower() else "cpu" if handle.type & driver.cl.device_type.CPU else "gpu"
     memory, target = _ask(handle, "global_mem_size", 1 << 20, _GIB), _target(handle, kind, is_pocl, name)
+    if kind == "cpu":
+        memory = min(memory, limits.memory() or memory)
     basic = [i for i, h in enumerate(handles) if is_pocl and h.name.startswith("basic") and h is not handle]
     return Device(
         spec, name, " ".join(handle.vendor.split()), platform_name, kind, target, memory,
         min(_ask(handle, "max_mem_alloc_size", 1 << 18, memory // 4), memory), handle,
         handles if is_pocl else (handle,),  # PoCL's devices share memory; a context over several GPUs would open all of them
-        f"{spec.partition(':')[0]}:{basic[0]}" if basic else None, _options(handle, target.dialect))
+        f"{spec.partition(':')[0]}:{basic[0]}" if basic else None, _options(handle, target.dialect),
+        _text(platform, "version"), _text(handle, "driver_version"), "cl_khr_fp16" in _extensions(handle))
 
 
 def _target(handle: Any, kind: str, is_pocl: bool, name: str) -> Target:
@@ -158,6 +177,13 @@ def _ask(handle: Any, name: str, least: int, default: int) -> int:
     except (driver.failure, AttributeError, TypeError, ValueError):
         return default
     return value if value >= least else default
+
+
+def _text(thing: Any, name: str) -> str:
+    try:
+        return " ".join(str(getattr(thing, name)).split())
+    except (driver.failure, AttributeError):
+        return ""
 
 
 def _dialect(handle: Any) -> str:
@@ -192,13 +218,20 @@ def _fp64(handle: Any) -> bool:
 
 def choose(spec: str | None = "auto") -> Device:
     """The device that the user asks for: "auto", "cpu", "gpu", "pocl", "0:1" (platform and device) or part of a name."""
+    return fitting(spec)[0]
+
+
+def fitting(spec: str | None = "auto") -> tuple[Device, ...]:
+    """All devices that the user may mean, best first; UnknownDeviceError where that is none, NoDeviceError where any would do."""
     found = devices()
     wanted = (spec or "auto").strip().lower()
-    fitting = [d for d in found if _fits(d, wanted)]
+    fitting = tuple(d for d in found if _fits(d, wanted))
+    if not fitting and wanted == "auto":
+        raise NoDeviceError(f"no device but Oclgrind, which is used by name only, was found: {driver.CURE}")
     if not fitting:
         asked = f"EXPRGRAPH_DEVICE={spec}" if spec and spec == os.environ.get("EXPRGRAPH_DEVICE") else f"device={spec!r}"
         raise UnknownDeviceError(f"no device fits {asked}{_nearest(wanted, found)}\n{describe()}{at(here())}")
-    return fitting[0]
+    return fitting
 
 
 def _fits(device: Device, wanted: str) -> bool:
@@ -222,8 +255,13 @@ def _nearest(wanted: str, found: tuple[Device, ...]) -> str:
 
 def describe() -> str:
     """A table of all devices for people: what to write as `device=`, best first."""
+    return table(devices())
+
+
+def table(found: Sequence[Device]) -> str:
+    """The same of these devices."""
     rows = [("device", "kind", "units", "memory", "float64", "name")]
-    for d in devices():
+    for d in found:
         rows.append((d.spec, d.kind, str(d.target.units), f"{d.memory / _GIB:.1f} GiB", "yes" if d.target.fp64 else "no",
                      f"{d.name} ({d.platform})"))
     rows.append(("numpy", "oracle", "1", "", "yes", "NumPy, without generated code"))
@@ -232,13 +270,29 @@ def describe() -> str:
 
 
 def session(device: Device) -> Session:
-    """The context and the queue of a device, made on first use and kept for the life of the process."""
+    """The context and the queue of a device, made on first use and kept as long as they can be used; DeviceError where the driver fails."""
     check_process()
     with _found.lock:
         if device not in _found.sessions:
             key = tuple(int(h.int_ptr) for h in device.group)
-            if key not in _found.contexts:
-                _found.contexts[key] = driver.cl.Context(list(device.group))
-            context = _found.contexts[key]
-            _found.sessions[device] = Session(device, context, driver.cl.CommandQueue(context, device.handle))
+            try:
+                if key not in _found.contexts:
+                    _found.contexts[key] = driver.cl.Context(list(device.group))
+                queue = driver.cl.CommandQueue(_found.contexts[key], device.handle)
+            except driver.failure as error:
+                _found.contexts.pop(key, None)
+                raise DeviceError(f"{device.name} cannot be opened: {error}") from None
+            name = f"{device.spec} {len(_keys)}" if device.spec in _keys else device.spec
+            _keys.add(name)
+            _found.sessions[device] = Session(device, _found.contexts[key], queue, name, [])
         return _found.sessions[device]
+
+
+def lose(lost: Session, reason: str) -> None:
+    """A context can be used no more: who asks for a session of its devices from now on is given a new one."""
+    with _found.lock:
+        gone = [s for s in _found.sessions.values() if s.context is lost.context]
+        for one in (lost, *gone):
+            one.lost[:] = [reason]
+        _found.sessions = {d: s for d, s in _found.sessions.items() if s not in gone}
+        _found.contexts = {k: c for k, c in _found.contexts.items() if c is not lost.context}

@@ -1,9 +1,20 @@
-"""pyopencl where it can be imported, or the reason why not, so that the runtime can always say what is missing."""
+"""pyopencl where it can be imported and used, or the reason why not, so that the runtime can always say what is missing."""
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 CURE = "pip install pyopencl pocl-binary-distribution"
+NEEDED = ("Buffer", "CommandQueue", "Context", "Error", "Kernel", "MemoryError", "Program", "SVM", "VERSION_TEXT", "device_fp_config",
+          "device_type", "enqueue_copy", "enqueue_nd_range_kernel", "get_platforms", "mem_flags")
+LEAST = "2024.1"
+"""The oldest pyopencl that is tried."""
+OPTIONS = ("PYOPENCL_BUILD_OPTIONS", "POCL_EXTRA_BUILD_FLAGS")
+"""Settings by which a user adds to the options of every build of the process."""
+HARMLESS = frozenset(["-g", "-w", "-Werror", "-cl-opt-disable", "-cl-kernel-arg-info", "-cl-nv-verbose", "-cl-std=CL1.2", "-cl-std=CL2.0",
+                      "-cl-std=CL3.0", "-cl-fp32-correctly-rounded-divide-sqrt"])
+"""Options that change no result, read no file and define nothing."""
 
 cl: Any = None
 missing: str | None = None
@@ -13,6 +24,26 @@ except (ImportError, OSError) as error:  # OSError: a libOpenCL that is there bu
     missing = f"pyopencl cannot be imported ({error})"
 else:
     cl = _cl
+    lacking = [name for name in NEEDED if not hasattr(cl, name)]
+    if lacking:
+        missing = (f"pyopencl {getattr(cl, 'VERSION_TEXT', '')} at {getattr(cl, '__file__', None) or 'an unknown place'} has no "
+                   f"{', '.join(lacking)}: it is older than {LEAST}, or another module of that name")
 
-failure: type[Exception] = cl.Error if cl is not None else RuntimeError
+failure: type[Exception] = getattr(cl, "Error", RuntimeError)
 """The exception of the driver, for `except` clauses."""
+
+
+def folder() -> Path | None:
+    """Where the vendors files lie that come with pyopencl."""
+    file = getattr(cl, "__file__", None)
+    return Path(file).parent / ".libs" if file else None
+
+
+def strange_options() -> str | None:
+    """What is wrong with the build options that the user's environment adds; None where they cannot change a result."""
+    for name in OPTIONS:
+        strange = [word for word in os.environ.get(name, "").split() if word not in HARMLESS]
+        if strange:
+            return (f"{name} adds {' '.join(strange)} to every build, which may change results or read files: unset it, or leave only "
+                    f"{', '.join(sorted(HARMLESS))}")
+    return None

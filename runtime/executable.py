@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,30 +17,22 @@ from codegen.target import Target
 from exprgraph import dims
 from exprgraph.config import config
 from exprgraph.dims import Dim, Value
-from exprgraph.errors import (
-    AllocationError,
-    AssertionFault,
-    CallError,
-    DeviceError,
-    OwnOpError,
-    ShapeError,
-    ValueFault,
-    at,
-    here,
-)
-from exprgraph.footprint import Footprint, Given, MissingSizeError
+from exprgraph.errors import AllocationError, AssertionFault, DeviceError, OwnOpError, ShapeError, ValueFault, at
+from exprgraph.footprint import Footprint, Given
 from exprgraph.node import SHARED
 from exprgraph.program import Program
-from exprgraph.requires import Requirement
-from runtime import choices, footprint, report
+from exprgraph.resident import DeviceArray
+from runtime import choices, crashes, footprint, report
 from runtime.case import Leaf
 from runtime.device import Device, check_process, devices, session
 from runtime.direct import State
-from runtime.kept_plans import KeptPlans
-from runtime.leaves import CONTIGUOUS, Arguments, Leaves
+from runtime.failures import told
+from runtime.generator import Generator, narrower
+from runtime.later import Residents, is_short, may_wait, stay
+from runtime.leaves import CONTIGUOUS, Arguments, Leaves, no_call, shapes_of
 from runtime.memory import CopiedMemory, SharedMemory, check_budget, memory_of, span
 from runtime.prepared import Bound, Numbers, Prepared, flatten
-from runtime.program import TextOf
+from runtime.program import GroupLimit
 from runtime.queued import Queued, Sizes
 
 PLANS, REMEMBERED = 8, 256
@@ -50,16 +42,6 @@ REHEARSED = 1 << 20
 """The most elements that a rehearsal may touch."""
 NARROW = 2**30  # 32-bit loops and chunks may run past the end of what they cover, by less than its own length
 Key = tuple[tuple[str, ...] | None, str, bool]
-
-
-class Generator(NamedTuple):
-    """What makes plans and programs of them: `runtime.kept` and `exprgraph.requires`; tests bring their own."""
-    generate: Callable[..., Plan]
-    requirements: Callable[..., tuple[Requirement, ...]]
-    uncertain: Callable[..., Sequence[Any]]
-    decide: Callable[[Sequence[Any], Callable[[Dim], int]], tuple[str, ...]]
-    text_of: TextOf
-    kept: Callable[[Program, Device, Target], KeptPlans] | None = None
 
 
 class DeviceExecutable:
@@ -80,10 +62,12 @@ class DeviceExecutable:
         shared = isinstance(self.memory, SharedMemory)
         self.near = next((session(d) for d in devices() if d.spec == device.sibling), None) if shared else None
         self.state = State(self.session, self.near, self.memory) if isinstance(self.memory, SharedMemory) else None
-        self.quick: Callable[..., list[Any] | None] = _none
-        self._recent: OrderedDict[Any, Callable[..., list[Any] | None]] = OrderedDict()
+        self.quick: Callable[..., list[Any] | None] = no_call
+        self._recent: OrderedDict[Any, Bound] = OrderedDict()
         self.plans: dict[Key, Prepared] = {}
         self._kept = tuple(n.op is SHARED for n in program.leaves)
+        self._asks_here = any(program.stays)  # functions whose results stay do not ask for the quick way first
+        self.residents = Residents(self._kept, stay(program), self._name, device.spec, self.state.slim) if self.state else None
         self._bounds: OrderedDict[Any, Bound] = OrderedDict()
         self._sizes = Numbers([d for c, _ in self.requirements for d in (c.left, c.right)]
                               + [d for p in self.pairs for d in (p.left, p.right)], self.leaves.atoms)
@@ -92,7 +76,8 @@ class DeviceExecutable:
         self._warm = False
         self._equal: tuple[str, ...] | None = ("equal",) * len(self.pairs)
         self._watch_values(self._sizes.dims)
-        self._build_default()
+        with told(self.session):
+            self._build_default()
 
     def _build_default(self) -> None:
         """All pairs equal; where that contradicts itself, as for x[:1] beside 2 elements and beside 1, the general plan instead."""
@@ -105,6 +90,11 @@ class DeviceExecutable:
             self._plan((None, self._compact, False))
 
     @property
+    def _name(self) -> str:
+        """The function's name for messages."""
+        return self.program.options.get("name") or "a function"
+
+    @property
     def _compact(self) -> str:
         return CONTIGUOUS * len(self.program.leaves)
 
@@ -114,33 +104,66 @@ class DeviceExecutable:
         return None if any(getattr(p, "kind", None) != "eq" for p in self.pairs) else self._equal
 
     def __call__(self, values: Sequence[Any]) -> list[Any]:
-        """Run on NumPy arrays or residents; nothing returned shares memory with anything.  All has finished when it returns, unless all
-        arguments and results stay on a device with memory of its own."""
+        """Run on NumPy arrays or device arrays; nothing returned shares memory with anything.  All has finished when it returns, unless
+        all arguments and results stay on the device."""
         check_process()
-        with self._lock:
-            arguments = self.leaves.read(values)
-            key = self.leaves.key(arguments, self._valued)
-            bound = self._bounds.get(key)
-            if bound is None:
-                bound = self._bind(arguments)
-                self._bounds[self.leaves.key(arguments, self._valued)] = bound
-                if len(self._bounds) > REMEMBERED:
-                    self._bounds.popitem(last=False)
-            else:
-                self._bounds.move_to_end(key)
-            return self._run(bound, arguments.compact() if bound.copies else arguments)
+        there = self.residents is not None and self.residents.are_there(values, self.leaves.scalars)
+        given = values if there else self.memory.usable(values)  # this waits for other calls, which may need the lock
+        with self._lock, crashes.settling():
+            if self.session.lost:
+                self._make_anew(self.target)
+            bound, done = self._begun(given, there)
+        if done is not None:
+            return done
+        assert self.residents is not None
+        found = self.residents.call(self, bound, values)
+        return self(self.memory.usable(values)) if found is None else found
+
+    def _begun(self, values: Sequence[Any], there: bool) -> tuple[Bound, list[Any] | None]:
+        """What a call is bound to, and its results, unless all its arguments and results stay on the device."""
+        while True:
+            try:
+                with told(self.session):
+                    arguments = self.leaves.read(values)
+                    bound = self._bound_to(arguments)
+                    if not there:
+                        return bound, self._run(bound, arguments.compact() if bound.copies else arguments)
+                    self._remember(bound, arguments)
+                    return bound, None
+            except GroupLimit as error:
+                self._make_anew(narrower(self.target, error))
+
+    def _make_anew(self, target: Target) -> None:
+        """After the device was lost, or for smaller groups: everything that was built is built again."""
+        fresh = DeviceExecutable(self.program, self.device, target, self.generator)
+        self.__dict__.update({name: value for name, value in fresh.__dict__.items() if name != "_lock"})
+
+    def _bound_to(self, arguments: Arguments) -> Bound:
+        key = self.leaves.key(arguments, self._valued)
+        bound = self._bounds.get(key)
+        if bound is not None:
+            self._bounds.move_to_end(key)
+            return bound
+        bound = self._bounds[self.leaves.key(arguments, self._valued)] = self._bind(arguments)
+        if len(self._bounds) > REMEMBERED:
+            self._bounds.popitem(last=False)
+        return bound
 
     def again(self, values: Sequence[Any], checked: bool) -> list[Any] | None:
         """The outputs where the shapes are among the latest and the values are like those of then: without this class's lock."""
         try:
-            found = self._recent.get(_shapes(values))
+            found = self._recent.get(shapes_of(values))
         except (AttributeError, TypeError):  # what has no shape is looked at by `read`
             return None
-        if found is None or found is self.quick:
+        if found is None:
             return None
-        done = found(*values, checked=checked)
+        if self._asks_here:
+            return found.quick(*values, checked=checked) if self.residents is None else self.residents.call(self, found, values, checked)
+        done: list[Any] | None = None if found.quick is self.quick else found.quick(*values, checked=checked)
         if done is not None:
-            self.quick = found
+            self.quick = found.quick
+        elif self.residents is not None and any(isinstance(v, DeviceArray) for v in values):
+            done = self.residents.call(self, found, values, checked)
         return done
 
     def rehearse(self) -> None:
@@ -173,20 +196,27 @@ class DeviceExecutable:
     def warm(self) -> None:
         """Build all variants of the default plan and of the general plan; from now on no call builds anything, except that the
         first one whose sizes reach 2^30 builds the plan with 64-bit indices."""
-        with self._lock:
-            for outcomes in (self._equal, self._general):
-                self._plan((outcomes, self._compact, False)).complete()
-            for prepared in self.plans.values():
-                prepared.complete()
+        with self._lock, crashes.settling():
+            while True:
+                try:
+                    self._complete()
+                    break
+                except GroupLimit as error:
+                    self._make_anew(narrower(self.target, error))
             if self.state is not None and self.state.board is not None:
                 self.state.helpers.ready()
             self._warm = True
 
+    def _complete(self) -> None:
+        for outcomes in (self._equal, self._general):
+            self._plan((outcomes, self._compact, False)).complete()
+        for prepared in self.plans.values():
+            prepared.complete()
+
     def memory_of(self, given: Sequence[Given] | None, sizes: Mapping[str, int]) -> Footprint:
         """What calls take of memory; given: the shapes of the arguments and the values of integer scalars, None where only the formula
         is wanted.  MissingSizeError for an integer scalar that sizes rest on and that was not given.  Nothing runs."""
-        if sizes:
-            raise CallError(f"memory: there is no input and no size called {', '.join(map(repr, sizes))}{at(here())}")
+        footprint.check_sizes(sizes)
         with self._lock:
             default = self._plan((self._equal, self._compact, False))
             told = footprint.formulas(self.program, default.plan, default.names)
@@ -196,23 +226,17 @@ class DeviceExecutable:
 
     def _imagined(self, given: Sequence[Given]) -> footprint.Call:
         """A call that nobody makes."""
-        shapes = [g.shape or () for g in given]
-        numbers = [n for s in shapes for n in s]
-        vector = [*numbers, *[0] * len(numbers), *(given[i].value or 0 for i in self.leaves.scalars)]
-        key, found = self._chosen(vector, self._compact, any(math.prod(s) >= NARROW for s in shapes))
-        unknown = [repr(self.program.leaves[i].name) for i in self._valued if given[i].value is None]
-        if unknown:
-            raise MissingSizeError(f"memory: sizes rest on the value of {', '.join(unknown)}: give it{at(here())}")
-        prepared = self._plan(key)
-        return self._call(prepared, found, self._form(prepared, shapes)[0], shapes)
+        shapes, vector, most = footprint.imagined(self.leaves, given)
+        key, found = self._chosen(vector, self._compact, most >= NARROW)
+        footprint.check_known(self.program, given, self._valued)
+        return self._call(self._plan(key), found, self._form(self._plan(key), shapes)[0], shapes)
 
     def _call(self, prepared: Prepared, found: dict[str, int], form: int | None, shapes: Sequence[tuple[int, ...]]) -> footprint.Call:
         """The memory of a call, within `max_bytes` where there is such a bound."""
         call = footprint.Call(self.program, self.memory, prepared.fit(found, form), tuple(shapes))
-        most = self.program.options.get("max_bytes")
-        if most is not None:
+        if self.program.options.get("max_bytes") is not None:
             from runtime.bounded import bounded  # rarely needed
-            call = call._replace(fit=bounded(prepared, call, most))
+            call = call._replace(fit=bounded(prepared, call, self.program.options["max_bytes"]))
         return call
 
     def free(self) -> None:
@@ -222,7 +246,7 @@ class DeviceExecutable:
                 self.state.slim(0)
             self._bounds.clear()
             self._recent.clear()
-            self.quick = _none
+            self.quick = no_call
             self.memory.idle.clear()
 
     def _plan(self, key: Key) -> Prepared:
@@ -252,7 +276,7 @@ class DeviceExecutable:
             self._valued = tuple(sorted(read.union(self._valued)))
             self._bounds.clear()
             self._recent.clear()
-            self.quick = _none
+            self.quick = no_call
 
     def _evaluate(self, vector: Sequence[int]) -> Callable[[Dim], int]:
         """The values of Dims: what is checked at each new size comes from one program, what only messages show from one of its own."""
@@ -306,21 +330,23 @@ class DeviceExecutable:
         values = [self.leaves.integer(v) if i in self._valued else None for i, v in enumerate(own.values)]
         leaves = [Leaf(dtype, v.shape, None if kind == CONTIGUOUS else v.strides, value, None)
                   for dtype, v, kind, value in zip(self.leaves.dtypes, own.values, own.layouts, values)]
+        bound = bound._replace(leaves=tuple(leaves), late=may_wait(bound.actions), short=is_short(bound.actions))
         try:
             if self.state is None:
-                return bound._replace(quick=self._queued(bound, own.values, leaves))
+                return bound._replace(quick=self._queued(bound, own.values))
             return prepared.quicken(bound, leaves, self.state, self.program.n_outputs, often)
         except AllocationError as error:
             raise bound.told(error) from error.__cause__
 
-    def _queued(self, bound: Bound, values: Sequence[Any], leaves: Sequence[Leaf]) -> Queued:
+    def _queued(self, bound: Bound, values: Sequence[Any]) -> Queued:
         """The function of a bound plan on a device with memory of its own."""
         assert isinstance(self.memory, CopiedMemory)
         fit = bound.fit
         largest = max([*fit.rooms.values(), *(math.prod(v.shape) * v.dtype.itemsize for v in values)], default=0)
         check_budget(self.memory, fit.wanted, largest)
         return Queued(Sizes(tuple(fit.buffers.values()), fit.constants, bound.actions, fit.outputs, fit.rooms, fit.wanted, largest,
-                            tuple(leaves), self._kept, self.program.n_outputs, bound.told), self.memory, self._lock)
+                            bound.leaves, self._kept, self.program.n_outputs, self.program.stays, self._name, bound.told), self.memory,
+                      self._lock)
 
     def _compare(self, prepared: Prepared, found: dict[str, int], copies: bool, name: str, values: Sequence[Any]) -> None:
         """Time the forms of a plan on the arguments of a call, and take the fastest one for such calls from now on."""
@@ -338,7 +364,7 @@ class DeviceExecutable:
                 return
             choices.remember(self.device, name, best)
             self._bounds[self.leaves.key(arguments, self._valued)] = bounds[best]
-            self._remember(bounds[best].quick, own)
+            self._remember(bounds[best], own)
 
     def _choose(self, key: Key) -> Key:
         """The key itself, or where no more plans are to be made one that serves it too, at the price of copying strided arguments."""
@@ -356,28 +382,18 @@ class DeviceExecutable:
     def _run(self, bound: Bound, arguments: Arguments) -> list[Any]:
         if self.state is not None:
             largest = max([*bound.fit.rooms.values(), *(span(v) * v.itemsize for v in arguments.values)], default=0)
-            try:
-                check_budget(self.memory, bound.fit.wanted, largest)
-            except AllocationError as error:
-                raise bound.told(error) from None
+            check_budget(self.memory, bound.fit.wanted, largest, bound.told)
         done: list[Any] | None = bound.quick(*arguments.values, trusted=True)
         if done is None:
             check_process()
             raise DeviceError(f"{self.device.name} cannot be used by this process any more")
         if self.state is None or not self.state.slim():
-            self._remember(bound.quick, arguments)
+            self._remember(bound, arguments)
         return done
 
-    def _remember(self, quick: Callable[..., list[Any] | None], arguments: Arguments) -> None:
+    def _remember(self, bound: Bound, arguments: Arguments) -> None:
         """The function that ran is the first to be asked by the next call, and among those that are asked by shapes."""
-        self.quick = self._recent[_shapes(arguments.values)] = quick
+        self._recent[shapes_of(arguments.values)] = bound
+        self.quick = bound.quick
         if len(self._recent) > RECENT:
             self._recent.popitem(last=False)
-
-
-def _none(*values: Any, checked: bool = False) -> None:
-    """No call has been met yet that a next one could be like."""
-
-
-def _shapes(values: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple([v.shape for v in values])

@@ -10,13 +10,15 @@ import numpy as np
 from codegen.notes import note_text
 from codegen.plan import Branch, Buffer, HostCall, Launch, Note, OwnCall, Plan, Step
 from exprgraph.dims import Dim, constant, product
-from exprgraph.errors import AllocationError
-from exprgraph.footprint import KINDS, Footprint, Tensor, formula, largest
+from exprgraph.errors import AllocationError, at, here
+from exprgraph.footprint import KINDS, Footprint, Given, MissingSizeError, Tensor, formula, largest
+from exprgraph.footprint import check_sizes as check_sizes
 from exprgraph.graph import names
 from exprgraph.node import SHARED, Node, Out
 from exprgraph.program import Program
 from runtime import pages
 from runtime.fit import Fit
+from runtime.leaves import Leaves
 from runtime.memory import Memory, SharedMemory, room
 from runtime.prepared import code_of, flatten
 from runtime.spare import rounded
@@ -211,3 +213,18 @@ def total(parts: Iterable[Dim]) -> Dim:
     for part in parts:
         found = found + part
     return found
+
+
+def imagined(leaves: Leaves, given: Sequence[Given]) -> tuple[list[tuple[int, ...]], list[int], int]:
+    """The shapes of a call that nobody makes, the numbers of its atoms, and the elements of the largest argument."""
+    shapes = [g.shape or () for g in given]
+    numbers = [n for s in shapes for n in s]
+    vector = [*numbers, *[0] * len(numbers), *(given[i].value or 0 for i in leaves.scalars)]
+    return shapes, vector, max(map(math.prod, shapes), default=0)
+
+
+def check_known(program: Program, given: Sequence[Given], valued: Iterable[int]) -> None:
+    """MissingSizeError where the value is missing of an argument that sizes rest on; valued: the numbers of those."""
+    unknown = [repr(program.leaves[i].name) for i in valued if given[i].value is None]
+    if unknown:
+        raise MissingSizeError(f"memory: sizes rest on the value of {', '.join(unknown)}: give it{at(here())}")

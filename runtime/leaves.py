@@ -10,6 +10,7 @@ from exprgraph import dtypes
 from exprgraph.dims import Atom, Size, Stride, Value
 from exprgraph.errors import CallError
 from exprgraph.node import Node
+from exprgraph.resident import DeviceArray
 from runtime.memory import Array, Memory
 
 CONTIGUOUS, INNER_UNIT, ANY_STRIDES = "C", "S", "T"
@@ -66,8 +67,8 @@ class Leaves:
 
     def _admit(self, number: int, given: Any) -> Any:
         value = given
-        if not isinstance(value, np.ndarray) and hasattr(value, "host"):
-            value = value if self.memory.accepts(value) else value.host()
+        if isinstance(value, DeviceArray) and not self.memory.accepts(value):
+            value = value.host()
         if not self.memory.accepts(value):
             value = np.asarray(value)
             if value.dtype != self.dtypes[number] and value.dtype.newbyteorder("=") == self.dtypes[number]:
@@ -108,3 +109,12 @@ class Leaves:
 
 def _strides(array: Array) -> tuple[int, ...]:
     return tuple([s // array.itemsize if n > 1 else 0 for n, s in zip(array.shape, array.strides)])
+
+
+def shapes_of(values: Sequence[Any]) -> tuple[Any, ...]:
+    """The shapes of the values of a call."""
+    return tuple([v.shape for v in values])
+
+
+def no_call(*values: Any, checked: bool = False) -> None:
+    """No call has been met yet that a next one could be like."""

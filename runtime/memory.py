@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import math
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from exprgraph.errors import AllocationError
+from exprgraph.resident import DeviceArray
 from runtime import pages
-from runtime.device import FORKED, Session, check_process, foreign
+from runtime.device import Session, foreign
 from runtime.driver import cl, failure
-from runtime.failures import translated
+from runtime.residents import DeviceValue
 from runtime.spare import PAGE, Spare, rounded
 
 Array = np.ndarray[Any, Any]
@@ -57,6 +59,11 @@ def view_of(buffer: str, dtype: Any, offset: int, shape: tuple[int, ...], stride
         expected *= n
     reach = 1 + offset + sum((n - 1) * s for n, s in zip(shape, strides))
     return View(buffer, dtype, offset * width, shape, None if compact else tuple(s * width for s in strides), reach * width, compact)
+
+
+def compact_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The strides, in elements, of an array in C order without gaps."""
+    return tuple(math.prod(shape[k + 1:]) for k in range(len(shape)))
 
 
 class Account:
@@ -206,8 +213,12 @@ class SharedMemory:
         self.frozen = cl.mem_flags.READ_ONLY | cl.mem_flags.USE_HOST_PTR
 
     def accepts(self, value: Any) -> bool:
-        """Whether a resident value can be used where it is."""
-        return False
+        """Whether a device array can be used where it is, at least when it has been computed."""
+        return isinstance(value, DeviceArray)
+
+    def usable(self, values: Sequence[Any]) -> list[Any]:
+        """The values with those that are resident as arrays on host memory, when they have been computed."""
+        return [v.host() if isinstance(v, DeviceArray) else v for v in values]
 
     def size(self, nbytes: int) -> int:
         """The bytes that are allocated where so many are asked for."""
@@ -229,39 +240,6 @@ class SharedMemory:
         return Block(cl.Buffer(self.session.context, self.plain, hostbuf=host), host, nbytes, self.account)
 
 
-class DeviceValue:
-    """A value that stays on the device where it was computed."""
-
-    def __init__(self, memory: CopiedMemory, block: Block, view: View) -> None:
-        self.memory, self.block, self.view = memory, block, view
-        self.shape, self.dtype = view.shape, view.dtype
-        self._host: Array | None = None
-
-    def host(self) -> Array:
-        """The value as a read-only array, copied once."""
-        if self._host is None:
-            with self._faults():
-                found = self.memory.read(self.block, self.view)
-            found.flags.writeable = False
-            self._host = found
-        return self._host
-
-    def wait(self) -> None:
-        """Return when it has been computed."""
-        with self._faults():
-            self.memory.session.queue.finish()
-
-    @contextlib.contextmanager
-    def _faults(self) -> Iterator[None]:
-        """A call that did not wait may have failed since: that is told here.  A forked child is refused, where the driver would hang."""
-        if FORKED:
-            check_process()
-        try:
-            yield
-        except failure as error:
-            raise translated(error, self.memory.session) from None
-
-
 class CopiedMemory:
     """Memory of a device with memory of its own: arguments are copied there, results back, updates of shared variables stay."""
     strided = False
@@ -273,12 +251,16 @@ class CopiedMemory:
         self._kept: dict[int, tuple[Any, Block]] = {}
 
     def accepts(self, value: Any) -> bool:
-        """Whether a resident value can be used where it is."""
+        """Whether a device array can be used where it is."""
         return isinstance(value, DeviceValue) and value.memory.session.context is self.session.context
 
     def size(self, nbytes: int) -> int:
         """The bytes that are allocated where so many are asked for."""
         return self.idle.size(nbytes)
+
+    def usable(self, values: Sequence[Any]) -> list[Any]:
+        """The values with those that lie elsewhere as arrays on host memory, when they have been computed."""
+        return [v.host() if isinstance(v, DeviceArray) and not self.accepts(v) else v for v in values]
 
     def owns(self, value: Any) -> bool:
         """Whether a value was computed in this very queue, so that what is put there later need not wait for it."""
@@ -297,7 +279,8 @@ class CopiedMemory:
         if isinstance(value, DeviceValue):
             if not self.owns(value):
                 value.wait()
-            return value.block
+            resident: Block = value.block
+            return resident
         found = self._kept.get(id(value)) if keep else None
         if found is not None and found[0]() is value:
             return found[1]
@@ -318,6 +301,11 @@ class CopiedMemory:
         """A constant of a plan."""
         return self._upload(np.ascontiguousarray(value))
 
+    def resident(self, value: Array) -> DeviceValue:
+        """A device array with the values of an array."""
+        plain = np.ascontiguousarray(value).reshape(value.shape)
+        return DeviceValue(self, self._upload(plain), view_of("", plain.dtype, 0, plain.shape, compact_strides(plain.shape)))
+
     def fresh(self, nbytes: int) -> Block:
         """Memory that kernels write to."""
         buffer, size = self.idle.take(nbytes)
@@ -325,7 +313,13 @@ class CopiedMemory:
 
     def zero(self, block: Block) -> None:
         """Fill a block with zeros, before anything that uses it is launched."""
-        cl.enqueue_copy(self.session.queue, block.buffer, np.zeros(block.nbytes, np.uint8), is_blocking=True)
+        cl.enqueue_fill_buffer(self.session.queue, block.buffer, np.int64(0), 0, block.nbytes)
+
+    def duplicate(self, block: Block) -> Block:
+        """A block with the same bytes, which the device copies."""
+        made = self.fresh(block.nbytes)
+        cl.enqueue_copy(self.session.queue, made.buffer, block.buffer, byte_count=block.nbytes)
+        return made
 
     def read(self, block: Block, view: View) -> Array:
         """A copy of a view of finished memory."""
@@ -354,16 +348,17 @@ def memory_of(session: Session) -> Memory:
     return SharedMemory(session) if session.device.target.host_shared else CopiedMemory(session)
 
 
-def check_budget(memory: Memory, wanted: int, largest: int) -> None:
-    """AllocationError where a call wants more bytes than the device has left, or one buffer more than it gives.
+def check_budget(memory: Memory, wanted: int, largest: int, told: Callable[[BaseException], BaseException] = lambda error: error) -> None:
+    """AllocationError where a call wants more bytes than the device has left, or one buffer more than it gives; told: what it is called.
 
     Idle memory counts as in use, and goes before a call is refused.
     """
     device = memory.session.device
     if largest > device.max_alloc:
-        raise AllocationError(f"a buffer of {largest:,} bytes is more than {device.name} gives one buffer: {device.max_alloc:,} bytes")
+        raise told(AllocationError(f"a buffer of {largest:,} bytes is more than {device.name} gives one buffer: {device.max_alloc:,} "
+                                   "bytes"))
     if memory.account.bytes + memory.idle.bytes + wanted > device.memory:
         memory.idle.clear()
     if memory.account.bytes + wanted > device.memory:
-        raise AllocationError(f"this call needs {wanted:,} bytes beside the {memory.account.bytes:,} in use; {device.name} has "
-                              f"{device.memory:,}")
+        raise told(AllocationError(f"this call needs {wanted:,} bytes beside the {memory.account.bytes:,} in use; {device.name} has "
+                                   f"{device.memory:,}"))

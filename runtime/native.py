@@ -19,6 +19,7 @@ import numpy as np
 
 from codegen import switchboard as board
 from codegen.jobs import DOOR
+from runtime import crashes
 from runtime.device import Session, opened
 from runtime.driver import cl, failure
 from runtime.memory import data_of
@@ -124,9 +125,9 @@ def switchboard(session: Session | None) -> Switchboard | None:
     if session is None:
         return None
     with _lock:
-        if session.device.spec not in _known:
-            _known[session.device.spec] = _made(session) if possible(session) else None
-        return _known[session.device.spec]
+        if session.key not in _known:
+            _known[session.key] = _made(session) if possible(session) else None
+        return _known[session.key]
 
 
 def _made(session: Session) -> Switchboard | None:
@@ -147,6 +148,7 @@ def _made(session: Session) -> Switchboard | None:
 
 def compiled(session: Session) -> Any:
     """The program of the switchboard for a device."""
+    crashes.building()
     return cl.Program(session.context, board.source()).build(devices=[session.device.handle])
 
 

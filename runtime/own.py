@@ -16,6 +16,7 @@ from exprgraph import dtypes
 from exprgraph.errors import OwnOpError, Source, at, defined
 from exprgraph.own.head import CURE
 from exprgraph.own.raw import RawSource
+from runtime import crashes
 from runtime.actions import OwnAction, Run
 from runtime.device import Session
 from runtime.driver import cl, failure
@@ -49,7 +50,7 @@ def _call(step: OwnCall, sizes: tuple[int, ...], inputs: tuple[Array, ...], outp
 
 def _program(raw: RawSource, source: Source | None, session: Session) -> Any:
     """The user's program, built once for each device."""
-    key = session.device.spec, raw.text
+    key = session.key, raw.text
     with _lock:
         if key in _programs:
             _programs.move_to_end(key)
@@ -59,6 +60,7 @@ def _program(raw: RawSource, source: Source | None, session: Session) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", cl.CompilerWarning)
         try:
+            crashes.building()
             made = cl.Program(session.context, f"{head}#line 1\n{raw.text}\n")
             made.build(options, devices=[session.device.handle])
         except failure as error:

@@ -10,15 +10,19 @@ import numpy as np
 from exprgraph.complex_pairs import Parted
 from exprgraph.footprint import Footprint, Given
 from exprgraph.program import Program
+from exprgraph.resident import DeviceArray
 from runtime.executable import DeviceExecutable
 from runtime.memory import Array
+from runtime.residents import DeviceValue
 
 
 def floats(value: Any) -> Any:
     """A complex array as a view of floats with a last axis of two, or a copy of it where its byte order is not the processor's; what a
     device holds for a shared variable as the device knows it."""
-    if isinstance(value, Kept):
-        return value.resident
+    if isinstance(value, DeviceValue):
+        return value.viewed(np.zeros(0, value.dtype).real.dtype, (*value.shape, 2))
+    if isinstance(value, DeviceArray):
+        value = value.host()
     array = np.asarray(value)
     if not array.dtype.isnative or not array.flags.aligned:
         array = array.astype(array.dtype.newbyteorder("="))
@@ -34,27 +38,6 @@ def complexes(value: Array) -> Array:
     whole = value.view(np.result_type(value.dtype, np.complex64)).reshape(value.shape[:-1])
     whole.flags.writeable = value.flags.writeable
     return whole
-
-
-class Kept:
-    """A new value of a complex shared variable that stays on the device, as floats."""
-
-    def __init__(self, resident: Any) -> None:
-        self.resident = resident
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The sizes of the complex tensor."""
-        shape: tuple[int, ...] = tuple(self.resident.shape)[:-1]
-        return shape
-
-    def host(self) -> Array:
-        """The value as a read-only complex array."""
-        return complexes(self.resident.host())
-
-    def wait(self) -> None:
-        """Return when it has been computed."""
-        self.resident.wait()
 
 
 class PairedExecutable:
@@ -76,7 +59,10 @@ class PairedExecutable:
 
     @staticmethod
     def _result(value: Any) -> Any:
-        return complexes(value) if isinstance(value, np.ndarray) else Kept(value)
+        """A complex output; one of a call that has not finished is waited for, unless the device has memory of its own."""
+        if isinstance(value, DeviceValue):
+            return value.viewed(np.result_type(value.dtype, np.complex64), value.shape[:-1])
+        return complexes(value.host() if isinstance(value, DeviceArray) else value)
 
     def source(self) -> str:
         """The text of every kernel built so far."""
@@ -92,10 +78,10 @@ class PairedExecutable:
         found = self.inner.memory_of(pairs, sizes)
         return replace(found, shapes=tuple(s[:-1] if c else s for s, c in zip(found.shapes, self.outputs)))
 
-    def free(self) -> None:
-        """Give back the memory that is kept between calls."""
-        self.inner.free()
-
     def warm(self) -> None:
         """Build everything that any later call can need."""
         self.inner.warm()
+
+    def free(self) -> None:
+        """Give back the memory that is kept between calls."""
+        self.inner.free()

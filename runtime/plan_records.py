@@ -50,7 +50,7 @@ class _Writer(Writer):
         if type(value).__name__ in RECORDS and isinstance(value, tuple):
             return {type(value).__name__: [self.record(v) for v in value]}
         if isinstance(value, tuple):
-            return [self.record(v) for v in value]
+            return [self.record(v) for v in value if not isinstance(v, Source) or self.line(v) is not None]
         name = str(getattr(value, "__name__", ""))
         if FAULTS.get(name) is value:
             return {"fault": name}

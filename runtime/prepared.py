@@ -71,13 +71,17 @@ class Bound(NamedTuple):
     """A plan with the numbers of one call, built.
 
     actions: what to run, in order.  copies: whether strided arguments are copied first.  told: what a fault is called.  quick: the
-    function that runs it.
+    function that runs it.  leaves: what the arguments are like.  late: whether another thread may run it; short: whether that would take
+    longer than to run it.
     """
     fit: Fit
     actions: tuple[Action, ...]
     copies: bool
     told: Callable[[BaseException], BaseException] = _same
     quick: Any = None
+    leaves: tuple[Leaf, ...] = ()
+    late: bool = False
+    short: bool = True
 
 
 def code_of(launch: Launch) -> Code:
@@ -208,6 +212,9 @@ class Prepared:
             code = code_of(step)
             built_one = made[at, code.name]
             launched = None if built_one.code else program.ready(built_one, code.buffers + code.flags, len(step.dims), code.wide)
+            session = self.near if at == NEAR else self.session
+            if launched is not None and session is not None:
+                program.check_group(launched, session, step.local)
             self._kernels[id(step), at] = launched, built_one
 
     def fit(self, found: dict[str, int], form: int | None = None) -> Fit:

@@ -1,6 +1,8 @@
 """Programs: build generated kernels, each text once per device and process, and make them ready to launch."""
 from __future__ import annotations
 
+import math
+import os
 import threading
 import warnings
 from collections import OrderedDict
@@ -11,6 +13,7 @@ import numpy as np
 
 from codegen.plan import Code
 from exprgraph.errors import DeviceError
+from runtime import crashes
 from runtime.device import Session
 from runtime.driver import cl, failure
 from runtime.native import Pin, addresses
@@ -32,6 +35,14 @@ class Built(NamedTuple):
     name: str
     code: int = 0
     pins: tuple[Pin, ...] = ()
+
+
+class GroupLimit(Exception):
+    """A kernel that was built takes fewer work-items in a group than it was made for.  limit: how many."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"at most {limit} work-items in a group")
+        self.limit = limit
 
 
 class _Cache:
@@ -80,22 +91,46 @@ def _build(session: Session, codes: Sequence[Code], text_of: TextOf, jobs: bool)
 
 
 def _key(session: Session, code: Code, jobs: bool) -> tuple[str, str, bool, str]:
-    return session.device.spec, session.device.target.dialect, jobs, code.text
+    return session.key, session.device.target.dialect, jobs, code.text
 
 
 def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> tuple[Any, Sequence[int], tuple[Pin, ...]]:
     """The program and the addresses of its jobs, where they can be had, with what keeps them."""
+    crashes.building()
+    try:
+        made = _made(session, text, jobs)
+    except failure as error:
+        again = _afresh(session, text, jobs)
+        if again is None:
+            check_snippets(session, text)
+            raise DeviceError(_report(session, text, names, error)) from error
+        made = again
+    _cache.count += 1
+    return made
+
+
+def _made(session: Session, text: str, jobs: int) -> tuple[Any, Sequence[int], tuple[Pin, ...]]:
     program = cl.Program(session.context, text)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", cl.CompilerWarning)
-        try:
-            program.build(list(session.device.options), devices=[session.device.handle])
-            told = addresses(session, program, jobs) if jobs else None
-        except failure as error:
-            check_snippets(session, text)
-            raise DeviceError(_report(session, text, names, error)) from error
-    _cache.count += 1
-    return program, *(told or ((), ()))
+        program.build(list(session.device.options), devices=[session.device.handle])
+        if session.device.pocl and not program.get_info(cl.program_info.NUM_KERNELS):
+            raise failure("the program has no kernels")
+        told = addresses(session, program, jobs) if jobs else None
+        return program, *(told or ((), ()))
+
+
+def _afresh(session: Session, text: str, jobs: int) -> tuple[Any, Sequence[int], tuple[Pin, ...]] | None:
+    """The program under a name that PoCL's cache has never heard of: where that succeeds, a file in there is damaged, and the next process
+    empties it.  None where it fails too."""
+    if not session.device.pocl:
+        return None
+    try:
+        made = _made(session, f"{text}\ntypedef int eg_{os.urandom(8).hex()};\n", jobs)
+    except failure:
+        return None
+    crashes.spoilt()
+    return made
 
 
 def check_snippets(session: Session, text: str) -> None:
@@ -136,3 +171,16 @@ def ready(kernel: Built, buffers: int, integers: int, wide: bool) -> Any:
     made = cl.Kernel(kernel.program, kernel.name)
     made.set_scalar_arg_dtypes([None] * buffers + [np.dtype(np.int64 if wide else np.int32)] * integers)
     return made
+
+
+def check_group(kernel: Any, session: Session, local: Sequence[int]) -> None:
+    """GroupLimit where a kernel, as it was built, does not fit the groups that it is for: registers and local memory count too."""
+    items = math.prod(local)
+    if items == 1:
+        return
+    info, handle = cl.kernel_work_group_info, session.device.handle
+    limit = int(kernel.get_work_group_info(info.WORK_GROUP_SIZE, handle))
+    if limit < items:
+        raise GroupLimit(max(limit, 1))
+    if int(kernel.get_work_group_info(info.LOCAL_MEM_SIZE, handle)) > session.device.target.local_bytes:
+        raise GroupLimit(items // 2)

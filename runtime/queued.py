@@ -1,7 +1,8 @@
 """Calls on devices with memory of their own: for each plan and set of sizes a function that puts the launches of a call into the queue.
 
 The queue runs them in order, so a call whose arguments and results all stay on the device does not wait for them.  One that brings or
-returns host memory, or whose kernels can find faults, has finished when it returns.
+returns host memory has finished when it returns, and so has one that updates shared variables and whose kernels can find faults: these
+are looked for before anything is published.  Without updates, who reads a result looks for them.
 """
 from __future__ import annotations
 
@@ -13,22 +14,27 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from codegen.plan import Buffer
-from exprgraph.errors import AllocationError
+from exprgraph.config import config
+from exprgraph.errors import AllocationError, here
+from exprgraph.resident import Call
 from runtime.actions import Action, FaultCheck, Run, buffers_of
+from runtime.calls import Launched
 from runtime.case import Leaf
 from runtime.device import FORKED, check_process
 from runtime.driver import failure
 from runtime.failures import translated
 from runtime.leaves import Leaves
-from runtime.memory import Block, CopiedMemory, DeviceValue, View, check_budget
+from runtime.memory import Block, CopiedMemory, View, check_budget
+from runtime.residents import DeviceValue
 from runtime.workspace import lifetimes
 
 
 class Sizes(NamedTuple):
     """A plan with the numbers of one call.
 
-    told: what a fault is called. rooms: the bytes of each buffer that is no leaf and no constant; largest: those of the largest buffer or
-    argument. kept: for each leaf, whether it is a shared variable; n_outputs: how many results go to the user.
+    rooms: the bytes of each buffer that is no leaf and no constant; largest: those of the largest buffer or argument.  kept: for each
+    leaf, whether it is a shared variable; n_outputs: how many results go to the user.  stays: which of the first results are to stay;
+    name: the function's; told: what a fault is called.
     """
     buffers: tuple[Buffer, ...]
     constants: dict[str, Block]
@@ -40,6 +46,8 @@ class Sizes(NamedTuple):
     leaves: tuple[Leaf, ...]
     kept: tuple[bool, ...]
     n_outputs: int
+    stays: tuple[bool, ...]
+    name: str
     told: Callable[[BaseException], BaseException]
 
 
@@ -58,14 +66,15 @@ class Queued:
         self.flags = next((b.name for b in own if b.role == "flags"), None)
         self.zeros: Block | None = None
         self.results = list(_results(sizes))
-        self.stays = all(ways.stays for ways in self.results)
-        self.finishes = not self.stays and any(not w.stays and w.view.reach for w in self.results)
-        self.checked = any(isinstance(a, FaultCheck) for a in sizes.actions)
+        self.stays = all(ways.stays and ways.view.compact for ways in self.results)
+        self.finishes = not self.stays and any(not (w.stays and w.view.compact) and w.view.reach for w in self.results)
+        self.check = next((a for a in sizes.actions if isinstance(a, FaultCheck)), None)
+        self.updates = len(sizes.results) > sizes.n_outputs
 
     def __call__(self, *values: Any, checked: bool = False, trusted: bool = False) -> list[Any] | None:
         if FORKED:
             check_process()
-        if not trusted and not self._fit(values):
+        if self.memory.session.lost or (not trusted and not self._fit(values)):
             return None
         try:
             return self._called(values)
@@ -100,27 +109,37 @@ class Queued:
     def _run(self, values: Sequence[Any]) -> list[Any]:
         memory, session = self.memory, self.memory.session
         blocks = dict(self.sizes.constants)
-        run, zeros, self.zeros = Run(session, memory, blocks), self.zeros, None
+        run, zeros, self.zeros = Run(session, memory, blocks, []), self.zeros, None
+        if self.updates:
+            self._settle(values, in_doubt=True)
         try:
-            stays = self._place(blocks, values) and self.stays
+            call = self._call(values) if self._place(blocks, values) and self.stays else None
             if self.flags is not None:
                 if zeros is None:
                     zeros = memory.fresh(self.sizes.rooms[self.flags])
                     memory.zero(zeros)
                 blocks[self.flags] = zeros
+            later = call is not None and self.check is not None and not self.updates
             for number, action in enumerate(self.sizes.actions):
                 for name, nbytes in self.begins[number]:
                     blocks[name] = memory.fresh(nbytes)
-                action.run(run)
+                if not later or not isinstance(action, FaultCheck):
+                    action.run(run)
                 for name in self.ends[number]:
                     del blocks[name]
             for name, nbytes in self.begins[-1]:
                 blocks[name] = memory.fresh(nbytes)  # of a result that no launch writes, since it has no elements
-            found = [self._result(one, blocks) for one in self.results]
-            if stays:
+            found = [self._result(one, blocks, call) for one in self.results]
+            if call is not None:
+                if later:
+                    self._leave_faults(call, zeros)
+                    zeros = None
+                call.event = run.events[-1] if run.events else None
                 memory.leave()
-            elif not self.finishes:
-                session.queue.finish()
+            else:
+                if not self.finishes:
+                    session.queue.finish()
+                self._settle(values)
         except BaseException as error:
             with contextlib.suppress(failure):  # no kernel may still run when its memory is given back
                 session.queue.finish()
@@ -131,6 +150,25 @@ class Queued:
             blocks.clear()  # a fault that somebody keeps keeps no memory
         self.zeros = zeros
         return found
+
+    def _call(self, values: Sequence[Any]) -> Launched:
+        """The record of a call that will not have finished when it returns."""
+        causes: list[Call] = [v.call for v in values if type(v) is DeviceValue and v.call is not None]
+        return Launched(self.sizes.name, here(), self.memory.session, causes)
+
+    @staticmethod
+    def _settle(values: Sequence[Any], in_doubt: bool = False) -> None:
+        """Wait for the calls that computed the arguments; in_doubt: only for those that may have found faults."""
+        for value in values:
+            if type(value) is DeviceValue and value.call is not None and (not in_doubt or value.call.doubtful):
+                value.wait()
+
+    def _leave_faults(self, call: Launched, flags: Block | None) -> None:
+        """Who reads a result looks at the flags, which no other call uses."""
+        assert self.check is not None and flags is not None
+        view = self.check.flags
+        call.doubtful = True
+        call.sites, call.flags = self.check.sites, lambda: self.memory.read(flags, view).tolist()
 
     def _place(self, blocks: dict[str, Block], values: Sequence[Any]) -> bool:
         """A block for every argument and output; whether all arguments are on the device and of this queue."""
@@ -143,11 +181,16 @@ class Queued:
             blocks[name] = memory.fresh(nbytes)
         return stays
 
-    def _result(self, one: Result, blocks: dict[str, Block]) -> Any:
+    def _result(self, one: Result, blocks: dict[str, Block], call: Call | None) -> Any:
         block = blocks[one.view.buffer]
-        if one.stays:
-            return DeviceValue(self.memory, block, one.view)
+        if one.stays and one.view.compact:
+            value = DeviceValue(self.memory, block if one.fresh else self.memory.duplicate(block), one.view, call)
+            if one.kept and config.host_mirror:
+                value.host()
+            return value
         array = self.memory.read(block, one.view)
+        if one.stays:
+            return self.memory.resident(array)
         if not one.fresh:
             array = np.array(array, order="C", copy=True)
             array.flags.writeable = not one.kept
@@ -178,6 +221,7 @@ def _results(sizes: Sizes) -> list[Result]:
     roles, seen, found = {b.name: b.role for b in sizes.buffers}, set[str](), list[Result]()
     for number, view in enumerate(sizes.results):
         fresh, kept = roles[view.buffer] == "output" and view.buffer not in seen, number >= sizes.n_outputs
-        found.append(Result(view, fresh, kept, fresh and kept and view.compact))
+        wanted = number < len(sizes.stays) and sizes.stays[number]
+        found.append(Result(view, fresh, kept, wanted or (fresh and kept and view.compact)))
         seen.add(view.buffer)
     return found

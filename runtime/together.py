@@ -12,7 +12,7 @@ import warnings
 from typing import Any
 
 from codegen import switchboard as board
-from runtime import native
+from runtime import crashes, native
 from runtime.device import Session, foreign
 from runtime.driver import cl, failure
 from runtime.recipe import forever, lines
@@ -72,9 +72,9 @@ class Helpers:
     def wake(self) -> None:
         """Have them stand by, or do without them for good where that fails."""
         try:
-            self.ready()
-            self.stop[0] = 0
-            with self._lock:
+            with self._lock, crashes.settling():
+                self.ready()
+                self.stop[0] = 0
                 cl.enqueue_nd_range_kernel(self.session.queue, self._kernel, (self.count,), (1,))
         except (failure, OSError) as error:
             self.limit("HELPED", NEVER)

@@ -54,6 +54,8 @@ class _Text:
         if case.wanted >= NOTICED:
             account, left = w.const(self.state.memory.account), w.const(self.state.session.device.memory - case.wanted)
             w.emit(2, f"if not trusted and {account}.bytes + {w.const(pages.POOL)}.bytes > {left}: return None")
+        if not self.native.whole:
+            w.emit(2, f"if {w.const(self.state.session.lost)}: return None")
         if self.native.whole:
             self._call(f"c{setting}")
         else:

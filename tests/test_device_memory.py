@@ -13,7 +13,7 @@ import pytest
 
 import exprgraph as eg
 from exprgraph.errors import AllocationError, DeviceError, IndexFault
-from runtime import actions, driver, function, memory
+from runtime import actions, calls, driver, function, memory, residents
 from runtime import device as devices
 from runtime.device import session
 from runtime.driver import cl
@@ -257,10 +257,10 @@ def test_faults_of_calls_that_did_not_wait_are_ours(monkeypatch) -> None:
     f()
 
     def broken(*args: Any, **kwargs: Any) -> None:
-        raise driver.failure("OUT_OF_HOST_MEMORY")
+        raise driver.failure("INVALID_OPERATION")
     with monkeypatch.context() as patch:
         patch.setattr(memory.cl, "enqueue_copy", broken)
-        with pytest.raises(DeviceError, match="failed: OUT_OF_HOST_MEMORY"):
+        with pytest.raises(DeviceError, match="failed: INVALID_OPERATION"):
             w.get_value()
     assert w.get_value()[0] == 1
 
@@ -271,7 +271,8 @@ def test_F3_a_forked_child_neither_reads_nor_waits(monkeypatch) -> None:
     f = step(w, w + 1)
     f()
     monkeypatch.setattr(devices, "FORKED", [True])
-    monkeypatch.setattr(memory, "FORKED", [True])
+    monkeypatch.setattr(residents, "FORKED", [True])
+    monkeypatch.setattr(calls, "FORKED", [True])
     monkeypatch.setattr(devices._found, "pid", -1)
     with pytest.raises(DeviceError, match="forked"):
         w.get_value()

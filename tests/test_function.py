@@ -279,7 +279,7 @@ def test_on_unused_input_warns() -> None:
 @pytest.fixture
 def no_opencl(monkeypatch: pytest.MonkeyPatch) -> None:
     def build(program: Any) -> Any:
-        raise eg.DeviceError(f"pyopencl cannot be imported (stand-in): {backend.CURE}")
+        raise eg.errors.NoDeviceError(f"pyopencl cannot be imported (stand-in): {backend.CURE}")
     monkeypatch.setattr(backend, "_warned", [])
     monkeypatch.setattr(backend, "resolve", lambda path, real=backend.resolve: build if path.startswith("runtime") else real(path))
 

@@ -1,0 +1,53 @@
+"""Which outputs of a function stay on the device, as `compile(output=)` says, and how their values are handed over."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from exprgraph.errors import GraphError, at, here
+from exprgraph.marked import Pack
+from exprgraph.resident import DeviceArray
+
+PLACES = ("host", "device")
+
+
+def places(output: Any, names: tuple[str, ...] | None, count: int) -> tuple[bool, ...]:
+    """For each of so many outputs whether it stays; GraphError for anything but one place, or one for each."""
+    if output is None or isinstance(output, str):
+        return (_stays(output or "host"),) * count
+    if isinstance(output, Mapping):
+        if names is None or set(output) != set(names):
+            raise GraphError(f"output={output!r:.60}: the keys have to be those of a dict of outputs{at(here())}")
+        return tuple(_stays(output[name]) for name in names)
+    if not isinstance(output, list | tuple) or len(output) != count:
+        raise GraphError(f"output={output!r:.60}: expected 'host' or 'device', or one of them for each of {count} outputs{at(here())}")
+    return tuple(map(_stays, output))
+
+
+def _stays(place: Any) -> bool:
+    if place not in PLACES:
+        raise GraphError(f"output={place!r:.60}: expected 'host' or 'device'{at(here())}")
+    return bool(place == "device")
+
+
+def handing_over(pack: Pack, stays: tuple[bool, ...], device: str) -> Pack:
+    """`pack` for values of which some stay: what a backend left in NumPy's memory is a device array there."""
+    if not any(stays):
+        return pack
+
+    def handed(value: Any, staying: bool) -> Any:
+        if not staying or not isinstance(value, np.ndarray):
+            return value
+        value.flags.writeable = False
+        return DeviceArray(value.shape, value.dtype, device, value)
+
+    return lambda values: pack([handed(v, s) for v, s in zip(values, stays, strict=True)])
+
+
+
+def lies_on(executable: Any, named: str) -> str:
+    """The device of an executable, which `named` may describe in other words."""
+    spec: str = getattr(getattr(executable, "device", None), "spec", named)
+    return spec

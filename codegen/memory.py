@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from codegen.inline import Index, is_array_constant, linear
 from codegen.kernel import Builder, Expr, Param
-from codegen.plan import About, Buffer, Site
+from codegen.plan import Buffer, Meaning, Site
 from exprgraph.dims import Dim, Stride, constant, of_atom, product
 from exprgraph.graph import names
 from exprgraph.node import INPUT, SHARED, Node, Out, constant_value
@@ -74,9 +74,9 @@ class Memory:
             return self._add(node, Buffer(f"t{len(self.buffers)}", "temp", 0, kind.dtype, product(kind.shape), about=self.about(node)))
         return None
 
-    def about(self, node: Node) -> About:
+    def about(self, node: Node) -> Meaning:
         """What is to be said of a node's memory."""
-        return About(self.spoken.get(node), node.op.name, node.outs[0].shape, node.source)
+        return Meaning(self.spoken.get(node), node.op.name, node.outs[0].shape, node.source)
 
     def lend(self, node: Node, lender: Node | None, first: int, last: int) -> None:
         """Memory for a map from pass `first` to pass `last` of its kernel: that of `lender`, or a row buffer that is free by then."""

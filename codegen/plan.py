@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from exprgraph.own.op import Own
 
 
-class About(NamedTuple):
+class Meaning(NamedTuple):
     """Which of the user's tensors an intermediate is, for people: his name for it or None, the operation that computes it, its shape and
     the line; where it is `scratch`, it is only memory that a kernel for that operation works in."""
     name: str | None
@@ -37,7 +37,7 @@ class Buffer(NamedTuple):
     dtype: str
     size: Dim
     data: np.ndarray[Any, Any] | None = None
-    about: About | None = None
+    about: Meaning | None = None
 
 
 class Operand(NamedTuple):

@@ -166,7 +166,7 @@ class _Generator:
         return [step for cluster in fused.clusters for step in self._steps(cluster)]
 
     def _steps(self, cluster: Cluster) -> list[Step]:
-        node = cluster.tasks[0].node
+        node = self.memory.current = cluster.tasks[0].node
         if cluster.kind == "contract":
             return self._product(cluster, node)
         if isinstance(node.op, OwnOp):
@@ -289,7 +289,7 @@ class _Generator:
         self.notes[note] = None
         grid: tuple[Dim, ...] = tuple(g.value if isinstance(g.value, Dim) else constant(g.value) for g in items)
         about = about._replace(flops=about.flops if counts else constant(0), writes=self._writes(cluster, kernel, buffers))
-        return Launch(kernel, buffers, dims_of(kernel.body), grid, local, work, about)
+        return Launch(kernel, buffers, dims_of(kernel.body), grid, local, work, tuple(p.access for p in kernel.params), about)
 
     def _writes(self, cluster: Cluster, kernel: Kernel, buffers: tuple[str, ...]) -> tuple[tuple[str, tuple[Dim, ...]], ...]:
         """The buffers that a kernel writes, with their shapes; scratch memory has none but its size."""

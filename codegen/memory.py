@@ -6,8 +6,9 @@ from contextlib import contextmanager
 
 from codegen.inline import Index, is_array_constant, linear
 from codegen.kernel import Builder, Expr, Param
-from codegen.plan import Buffer, Site
+from codegen.plan import Buffer, Meaning, Site
 from exprgraph.dims import Dim, Stride, constant, of_atom, product
+from exprgraph.graph import names
 from exprgraph.node import INPUT, SHARED, Node, Out, constant_value
 
 INNER_UNIT, ANY_STRIDES, CONTIGUOUS = "S", "T", "C"
@@ -26,6 +27,8 @@ class Memory:
         self.crossing = crossing
         self.lent: dict[Node, str] = {}
         self.rows: list[tuple[str, str, int]] = []
+        self.spoken = names(outputs)
+        self.current: Node | None = None
         for k, (node, layout) in enumerate(zip(leaves, layouts)):
             self.layout[node.uid] = layout
             self._add(node, Buffer(f"in{k}", "leaf", k, node.outs[0].dtype, self.extent(node)))
@@ -68,8 +71,12 @@ class Memory:
             value = constant_value(Out(node))
             return self._add(node, Buffer(f"c{node.uid}", "constant", 0, kind.dtype, product(kind.shape), value))
         if node in self.crossing:
-            return self._add(node, Buffer(f"t{len(self.buffers)}", "temp", 0, kind.dtype, product(kind.shape)))
+            return self._add(node, Buffer(f"t{len(self.buffers)}", "temp", 0, kind.dtype, product(kind.shape), about=self.about(node)))
         return None
+
+    def about(self, node: Node) -> Meaning:
+        """What is to be said of a node's memory."""
+        return Meaning(self.spoken.get(node), node.op.name, node.outs[0].shape, node.source)
 
     def lend(self, node: Node, lender: Node | None, first: int, last: int) -> None:
         """Memory for a map from pass `first` to pass `last` of its kernel: that of `lender`, or a row buffer that is free by then."""
@@ -80,7 +87,7 @@ class Memory:
         free = next((r for r in self.rows if r[1] == kind.dtype and r[2] < first), None)
         if free is not None:
             self.rows.remove(free)
-        name = free[0] if free is not None else self.temporary(Param("row", kind.dtype, "rw", product(kind.shape)))
+        name = free[0] if free is not None else self.temporary(Param("row", kind.dtype, "rw", product(kind.shape)), node)
         self.rows.append((name, kind.dtype, last))
         self.lent[node] = name
 
@@ -93,15 +100,18 @@ class Memory:
         """Gives nodes that lie nowhere memory for the time being."""
         given = [n for n in nodes if self.name(n) is None]
         for node in given:
-            self.names[node] = self.temporary(Param("held", node.outs[0].dtype, "rw", product(node.outs[0].shape)))
+            self.names[node] = self.temporary(Param("held", node.outs[0].dtype, "rw", product(node.outs[0].shape)), node)
         yield
         for node in given:
             del self.names[node]
 
-    def temporary(self, param: Param) -> str:
-        """Memory that a schedule asks for on its own account; its name in the plan."""
-        name = f"s{len(self.buffers)}"
-        self.buffers[name] = Buffer(name, "temp", 0, param.dtype, param.size)
+    def temporary(self, param: Param, node: Node | None = None) -> str:
+        """Memory that a schedule asks for on its own account, for a node or for scratch work on the current one; its name in the plan."""
+        name, of = f"s{len(self.buffers)}", node or self.current
+        about = None if of is None else self.about(of)
+        if about is not None and node is None:
+            about = about._replace(shape=(param.size,), scratch=True)
+        self.buffers[name] = Buffer(name, "temp", 0, param.dtype, param.size, about=about)
         return name
 
     def touch(self, name: str, access: str) -> str:

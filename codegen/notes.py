@@ -5,8 +5,8 @@ import os
 from collections.abc import Iterable
 
 from codegen.plan import Note
-from exprgraph.dims import Call, Dim, Size, Stride
 from exprgraph.errors import Source
+from exprgraph.readable import readable as readable
 
 SHOWN = 8
 
@@ -26,21 +26,3 @@ def _near(line: Source) -> str:
 def _some(items: Iterable[str]) -> str:
     known = list(items)
     return ", ".join(known[:SHOWN]) + (f" and {len(known) - SHOWN} more" if len(known) > SHOWN else "")
-
-
-def readable(dim: Dim) -> str:
-    """A Dim in terms of the shapes and values of the inputs."""
-    parts = []
-    for monomial, coefficient in dim.terms:
-        factors = [str(coefficient)] * (coefficient != 1 or not monomial) + [_atom(a) for a in monomial]
-        parts.append(" * ".join(factors))
-    return " + ".join(parts) or "0"
-
-
-def _atom(atom: object) -> str:
-    if isinstance(atom, Call):
-        return f"{atom.kind}({readable(atom.left)}, {readable(atom.right)})"
-    name = getattr(atom, "source").name or "input"  # noqa: B009  (every leaf atom has a source)
-    if isinstance(atom, Size):
-        return f"{name}.shape[{atom.axis}]"
-    return f"{name}.strides[{atom.axis}]" if isinstance(atom, Stride) else str(name)

@@ -14,11 +14,22 @@ if TYPE_CHECKING:
     from exprgraph.own.op import Own
 
 
+class Meaning(NamedTuple):
+    """Which of the user's tensors an intermediate is, for people: his name for it or None, the operation that computes it, its shape and
+    the line; where it is `scratch`, it is only memory that a kernel for that operation works in."""
+    name: str | None
+    operation: str
+    shape: tuple[Dim, ...]
+    source: Source | None
+    scratch: bool = False
+
+
 class Buffer(NamedTuple):
     """Memory that the steps name.
 
     role "leaf": the argument or shared variable number `number` of the call.  "constant": holds `data`.  "temp": lives during the
     call.  "output": the result number `number`; fresh memory.  "flags": int64[4], zeroed before each call.  size is in elements.
+    about: what a temp is.
     """
     name: str
     role: str
@@ -26,6 +37,7 @@ class Buffer(NamedTuple):
     dtype: str
     size: Dim
     data: np.ndarray[Any, Any] | None = None
+    about: Meaning | None = None
 
 
 class Operand(NamedTuple):
@@ -68,6 +80,7 @@ class Launch(NamedTuple):
     """Run a kernel: its buffers in the order of `kernel.params` (then the flags, if it has any), then `dims`; `grid` work-items.
 
     kernel: a tree as it is generated, text in what the runtime is given.  work: an estimate of the picoseconds that one core needs.
+    access: for each buffer whether the kernel reads it, "r", writes to it, "w", or both, "rw".
     """
     kernel: Kernel | Code
     buffers: tuple[str, ...]
@@ -75,6 +88,7 @@ class Launch(NamedTuple):
     grid: tuple[Dim, ...]
     local: tuple[int, ...]
     work: Dim = constant(0)
+    access: tuple[str, ...] = ()
     about: About = About()
 
 

@@ -29,7 +29,8 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
             device: str | None = None, on_unused_input: str | None = None, allow_input_downcast: bool | None = None,
             mode: str | Mode | None = None, no_default_updates: bool | Iterable[Shared] = False, optimizer: str | None = None,
             schedule: str | None = None, watch: Watch | None = None, rebuild_strict: bool = True, output: Any = None,
-            missing_float64: str | None = None, profile: bool | None = None, background: bool = False) -> Function:
+            missing_float64: str | None = None, profile: bool | None = None, background: bool = False,
+            max_bytes: int | None = None) -> Function:
     """A function from values of `inputs` to values of `outputs`.
 
     inputs: a list of symbols and `In`s, or one symbol; a computed symbol may be an input too.  outputs: a symbol (the function
@@ -44,9 +45,11 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
     arrays; a list or, for a dict of outputs, a dict of these says so for each.  missing_float64: on a device without float64, "raise", or
     "downcast" to compute in float32 what is float64; arguments and results keep their dtype.  profile: whether calls are timed step by
     step (`f.profile`).  background: return at once; NumPy answers calls until a thread has built the kernels (`f.ready`, `f.wait()`).
+    max_bytes: the most that a call may take of memory, as `f.memory` counts it; steps are reordered and run again until they fit, or the
+    call is refused with an AllocationError.
     GraphError, DTypeError, RankError or ShapeError for what cannot be compiled.
     """
-    options = _options(device, optimizer, mode, schedule, name, watch)
+    options = {**_options(device, optimizer, mode, schedule, name, watch), "max_bytes": _bound(max_bytes)}
     options["missing_float64"] = _choice("missing_float64", missing_float64 or config.missing_float64, ("raise", "downcast"))
     profiled = bool(config.profile if profile is None else profile)
     policy = _choice("on_unused_input", on_unused_input or config.on_unused_input, POLICIES)
@@ -108,6 +111,12 @@ def _choice(setting: str, value: Any, choices: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in choices:
         raise GraphError(f"{setting}={value!r}: expected one of {', '.join(map(repr, choices))}{at(here())}")
     return value
+
+
+def _bound(most: Any) -> int | None:
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+        raise GraphError(f"max_bytes={most!r}: a whole number of bytes above 0 is needed, or None{at(here())}")
+    return most
 
 
 def _excluded(given: bool | Iterable[Shared]) -> Any:

@@ -17,6 +17,7 @@ from exprgraph.signature import Signature, Slot
 from exprgraph.staying import handing_over, lies_on
 
 if TYPE_CHECKING:
+    from exprgraph.footprint import Footprint
     from exprgraph.maker import Maker
 
 
@@ -187,6 +188,17 @@ class Function:
         """Give back the memory that is kept between calls; the next call takes it again."""
         for function in (self, *self._parts.values()):
             function._run.free()
+
+    def memory(self, *shapes: Any, **named: Any) -> Footprint:
+        """What a call takes of memory: the formula, and where the sizes are known, the bytes by kind, the peak and its largest tensors.
+
+        shapes: those of the inputs in their order, `f.memory((1000, 784))`, or by name, `f.memory(x=(1000, 784), n=5)`: a tuple of
+        lengths, an array that has the shape, or the value of an integer scalar.  Inputs with defaults and shared variables have their
+        present sizes unless others are given; a size that the call itself computes is given by its name.  Nothing runs.
+        CallError for shapes that do not fit their inputs, or some that are missing; ShapeError as from a call.
+        """
+        from exprgraph.asked import memory  # rarely needed
+        return memory(self._run, self.signature, self._shared, self.targets, shapes, named)
 
     def sync_shared(self) -> None:
         """Wait for the values of the shared variables: a call that only they take part in need not have finished when it returns."""

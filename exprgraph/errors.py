@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _OURS = tuple(os.path.join(_ROOT, top) + os.sep for top in ("exprgraph", "codegen", "runtime"))
@@ -122,7 +122,8 @@ class UnknownDeviceError(DeviceError, ValueError):
 
 
 class AllocationError(MemoryError):
-    """More memory asked for than the device may give."""
+    """More memory asked for than the device may give; tensors: the largest ones of the call that needed it, `footprint.Tensor`s."""
+    tensors: tuple[Any, ...] = ()
 
 
 def at(source: Source | None) -> str:

@@ -178,3 +178,9 @@ def key(graph: Graph) -> str:
         digest.update(repr(parts).encode())
     digest.update(repr([(numbers[o.node], o.index) for o in graph.outputs]).encode())
     return digest.hexdigest()
+
+
+def names(outputs: Sequence[Out]) -> dict[Node, str]:
+    """The user's names of nodes: those of the symbols by which others read them."""
+    read = [*outputs, *(i for n in order(outputs) for i in n.inputs)]
+    return {o.node: o.name for o in read if o.name is not None}

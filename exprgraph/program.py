@@ -2,9 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from exprgraph.node import Graph, Node
+
+if TYPE_CHECKING:
+    from exprgraph.footprint import Footprint, Given
 
 Watch = Callable[[str, Graph, Graph], None]
 
@@ -58,6 +61,9 @@ class Executable(Protocol):
 
     def free(self) -> None:
         """Give back the memory that is kept between calls."""
+
+    def memory_of(self, given: Sequence[Given] | None, sizes: Mapping[str, int]) -> Footprint:
+        """What a call takes of memory, in numbers where the arguments are `given`; sizes: those that a call computes, by name."""
 
 
 class Outer:

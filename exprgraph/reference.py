@@ -12,14 +12,15 @@ from exprgraph import dims
 from exprgraph.bodies import Body, opened
 from exprgraph.dims import Dim, Size, Value
 from exprgraph.dtypes import BFLOAT
-from exprgraph.errors import IndexFault, OwnOpError, ShapeError, at
+from exprgraph.errors import AllocationError, IndexFault, OwnOpError, ShapeError, at
+from exprgraph.footprint import Footprint, Given
 from exprgraph.graph import order
 from exprgraph.narrow import widened
 from exprgraph.node import CONSTANT, INPUT, SHARED, Graph, Node, Out, Params, TensorType
 from exprgraph.own.op import OwnOp, call_of
 from exprgraph.pairs import Pair, decide, pairs
 from exprgraph.program import Program
-from exprgraph.requires import Requirement, requirements
+from exprgraph.requires import Requirement, check, requirements
 
 Array = np.ndarray[Any, Any]
 Wider = Mapping[str, str]
@@ -98,6 +99,8 @@ def _apply(node: Node, inputs: list[Array], wider: Wider) -> Any:
     except OwnOpError as error:
         text, mark, made = str(error).partition("\n  defined at ")
         raise type(error)(str(error) if "\n  at " in text else f"{text}{at(node.source)}{mark}{made}") from error.__cause__
+    except MemoryError as error:
+        raise AllocationError(f"{node.op.name}: {error}{at(node.source)}") from None
     except IndexError as error:
         raise IndexFault(f"{node.op.name}: {error}{at(node.source)}") from error
     except ValueError as error:
@@ -150,10 +153,7 @@ class Sizes(NamedTuple):
 
         def known(dim: Dim) -> int:
             return found[self.numbers[dim.text]]
-        for condition, source in self.conditions:
-            left, right = known(condition.left), known(condition.right)
-            if not condition.holds(left, right):
-                raise condition.error(condition.message.format(left=left, right=right) + at(source))
+        check(self.conditions, known)
         decide(self.pairs, known)
 
 
@@ -179,17 +179,26 @@ class Evaluator:
     """The executable of the NumPy backend."""
 
     def __init__(self, program: Program) -> None:
-        self.graph, self.leaves, self.options = program.graph, program.leaves, program.options
+        self.program, self.graph, self.leaves, self.options = program, program.graph, program.leaves, program.options
         self.sizes = sizes(program.graph)
 
     def __call__(self, values: Sequence[Any]) -> list[Array]:
         """Results are fresh arrays that share memory with nothing."""
         arrays = {n: v if isinstance(v, np.ndarray) else np.asarray(v.host()) for n, v in zip(self.leaves, values)}
         self.sizes.check(arrays)
+        self._keep_to(self.program.options.get("max_bytes"), arrays)
         taken = {id(a) for a in arrays.values()}
         watching = self.options.get("around")
         around: Around | None = None if watching is None else watching(self.options)
-        return [_owned(r, taken) for r in evaluate(self.graph.outputs, arrays, around=around)]
+        found = evaluate(self.graph.outputs, arrays, around=around)
+        return [_owned(r, taken, o.node) for o, r in zip(self.graph.outputs, found)]
+
+    def _keep_to(self, most: int | None, arrays: Mapping[Node, Array]) -> None:
+        """AllocationError where a call takes more than it may: NumPy evaluates in one order only."""
+        if most is not None:
+            told = self.memory_of([Given(a.shape, int(a) if a.ndim == 0 and a.dtype.kind in "iu" else None) for a in arrays.values()], {})
+            if (told.peak or 0) > most:
+                raise AllocationError(f"max_bytes={most:,} is less than what NumPy's one order needs\n{told}")
 
     def source(self) -> str:
         """The nodes in the order in which NumPy evaluates them."""
@@ -206,13 +215,21 @@ class Evaluator:
     def free(self) -> None:
         """Nothing is kept between calls."""
 
+    def memory_of(self, given: Sequence[Given] | None, sizes: Mapping[str, int]) -> Footprint:
+        """What a call takes of memory, without what NumPy's functions take while they run."""
+        from exprgraph.reference_memory import footprint  # rarely needed
+        return footprint(self.program, self.sizes.check, given, sizes)
 
-def _owned(result: Array, taken: set[int]) -> Array:
+
+def _owned(result: Array, taken: set[int], node: Node) -> Array:
     """The result itself, or a copy where it may share memory with an input, a constant or another result."""
     if result.flags.owndata and result.flags.writeable and id(result) not in taken:
         taken.add(id(result))
         return result
-    return result.copy()
+    try:
+        return result.copy()
+    except MemoryError as error:
+        raise AllocationError(f"the result of {node.op.name}: {error}{at(node.source)}") from None
 
 
 def build(program: Program) -> Evaluator:

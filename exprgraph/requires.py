@@ -1,9 +1,11 @@
 """What a graph asks of the sizes of a call: conditions that they must fulfil, and pairs whose relation decides the plan."""
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from exprgraph.errors import Source
+from exprgraph.dims import Dim
+from exprgraph.errors import Source, at
 from exprgraph.graph import order
 from exprgraph.node import Condition, Graph
 from exprgraph.pairs import Pair, pairs
@@ -28,3 +30,11 @@ def requirements(graph: Graph) -> tuple[Requirement, ...]:
             if c.left.const is None or c.right.const is None:
                 found.setdefault((c.kind, c.left.text, c.right.text), Requirement(c, node.source))
     return tuple(found.values())
+
+
+def check(found: Iterable[Requirement], evaluate: Callable[[Dim], int]) -> None:
+    """The error of the first condition that the sizes of a call do not fulfil."""
+    for condition, source in found:
+        left, right = evaluate(condition.left), evaluate(condition.right)
+        if not condition.holds(left, right):
+            raise condition.error(condition.message.format(left=left, right=right) + at(source))

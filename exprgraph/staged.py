@@ -1,12 +1,13 @@
 """The executable of a program in stages: each runs on what those before it gave, with the sizes that they computed."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from exprgraph.errors import ShapeError, at
+from exprgraph.footprint import Footprint, Given
 from exprgraph.node import Node
 from exprgraph.program import Executable, Program
 from exprgraph.stages import Read, Stage, stages
@@ -16,6 +17,7 @@ class Staged:
     """An executable for each stage.  A call waits for the sizes at the end of each, so it is never asynchronous."""
 
     def __init__(self, program: Program, found: Sequence[Stage], build: Callable[[Program], Executable]) -> None:
+        self.program = program
         self.leaves, self.count = program.leaves, len(program.graph.outputs)
         self.steps = [(stage, build(stage.program)) for stage in found]
         self.device = getattr(self.steps[-1][1], "device", None)
@@ -50,6 +52,11 @@ class Staged:
         """Build everything that any later call can need."""
         for _, run in self.steps:
             run.warm()
+
+    def memory_of(self, given: Sequence[Given] | None, sizes: Mapping[str, int]) -> Footprint:
+        """What a call takes of memory: the sizes that it computes are asked for by their names."""
+        from exprgraph.staged_memory import footprint  # rarely needed
+        return footprint(self.program, self.steps, given, sizes)
 
     def free(self) -> None:
         """Give back the memory that is kept between calls."""

@@ -53,7 +53,7 @@ def _with_leaves(outputs: Sequence[Out]) -> tuple[tuple[Out, ...], list[Read]]:
     for node in graphs.order(outputs):
         inputs = tuple(graphs.follow(i, new) for i in node.inputs)
         if node.op.name == "read_size" and dim_of(inputs[0]) is None:
-            given = leaf(INPUT, "int64", (), node.name)
+            given = leaf(INPUT, "int64", (), node.name or inputs[0].name)
             found.append(Read(given, inputs[0], node.param("signed"), node.source))
             inputs = (Out(given),)
         new[node] = graphs.rebuild(node, inputs)

@@ -102,3 +102,13 @@ def fault_of(sites: Sequence[Site], flags: Sequence[int]) -> Exception:
 
 
 Action = KernelCall | FunctionCall | OwnAction | FaultCheck
+
+
+def buffers_of(action: Action) -> tuple[str, ...]:
+    """The buffers that an action uses."""
+    if isinstance(action, KernelCall):
+        return action.buffers
+    if isinstance(action, FaultCheck):
+        return (action.flags.buffer,)
+    outputs = action.outputs if isinstance(action, OwnAction) else (action.output,)
+    return tuple(v.buffer for v in (*action.inputs, *outputs))

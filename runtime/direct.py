@@ -130,10 +130,10 @@ class State:
             self.space[1:] = 0
             self.setting = self.workspace = None
 
-    def slim(self) -> bool:
-        """Give a large workspace back; whether it was."""
+    def slim(self, kept: int | None = None) -> bool:
+        """Give a workspace of more bytes back, unless a call is using it; whether it was."""
         with self.lock:
-            large = self.workspace is not None and self.workspace.nbytes > KEPT and not self.space[0]
+            large = self.workspace is not None and self.workspace.nbytes > (KEPT if kept is None else kept) and not self.space[0]
             if large:
                 self.trim()
         return large

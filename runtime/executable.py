@@ -5,9 +5,10 @@ import contextlib
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -16,42 +17,32 @@ from codegen.target import Target
 from exprgraph import dims
 from exprgraph.config import config
 from exprgraph.dims import Dim, Value
-from exprgraph.errors import AllocationError, AssertionFault, DeviceError, OwnOpError, ShapeError, ValueFault, at
+from exprgraph.errors import AllocationError, AssertionFault, DeviceError, OwnOpError, ShapeError, ValueFault
+from exprgraph.footprint import Footprint, Given
 from exprgraph.node import SHARED
 from exprgraph.phases import listening, phase
 from exprgraph.program import Program, is_watched
-from exprgraph.requires import Requirement
+from exprgraph.requires import check
 from exprgraph.resident import DeviceArray
-from runtime import choices, crashes, report
+from runtime import choices, crashes, footprint, report
 from runtime.case import Leaf
 from runtime.device import Device, check_process, devices, session
 from runtime.direct import State
 from runtime.failures import told
-from runtime.kept_plans import KeptPlans
+from runtime.generator import Generator, narrower
 from runtime.later import Residents, is_short, may_wait, stay
-from runtime.leaves import CONTIGUOUS, Arguments, Leaves
+from runtime.leaves import CONTIGUOUS, Arguments, Leaves, no_call, shapes_of
 from runtime.memory import CopiedMemory, SharedMemory, check_budget, memory_of, span
+from runtime.owned import queued
 from runtime.prepared import Bound, Numbers, Prepared, flatten
-from runtime.program import GroupLimit, TextOf
-from runtime.queued import Queued, Sizes
+from runtime.program import GroupLimit
 
-PLANS, REMEMBERED = 8, 256
-RECENT = 16
-"""Of so many of the latest sizes the functions are found by the shapes of the arguments alone."""
+PLANS, REMEMBERED, RECENT = 8, 256, 16
+"""How many plans a function has, of how many sizes it keeps what is bound, and of how many it finds that by shapes alone."""
 REHEARSED = 1 << 20
 """The most elements that a rehearsal may touch."""
 NARROW = 2**30  # 32-bit loops and chunks may run past the end of what they cover, by less than its own length
 Key = tuple[tuple[str, ...] | None, str, bool]
-
-
-class Generator(NamedTuple):
-    """What makes plans and programs of them: `runtime.kept` and `exprgraph.requires`; tests bring their own."""
-    generate: Callable[..., Plan]
-    requirements: Callable[..., tuple[Requirement, ...]]
-    uncertain: Callable[..., Sequence[Any]]
-    decide: Callable[[Sequence[Any], Callable[[Dim], int]], tuple[str, ...]]
-    text_of: TextOf
-    kept: Callable[[Program, Device, Target], KeptPlans] | None = None
 
 
 class DeviceExecutable:
@@ -73,7 +64,7 @@ class DeviceExecutable:
         shared = isinstance(self.memory, SharedMemory)
         self.near = next((session(d) for d in devices() if d.spec == device.sibling), None) if shared else None
         self.state = State(self.session, self.near, self.memory) if isinstance(self.memory, SharedMemory) else None
-        self.quick: Callable[..., list[Any] | None] = _none
+        self.quick: Callable[..., list[Any] | None] = no_call
         self._recent: OrderedDict[Any, Bound] = OrderedDict()
         self.plans: dict[Key, Prepared] = {}
         self._traces: dict[Key, Any] = {}
@@ -165,7 +156,7 @@ class DeviceExecutable:
     def again(self, values: Sequence[Any], checked: bool) -> list[Any] | None:
         """The outputs where the shapes are among the latest and the values are like those of then: without this class's lock."""
         try:
-            found = self._recent.get(_shapes(values))
+            found = self._recent.get(shapes_of(values))
         except (AttributeError, TypeError):  # what has no shape is looked at by `read`
             return None
         if found is None:
@@ -191,7 +182,7 @@ class DeviceExecutable:
         vector = self.leaves.vector(arguments)
         evaluate = self._evaluate(vector)
         with contextlib.suppress(ShapeError, IndexError, ValueFault, AssertionFault, MemoryError):
-            self._require(evaluate)
+            check(self.requirements, evaluate)
             if tuple(self.generator.decide(self.pairs, evaluate)) == self._equal:
                 prepared = self._plan((self._equal, self._compact, False))
                 found = prepared.numbers(vector)
@@ -228,13 +219,41 @@ class DeviceExecutable:
         for prepared in self.plans.values():
             prepared.complete()
 
+    def memory_of(self, given: Sequence[Given] | None, sizes: Mapping[str, int]) -> Footprint:
+        """What calls take of memory; given: the shapes of the arguments and the values of integer scalars, None where only the formula
+        is wanted.  MissingSizeError for an integer scalar that sizes rest on and that was not given.  Nothing runs."""
+        footprint.check_sizes(sizes)
+        with self._lock:
+            default = self._plan((self._equal, self._compact, False))
+            told = footprint.formulas(self.program, default.plan, default.names)
+            if given is None:
+                return Footprint(self.program.options.get("name") or "f", self.device.name, told)
+            return replace(footprint.footprint(self._imagined(given)), formula=told)
+
+    def _imagined(self, given: Sequence[Given]) -> footprint.Call:
+        """A call that nobody makes."""
+        shapes, vector, most = footprint.imagined(self.leaves, given)
+        key, found = self._chosen(vector, self._compact, most >= NARROW)
+        footprint.check_known(self.program, given, self._valued)
+        return self._call(self._plan(key), found, self._form(self._plan(key), shapes)[0], shapes)
+
+    def _call(self, prepared: Prepared, found: dict[str, int], form: int | None, shapes: Sequence[tuple[int, ...]]) -> footprint.Call:
+        """The memory of a call, within `max_bytes` where there is such a bound."""
+        call = footprint.Call(self.program, self.memory, prepared.fit(found, form), tuple(shapes))
+        if self.program.options.get("max_bytes") is not None:
+            from runtime.bounded import bounded  # rarely needed
+            call = call._replace(fit=bounded(prepared, call, self.program.options["max_bytes"]))
+        return call
+
     def free(self) -> None:
-        """Give back the workspaces of the sizes met so far, and all memory of the device that nobody uses."""
+        """Give back the workspace, what belongs to the sizes met so far, and all memory of the device that nobody uses."""
         check_process()
         with self._lock:
+            if self.state is not None:
+                self.state.slim(0)
             self._bounds.clear()
             self._recent.clear()
-            self.quick = _none
+            self.quick = no_call
             self.memory.idle.clear()
 
     def _plan(self, key: Key) -> Prepared:
@@ -269,7 +288,7 @@ class DeviceExecutable:
             self._valued = tuple(sorted(read.union(self._valued)))
             self._bounds.clear()
             self._recent.clear()
-            self.quick = _none
+            self.quick = no_call
 
     def _evaluate(self, vector: Sequence[int]) -> Callable[[Dim], int]:
         """The values of Dims: what is checked at each new size comes from one program, what only messages show from one of its own."""
@@ -278,59 +297,59 @@ class DeviceExecutable:
 
     def _bind(self, arguments: Arguments) -> Bound:
         """Check the sizes of a call, choose its plan and compute its numbers."""
-        vector = self.leaves.vector(arguments)
-        evaluate = self._evaluate(vector)
-        self._require(evaluate)
-        outcomes = self.generator.decide(self.pairs, evaluate)
         wide = any(isinstance(v, np.ndarray) and span(v) >= NARROW for v in arguments.values)
-        key = self._choose((outcomes, arguments.layouts, wide))
+        key, found = self._chosen(self.leaves.vector(arguments), arguments.layouts, wide)
+        return self._ready(self._plan(key), found, arguments, key[1] != arguments.layouts)
+
+    def _chosen(self, vector: Sequence[int], layouts: str, wide: bool) -> tuple[Key, dict[str, int]]:
+        """The plan for the sizes of a call, and its numbers; the error of what does not fit."""
+        evaluate = self._evaluate(vector)
+        check(self.requirements, evaluate)
+        outcomes = self.generator.decide(self.pairs, evaluate)
+        key = self._choose((outcomes, layouts, wide))
         found = self._plan(key).numbers(vector)
         if not key[2] and self._plan(key).largest(found) >= NARROW:
-            key = self._choose((outcomes, arguments.layouts, True))
+            key = self._choose((outcomes, layouts, True))
             found = self._plan(key).numbers(vector)
-        return self._ready(self._plan(key), found, arguments, key[1] != arguments.layouts)
+        return key, found
 
     def _ready(self, prepared: Prepared, found: dict[str, int], arguments: Arguments, copies: bool) -> Bound:
         """The plan bound to the numbers of a call, with a function of its own where the memory is shared; where the plan has several
         forms, in the one that was found to be the fastest for such sizes, or will be after many calls."""
-        free = prepared.free
-        fixed = free is None or prepared.own or config.deterministic or self.state is None
-        if fixed or free is None or sum(v.size for v in arguments.values) < choices.LEAST:
-            return self._bound(prepared, found, arguments, copies)
-        name = choices.name_of((flatten(v) for v in free.variants), [v.shape for v in arguments.values])
-        form = choices.recall(self.device, name, len(free.variants))
-        if form is not None:
+        form, name = self._form(prepared, [v.shape for v in arguments.values])
+        if form is not None or name is None:
             return self._bound(prepared, found, arguments, copies, form)
 
         def often(*values: Any) -> None:
             self._compare(prepared, found, copies, name, values)
         return self._bound(prepared, found, arguments, copies, None, often)
 
+    def _form(self, prepared: Prepared, shapes: Sequence[tuple[int, ...]]) -> tuple[int | None, str | None]:
+        """The form of a plan that was found to be the fastest for such shapes, and the name under which it is kept; None where there is
+        nothing to choose."""
+        free = prepared.free
+        fixed = free is None or prepared.own or config.deterministic or self.state is None or self.program.options.get("max_bytes")
+        if fixed or free is None or sum(map(math.prod, shapes)) < choices.LEAST:
+            return None, None
+        name = choices.name_of((flatten(v) for v in free.variants), shapes)
+        return choices.recall(self.device, name, len(free.variants)), name
+
     def _bound(self, prepared: Prepared, found: dict[str, int], arguments: Arguments, copies: bool, form: int | None = None,
                often: Callable[..., None] | None = None) -> Bound:
-        bound = prepared.bind(found, copies, form)
+        call = self._call(prepared, found, form, [v.shape for v in arguments.values])
+        bound = prepared.bind(call.fit, copies)._replace(told=partial(footprint.told, call))
         own = arguments.compact() if copies else arguments
         values = [self.leaves.integer(v) if i in self._valued else None for i, v in enumerate(own.values)]
         leaves = [Leaf(dtype, v.shape, None if kind == CONTIGUOUS else v.strides, value, None)
                   for dtype, v, kind, value in zip(self.leaves.dtypes, own.values, own.layouts, values)]
         bound = bound._replace(leaves=tuple(leaves), late=may_wait(bound.actions), short=is_short(bound.actions))
-        if self.state is None:
-            return bound._replace(quick=self._queued(bound, own.values, found))
-        return prepared.quicken(bound, found, leaves, self.state, self.program.n_outputs, often)
-
-    def _queued(self, bound: Bound, values: Sequence[Any], found: dict[str, int]) -> Queued:
-        """The function of a bound plan on a device with memory of its own."""
-        assert isinstance(self.memory, CopiedMemory)
-        largest = max([*bound.rooms.values(), *(math.prod(v.shape) * v.dtype.itemsize for v in values)], default=0)
-        check_budget(self.memory, bound.wanted, largest)
-        sizes = Sizes(tuple(bound.prepared.buffers.values()), bound.prepared.constants, bound.actions, bound.outputs, bound.rooms,
-                      bound.wanted, largest, bound.leaves, self._kept, self.program.n_outputs, self.program.stays, self._name)
-        if self.watched:
-            from runtime.watched import Watched, watch  # rarely needed
-            trace = next((t for key, t in self._traces.items() if self.plans.get(key) is bound.prepared), None)
-            known = watch(bound, found, self.program.leaves, self.program.options, trace)
-            return Watched(sizes, self.memory, self._lock, known)
-        return Queued(sizes, self.memory, self._lock)
+        try:
+            if self.state is None:
+                trace = [t for key, t in self._traces.items() if self.plans.get(key) is prepared]
+                return bound._replace(quick=queued(self, bound, own.values, *trace))
+            return prepared.quicken(bound, leaves, self.state, self.program.n_outputs, often)
+        except AllocationError as error:
+            raise bound.told(error) from error.__cause__
 
     def _compare(self, prepared: Prepared, found: dict[str, int], copies: bool, name: str, values: Sequence[Any]) -> None:
         """Time the forms of a plan on the arguments of a call, and take the fastest one for such calls from now on."""
@@ -341,7 +360,7 @@ class DeviceExecutable:
             own = arguments.compact() if copies else arguments
             bounds = [self._bound(prepared, found, arguments, copies, form) for form in range(len(free.variants))]
             for bound in bounds:
-                check_budget(self.memory, bound.wanted, max(bound.rooms.values(), default=0))
+                check_budget(self.memory, bound.fit.wanted, max(bound.fit.rooms.values(), default=0))
             runs = [partial(b.quick, *own.values, trusted=True) for b in bounds]
             with phase("time", f"{len(runs)} forms of a plan"):
                 best = choices.fastest(runs, found[free.pick.text])
@@ -358,16 +377,10 @@ class DeviceExecutable:
         copied: Key = (key[0], self._compact, key[2])
         return copied if copied in self.plans else (self._general, self._compact, key[2])
 
-    def _require(self, evaluate: Callable[[Dim], int]) -> None:
-        for condition, source in self.requirements:
-            left, right = evaluate(condition.left), evaluate(condition.right)
-            if not condition.holds(left, right):
-                raise condition.error(condition.message.format(left=left, right=right) + at(source))
-
     def _run(self, bound: Bound, arguments: Arguments) -> list[Any]:
         if self.state is not None:
-            largest = max([*bound.rooms.values(), *(span(v) * v.itemsize for v in arguments.values)], default=0)
-            check_budget(self.memory, bound.wanted, largest)
+            largest = max([*bound.fit.rooms.values(), *(span(v) * v.itemsize for v in arguments.values)], default=0)
+            check_budget(self.memory, bound.fit.wanted, largest, bound.told)
         done: list[Any] | None = bound.quick(*arguments.values, trusted=True)
         if done is None:
             check_process()
@@ -378,22 +391,7 @@ class DeviceExecutable:
 
     def _remember(self, bound: Bound, arguments: Arguments) -> None:
         """The function that ran is the first to be asked by the next call, and among those that are asked by shapes."""
-        self._recent[_shapes(arguments.values)] = bound
+        self._recent[shapes_of(arguments.values)] = bound
         self.quick = bound.quick
         if len(self._recent) > RECENT:
             self._recent.popitem(last=False)
-
-
-def narrower(target: Target, found: GroupLimit) -> Target:
-    """The same device with smaller groups; DeviceError where they cannot be."""
-    if not 1 <= found.limit < target.max_group:
-        raise DeviceError(f"{target.name} takes {found}, fewer than any of the kernels needs")
-    return target._replace(max_group=found.limit)
-
-
-def _none(*values: Any, checked: bool = False) -> None:
-    """No call has been met yet that a next one could be like."""
-
-
-def _shapes(values: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple([v.shape for v in values])

@@ -16,8 +16,9 @@ from runtime import crashes
 from runtime.chosen import choose
 from runtime.device import Device
 from runtime.driver import strange_options
-from runtime.executable import DeviceExecutable, Generator, narrower
+from runtime.executable import DeviceExecutable
 from runtime.failures import told
+from runtime.generator import Generator, narrower
 from runtime.kept_plans import KeptPlans, program_text
 from runtime.paired import PairedExecutable
 from runtime.program import GroupLimit

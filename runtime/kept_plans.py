@@ -22,7 +22,7 @@ from runtime import plan_records
 from runtime.device import Device
 
 PLANS, PROGRAMS = Store("plan"), Store("program")
-SILENT = ("device", "name", "watch", "schedule", "missing_float64", "mode", "around", "profile", "trace", "compared")
+SILENT = ("device", "name", "watch", "schedule", "missing_float64", "max_bytes", "mode", "around", "profile", "trace", "compared")
 """Options that no plan depends on, or that its target says; of its mode a plan depends on what NanGuardMode tests."""
 SEARCHED = 1000
 """Entries that are looked through for the nearest one, the latest first."""

@@ -92,7 +92,7 @@ class Residents(NamedTuple):
             if not there:
                 raise
             from runtime import handed  # told when read, as those of longer calls are
-            found = list(handed.failed(self.name, self.device, bound.outputs, error))
+            found = list(handed.failed(self.name, self.device, bound.fit.outputs, error))
         return found
 
     def _late(self, whole: Whole, bound: Bound, values: Sequence[Any]) -> list[Any]:
@@ -103,4 +103,4 @@ class Residents(NamedTuple):
             found: list[Any] | None = bound.quick(*given)
             self.done()
             return whole(given) if found is None else found
-        return list(handed.start(self.name, self.device, bound.outputs, values, run))
+        return list(handed.start(self.name, self.device, bound.fit.outputs, values, run))

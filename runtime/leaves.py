@@ -109,3 +109,12 @@ class Leaves:
 
 def _strides(array: Array) -> tuple[int, ...]:
     return tuple([s // array.itemsize if n > 1 else 0 for n, s in zip(array.shape, array.strides)])
+
+
+def shapes_of(values: Sequence[Any]) -> tuple[Any, ...]:
+    """The shapes of the values of a call."""
+    return tuple([v.shape for v in values])
+
+
+def no_call(*values: Any, checked: bool = False) -> None:
+    """No call has been met yet that a next one could be like."""

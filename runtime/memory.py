@@ -12,7 +12,7 @@ import contextlib
 import math
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,7 +31,7 @@ WIDEST = 128
 """The bytes of the largest vector type, which addresses of such vectors are multiples of."""
 AHEAD = 256
 """Calls that may be in a queue before one of them waits for it."""
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 class View(NamedTuple):
@@ -120,7 +120,7 @@ class Buffers(Spare[Any]):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session.device.memory // 8)
-        self.session = session
+        self.session, self.account = session, account(session.device.spec)
         atexit.register(self._finish)  # so that the driver is not taken down under running kernels
 
     def take(self, nbytes: int) -> tuple[Any, int]:
@@ -129,6 +129,9 @@ class Buffers(Spare[Any]):
         buffer = self.found(size)
         if buffer is not None:
             return buffer, size
+        if self.bytes and self.account.bytes + self.bytes + size > self.session.device.memory:
+            self.clear()  # some drivers promise more than there is
+            self._finish()
         try:
             return self._new(size), size
         except failure:
@@ -217,6 +220,10 @@ class SharedMemory:
         """The values with those that are resident as arrays on host memory, when they have been computed."""
         return [v.host() if isinstance(v, DeviceArray) else v for v in values]
 
+    def size(self, nbytes: int) -> int:
+        """The bytes that are allocated where so many are asked for."""
+        return nbytes
+
     def leaf(self, value: Array, keep: bool, written: bool = False) -> Block:
         """An argument or the version of a shared variable, which no kernel may write to unless it is said to be `written`."""
         host = flat(value)
@@ -246,6 +253,10 @@ class CopiedMemory:
     def accepts(self, value: Any) -> bool:
         """Whether a device array can be used where it is."""
         return isinstance(value, DeviceValue) and value.memory.session.context is self.session.context
+
+    def size(self, nbytes: int) -> int:
+        """The bytes that are allocated where so many are asked for."""
+        return self.idle.size(nbytes)
 
     def usable(self, values: Sequence[Any]) -> list[Any]:
         """The values with those that lie elsewhere as arrays on host memory, when they have been computed."""
@@ -337,16 +348,17 @@ def memory_of(session: Session) -> Memory:
     return SharedMemory(session) if session.device.target.host_shared else CopiedMemory(session)
 
 
-def check_budget(memory: Memory, wanted: int, largest: int) -> None:
-    """AllocationError where a call wants more bytes than the device has left, or one buffer more than it gives.
+def check_budget(memory: Memory, wanted: int, largest: int, told: Callable[[BaseException], BaseException] = lambda error: error) -> None:
+    """AllocationError where a call wants more bytes than the device has left, or one buffer more than it gives; told: what it is called.
 
     Idle memory counts as in use, and goes before a call is refused.
     """
     device = memory.session.device
     if largest > device.max_alloc:
-        raise AllocationError(f"a buffer of {largest:,} bytes is more than {device.name} gives one buffer: {device.max_alloc:,} bytes")
+        raise told(AllocationError(f"a buffer of {largest:,} bytes is more than {device.name} gives one buffer: {device.max_alloc:,} "
+                                   "bytes"))
     if memory.account.bytes + memory.idle.bytes + wanted > device.memory:
         memory.idle.clear()
     if memory.account.bytes + wanted > device.memory:
-        raise AllocationError(f"this call needs {wanted:,} bytes beside the {memory.account.bytes:,} in use; {device.name} has "
-                              f"{device.memory:,}")
+        raise told(AllocationError(f"this call needs {wanted:,} bytes beside the {memory.account.bytes:,} in use; {device.name} has "
+                                   f"{device.memory:,}"))

@@ -11,6 +11,7 @@ import os
 import platform
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -27,9 +28,18 @@ from runtime.recipe import DONE, GATE, OUTCOMES, REFUSED, forever, leaf, recipe
 
 FASTCALL = 0x80
 PINNED = 4096
-"""The most files that are kept loaded: each takes several mappings, of which a process has some 65,000."""
+"""The most files that are kept loaded at a time: each takes several mappings, of which a process has some 65,000."""
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: GATE.fill(opened()))
+
+
+class Pin:
+    """A file that stays loaded while this lives.  Whoever calls what lies in it holds this."""
+    __slots__ = ("__weakref__",)
+
+    def __init__(self, file: bytes) -> None:
+        library = ctypes.CDLL(os.fsdecode(file))
+        weakref.finalize(self, _python.dlclose, ctypes.c_void_p(library._handle)).atexit = False
 
 
 class _Method(ctypes.Structure):
@@ -55,7 +65,7 @@ class Switchboard(NamedTuple):
 
 _lock = threading.RLock()
 _known: dict[str, Switchboard | None] = {}
-_pinned: dict[bytes, Any] = {}
+_pinned: weakref.WeakValueDictionary[bytes, Pin] = weakref.WeakValueDictionary()
 _python = ctypes.PyDLL(None)
 """CPython's functions, with prototypes of our own."""
 
@@ -67,27 +77,30 @@ def _function(method: Any, made: np.ndarray[Any, Any]) -> Callable[..., Any]:
     return found
 
 
-def addresses(session: Session, program: Any, count: int) -> list[int] | None:
-    """What the door of a program tells, where its code stays as long as the process lives; None where that is not sure."""
+def addresses(session: Session, program: Any, count: int) -> tuple[list[int], tuple[Pin, ...]] | None:
+    """What the door of a program tells, and what keeps its code where it is; None where that is not sure."""
     found = np.zeros(max(count, 8), np.int64)
     kernel = cl.Kernel(program, DOOR)
     kernel.set_args(cl.SVM(found), np.int32(0))
     cl.enqueue_nd_range_kernel(session.queue, kernel, (1,), (1,))
     session.queue.finish()
     told = found[:count].tolist()
-    return told if all(map(_pin, told)) else None
+    pins = [_pin(address) for address in told]
+    held = tuple(p for p in dict.fromkeys(pins) if p is not None)
+    return None if None in pins else (told, held)
 
 
-def _pin(address: int) -> bool:
-    """Keep the file that an address was loaded from; the driver unloads what it has not launched for long."""
+def _pin(address: int) -> Pin | None:
+    """What keeps the file that an address was loaded from; the driver unloads what it has not launched for long."""
     file = _file(address)
     with _lock:
-        if file is not None and file not in _pinned and len(_pinned) < PINNED:
+        found = _pinned.get(file) if file is not None else None
+        if found is None and file is not None and len(_pinned) < PINNED:
             try:
-                _pinned[file] = ctypes.CDLL(os.fsdecode(file))
+                found = _pinned[file] = Pin(file)
             except OSError:
-                return False
-        return file in _pinned and _file(address) == file
+                return None
+        return found if _file(address) == file else None
 
 
 def _file(address: int) -> bytes | None:
@@ -119,13 +132,14 @@ def switchboard(session: Session | None) -> Switchboard | None:
 def _made(session: Session) -> Switchboard | None:
     try:
         program = compiled(session)
-        told = addresses(session, program, 2)
+        found = addresses(session, program, 2)
     except (failure, OSError, AttributeError):
         return None
-    if told is None:
+    if found is None:
         return None
+    told, pins = found
     call, sure = [_Method(b"native", code, FASTCALL, None) for code in told]
-    for kept in (call, sure, program):
+    for kept in (call, sure, program, pins):
         forever(kept)
     made = Switchboard(call, sure, program)
     return made if _layouts() and _rehearsed(made) else None

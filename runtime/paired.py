@@ -1,12 +1,14 @@
 """Complex programs on a device: their executable works on floats, two for each number, that lie as complex numbers do."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from exprgraph.complex_pairs import Parted
+from exprgraph.footprint import Footprint, Given
 from exprgraph.program import Program
 from exprgraph.resident import DeviceArray
 from runtime.executable import DeviceExecutable
@@ -69,6 +71,12 @@ class PairedExecutable:
     def why(self) -> str:
         """Why the plans are as they are."""
         return self.inner.why()
+
+    def memory_of(self, given: Sequence[Given] | None, sizes: Mapping[str, int]) -> Footprint:
+        """What a call takes of memory: complex tensors are shown as floats with a last axis of two."""
+        pairs = None if given is None else [g._replace(shape=(*(g.shape or ()), 2)) if c else g for g, c in zip(given, self.leaves)]
+        found = self.inner.memory_of(pairs, sizes)
+        return replace(found, shapes=tuple(s[:-1] if c else s for s, c in zip(found.shapes, self.outputs)))
 
     def warm(self) -> None:
         """Build everything that any later call can need."""

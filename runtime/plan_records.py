@@ -20,8 +20,8 @@ from exprgraph.keys import UnstorableError
 from exprgraph.node import Node
 
 RECORDS: dict[str, Any] = {r.__name__: r for r in (
-    plans.About, plans.Branch, plans.Buffer, plans.Check, plans.Commit, plans.HostCall, plans.Launch, plans.Note, plans.Operand,
-    plans.Site, Plan)}
+    plans.About, plans.Branch, plans.Buffer, plans.Check, plans.Commit, plans.HostCall, plans.Launch, plans.Meaning, plans.Note,
+    plans.Operand, plans.Site, Plan)}
 FAULTS = {n: e for n, e in vars(errors).items() if isinstance(e, type) and issubclass(e, Exception)}
 ROLES = ("leaf", "constant", "temp", "output", "flags")
 

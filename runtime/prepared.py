@@ -16,12 +16,13 @@ from runtime.actions import Action, FaultCheck, FunctionCall, KernelCall
 from runtime.case import Case, Leaf
 from runtime.device import Session
 from runtime.direct import State
+from runtime.fit import Fit
 from runtime.hosted import hosted
 from runtime.memory import Memory, SharedMemory, View, room, view_of
 from runtime.native import switchboard
 from runtime.program import Built, TextOf
 from runtime.together import FAR, NEAR, PLACES, helpers_of, place, places
-from runtime.workspace import layout
+from runtime.workspace import layout, loads, packing
 from runtime.written import write
 
 FLAGS = "flags"
@@ -62,21 +63,21 @@ def _without(view: View, axis: int) -> View:
     return view._replace(shape=(view.shape[1 - axis],), strides=strides)
 
 
-class Bound(NamedTuple):
-    """A plan with the numbers of one call.
+def _same(error: BaseException) -> BaseException:
+    return error
 
-    quick: the function of `runtime.direct`, where the device shares NumPy's memory.  actions: what to run, in order.  rooms: the
-    bytes of each buffer that is no leaf and no constant; wanted: their sum.  outputs: a
-    view for each.  copies: whether strided arguments are copied first.  leaves: what the arguments are like.
-    late: whether another thread may run it; short: whether that would take longer than to run it.
+
+class Bound(NamedTuple):
+    """A plan with the numbers of one call, built.
+
+    actions: what to run, in order.  copies: whether strided arguments are copied first.  told: what a fault is called.  quick: the
+    function that runs it.  leaves: what the arguments are like.  late: whether another thread may run it; short: whether that would take
+    longer than to run it.
     """
-    prepared: Prepared
+    fit: Fit
     actions: tuple[Action, ...]
-    rooms: dict[str, int]
-    wanted: int
-    outputs: tuple[View, ...]
     copies: bool
-    steps: tuple[Step, ...] = ()
+    told: Callable[[BaseException], BaseException] = _same
     quick: Any = None
     leaves: tuple[Leaf, ...] = ()
     late: bool = False
@@ -155,11 +156,13 @@ class Prepared:
         if any(isinstance(s, Check) or (isinstance(s, Launch) and code_of(s).flags) for s in flatten(plan.steps)):
             self.buffers.setdefault(self.flags, Buffer(self.flags, FLAGS, 0, "int64", dims.constant(4)))
         sizes = [*(b.size for b in self.buffers.values()), *_mentioned(plan)]
-        self.numbers = Numbers([*sizes, *_shown(plan)], atoms)
+        shapes = [d for b in plan.buffers if b.about is not None for d in b.about.shape]
+        self.numbers = Numbers([*sizes, *shapes, *_shown(plan)], atoms)
         self._sizes = {d.text for d in sizes}
         self.constants = {b.name: memory.constant(b.data) for b in plan.buffers if b.data is not None}
         self.zeros = np.zeros(4, np.int64)
-        self._kernels: dict[tuple[int, str], tuple[Any, int]] = {}
+        self._kernels: dict[tuple[int, str], tuple[Any, Built]] = {}
+        self._repeated: dict[tuple[int, tuple[tuple[str, str], ...], int], Step] = {}
         self._streamed = {id(s) for s in flatten(plan.steps) if isinstance(s, Launch) and code_of(s).streamed}
         self._own = _own_steps(plan, session) if self.own else {}
         self._build((s, min(self._places(s), key=PLACES.index)) for s in chosen(plan.steps, lambda pick: 0))
@@ -221,27 +224,55 @@ class Prepared:
             session = self.near if at == NEAR else self.session
             if launched is not None and session is not None:
                 program.check_group(launched, session, step.local)
-            self._kernels[id(step), at] = launched, built_one.code
+            self._kernels[id(step), at] = launched, built_one
 
-    def bind(self, found: dict[str, int], copies: bool, form: int | None = None) -> Bound:
+    def fit(self, found: dict[str, int], form: int | None = None) -> Fit:
         """The plan with the numbers of a call; form: which variant of the plan's free branch to take, None for the one that sizes pick."""
         taken = self.plan.steps if form is None else [
             t for s in self.plan.steps for t in (s.variants[form] if isinstance(s, Branch) and s.free else (s,))]
-        steps = list(chosen(taken, lambda pick: found[pick.text]))
-        where = [self._place(s, found) for s in steps]
-        self._build(zip(steps, where))
-        used = {n for s in steps for n in self._names(s)} | {o.buffer for o in self.plan.outputs}
+        return self.fitted(tuple(chosen(taken, lambda pick: found[pick.text])), found)
+
+    def repeated(self, step: Step, names: tuple[tuple[str, str], ...], number: int, made: Step) -> Step:
+        """A step that runs once more, or on buffers of other names: always the same record for the same, since kernels are known by it."""
+        key = id(step), names, number
+        if key not in self._repeated:
+            self._repeated[key] = made._replace()
+            for old, new in names:
+                self.buffers.setdefault(new, self.buffers[old]._replace(name=new))
+            if id(step) in self._streamed:
+                self._streamed.add(id(self._repeated[key]))
+            if id(step) in self._own:
+                self._own[id(self._repeated[key])] = self._own[id(step)]
+        return self._repeated[key]
+
+    def fitted(self, steps: tuple[Step, ...], found: dict[str, int], packed: bool = False) -> Fit:
+        """These steps with the numbers of a call; packed: more is tried to lay the intermediates out well."""
+        uses = (*map(self.names, steps), tuple(o.buffer for o in self.plan.outputs))
+        used = {n for names in uses for n in names}
         own = [b for b in self.buffers.values() if b.role in ("output", FLAGS) or (b.role == "temp" and b.name in used)]
         rooms = {b.name: room(found[b.size.text], np.dtype(b.dtype).itemsize) for b in own}
-        outputs = tuple(self._view(o, found) for o in self.plan.outputs)
-        return Bound(self, tuple(self._actions(steps, where, found)), rooms, sum(rooms.values()), outputs, copies, tuple(steps))
+        temps = {b.name: rooms[b.name] for b in own if b.role == "temp"}
+        offsets, space = min([layout(uses, temps), *[packing(uses, temps)] * packed], key=lambda one: one.total)
+        return Fit(self.buffers, self.constants, self.flags, found, steps, uses, rooms, offsets, space,
+                   self._wanted(uses, rooms, temps, space), tuple(self._view(o, found) for o in self.plan.outputs), self.plan.notes)
 
-    def quicken(self, bound: Bound, found: dict[str, int], leaves: Sequence[Leaf], state: State, kept: int,
-                often: Callable[..., None] | None = None) -> Bound:
+    def _wanted(self, uses: Sequence[Sequence[str]], rooms: dict[str, int], temps: dict[str, int], space: int) -> int:
+        """The bytes that a call takes beside its arguments: on memory of its own each intermediate is a buffer, while it is needed."""
+        size = self.memory.size
+        if isinstance(self.memory, SharedMemory):
+            return space + sum(r for n, r in rooms.items() if n not in temps and n != self.flags)
+        return sum(size(r) for n, r in rooms.items() if n not in temps) + max(loads(uses, {n: size(r) for n, r in temps.items()}))
+
+    def bind(self, fit: Fit, copies: bool) -> Bound:
+        """The kernels of a fit built, and what to run."""
+        where = [self._place(s, fit.found) for s in fit.steps]
+        self._build(zip(fit.steps, where))
+        return Bound(fit, tuple(self._actions(fit.steps, where, fit.found)), copies)
+
+    def quicken(self, bound: Bound, leaves: Sequence[Leaf], state: State, kept: int, often: Callable[..., None] | None = None) -> Bound:
         """The bound plan with a function written for it; often: what that does with its arguments when it has been called often."""
         assert isinstance(self.memory, SharedMemory)
-        temps = {n: r for n, r in bound.rooms.items() if self.buffers[n].role == "temp"}
-        offsets, space = layout([*map(self._names, bound.steps), tuple(o.buffer for o in self.plan.outputs)], temps)
+        fit, found = bound.fit, bound.fit.found
         counts = {n: (found[b.size.text], np.dtype(b.dtype)) for n, b in self.buffers.items() if b.role == "output"}
         blocks = {**self.constants, self.flags: self.memory.leaf(self.zeros, False, written=True)}
         known = {b.number: b.name for b in self.buffers.values() if b.role == "leaf"}
@@ -249,13 +280,14 @@ class Prepared:
         for leaf in full:
             if leaf.name is not None and 0 in leaf.shape:
                 blocks[leaf.name] = self.memory.leaf(np.empty(0, leaf.dtype), False)
-        wanted = space + sum(bound.rooms[n] for n in counts)
-        aligned = frozenset(n for s in bound.steps if id(s) in self._streamed for n in self._names(s))
-        case = Case(tuple(full), bound.actions, bound.outputs, counts, aligned, temps, offsets, space, blocks, self.zeros, wanted, kept,
-                    often)
-        return bound._replace(wanted=wanted, quick=write(case, state))
+        aligned = frozenset(n for s in fit.steps if id(s) in self._streamed for n in self.names(s))
+        case = Case(tuple(full), bound.actions, fit.outputs, counts, aligned, fit.temporaries, fit.offsets, fit.space, blocks,
+                    self.zeros, fit.wanted, kept, bound.told, often)
+        quick = write(case, state)
+        quick.kernels = self  # whoever calls it holds the code that it jumps to
+        return bound._replace(quick=quick)
 
-    def _names(self, step: Step) -> tuple[str, ...]:
+    def names(self, step: Step) -> tuple[str, ...]:
         """The buffers that a step reads or writes."""
         if isinstance(step, HostCall):
             return tuple(o.buffer for o in (*step.inputs, step.output))
@@ -268,9 +300,9 @@ class Prepared:
             if isinstance(step, Launch):
                 grid = tuple(found[g.text] for g in step.grid)
                 if all(n > 0 for n in grid):
-                    kernel, code = self._kernels[id(step), at]
+                    kernel, built = self._kernels[id(step), at]
                     yield KernelCall(kernel, self._arguments(step), tuple(found[d.text] for d in step.dims), grid, step.local, at,
-                                     code, found[step.work.text], self._shareable(step) and math.prod(grid) > 1)
+                                     built.code, found[step.work.text], self._shareable(step) and math.prod(grid) > 1)
             elif isinstance(step, HostCall):
                 inputs, output = tuple(self._view(o, found) for o in step.inputs), self._view(step.output, found)
                 yield _called(step.function, inputs, output, step.params)

@@ -17,12 +17,13 @@ from exprgraph.phases import phase
 from runtime import crashes
 from runtime.device import Session
 from runtime.driver import cl, failure
-from runtime.native import addresses
+from runtime.native import Pin, addresses
 
 if TYPE_CHECKING:
     from exprgraph.own.text import Snippet
 
-KEPT = 2048
+KEPT = 256
+"""Kernels that are kept though no function may use them any more; each of them takes some 100 KiB of the driver's memory."""
 MARK = "own_"
 """What the names of all functions of the user's own begin with, and no others."""
 TextOf = Callable[[Sequence[Code], str, bool], str]
@@ -30,10 +31,11 @@ TextOf = Callable[[Sequence[Code], str, bool], str]
 
 
 class Built(NamedTuple):
-    """A kernel in a built program; code: the address of its second entry, where it has one."""
+    """A kernel in a built program.  code: the address of its second entry, where it has one, which stays while `pins` live."""
     program: Any
     name: str
     code: int = 0
+    pins: tuple[Pin, ...] = ()
 
 
 class GroupLimit(Exception):
@@ -84,18 +86,18 @@ def _build(session: Session, codes: Sequence[Code], text_of: TextOf, jobs: bool)
     text = text_of(codes, session.device.target.dialect, jobs)
     known = [c for c in codes if c.job] if jobs else []
     with phase("build", f"{len(codes)} kernel{'s' * (len(codes) != 1)}"):
-        program, told = _compile(session, text, [c.name for c in codes], len(known))
+        program, told, pins = _compile(session, text, [c.name for c in codes], len(known))
     addresses = dict(zip((c.name for c in known), told))
     for code in codes:
-        _cache.built[_key(session, code, jobs)] = Built(program, code.name, addresses.get(code.name, 0))
+        _cache.built[_key(session, code, jobs)] = Built(program, code.name, addresses.get(code.name, 0), pins)
 
 
 def _key(session: Session, code: Code, jobs: bool) -> tuple[str, str, bool, str]:
     return session.key, session.device.target.dialect, jobs, code.text
 
 
-def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> tuple[Any, Sequence[int]]:
-    """The program and the addresses of its jobs, where they can be had."""
+def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> tuple[Any, Sequence[int], tuple[Pin, ...]]:
+    """The program and the addresses of its jobs, where they can be had, with what keeps them."""
     crashes.building()
     try:
         made = _made(session, text, jobs)
@@ -109,17 +111,18 @@ def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> tu
     return made
 
 
-def _made(session: Session, text: str, jobs: int) -> tuple[Any, Sequence[int]]:
+def _made(session: Session, text: str, jobs: int) -> tuple[Any, Sequence[int], tuple[Pin, ...]]:
     program = cl.Program(session.context, text)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", cl.CompilerWarning)
         program.build(list(session.device.options), devices=[session.device.handle])
         if session.device.pocl and not program.get_info(cl.program_info.NUM_KERNELS):
             raise failure("the program has no kernels")
-        return program, (addresses(session, program, jobs) if jobs else None) or ()
+        told = addresses(session, program, jobs) if jobs else None
+        return program, *(told or ((), ()))
 
 
-def _afresh(session: Session, text: str, jobs: int) -> tuple[Any, Sequence[int]] | None:
+def _afresh(session: Session, text: str, jobs: int) -> tuple[Any, Sequence[int], tuple[Pin, ...]] | None:
     """The program under a name that PoCL's cache has never heard of: where that succeeds, a file in there is damaged, and the next process
     empties it.  None where it fails too."""
     if not session.device.pocl:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from codegen.plan import Buffer
 from exprgraph.config import config
 from exprgraph.errors import AllocationError, here
 from exprgraph.resident import Call
-from runtime.actions import Action, FaultCheck, Run
+from runtime.actions import Action, FaultCheck, Run, buffers_of
 from runtime.calls import Launched
 from runtime.case import Leaf
 from runtime.device import FORKED, check_process
@@ -26,6 +26,7 @@ from runtime.failures import translated
 from runtime.leaves import Leaves
 from runtime.memory import Block, CopiedMemory, View, check_budget
 from runtime.residents import DeviceValue
+from runtime.workspace import lifetimes
 
 
 class Sizes(NamedTuple):
@@ -33,7 +34,7 @@ class Sizes(NamedTuple):
 
     rooms: the bytes of each buffer that is no leaf and no constant; largest: those of the largest buffer or argument.  kept: for each
     leaf, whether it is a shared variable; n_outputs: how many results go to the user.  stays: which of the first results are to stay;
-    name: the function's.
+    name: the function's; told: what a fault is called.
     """
     buffers: tuple[Buffer, ...]
     constants: dict[str, Block]
@@ -47,6 +48,7 @@ class Sizes(NamedTuple):
     n_outputs: int
     stays: tuple[bool, ...]
     name: str
+    told: Callable[[BaseException], BaseException]
 
 
 class Queued:
@@ -59,7 +61,8 @@ class Queued:
         self.sizes, self.memory, self.lock = sizes, memory, lock
         own = [b for b in sizes.buffers if b.role == "leaf" or b.name in sizes.rooms]
         self.arguments = [(b.name, b.number, sizes.kept[b.number]) for b in own if b.role == "leaf"]
-        self.fresh = [(b.name, sizes.rooms[b.name]) for b in own if b.role in ("temp", "output")]
+        self.fresh = [(b.name, sizes.rooms[b.name]) for b in own if b.role == "output"]
+        self.begins, self.ends = _temporaries(sizes, {b.name: sizes.rooms[b.name] for b in own if b.role == "temp"})
         self.flags = next((b.name for b in own if b.role == "flags"), None)
         self.zeros: Block | None = None
         self.results = list(_results(sizes))
@@ -73,6 +76,12 @@ class Queued:
             check_process()
         if self.memory.session.lost or (not trusted and not self._fit(values)):
             return None
+        try:
+            return self._called(values)
+        except AllocationError as error:
+            raise self.sizes.told(error) from error.__cause__
+
+    def _called(self, values: Sequence[Any]) -> list[Any]:
         with self.lock:
             memory, wanted = self.memory, self.sizes.wanted
             if memory.account.bytes + memory.idle.bytes + wanted > memory.session.device.memory:
@@ -136,9 +145,18 @@ class Queued:
 
     def act(self, run: Run, values: Sequence[Any], later: bool) -> None:
         """Put what a call does into the queue; `values` are what it was given.  later: whoever reads a result looks for faults."""
-        for action in self.sizes.actions:
+        for number, action in enumerate(self.sizes.actions):
+            self.begin(run, number)
             if not later or not isinstance(action, FaultCheck):
                 action.run(run)
+            for name in self.ends[number]:
+                del run.blocks[name]
+        self.begin(run, -1)  # of results that no launch writes, since they have no elements
+
+    def begin(self, run: Run, number: int) -> None:
+        """Memory for what the action of this number is the first to write."""
+        for name, nbytes in self.begins[number]:
+            run.blocks[name] = self.memory.fresh(nbytes)
 
     def _call(self, values: Sequence[Any]) -> Launched:
         """The record of a call that will not have finished when it returns."""
@@ -160,7 +178,7 @@ class Queued:
         call.sites, call.flags = self.check.sites, lambda: self.memory.read(flags, view).tolist()
 
     def _place(self, blocks: dict[str, Block], values: Sequence[Any]) -> bool:
-        """A block for every buffer of the plan but the flags; whether all arguments are on the device and of this queue."""
+        """A block for every argument and output; whether all arguments are on the device and of this queue."""
         stays, memory = True, self.memory
         for name, number, kept in self.arguments:
             value = values[number]
@@ -184,6 +202,17 @@ class Queued:
             array = np.array(array, order="C", copy=True)
             array.flags.writeable = not one.kept
         return array
+
+
+def _temporaries(sizes: Sizes, rooms: dict[str, int]) -> tuple[list[list[tuple[str, int]]], list[list[str]]]:
+    """For each action the intermediates that it is the first to use, with their bytes, and those that are not needed after it."""
+    used = [*map(buffers_of, sizes.actions), tuple(v.buffer for v in sizes.results)]
+    begins: list[list[tuple[str, int]]] = [[] for _ in used]
+    ends: list[list[str]] = [[] for _ in used]
+    for name, (first, last) in lifetimes(used, rooms).items():
+        begins[first].append((name, rooms[name]))
+        ends[last].append(name)
+    return begins, ends
 
 
 class Result(NamedTuple):

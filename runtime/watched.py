@@ -50,16 +50,17 @@ class Watch(NamedTuple):
     trace: Trace | None
 
 
-def watch(bound: Bound, found: Mapping[str, int], nodes: Sequence[Node], options: Mapping[str, Any], trace: Trace | None) -> Watch:
-    """What is known of a bound plan with these numbers."""
-    steps = [s for s in bound.steps if _runs(s, found)]
-    left, texts = iter(steps), {n.kernel: note_text(n).rpartition(", from ")[0] for n in bound.prepared.plan.notes}
+def watch(bound: Bound, nodes: Sequence[Node], options: Mapping[str, Any], trace: Trace | None) -> Watch:
+    """What is known of a bound plan."""
+    fit, found = bound.fit, bound.fit.found
+    steps = [s for s in fit.steps if _runs(s, found)]
+    left, texts = iter(steps), {n.kernel: note_text(n).rpartition(", from ")[0] for n in fit.notes}
     known = tuple(None if isinstance(a, FaultCheck) else _told(next(left), bound, found, texts) for a in bound.actions)
-    shapes: dict[str, Shape] = {n: (found[b.size.text],) for n, b in bound.prepared.buffers.items()}
+    shapes: dict[str, Shape] = {n: (found[b.size.text],) for n, b in fit.buffers.items()}
     for step in steps:
         if isinstance(step, Launch | HostCall):
             shapes |= {name: tuple(found[d.text] for d in shape) for name, shape in step.about.writes}
-    shapes |= {v.buffer: v.shape for v in bound.outputs if v.compact}
+    shapes |= {v.buffer: v.shape for v in fit.outputs if v.compact}
     return Watch(known, shapes, tuple(nodes), options, trace)
 
 
@@ -86,7 +87,7 @@ def _told(step: Any, bound: Bound, found: Mapping[str, int], texts: Mapping[str,
 
 def _bytes(bound: Bound, found: Mapping[str, int], names: Sequence[str], most: int | None) -> int:
     """The bytes of some buffers, of each at most so many elements."""
-    buffers = [bound.prepared.buffers[n] for n in names]
+    buffers = [bound.fit.buffers[n] for n in names]
     counts = [found[b.size.text] if most is None else min(found[b.size.text], most) for b in buffers]
     return sum(n * np.dtype(b.dtype).itemsize for n, b in zip(counts, buffers))
 
@@ -106,6 +107,7 @@ class Watched(Queued):
             profile.device(run.session.device.name, partial(bandwidth, run.session))
         watcher, checker = Watcher(mode.monitor), self._checker(mode, values)
         for number, (action, one) in enumerate(zip(self.sizes.actions, self.watch.steps)):
+            self.begin(run, number)  # what nobody reads any more stays, since whoever watches may
             if one is None:
                 action.run(run)
                 continue
@@ -116,6 +118,7 @@ class Watched(Queued):
                 watcher.after(one.step, inputs, self._arrays(run, one.writes))
             if checker is not None:
                 checker.check(number, one.step, lambda name: self._array(run, name))
+        self.begin(run, -1)
 
     def _place(self, blocks: dict[str, Block], values: Sequence[Any]) -> bool:
         start = time.perf_counter_ns()

@@ -11,22 +11,73 @@ class Layout(NamedTuple):
     total: int
 
 
+def lifetimes(uses: Sequence[Sequence[str]], wanted: Mapping[str, object]) -> dict[str, tuple[int, int]]:
+    """For each of the `wanted` buffers that is used the first step that uses it and the last one, in the order of first uses; `uses`: the
+    buffers that each step uses."""
+    found: dict[str, tuple[int, int]] = {}
+    for step, names in enumerate(uses):
+        for name in names:
+            if name in wanted:
+                found[name] = found.get(name, (step, step))[0], step
+    return found
+
+
+def alive(uses: Sequence[Sequence[str]], rooms: Mapping[str, object]) -> list[tuple[str, ...]]:
+    """The intermediates of which each step needs the memory."""
+    living = lifetimes(uses, rooms)
+    found: list[list[str]] = [[] for _ in uses]
+    for name, (first, last) in living.items():
+        for step in range(first, last + 1):
+            found[step].append(name)
+    return [tuple(names) for names in found]
+
+
+def loads(uses: Sequence[Sequence[str]], rooms: Mapping[str, int]) -> list[int]:
+    """The bytes of the intermediates of which each step needs the memory."""
+    changes = [0] * (len(uses) + 1)
+    for name, (first, last) in lifetimes(uses, rooms).items():
+        changes[first] += rooms[name]
+        changes[last + 1] -= rooms[name]
+    total, found = 0, []
+    for change in changes[:-1]:
+        total += change
+        found.append(total)
+    return found
+
+
 def layout(uses: Sequence[Sequence[str]], rooms: Mapping[str, int]) -> Layout:
     """Offsets for the intermediates in `rooms` (their bytes), given the buffers that each step uses, in order."""
-    last = {name: step for step, names in enumerate(uses) for name in names if name in rooms}
-    ends: dict[int, list[str]] = {}
-    for name, step in last.items():
-        ends.setdefault(step, []).append(name)
+    living = lifetimes(uses, rooms)
+    begins: list[list[str]] = [[] for _ in uses]
+    ends: list[list[str]] = [[] for _ in uses]
+    for name, (first, last) in living.items():
+        begins[first].append(name)
+        ends[last].append(name)
     offsets: dict[str, int] = {}
     gaps: list[tuple[int, int]] = []  # free stretches below `total`, in order: start, end
     total = 0
-    for step, names in enumerate(uses):
-        for name in dict.fromkeys(names):
-            if name in rooms and name not in offsets:
-                offsets[name], total = _place(gaps, total, rooms[name])
-        for name in ends.get(step, ()):
+    for step in range(len(uses)):
+        for name in begins[step]:
+            offsets[name], total = _place(gaps, total, rooms[name])
+        for name in ends[step]:
             _release(gaps, offsets[name], offsets[name] + rooms[name])
     return Layout(offsets, total)
+
+
+def packing(uses: Sequence[Sequence[str]], rooms: Mapping[str, int]) -> Layout:
+    """Another layout: the largest intermediates first, each at the lowest place where nothing lies that lives at the same time."""
+    living = lifetimes(uses, rooms)
+    placed: list[tuple[int, int, tuple[int, int]]] = []
+    offsets: dict[str, int] = {}
+    for name in sorted(living, key=lambda n: (-rooms[n], living[n])):
+        first, last = living[name]
+        start = 0
+        for begin, end, (since, until) in sorted(placed):
+            if since <= last and first <= until and begin < start + rooms[name]:
+                start = max(start, end)
+        placed.append((start, start + rooms[name], living[name]))
+        offsets[name] = start
+    return Layout(offsets, max((end for _, end, _ in placed), default=0))
 
 
 def _place(gaps: list[tuple[int, int]], total: int, wanted: int) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """The text of the functions of `runtime.direct`: argument checks, pointers, launches, host calls, results."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -74,14 +74,21 @@ class _Text:
         w.emit(2, "try:")
         self._fresh()
         w.emit(2, "except BaseException as error:")
-        w.emit(3, f"raise {w.const(self.state.translated)}(error)")
+        w.emit(3, f"raise {self._told(self.state.translated)}(error)")
         w.emit(2, f"s = {calls[0]}({arguments}) if trusted else {calls[1]}({arguments})")
         w.emit(2, "while s is not done:")
         w.emit(3, "if s is refused: return None")
         for check in [a for a in self.case.actions if isinstance(a, FaultCheck)]:
             w.emit(3, f"if s is fault: s = {w.const(self.native.fault)}({w.const(check)}, ({arguments},)); continue")
-        settle = w.const(self.state.settle)
-        w.emit(3, f"s = {settle}(s, {calls[0]} if trusted else {calls[1]}, ({arguments},), {setting})")
+        w.emit(3, "try:")
+        w.emit(4, f"s = {w.const(self.state.settle)}(s, {calls[0]} if trusted else {calls[1]}, ({arguments},), {setting})")
+        w.emit(3, "except MemoryError as error:")
+        w.emit(4, f"raise {w.const(self.case.told)}(error)")
+
+    def _told(self, seen_to: Callable[[BaseException], BaseException]) -> str:
+        """The name of what sees to a fault and says what it is called."""
+        told = self.case.told
+        return self.w.const(lambda error: told(seen_to(error)))
 
     def _steps(self, setting: str) -> None:
         """One action after the other; alone, if anything is used that calls share."""
@@ -105,7 +112,7 @@ class _Text:
                     self._action(action)
         self._wait()
         w.emit(2, "except BaseException as error:")
-        w.emit(3, f"raise {w.const(self.state.fail if alone else self.state.translated)}(error)")
+        w.emit(3, f"raise {self._told(self.state.fail if alone else self.state.translated)}(error)")
         if alone:
             w.emit(2, f"finally: {state}[0] = 0")
             w.lines[guarded:] = [" " + line for line in w.lines[guarded:]]
@@ -251,17 +258,21 @@ class _Text:
     def _results(self) -> None:
         """Fresh arrays: a buffer that was handed out already, or is not the function's own, is copied."""
         w, seen, names = self.w, set[str](), []
+        w.emit(2, "try:")
         for k, view in enumerate(self.case.results):
             fresh = view.buffer in self.outputs and view.buffer not in seen
             seen.add(view.buffer)
             text = self._view(view)
             text = text if fresh else f"array({text}, order='C', copy=True)"
             if k < self.case.kept:
-                w.emit(2, f"r{k} = {text}")
+                w.emit(3, f"r{k} = {text}")
             else:  # a view, so that what is below it stays writeable: the driver takes no pointer to a read-only array
-                w.emit(2, f"r{k} = {text}.view()")
-                w.emit(2, f"r{k}.flags.writeable = False")
+                w.emit(3, f"r{k} = {text}.view()")
+                w.emit(3, f"r{k}.flags.writeable = False")
             names.append(f"r{k}")
+        w.emit(3, "pass")
+        w.emit(2, "except MemoryError as error:")
+        w.emit(3, f"raise {self._told(self.state.translated)}(error)")
         if self.case.often is not None:  # not before results that lie in the workspace have been copied
             calls = w.const([0])
             w.emit(2, f"{calls}[0] += 1")

@@ -13,7 +13,8 @@ from exprgraph.node import INPUT, Condition, Graph, Node, Out, leaf
 from exprgraph.program import Program
 from exprgraph.requires import Requirement
 from runtime import device
-from runtime.executable import DeviceExecutable, Generator
+from runtime.executable import DeviceExecutable
+from runtime.generator import Generator
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LINE = Source("user.py", 7)

@@ -17,13 +17,14 @@ from runtime import device as devices
 REHEARSAL = "rehearsal"
 WANTED = os.environ.get("EXPRGRAPH_TEST_DEVICE", REHEARSAL)
 OF_POCL = ("test_again", "test_bench", "test_choices", "test_crashes", "test_device", "test_device_arrays", "test_device_arrays_page",
-           "test_devices_together", "test_direct_calls", "test_eight_kernels", "test_examples", "test_exchange", "test_every_float32",
+           "test_devices_together", "test_direct_calls", "test_eight_kernels", "test_every_float32", "test_examples", "test_exchange",
            "test_failing_driver", "test_fused_products", "test_group_limits", "test_hardware", "test_imports", "test_interpret",
-           "test_late_calls", "test_mathlib", "test_native", "test_no_float64", "test_opencl", "test_products", "test_rehearsal",
-           "test_runtime", "test_runtime_faults", "test_runtime_plans", "test_short_rows", "test_stream_tile", "test_together",
-           "test_vector_loops", "test_verdicts")
+           "test_late_calls", "test_mathlib", "test_max_bytes", "test_memory", "test_memory_faults", "test_native", "test_no_float64",
+           "test_opencl", "test_products", "test_rehearsal", "test_resident", "test_runtime", "test_runtime_faults", "test_runtime_plans",
+           "test_short_rows", "test_stream_tile", "test_together", "test_vector_loops", "test_verdicts")
 """Files whose tests look at how things are done on a CPU."""
-TESTS_OF_POCL = ("test_D13_exits", "test_F3_a_forked_child_says_so", "test_rows_of_a_table_are_copied",
+TESTS_OF_POCL = ("test_D13_exits", "test_F3_a_forked_child_says_so", "test_a_page_in_a_cycle_comes_back_with_the_collector",
+                 "test_a_page_is_used_again_when_the_last_view_dies", "test_rows_of_a_table_are_copied",
                  "test_copies_whose_places_nest_deeply", "test_what_is_no_copy_stays_a_loop")
 """Tests in other files that look at that, or start a process of their own, which knows no device but those that there are."""
 

@@ -65,7 +65,7 @@ def test_the_picked_variant_runs_and_has_memory(rows: int, columns: int, kept: t
     want = 2 * unit * x if rows < 5 else (3 * unit * x) @ y if columns >= 4 else 5 * unit * (3 * unit * x)
     assert np.array_equal(f([x, y])[0], want) and np.array_equal(f([x, y])[0], want)
     bound, = f._bounds.values()
-    assert set(bound.rooms) == set(kept)
+    assert set(bound.fit.rooms) == set(kept)
 
 
 def test_first_variants_are_built_with_the_plan_and_others_when_picked() -> None:

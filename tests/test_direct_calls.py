@@ -161,7 +161,7 @@ def test_a_chain_of_products_needs_less_workspace_than_its_intermediates_have_by
         for got, expected in zip(f(value), eg.compile([x], [chain @ x, chain.sum()], device="numpy")(value)):
             np.testing.assert_allclose(got, expected, rtol=1e-12)
     bound = list(f._run._bounds.values())[-1]
-    bytes_of_all = sum(r for n, r in bound.rooms.items() if bound.prepared.buffers[n].role == "temp")
+    bytes_of_all = sum(bound.fit.temporaries.values())
     assert 0 < f._run.state.workspace.nbytes <= bytes_of_all / 3
 
 

@@ -238,8 +238,25 @@ def test_only_so_many_files_are_kept_loaded(monkeypatch):
     assert f(np.ones(3, "f4")).tolist() == [1, 1, 1] and f._run.state.setting is not None
 
 
+def test_files_are_let_go_with_the_last_function_that_uses_them(monkeypatch):
+    monkeypatch.setattr(program, "KEPT", 0)
+    x = eg.vector("x")
+    gc.collect()
+    before = set(native._pinned)
+    functions = [eg.compile([x], x * float(k) - 29, device="pocl") for k in range(31, 36)]
+    new = set(native._pinned) - before
+    assert len(new) == 5
+    quick = functions[0]._run.quick
+    del functions
+    gc.collect()
+    assert len(new & set(native._pinned)) == 1 and quick(np.ones(1, "f4"), trusted=True)[0] == 2
+    del quick
+    gc.collect()
+    assert not new & set(native._pinned)
+
+
 def test_where_code_might_be_unloaded_the_driver_launches(monkeypatch):
-    monkeypatch.setattr(native, "_pin", lambda address: False)
+    monkeypatch.setattr(native, "_pin", lambda address: None)
     monkeypatch.setattr(program._cache, "built", type(program._cache.built)())
     x = eg.vector("x")
     f, value = eg.compile([x], x * 3 - 1, device="pocl"), np.arange(5, dtype="f")

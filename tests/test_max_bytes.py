@@ -1,0 +1,189 @@
+"""max_bytes: steps in another order, or run twice, give the same values in less memory; what cannot fit is refused before it runs."""
+from __future__ import annotations
+
+import itertools
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+import exprgraph as eg
+from exprgraph.errors import AllocationError, GraphError
+from runtime import function, memory, order
+from runtime.order import Problem, Task, grown, tightened
+from runtime.workspace import layout, lifetimes, packing
+from tests.hand_plans import separate
+
+F = "float32"
+
+
+def problem(seed: int, steps: int) -> Problem:
+    """Random steps: each makes one or two intermediates out of some before, some write into what there is; the last ones are results."""
+    rng = random.Random(seed)
+    tasks, made, writers = list[Task](), ["in0"], dict[str, int]()
+    for k in range(steps):
+        reads = set(rng.sample(made, min(len(made), rng.choice([1, 1, 2, 3]))))
+        writes = {f"t{k}"} | ({f"s{k}"} if rng.random() < 0.2 else set())
+        if rng.random() < 0.15 and len(made) > 2:
+            writes, reads = {rng.choice(made[1:])}, reads
+        for b in writes:
+            writers[b] = writers.get(b, 0) + 1
+        made += [b for b in writes if b not in made]
+        tasks.append(Task(k, frozenset(reads), frozenset(writes), rng.randint(1, 9)))
+    tasks = [t._replace(again=all(writers.get(b, 1) == 1 for b in t.reads | t.writes)) for t in tasks]
+    rooms = {b: 64 * rng.randint(1, 20) for b in made[1:]}
+    return Problem(tuple(tasks), rooms, tuple(rng.sample(made[1:], 1)), 0)
+
+
+def values(tasks: Any, results: Any) -> list[Any]:
+    """What the results hold, each value told by the step that made it and by what it read."""
+    held: dict[str, Any] = {"in0": "in0"}
+    for t in tasks:
+        original = {now: first for first, now in t.names}
+        read = tuple(sorted((original.get(b, b), held[b]) for b in t.reads))
+        made = {b: (t.step, original.get(b, b), read, held.get(b) if len(t.writes) == 1 and not t.again else None) for b in t.writes}
+        held.update(made)
+    return [held[b] for b in results]
+
+
+def least(problem: Problem) -> int:
+    """The least that any order of the steps needs."""
+    before = order._dependencies(problem.tasks)
+    found = []
+    for one in itertools.permutations(range(len(problem.tasks))):
+        place = {k: i for i, k in enumerate(one)}
+        if all(place[j] < place[k] for k, needs in enumerate(before) for j in needs):
+            found.append(max(problem.loads([problem.tasks[k] for k in one])))
+    return min(found)
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_every_order_found_gives_the_same_values_in_no_more_memory(seed: int) -> None:
+    given = problem(seed, 12)
+    naive, wanted = max(given.loads(given.tasks)), values(given.tasks, given.results)
+    for share in (0.9, 0.7, 0.5):
+        given = given._replace(limit=int(naive * share))
+        found = tightened(given)
+        assert values(found, given.results) == wanted
+        assert max(grown(given, found).loads(found)) <= naive
+        assert tightened(given) == found
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_an_order_that_fits_is_found_where_there_is_one(seed: int) -> None:
+    given = problem(seed + 100, 6)
+    given = given._replace(limit=least(given))
+    found = tightened(given)
+    assert max(grown(given, found).loads(found)) <= given.limit
+
+
+def test_what_is_made_again_dies_early() -> None:
+    """t0 is needed at the start and at the end; between them two others of its size live."""
+    reads = [("in0",), ("t0",), ("t1",), ("t2",), ("t3", "t0")]
+    tasks = tuple(Task(k, frozenset(r), frozenset([f"t{k}"]), 1, True) for k, r in enumerate(reads))
+    given = Problem(tasks, {f"t{k}": 64 for k in range(5)}, ("t4",), 128 + 64)
+    assert max(given.loads(given.tasks)) == 192
+    given = given._replace(rooms={**given.rooms, "t2": 128, "t3": 64, "t1": 128}, limit=256 + 32)
+    assert max(given.loads(given.tasks)) == 320
+    found = tightened(given)
+    assert [t.step for t in found].count(0) == 2 and max(grown(given, found).loads(found)) <= given.limit
+    assert values(found, given.results) == values(given.tasks, given.results)
+    stuck = given._replace(tasks=tuple(t._replace(again=False) for t in given.tasks))
+    assert max(stuck.loads(tightened(stuck))) == 320
+
+
+def test_a_chain_is_made_again_as_a_whole() -> None:
+    """What is needed late is made by two steps, neither of which may be kept."""
+    reads = [("in0",), ("t0",), ("t1", "t0"), ("t2",), ("t3",), ("t4", "t1")]
+    tasks = tuple(Task(k, frozenset(r), frozenset([f"t{k}"]), 1, True) for k, r in enumerate(reads))
+    given = Problem(tasks, {"t0": 10, "t1": 64, "t2": 64, "t3": 128, "t4": 128, "t5": 1}, ("t5",), 260)
+    found = tightened(given)
+    assert max(given.loads(given.tasks)) == 320 and max(grown(given, found).loads(found)) <= 260
+    assert values(found, given.results) == values(given.tasks, given.results)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_packed_intermediates_do_not_meet(seed: int) -> None:
+    given = problem(seed, 14)
+    uses = [*(t.uses for t in given.tasks), given.results]
+    living, found = lifetimes(uses, given.rooms), packing(uses, given.rooms)
+    assert set(found.offsets) == set(layout(uses, given.rooms).offsets) and found.total >= max(given.loads(given.tasks))
+    for a, b in itertools.combinations(living, 2):
+        together = living[a][0] <= living[b][1] and living[b][0] <= living[a][1]
+        apart = found.offsets[a] + given.rooms[a] <= found.offsets[b] or found.offsets[b] + given.rooms[b] <= found.offsets[a]
+        assert apart or not together
+
+
+@pytest.fixture(params=["shared", "own"])
+def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "own":
+        device = separate()
+        monkeypatch.setattr(function, "choose", lambda spec: device)
+    return str(request.param)
+
+
+def fan(x: Any, count: int = 4) -> Any:
+    """Products that all lie in the first level, each of which the next level makes a number of."""
+    parts = [(eg.tanh(x @ (x + k)) @ x).sum() for k in range(count)]
+    return sum(parts[1:], parts[0])
+
+
+def late(x: Any) -> Any:
+    """A product that is needed at the start and at the end of a chain of wider ones."""
+    first = x @ x
+    first.name = "first"
+    wide = eg.concatenate([first, first, first], axis=1)
+    for _ in range(3):
+        wide = eg.tanh(x.T @ wide)
+    return (wide[:, :1] * first).sum(axis=0) @ first
+
+
+@pytest.mark.parametrize(("graph", "share"), [(fan, 0.87), (late, 0.92)])
+def test_the_same_values_bit_for_bit_in_less_memory(where: str, graph: Any, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = eg.matrix("x")
+    plain = eg.compile([x], graph(x), device="pocl", name="net")
+    value = np.random.default_rng(1).random((300, 300)).astype(F) / 300
+    most = int(plain.memory((300, 300)).peak * share)
+    f = eg.compile([x], graph(x), device="pocl", name="net", max_bytes=most)
+    assert f.memory((300, 300)).peak <= most < plain.memory((300, 300)).peak
+    np.testing.assert_array_equal(f(value), plain(value))
+    np.testing.assert_array_equal(f(value[:50, :50]), plain(value[:50, :50]))
+    np.testing.assert_array_equal(f(value), plain(value))
+    if where == "shared":
+        f.free()
+        f(value)
+        assert f._run.state.workspace.nbytes == f.memory((300, 300)).bytes["temporaries"] < plain._run.state.workspace.nbytes
+
+
+def test_what_cannot_fit_is_refused_before_anything_runs(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, w = eg.matrix("x"), eg.shared(np.ones(3, F), "w")
+    f = eg.compile([x], fan(x, 2), updates={w: w + 1}, device="pocl", name="net", max_bytes=2_000_000)
+    assert f(np.ones((20, 20), F)) is not None
+    before = w.get_value()
+    with monkeypatch.context() as patch:
+        patch.setattr(memory.cl, "enqueue_nd_range_kernel", lambda *a: pytest.fail("a kernel ran"))
+        with pytest.raises(AllocationError, match=r"max_bytes=2,000,000: no order.*net needs less than [\d,]+ bytes.*nothing can move"):
+            f(np.ones((500, 500), F))
+        with pytest.raises(AllocationError, match="max_bytes"):
+            f.memory((500, 500))
+    np.testing.assert_array_equal(w.get_value(), before)
+    f(np.ones((20, 20), F))
+    small = eg.compile([x], x + 1, device="pocl", name="net", max_bytes=1000)
+    with pytest.raises(AllocationError, match="max_bytes=1,000") as caught:
+        small(np.ones((50, 50), F))
+    assert {t.kind for t in caught.value.tensors} == {"inputs", "outputs"}  # what keeps it from fitting
+
+
+def test_the_numpy_backend_refuses_too() -> None:
+    x = eg.matrix("x")
+    f = eg.compile([x], fan(x), device="numpy", max_bytes=100_000)
+    f(np.ones((20, 20), F))
+    with pytest.raises(AllocationError, match="max_bytes=100,000"):
+        f(np.ones((200, 200), F))
+
+
+@pytest.mark.parametrize("most", [0, -5, 1.5, "1 GB", True])
+def test_a_bound_is_a_number_of_bytes(most: Any) -> None:
+    with pytest.raises(GraphError, match="max_bytes"):
+        eg.compile([], eg.constant(1.0) + 1, max_bytes=most)

@@ -1,9 +1,11 @@
 """Programs: build generated kernels, each text once per device and process, and make them ready to launch."""
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import threading
+import time
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 KEPT = 256
 """Kernels that are kept though no function may use them any more; each of them takes some 100 KiB of the driver's memory."""
+PAUSES = (0.05, 0.2)
+"""Seconds to wait for another process before a program is built once more."""
 MARK = "own_"
 """What the names of all functions of the user's own begin with, and no others."""
 TextOf = Callable[[Sequence[Code], str, bool], str]
@@ -102,7 +106,7 @@ def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> tu
     try:
         made = _made(session, text, jobs)
     except failure as error:
-        again = _afresh(session, text, jobs)
+        again = _again(session, text, jobs, str(error))
         if again is None:
             check_snippets(session, text)
             raise DeviceError(_report(session, text, names, error)) from error
@@ -122,11 +126,21 @@ def _made(session: Session, text: str, jobs: int) -> tuple[Any, Sequence[int], t
         return program, *(told or ((), ()))
 
 
+def _again(session: Session, text: str, jobs: int, said: str) -> tuple[Any, Sequence[int], tuple[Pin, ...]] | None:
+    """The program where it was not its text that failed: another process may have been writing what PoCL keeps of the same program, which
+    is whole a moment later, or that is damaged."""
+    if not session.device.pocl:
+        return None
+    for pause in PAUSES if "error:" not in said else ():
+        time.sleep(pause)
+        with contextlib.suppress(failure):
+            return _made(session, text, jobs)
+    return _afresh(session, text, jobs)
+
+
 def _afresh(session: Session, text: str, jobs: int) -> tuple[Any, Sequence[int], tuple[Pin, ...]] | None:
     """The program under a name that PoCL's cache has never heard of: where that succeeds, a file in there is damaged, and the next process
     empties it.  None where it fails too."""
-    if not session.device.pocl:
-        return None
     try:
         made = _made(session, f"{text}\ntypedef int eg_{os.urandom(8).hex()};\n", jobs)
     except failure:

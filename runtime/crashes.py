@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import importlib
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ from exprgraph import __version__, store
 
 POCL_CACHE = "POCL_CACHE_DIR"
 NOTES = "building"
+INVOKERS = "pyopencl.invoker"
 CACHES = "XDG_CACHE_HOME"
 REMEMBERED = 16
 """The most notes that wait for somebody to ask the doctor."""
@@ -46,6 +49,7 @@ def prepare(driver_version: str) -> None:
     """
     if not _writable(os.environ.get(CACHES) or os.path.expanduser("~/.cache")):
         os.environ[CACHES] = _own()  # pyopencl has files of its own there, and cannot do without
+    _invokers()
     if POCL_CACHE not in os.environ:
         place = _place(driver_version)
         if place is not None:
@@ -53,6 +57,18 @@ def prepare(driver_version: str) -> None:
     notes = dead()
     for note in notes:
         _react(note, len(notes) > REMEMBERED)
+
+
+def _invokers() -> None:
+    """Load what pyopencl makes kernels with, which it keeps in files: where they are damaged, this process has others of its own."""
+    try:
+        importlib.import_module(INVOKERS)
+    except ImportError:  # a pyopencl that has no such module
+        return
+    except Exception:  # whatever a damaged file leads to
+        os.environ[CACHES] = _own()
+        sys.modules.pop(INVOKERS, None)
+        importlib.import_module(INVOKERS)
 
 
 def ours(cache: str) -> bool:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,3 +64,13 @@ def test_H1_text_of_users_stays_outside(case: str, schedule: str, built: list[st
     wanted = eg.compile([x], out * one, device="numpy")(np.arange(3, dtype=F))
     np.testing.assert_allclose(got[0], wanted, rtol=1e-5)
     assert built and not [(w, t) for t in built for w in WORDS if w in t] and all(t.isascii() for t in built)
+
+
+def test_H2_files_of_strangers_hold_no_code(tmp_path: Path) -> None:
+    """C text and functions of the user's own are run as they are, which the page about them says; a dump never has any."""
+    x = eg.vector("x")
+    kernel = eg.ElementwiseKernel("float *x, float *y", "y[i] = 2 * x[i]")
+    with pytest.raises(eg.GraphError, match="cannot be stored"):
+        eg.function_dump(tmp_path / "own.npz", [x], kernel(x))
+    assert not list(tmp_path.iterdir())
+    assert "whom you do not trust" in (Path(__file__).parent.parent / "docs" / "own_ops.md").read_text()

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
+from runtime import direct
+from runtime.driver import cl, failure
 from runtime.program import built
 
 X, V = eg.matrix("x"), eg.vector("v")
@@ -35,6 +37,20 @@ def test_fixed_sizes(case: str, schedule: str) -> None:
 
 def test_a_far_element() -> None:
     assert eg.compile([B], B[1900000000] * 2, device="pocl") is not None
+
+
+def test_B20_code_that_cannot_be_generated_is_an_error_of_the_compile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drivers for CPUs may build a program and fail at the first launch of its kernels: that is made by compile."""
+    def broken(*arguments: object, **more: object) -> None:
+        raise failure("clEnqueueNDRangeKernel failed: BUILD_PROGRAM_FAILURE")
+    with monkeypatch.context() as patch:
+        patch.setattr(eg.config, "native", False)
+        patch.setattr(cl, "enqueue_nd_range_kernel", broken)
+        direct._compiled.cache_clear()
+        with pytest.raises(eg.DeviceError, match="BUILD_PROGRAM_FAILURE"):
+            eg.compile([V], eg.sin(V) * 17, device="pocl")
+    direct._compiled.cache_clear()
+    assert eg.compile([V], eg.sin(V) * 17, device="pocl")(np.zeros(2, "f")).tolist() == [0, 0]
 
 
 def test_rehearsal_changes_nothing() -> None:

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from codegen.target import Target
-from exprgraph.config import config
 from exprgraph.node import Node
 
 MERGED = ("int32", "uint32", "int64", "uint64", "float32", "float64")
@@ -12,5 +11,5 @@ MERGED = ("int32", "uint32", "int64", "uint64", "float32", "float64")
 def by_atomics(node: Node, target: Target) -> bool:
     """Whether values are merged atomically, so that each is asked for once, at whatever time: on GPUs, unless determinism is wanted and
     the order of values shows in the result."""
-    ordered = config.deterministic and node.op.name != "scatter_max"
+    ordered = target.deterministic and node.op.name != "scatter_max"
     return target.schedule == "gpu" and not ordered and node.outs[0].dtype in MERGED

@@ -16,7 +16,7 @@ class Target(NamedTuple):
     group.  fp64: whether doubles exist.  host_shared: whether kernels work on the memory of NumPy arrays.  argument_bytes: room for
     kernel arguments.  dialect: a name of `codegen.dialect.DIALECTS`.  name: for messages.  cache_bytes: the largest
     cache.  fused_products: whether maps may share a kernel with products that NumPy could do, which one form of a plan tries;
-    least_product: from how many multiplications on that is quicker.
+    least_product: from how many multiplications on that is quicker.  deterministic: whether equal calls have to give equal bits.
     """
     schedule: str = "cpu"
     units: int = 2
@@ -30,6 +30,7 @@ class Target(NamedTuple):
     cache_bytes: int = 1 << 25
     fused_products: bool = False
     least_product: int = 1 << 20
+    deterministic: bool = False
 
     @property
     def host_calls(self) -> bool:

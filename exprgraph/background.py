@@ -6,6 +6,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from typing import Any
 from weakref import WeakSet
 
@@ -44,7 +45,8 @@ class Background(Later):
         super().__init__(make)
         self.plain, self.error = plain, None
         self.pid, self.done, self.told = os.getpid(), threading.Event(), False
-        self.thread = threading.Thread(target=self._run, name="exprgraph build", daemon=True)
+        settings = copy_context()  # of those that hold in a block around the compile
+        self.thread = threading.Thread(target=settings.run, args=(self._run,), name="exprgraph build", daemon=True)
         _running.add(self.thread)
         self.thread.start()
 
@@ -101,3 +103,7 @@ class Background(Later):
         built = self.wait()
         if built is not None:
             built.executable.warm()
+
+    def memory_of(self, given: Any, sizes: Any) -> Any:
+        """What a call takes of memory as things are."""
+        return (self.plain if self.found is None else self.found.executable).memory_of(given, sizes)

@@ -13,7 +13,7 @@ from exprgraph.config import config
 from exprgraph.store import Entry, files, folder
 
 ACTIONS = ("size", "list", "clear")
-OTHERS = ("choices-*", "verdicts*", "selftest*", "pocl*")
+OTHERS = ("choices-*", "verdict*", "pocl*")
 """Files and folders beside the entries that are kept there too: choices between forms, verdicts of self-tests, the driver's own cache."""
 SHOWN = 200
 """The most entries that a list shows, the latest first."""

@@ -100,7 +100,7 @@ def _options(device: str | None, optimizer: str | None, mode: str | Mode | None,
                         else _choice("optimizer", optimizer, ("full", "none"))]
     return {"device": backend.device_name(config.device if device is None else device), "optimizer": chosen,
             "schedule": _choice("schedule", schedule or config.schedule, ("auto", "cpu", "gpu")),
-            "real_rules": config.real_rules, "name": name, "watch": watch, "mode": meant}
+            "deterministic": config.deterministic, "real_rules": config.real_rules, "name": name, "watch": watch, "mode": meant}
 
 
 def _mode(value: Any) -> Mode:
@@ -147,7 +147,8 @@ def eval(expression: Out, given: Mapping[Any, Any] | None = None) -> Any:
     """
     values = {symbol_of(k, [expression]): v for k, v in (given or {}).items()}
     kept: dict[Any, Function] = expression.tag.__dict__.setdefault("functions", {})
-    key = (tuple((s.node.uid, s.index) for s in values), config.device, config.optimizer, config.real_rules, config.mode, config.profile)
+    key = (tuple((s.node.uid, s.index) for s in values), config.device, config.optimizer, config.real_rules, config.mode, config.profile,
+           config.deterministic, config.schedule, config.floatX, config.missing_float64)
     if key not in kept:
         kept[key] = compile(list(values), expression, on_unused_input="ignore", name="eval")
     return kept[key](*values.values())

@@ -170,7 +170,8 @@ class Function:
         program, executable = self._program, self._run
         if delete_updates and self.targets:
             program = part(program, range(len(self.outputs)), len(assembly.printers), updates=False)
-            assembly, (executable, _) = assembly._replace(targets=()), backend.build(program, program.options["device"])
+            kept = assembly.graph._replace(outputs=assembly.graph.outputs[:assembly.n_outputs])
+            assembly, (executable, _) = assembly._replace(targets=(), graph=kept), backend.build(program, program.options["device"])
         return Function(label, slots, self.outputs, assembly, self._form, program, executable, self.device)
 
     def without_values(self) -> Function:

@@ -66,6 +66,8 @@ class Setting(Generic[T]):
 
     def checked(self, value: Any, who: str) -> T:
         """The value if it is allowed, else ValueError."""
+        if self._is(bool) and type(value) is int and value in (0, 1):
+            value = bool(value)
         if not self._takes(value):
             wanted = f"one of {', '.join(map(repr, self.choices))}" if self.choices else self.kind
             raise ValueError(f"{who} = {value!r}: expected {wanted}")

@@ -14,6 +14,7 @@ from exprgraph.labels import leaf_text, name_text, number_text, op_text, roots, 
 from exprgraph.node import CONSTANT, Graph, Node, Out, constant_value
 from exprgraph.own.alone import run_alone
 from exprgraph.reference import Array, check_sizes, compute, evaluate
+from exprgraph.resident import DeviceArray
 from exprgraph.shared import SharedNode, host
 from exprgraph.values import coerce, want
 
@@ -125,6 +126,7 @@ def _leaf_values(outputs: Sequence[Out], given: Mapping[Any, Any]) -> dict[Node,
             found[node] = host(node.version)
         elif out.owner is None and node.op is not CONSTANT:
             value = values[node] if node in values else _test_value(out)
+            value = value.host() if isinstance(value, DeviceArray) else value
             found[node] = coerce(value, want(out, f"explain: {leaf_text(out)}", downcast=None, strict=False, cure="cast it"))
     return found
 

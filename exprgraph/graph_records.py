@@ -155,7 +155,8 @@ def slots(nodes: Sequence[Node]) -> dict[str, Slot]:
     return found
 
 
-def _name_at(nodes: Sequence[Node], slot: Sequence[int] | None) -> str | None:
+def name_at(nodes: Sequence[Node], slot: Sequence[int] | None) -> str | None:
+    """The name that stands in a slot now."""
     if slot is None:
         return None
     node, at = nodes[natural(slot[0])], whole(slot[1])
@@ -191,7 +192,7 @@ def read(content: bytes, leaves: Sequence[Node], lines: Sequence[Source], known:
 
 def _out(reader: Reader, place: Sequence[Any], known: Sequence[Node]) -> Out:
     number, index, slot = place
-    return Out(reader.sources[natural(number)], natural(index), _name_at(known, slot))
+    return Out(reader.sources[natural(number)], natural(index), name_at(known, slot))
 
 
 def _node(reader: Reader, record: Record, known: Sequence[Node]) -> Node:
@@ -206,7 +207,7 @@ def _node(reader: Reader, record: Record, known: Sequence[Node]) -> Node:
         node.outs = tuple(TensorType(dtypes.canonical(name), tuple(map(reader.dim, shape))) for name, shape in record["outs"])
         reader.sources.pop()
     node.sources = frozenset(reader.lines[natural(k)] for k in record["lines"])
-    node.name = _name_at(known, record["name"])
+    node.name = name_at(known, record["name"])
     return node
 
 

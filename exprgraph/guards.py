@@ -18,6 +18,7 @@ from exprgraph.ops.compare import gt, isinf, isnan, le
 from exprgraph.ops.rows import row
 from exprgraph.program import Executable, Outer, Program
 from exprgraph.reference import Array, One, evaluate
+from exprgraph.resident import DeviceArray
 
 UNTESTED = ("leaf", "view", "source", "gather")
 """Kinds of nodes that compute nothing."""
@@ -113,7 +114,11 @@ class Guarded(Outer):
             if (problem := fault(value, self.mode)) is not None:
                 raise GuardFault(f"NanGuardMode: the argument {leaf_text(Out(node))} has {problem}: {about(value)}{at(node.source)}")
         try:
-            return self.inner(values)
+            found = self.inner(values)
+            for value in found:
+                if isinstance(value, DeviceArray):
+                    value.wait()
+            return found
         except GuardFault as error:
             if "its inputs are" in str(error):
                 raise
@@ -125,6 +130,6 @@ class Guarded(Outer):
         try:
             evaluate(self.program.graph.outputs, arrays, around=lambda one, node, inputs: tested(self.mode, one, node, inputs))
         except GuardFault as error:
-            raise error from found
+            raise error from None
         except Exception:  # a kernel of the user's own without a meaning, for example: what the kernel's flag says has to do
             return

@@ -69,6 +69,10 @@ class Later:
         """Build everything that any later call can need."""
         self.build().executable.warm()
 
+    def memory_of(self, given: Any, sizes: Any) -> Any:
+        """What a call takes of memory."""
+        return self.build().executable.memory_of(given, sizes)
+
     def free(self) -> None:
         """Give back what is kept between calls."""
         if self.found is not None:

@@ -10,12 +10,13 @@ from contextvars import ContextVar
 from typing import Any
 
 from exprgraph.config import config
+from exprgraph.locks import lock
 
 PATIENCE, TICK = 1.0, 0.25
 """Seconds after which a phase is told of, and between the lines about it."""
 CLEAR = "\r\x1b[K"
 _listener: ContextVar[Any] = ContextVar("exprgraph profile", default=None)
-_screen = threading.Lock()
+_screen = lock()
 
 
 @contextmanager

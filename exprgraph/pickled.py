@@ -122,8 +122,9 @@ def _stored(function: Function) -> Stored:
             raise GraphError(f"{function.name} cannot be pickled: the global_fn of Print({printer.message!r}) has no name to be found by: "
                              f"define it with def at the top level of a module{at(here())}")
     stored = Stored(text, writer.arrays, tuple(own), printers)
-    if not function.ready:
-        return stored
+    watched = any(program.options.get(k) is not None for k in ("profile", "trace", "around"))
+    if not function.ready or watched or not program.options.get("mode", Mode()).plain:
+        return stored  # what is watched here is no executable for those who unpickle it
     with _lock:
         known = _executables.setdefault(stored.key, function._run)
         if known is function._run:

@@ -5,12 +5,12 @@ import atexit
 import json
 import os
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from exprgraph.locks import lock
 from exprgraph.steps import Step, lines
 
 KEPT = 20000
@@ -62,7 +62,7 @@ class Profile:
         self._rows: dict[tuple[Any, ...], Row] = {}
         self._events: deque[Event] = deque(maxlen=KEPT)
         self._rates: dict[str, Callable[[], float]] = {}
-        self._lock = threading.Lock()
+        self._lock = lock()
 
     @property
     def rows(self) -> tuple[Row, ...]:

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from exprgraph.resident import Array, DeviceArray, resident
-from runtime.device import choose, session
+from runtime.chosen import choose
+from runtime.device import session
 from runtime.driver import cl, failure
 from runtime.failures import translated
 from runtime.memory import Block, SharedMemory, compact_strides, memory_of, view_of
@@ -66,6 +67,7 @@ def exported(value: DeviceArray) -> Any:
     value.wait()
     if isinstance(value, DeviceValue):
         buffer, opened = value.block.buffer, value.memory.session
+        value.block.pool = None  # nobody knows when the last of those goes who use it
     else:
         opened, host = session(choose(value.device)), value.host()
         flags = cl.mem_flags.READ_ONLY | cl.mem_flags.USE_HOST_PTR

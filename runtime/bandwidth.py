@@ -1,17 +1,17 @@
 """The bytes a second that a device moves in a plain copy, measured once per process and device: what profiles compare kernels with."""
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy as np
 
+from exprgraph.locks import lock
 from runtime.device import Session
 from runtime.driver import cl
 
 TEXT = """kernel void eg_copy(global const float4 *x, global float4 *y) { const size_t i = get_global_id(0); y[i] = x[i]; }"""
 NBYTES, RUNS = 1 << 26, 5
-_lock = threading.Lock()
+_lock = lock()
 _known: dict[str, float] = {}
 
 

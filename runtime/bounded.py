@@ -73,7 +73,8 @@ def _renamed(step: Step, names: dict[str, str]) -> Step:
     def moved(operands: Sequence[Operand]) -> tuple[Operand, ...]:
         return tuple(o._replace(buffer=names.get(o.buffer, o.buffer)) for o in operands)
     if isinstance(step, Launch):
-        return step._replace(buffers=tuple(names.get(b, b) for b in step.buffers))
+        about = step.about._replace(writes=tuple((names.get(b, b), shape) for b, shape in step.about.writes))
+        return step._replace(buffers=tuple(names.get(b, b) for b in step.buffers), about=about)
     if isinstance(step, HostCall):
         return step._replace(inputs=moved(step.inputs), output=moved((step.output,))[0])
     assert isinstance(step, OwnCall)

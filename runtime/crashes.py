@@ -19,6 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from exprgraph import __version__, store
+from exprgraph.locks import lock
 
 POCL_CACHE = "POCL_CACHE_DIR"
 NOTES = "building"
@@ -32,7 +33,7 @@ class _State:
     """The note of this process, and the threads that need it."""
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.lock = lock()
         self.note: Path | None = None
         self.threads: set[int] = set()
 

@@ -20,7 +20,7 @@ from runtime import pages
 from runtime.actions import fault_of
 from runtime.device import FORKED, Session, check_process
 from runtime.driver import cl, failure
-from runtime.failures import translated
+from runtime.failures import reentrant, translated
 from runtime.memory import Array, Block, SharedMemory, View, data_of, flat
 from runtime.native import switchboard
 from runtime.recipe import ASLEEP, BUSY, DONE, FAULT, REFUSED
@@ -95,11 +95,6 @@ class State:
             return cl.SVM(base)
         return cl.SVM(_Byte.from_address(data_of(array)))
 
-    def entered(self) -> Exception:
-        """The error of a call within a call, by a signal handler or a finaliser in the same thread, which no lock stops."""
-        return RuntimeError("reentrant call: the function is running in this very thread, on the kernels and the workspace that this call "
-                            "would use; let the signal handler or finaliser compile one of its own")
-
     def translated(self, error: BaseException) -> BaseException:
         """The error to raise after a fault where nothing was launched."""
         return translated(error, self.session)
@@ -118,7 +113,7 @@ class State:
                 raise self.stuck()
             with self.lock:
                 if self.space[0]:
-                    raise self.entered()
+                    raise reentrant()
                 self.install(setting)
                 return call(*arguments)
         except BaseException as error:

@@ -15,7 +15,6 @@ import numpy as np
 from codegen.plan import Plan
 from codegen.target import Target
 from exprgraph import dims
-from exprgraph.config import config
 from exprgraph.dims import Dim, Value
 from exprgraph.errors import AllocationError, AssertionFault, DeviceError, OwnOpError, ShapeError, ValueFault
 from exprgraph.footprint import Footprint, Given
@@ -328,7 +327,7 @@ class DeviceExecutable:
         """The form of a plan that was found to be the fastest for such shapes, and the name under which it is kept; None where there is
         nothing to choose."""
         free = prepared.free
-        fixed = free is None or prepared.own or config.deterministic or self.state is None or self.program.options.get("max_bytes")
+        fixed = free is None or prepared.own or self.target.deterministic or self.state is None or self.program.options.get("max_bytes")
         if fixed or free is None or sum(map(math.prod, shapes)) < choices.LEAST:
             return None, None
         name = choices.name_of((flatten(v) for v in free.variants), shapes)

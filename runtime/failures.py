@@ -57,3 +57,9 @@ def told(session: Session) -> Iterator[None]:
         yield
     except failure as error:
         raise translated(error, session) from None
+
+
+def reentrant() -> Exception:
+    """The error of a call within a call, by a signal handler or a finaliser in the same thread, which no lock stops."""
+    return RuntimeError("reentrant call: the function is running in this very thread, on the kernels and the workspace that this call "
+                        "would use; let the signal handler or finaliser compile one of its own")

@@ -35,7 +35,8 @@ def build(program: Program) -> Made:
     if (strange := strange_options()) is not None:
         raise DeviceError(f"{strange}{at(here())}")
     forced = program.options.get("schedule") or config.schedule
-    target = device.target if forced == "auto" else device.target._replace(schedule=forced)
+    target = device.target._replace(schedule=device.target.schedule if forced == "auto" else forced,
+                                    deterministic=bool(program.options.get("deterministic", config.deterministic)))
     if program.options.get("missing_float64") == "downcast" and not target.fp64:
         return _narrowed(program, device, target)
     return _built(program, device, target)

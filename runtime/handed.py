@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from exprgraph.errors import Source, here
+from exprgraph.locks import lock
 from exprgraph.resident import DeviceArray
 from runtime.calls import attributed, renewed
 from runtime.device import FORKED, check_process
@@ -57,7 +58,7 @@ def _done(work: Callable[[], None]) -> Future[None]:
 
 
 _threads: list[Thread] = []
-_lock = threading.Lock()
+_lock = lock()
 
 
 def thread() -> Thread:
@@ -97,14 +98,14 @@ def start(name: str, device: str, outputs: Sequence[View], values: Sequence[Any]
     def work() -> None:
         try:
             found = run([v.host() if isinstance(v, DeviceArray) else v for v in given])
+            for place, value in zip(places, found):
+                array = place()
+                if array is not None:
+                    array.place(value)
         except Exception as error:
-            call.error, found = attributed(error, call.name, call.source), []
+            call.error = attributed(error, call.name, call.source)
         finally:
             given.clear()
-        for place, value in zip(places, found):
-            array = place()
-            if array is not None:
-                array.place(value)
     call.future = thread().hand_over(work)
     return made
 

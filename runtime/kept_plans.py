@@ -69,7 +69,7 @@ class KeptPlans:
         try:
             if json.loads(head) != parts:
                 raise ValueError("it is another plan")
-            return plan_records.read(rest, self.program.leaves, self.structure.lines)
+            return plan_records.read(rest, self.program.leaves, self.structure.lines, self.structure.nodes)
         except DAMAGED:
             PLANS.drop(name)
             return None
@@ -77,7 +77,7 @@ class KeptPlans:
     def _keep(self, name: str, parts: Mapping[str, str], made: Plan) -> None:
         assert self.structure is not None
         try:
-            content = plan_records.written(made, self.program.leaves, self.structure.lines)
+            content = plan_records.written(made, self.program.leaves, self.structure.lines, self.structure.nodes)
         except UnstorableError as error:
             self.structure, self.reason = None, str(error)
             self.told = dict.fromkeys(self.told, self.reason)
@@ -114,11 +114,13 @@ def _settings(options: Mapping[str, Any]) -> str:
         if not isinstance(value, str | int | float | None):
             raise UnstorableError(f"its option {name} is a {type(value).__name__}")
     mode = options.get("mode")
-    return keys.digest([*found, config.deterministic, config.floatX, None if mode is None or mode.guard is None else tuple(mode.guard)])
+    return keys.digest([*found, config.floatX, None if mode is None or mode.guard is None else tuple(mode.guard)])
 
 
 def nearest(parts: Mapping[str, str]) -> str:
     """Which parts of a key no entry had, compared with the entry that has most of them."""
+    if folder() is None:
+        return "nothing is kept on disk (config.cache)"
     best: list[str] | None = None
     for other in _heads():
         wrong = [k for k in parts if other.get(k) != parts[k]]

@@ -102,5 +102,5 @@ class Residents(NamedTuple):
         def run(given: list[Any]) -> list[Any]:
             found: list[Any] | None = bound.quick(*given)
             self.done()
-            return whole(given) if found is None else found
+            return [v.host() if isinstance(v, DeviceArray) else v for v in whole(given)] if found is None else found
         return list(handed.start(self.name, self.device, bound.fit.outputs, values, run))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import math
-import threading
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from exprgraph.errors import AllocationError
+from exprgraph.locks import lock
 from exprgraph.resident import DeviceArray
 from runtime import pages
 from runtime.device import Session, foreign
@@ -31,7 +31,7 @@ WIDEST = 128
 """The bytes of the largest vector type, which addresses of such vectors are multiples of."""
 AHEAD = 256
 """Calls that may be in a queue before one of them waits for it."""
-_lock = threading.RLock()
+_lock = lock()
 
 
 class View(NamedTuple):
@@ -74,7 +74,7 @@ class Account:
         self.bytes = 0
         self.uploads = 0
         self.downloads = 0
-        self._lock = threading.RLock()  # its own, since blocks die while modules are torn down, and again, since they die inside it
+        self._lock = lock()  # its own, since blocks die while modules are torn down, and again, since they die inside it
 
     def add(self, buffers: int, nbytes: int) -> None:
         """Count buffers that came, or went where the numbers are negative."""

@@ -35,6 +35,10 @@ class NarrowedExecutable:
         """Build everything that any later call can need."""
         self.inner.warm()
 
+    def memory_of(self, given: Any, sizes: Any) -> Any:
+        """What a call takes of memory on the device."""
+        return self.inner.memory_of(given, sizes)
+
     def free(self) -> None:
         """Give back the memory that is kept between calls."""
         self.inner.free()

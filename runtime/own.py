@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import ctypes
-import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 from codegen.plan import OwnCall
 from exprgraph import dtypes
 from exprgraph.errors import OwnOpError, Source, at, defined
+from exprgraph.locks import lock
 from exprgraph.own.head import CURE
 from exprgraph.own.raw import RawSource
 from runtime import crashes
@@ -31,7 +31,7 @@ SMALL = 1 << 16
 KEPT = 256
 Make = Callable[[tuple[View, ...], tuple[View, ...], tuple[int, ...]], OwnAction]
 _Byte = ctypes.c_char * 1
-_lock = threading.Lock()
+_lock = lock()
 _programs: OrderedDict[tuple[str, str], Any] = OrderedDict()
 
 

@@ -15,7 +15,7 @@ from codegen.plan import Code, Plan
 from exprgraph import dtypes, errors
 from exprgraph.dims import Dim
 from exprgraph.errors import Source
-from exprgraph.graph_records import Reader, Writer, natural, whole
+from exprgraph.graph_records import Reader, Writer, name_at, natural, slots, whole
 from exprgraph.keys import UnstorableError
 from exprgraph.node import Node
 
@@ -29,9 +29,10 @@ ROLES = ("leaf", "constant", "temp", "output", "flags")
 class _Writer(Writer):
     """Numbers for kernels too."""
 
-    def __init__(self, sources: Sequence[Node], lines: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[Node], lines: Sequence[Source], nodes: Sequence[Node]) -> None:
         super().__init__(sources, lines)
         self.codes: dict[Code, int] = {}
+        self.names = slots(nodes)
 
     def record(self, value: Any) -> Any:
         """A value that a plan holds as JSON can hold it."""
@@ -47,6 +48,8 @@ class _Writer(Writer):
             return {"code": self.codes.setdefault(value, len(self.codes))}
         if isinstance(value, np.ndarray):
             return {"array": self.array(value)}
+        if isinstance(value, plans.Meaning) and value.name is not None:
+            return {"Meaning": [{"slot": self.names.get(value.name)}, *map(self.record, value[1:])]}
         if type(value).__name__ in RECORDS and isinstance(value, tuple):
             return {type(value).__name__: [self.record(v) for v in value]}
         if isinstance(value, tuple):
@@ -60,8 +63,9 @@ class _Writer(Writer):
 class _Reader(Reader):
     """What numbers stand for, kernels too."""
 
-    def __init__(self, content: bytes, sources: Sequence[Node], lines: Sequence[Source]) -> None:
+    def __init__(self, content: bytes, sources: Sequence[Node], lines: Sequence[Source], nodes: Sequence[Node]) -> None:
         super().__init__(content, sources, lines)
+        self.nodes = nodes
         self.codes = [_code(*fields) for fields in self.record["codes"]]
 
     def value(self, stored: Any) -> Any:
@@ -74,7 +78,8 @@ class _Reader(Reader):
         if kind in RECORDS:
             return _checked(RECORDS[kind](*map(self.value, inner)))
         meanings: dict[str, Callable[[Any], Any]] = {"float": float.fromhex, "dim": self.dim, "line": self.line, "code": self._kernel,
-                                                     "array": self.array, "fault": FAULTS.__getitem__}
+                                                     "array": self.array, "fault": FAULTS.__getitem__,
+                                                     "slot": lambda slot: name_at(self.nodes, slot)}
         return meanings[kind](inner)
 
     def _kernel(self, number: int) -> Code:
@@ -109,16 +114,17 @@ def _checked(record: Any) -> Any:
     return record
 
 
-def written(plan: Plan, leaves: Sequence[Node], lines: Sequence[Source]) -> bytes:
-    """A plan whose kernels are text; UnstorableError where something in it belongs to this process."""
-    writer = _Writer(leaves, lines)
+def written(plan: Plan, leaves: Sequence[Node], lines: Sequence[Source], nodes: Sequence[Node]) -> bytes:
+    """A plan whose kernels are text; nodes: those of its program, by which names are told.  UnstorableError where something in it belongs
+    to this process."""
+    writer = _Writer(leaves, lines, nodes)
     record = writer.record(plan)
     return writer.file({"plan": record, "codes": [list(c) for c in writer.codes]})
 
 
-def read(content: bytes, leaves: Sequence[Node], lines: Sequence[Source]) -> Plan:
+def read(content: bytes, leaves: Sequence[Node], lines: Sequence[Source], nodes: Sequence[Node]) -> Plan:
     """The plan; one of many errors where the bytes are not of our making."""
-    reader = _Reader(content, leaves, lines)
+    reader = _Reader(content, leaves, lines, nodes)
     plan = reader.value(reader.record["plan"])
     if not isinstance(plan, Plan):
         raise ValueError("it holds no plan")

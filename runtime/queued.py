@@ -10,6 +10,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from runtime.calls import Launched
 from runtime.case import Leaf
 from runtime.device import FORKED, check_process
 from runtime.driver import failure
-from runtime.failures import translated
+from runtime.failures import reentrant, translated
 from runtime.leaves import Leaves
 from runtime.memory import Block, CopiedMemory, View, check_budget
 from runtime.residents import DeviceValue
@@ -50,6 +51,9 @@ class Sizes(NamedTuple):
     name: str
     told: Callable[[BaseException], BaseException]
 
+_inside: WeakKeyDictionary[Any, list[bool]] = WeakKeyDictionary()
+"""By the lock of an executable, whether a call of it is under way: its functions for all sizes share kernels."""
+
 
 class Queued:
     """The function: called with one value per leaf it returns one per output, or None where the values are not like those of then.
@@ -65,6 +69,7 @@ class Queued:
         self.begins, self.ends = _temporaries(sizes, {b.name: sizes.rooms[b.name] for b in own if b.role == "temp"})
         self.flags = next((b.name for b in own if b.role == "flags"), None)
         self.zeros: Block | None = None
+        self.inside = _inside.setdefault(lock, [])
         self.results = list(_results(sizes))
         self.stays = all(ways.stays and ways.view.compact for ways in self.results)
         self.finishes = not self.stays and any(not (w.stays and w.view.compact) and w.view.reach for w in self.results)
@@ -83,16 +88,25 @@ class Queued:
 
     def _called(self, values: Sequence[Any]) -> list[Any]:
         with self.lock:
-            memory, wanted = self.memory, self.sizes.wanted
-            if memory.account.bytes + memory.idle.bytes + wanted > memory.session.device.memory:
-                check_budget(memory, wanted, self.sizes.largest)
+            if self.inside:
+                raise reentrant()
+            self.inside.append(True)
             try:
-                return self._run(values)
-            except AllocationError:
-                if not memory.idle.bytes:
-                    raise
-            memory.idle.clear()  # drivers that give memory at the first use fail at a launch only; nothing has been published
+                return self._within(values)
+            finally:
+                self.inside.clear()
+
+    def _within(self, values: Sequence[Any]) -> list[Any]:
+        memory, wanted = self.memory, self.sizes.wanted
+        if memory.account.bytes + memory.idle.bytes + wanted > memory.session.device.memory:
+            check_budget(memory, wanted, self.sizes.largest)
+        try:
             return self._run(values)
+        except AllocationError:
+            if not memory.idle.bytes:
+                raise
+        memory.idle.clear()  # drivers that give memory at the first use fail at a launch only; nothing has been published
+        return self._run(values)
 
     def _fit(self, values: Sequence[Any]) -> bool:
         """Whether the values are of the form that this was made for, and where the device can use them or copy them at once."""

@@ -1,9 +1,10 @@
 """Spare memory: what nobody uses any more, kept by its size up to a number of bytes, to be handed out again."""
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from typing import Generic, TypeVar
+
+from exprgraph.locks import lock
 
 Kept = TypeVar("Kept")
 PAGE = 4096
@@ -15,7 +16,7 @@ class Spare(Generic[Kept]):
     def __init__(self, limit: int) -> None:
         self.limit, self.bytes = limit, 0
         self._free: OrderedDict[int, list[Kept]] = OrderedDict()
-        self._lock = threading.RLock()  # again, since an owner may die while its thread is in here
+        self._lock = lock()  # again, since an owner may die while its thread is in here
 
     def found(self, size: int) -> Kept | None:
         """The one of that size that was kept last, if there is any."""

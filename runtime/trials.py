@@ -8,9 +8,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from typing import Any, NamedTuple
 
-from runtime import crashes
+from runtime import crashes, driver
 from runtime.device import Device, fitting
 from runtime.verdicts import PASSED, UNTESTED, file_of, keep, recalled
 
@@ -93,7 +94,16 @@ def _child(device: Device, how: str) -> Told:
     """Test a device in a process of its own that finds what this one would find."""
     code = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from runtime import selftest; selftest.main(sys.argv[2:])"
     arguments = [sys.executable, "-c", code, json.dumps([_ROOT, *sys.path]), device.spec, how]
-    environment = {**os.environ, "EXPRGRAPH_SELFTEST": "0", "EXPRGRAPH_DEVICE": "numpy"}
+    with tempfile.TemporaryDirectory(prefix="exprgraph-trial-") as caches:
+        text, end = _heard(arguments, caches)
+    return heard(text, end, device.name)
+
+
+def _heard(arguments: list[str], caches: str) -> tuple[str, str]:
+    """What the process says, and how it ended.  Options and caches of the user's that may be at fault have no part in a verdict, which
+    is remembered."""
+    environment = {k: v for k, v in os.environ.items() if k not in driver.OPTIONS and not k.startswith("EXPRGRAPH_")}
+    environment |= {"EXPRGRAPH_SELFTEST": "0", "EXPRGRAPH_DEVICE": "numpy", "EXPRGRAPH_CACHE": "off", "POCL_CACHE_DIR": caches}
     try:
         ran = subprocess.run(arguments, capture_output=True, text=True, errors="replace", timeout=SECONDS, env=environment,
                              stdin=subprocess.DEVNULL)
@@ -102,7 +112,7 @@ def _child(device: Device, how: str) -> Told:
         text, end = _text(late.stdout), f"no answer within {SECONDS} s"
     except OSError as error:
         text, end = "", str(error)
-    return heard(text, end, device.name)
+    return text, end
 
 
 def _text(output: Any) -> str:

@@ -12,6 +12,7 @@ from runtime.actions import Action, FaultCheck, FunctionCall, KernelCall, OwnAct
 from runtime.case import Case
 from runtime.checks import checks
 from runtime.direct import Fixed, Setting, State, Writer
+from runtime.failures import reentrant
 from runtime.memory import View
 from runtime.natives import Natives, is_long
 from runtime.together import FAR, NEAR
@@ -96,7 +97,7 @@ class _Text:
         self._checks()
         if alone:
             w.emit(2, f"with {w.const(self.state.lock)}:")
-            w.emit(3, f"if {state}[0]: raise {w.const(self.state.entered)}()")
+            w.emit(3, f"if {state}[0]: raise {w.const(reentrant)}()")
         guarded = len(w.lines)
         w.emit(2, "try:")
         if alone:

@@ -77,11 +77,12 @@ def test_plans_come_back_as_they_were(drawn: Drawn) -> None:
     for target in (CPU, GPU):
         for outcomes in (("equal",) * len(uncertain(made)), None):
             plan = printed(generate(made, leaves, outcomes, "C" * len(leaves), False, target), target.dialect)
-            content = plan_records.written(plan, leaves, found.lines)
-            assert same(plan_records.read(content, leaves, found.lines), plan, found.lines)
+            content = plan_records.written(plan, leaves, found.lines, found.nodes)
+            assert same(plan_records.read(content, leaves, found.lines, found.nodes), plan, found.lines)
             new = others(leaves)
-            moved = plan_records.read(content, new, found.lines)
-            assert same(plan_records.read(plan_records.written(moved, new, found.lines), leaves, found.lines), plan, found.lines)
+            moved = plan_records.read(content, new, found.lines, found.nodes)
+            back = plan_records.written(moved, new, found.lines, found.nodes)
+            assert same(plan_records.read(back, leaves, found.lines, found.nodes), plan, found.lines)
 
 
 @given(graphs())

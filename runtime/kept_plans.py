@@ -104,12 +104,12 @@ def driver_of(handle: Any) -> list[str]:
 
 
 def _places(device: Device, target: Target) -> dict[str, str]:
-    return {"device": keys.digest([device.name, device.platform, *target]), "generator": keys.generator(),
+    return {"device": keys.digest([device.name, device.platform, *target._replace(deterministic=False)]), "generator": keys.generator(),
             "driver": keys.digest([*driver_of(device.handle), device.options])}
 
 
 def _settings(options: Mapping[str, Any]) -> str:
-    found = sorted((k, v) for k, v in options.items() if k not in SILENT)
+    found = sorted((k, v) for k, v in options.items() if k not in SILENT)  # deterministic is one of them
     for name, value in found:
         if not isinstance(value, str | int | float | None):
             raise UnstorableError(f"its option {name} is a {type(value).__name__}")

@@ -43,7 +43,7 @@ def test_G7_a_wrong_value_stops_the_import_and_a_wrong_name_warns() -> None:
     assert "TEST_FOO" not in near.stderr
 
 
-WRONG = {"floatX": "float31", "device": "", "real_rules": 1, "native": None, "cache_bytes": -1, "cache": None, "mode": 3, "profile": "no"}
+WRONG = {"floatX": "float31", "device": "", "real_rules": 2, "native": None, "cache_bytes": -1, "cache": None, "mode": 3, "profile": "no"}
 
 
 @pytest.mark.parametrize("name", WRONG)

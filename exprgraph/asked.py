@@ -39,7 +39,7 @@ def _memory(run: Executable, signature: Signature, cells: Sequence[SharedNode], 
             named: Mapping[str, Any]) -> Footprint:
     """What the executable says, in numbers where all sizes are known."""
     given, sizes = asked(signature, cells, shapes, named)
-    silent, unknown = not shapes and not named, missing(signature, given)
+    silent, unknown = not shapes and not named, missing(signature, cells, given)
     if unknown and not silent:
         raise MissingSizeError(f"{signature.name}.memory: the shape is missing of {unknown}{at(here())}")
     try:
@@ -89,14 +89,15 @@ def _given(value: Any, node: Node, name: str | None) -> Given:
 
 def _default(node: Node, cell: SharedNode | None) -> Given:
     """What is known of an argument that nothing was said of: its default or present value, and sizes that are fixed."""
-    if cell is not None:
+    if cell is not None and hasattr(cell.version, "shape"):  # a copy `without_values` has none
         integer = not node.outs[0].ndim and dtypes.is_int(node.outs[0].dtype)
         return Given(tuple(cell.version.shape), int(host(cell.version)) if integer else None)
     fixed = [d.const for d in node.outs[0].shape]
     return Given(None if None in fixed else tuple(n for n in fixed if n is not None))
 
 
-def missing(signature: Signature, given: Sequence[Given]) -> str:
-    """The arguments whose shapes are not known, for a message."""
-    return ", ".join(f"{s.name or f'number {i + 1}'} ({s.variable.node.outs[0].ndim} axes)"
-                     for i, (s, g) in enumerate(zip(signature.slots, given)) if g.shape is None)
+def missing(signature: Signature, cells: Sequence[SharedNode], given: Sequence[Given]) -> str:
+    """The arguments and shared variables whose shapes are not known, for a message."""
+    asked = [*((s.name, s.variable.node) for s in signature.slots), *((c.name, c) for c in cells)]
+    return ", ".join(f"{name or f'number {i + 1}'} ({node.outs[0].ndim} axes)"
+                     for i, ((name, node), g) in enumerate(zip(asked, given)) if g.shape is None)

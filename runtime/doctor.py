@@ -13,10 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from exprgraph import __version__, store
-from exprgraph.config import Config
+from exprgraph.config import Config, config
 from exprgraph.errors import DeviceError, NoDeviceError
 from runtime import chosen, crashes, driver, limits, trials, vendors, verdicts
-from runtime.device import Device, devices
+from runtime.device import Device, devices, fitting
 
 OK, NOTE, WRONG = "ok", "note", "WRONG"
 ROOT = Path(__file__).resolve().parent.parent
@@ -151,6 +151,19 @@ def found_devices() -> Iterator[Finding]:
         return
     for device in found:
         yield _device(device)
+    yield from _asked()
+
+
+def _asked() -> Iterator[Finding]:
+    """The device that is asked for where a compile names none."""
+    wanted = config.device
+    if wanted.strip().lower() in ("auto", "numpy"):
+        return
+    try:
+        fitting(wanted)
+    except DeviceError as error:
+        yield Finding(WRONG, str(error).partition("\n")[0] + ", so every compile that names no device fails",
+                      f"unset {Config.device.variable}, or set it to one of the devices above")
 
 
 def _device(device: Device) -> Finding:

@@ -14,7 +14,7 @@ import pytest
 
 import exprgraph as eg
 from exprgraph import cache_command, store
-from runtime import arrays, chosen
+from runtime import arrays, chosen, doctor
 from tests.array_kinds import dress
 from tests.processes import python
 
@@ -185,3 +185,19 @@ def test_clearing_removes_verdicts_too(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_arrays_go_to_no_device_that_failed_its_test() -> None:
     assert arrays.choose is chosen.choose
+
+
+def test_the_doctor_sees_that_the_device_asked_for_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eg.config, "device", "quantum")
+    found = list(doctor._asked())
+    assert len(found) == 1 and found[0].level == doctor.WRONG and "quantum" in found[0].text and "EXPRGRAPH_DEVICE" in found[0].cure
+    monkeypatch.setattr(eg.config, "device", "pocl")
+    assert not list(doctor._asked())
+
+
+def test_memory_of_a_copy_without_values_asks_for_their_shapes() -> None:
+    x, w = eg.vector("x"), eg.shared(np.ones(3, F), name="w")
+    f = eg.compile([x], x * w, device="pocl").without_values()
+    with pytest.raises(eg.CallError, match="the shape is missing of w"):
+        f.memory((3,))
+    assert f.memory((3,), w=(3,)).peak > 0

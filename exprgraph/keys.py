@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from exprgraph.atoms import Atom, Call, Value
+from exprgraph.dims import Dim
 from exprgraph.errors import Source
 from exprgraph.graph import order
 from exprgraph.node import CONSTANT, INPUT, SHARED, Graph, Node, Op
@@ -19,6 +21,8 @@ from exprgraph.ops.table import ROWS
 from exprgraph.store import digest_of
 
 PLAIN = (int, str, type(None))
+LONG = 200
+"""Characters of a Dim's text from which on a digest takes its place."""
 ROOMS = ("exprgraph", "codegen", "runtime")
 
 
@@ -44,8 +48,9 @@ def structure(graph: Graph, leaves: Sequence[Node]) -> Structure:
     nodes = (*leaves, *inner)
     numbers = {n: k for k, n in enumerate(nodes)}
     tokens: dict[int, int] = {}
+    sizes = Sizes({n.uid: k for n, k in numbers.items()})
     try:
-        told = [_told(n, numbers, tokens) for n in inner]
+        told = [(*_told(n, numbers, tokens), sizes.types(n)) for n in inner]
         ends = [(numbers[o.node], o.index) for o in graph.outputs]
     except KeyError:
         raise UnstorableError("it depends on something that is not among its inputs") from None
@@ -54,14 +59,49 @@ def structure(graph: Graph, leaves: Sequence[Node]) -> Structure:
     return Structure(nodes, tuple(lines), len(ends), {
         "operations": digest([*told, ends]),
         "constants": digest(data for n in inner if n.op is CONSTANT for data in (n.params[1:], n.param("data"))),
-        "inputs": digest((n.op.name, n.outs[0].dtype, [d.const for d in n.outs[0].shape]) for n in leaves),
+        "inputs": digest((n.op.name, sizes.types(n)) for n in leaves),
         "lines": digest(sorted(known[s] for s in n.sources) for n in nodes)})
 
 
-def _told(node: Node, numbers: dict[Node, int], tokens: dict[int, int]) -> Any:
+class Sizes:
+    """Dims as texts that are alike in every process: over the numbers of nodes, and of what is not among them in the order in which it is
+    met.  Equal structures may differ in these: an input may have the sizes of another one."""
+
+    def __init__(self, numbers: dict[int, int]) -> None:
+        self.numbers = dict(numbers)
+        self.known: dict[str, str] = {}
+
+    def types(self, node: Node) -> list[Any]:
+        """The types of a node's outputs."""
+        return [(t.dtype, *map(self.text, t.shape)) for t in node.outs]
+
+    def text(self, dim: Dim) -> str:
+        """The text of a Dim, which may be nested deeper than Python may recurse."""
+        todo = [dim]
+        while todo:
+            top = todo[-1]
+            calls = [a for m, _ in top.terms for a in m if isinstance(a, Call)]
+            waiting = [side for a in calls for side in (a.left, a.right) if side.text not in self.known]
+            if waiting and top.text not in self.known:
+                todo += waiting
+                continue
+            todo.pop()
+            if top.text not in self.known:
+                made = repr(sorted((c, sorted(map(self._atom, m))) for m, c in top.terms))
+                self.known[top.text] = made if len(made) < LONG else digest([made])
+        return self.known[dim.text]
+
+    def _atom(self, atom: Atom) -> str:
+        if isinstance(atom, Call):
+            return f"{atom.kind}({self.known[atom.left.text]},{self.known[atom.right.text]})"
+        number = self.numbers.setdefault(atom.source.uid, -1 - len(self.numbers))
+        return f"v{number}>={atom.least}" if isinstance(atom, Value) else f"{atom.text[0]}{number}.{atom.axis}"
+
+
+def _told(node: Node, numbers: dict[Node, int], tokens: dict[int, int]) -> tuple[Any, ...]:
     """What a node is, over the numbers of others."""
     if node.op is CONSTANT:
-        return "constant", node.outs[0].dtype, [d.const for d in node.outs[0].shape]
+        return ("constant",)
     params = [(k, tokens.setdefault(v, len(tokens)) if k == "token" else plain(v, node)) for k, v in node.params]
     return op_name(node.op), params, [(numbers[i.node], i.index) for i in node.inputs]
 

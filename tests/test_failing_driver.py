@@ -55,7 +55,7 @@ def expected_class(name: str) -> tuple[type[BaseException], ...]:
 def short(error: BaseException, name: str) -> None:
     """The message names the fault; that of a build also shows the text."""
     text = str(error)
-    assert str(ERRORS[name]()).split()[-1] in text and (len(text) < 500 or "could not build" in text), text
+    assert str(ERRORS[name]()).split()[-1] in text and (len(text) < 500 or "could not build" in text or "largest" in text), text
 
 
 def counts(failing: FailingDriver, act: Any) -> dict[str, int]:

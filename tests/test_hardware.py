@@ -135,7 +135,7 @@ def test_the_doctor_on_the_folder_of_what_is_kept(tmp_path: Path, monkeypatch: p
 
 def test_the_doctor_on_a_device_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trials, "tested", lambda d: "failed: scans: 3 of 9 elements are wrong")
-    found = list(doctor.found_devices())
+    found = [f for f in doctor.found_devices() if "Oclgrind" not in f.text]  # which is never tested
     assert {f.level for f in found} == {doctor.WRONG} and "scans: 3 of 9" in found[0].text and "EXPRGRAPH_SELFTEST=0" in found[0].cure
 
 

@@ -111,7 +111,11 @@ def test_e1_an_entry_cut_at_every_64th_byte_is_mended(cache, kind):
     (path,) = entries(cache, kind)
     whole = path.read_bytes()
     assert is_hit(compiled())
-    for length in range(0, len(whole), 64 if kind != "programs" else 1024):
+    kept, key = store.Store(kind[:-1]), path.parent.name + path.stem
+    for length in range(0, len(whole), 64):
+        path.write_bytes(whole[:length])
+        assert kept.get(key) is None and not path.exists(), length
+    for length in range(0, len(whole), 1 + len(whole) // 20):
         path.write_bytes(whole[:length])
         f = compiled()
         np.testing.assert_allclose(value(f), expected(), rtol=1e-5)

@@ -63,7 +63,7 @@ def same(one: Any, other: Any, lines: Collection[Source]) -> bool:
     if isinstance(one, Dim | Code):
         return one == other
     if isinstance(one, tuple) and not isinstance(one, Source):
-        left, right = ([v for v in side if not isinstance(v, Source) or v in lines] for side in (one, other))
+        left, right = ([v for v in side if v is not None and (not isinstance(v, Source) or v in lines)] for side in (one, other))
         return type(one) is type(other) and len(left) == len(right) and all(same(a, b, lines) for a, b in zip(left, right))
     return type(one) is type(other) and one == other
 

@@ -201,7 +201,7 @@ def _node(reader: Reader, record: Record, known: Sequence[Node]) -> Node:
         shape = [reader.dim(d).const for d in kind[1]]
         node = make_constant(reader.array(record["data"]).view(kind[0]).reshape(shape), dtypes.canonical(kind[0])).node
     else:
-        params = tuple((str(k), _value(v)) for k, v in record["params"])
+        params = tuple((str(k), value_of(v)) for k, v in record["params"])
         node = Node(ROWS[record["op"]], params, tuple(_out(reader, place, known) for place in record["inputs"]), (), frozenset())
         reader.sources.append(node)  # its types may speak of itself
         node.outs = tuple(TensorType(dtypes.canonical(name), tuple(map(reader.dim, shape))) for name, shape in record["outs"])
@@ -211,7 +211,8 @@ def _node(reader: Reader, record: Record, known: Sequence[Node]) -> Node:
     return node
 
 
-def _value(stored: Any) -> Any:
+def value_of(stored: Any) -> Any:
+    """The parameter that `keys.plain` made a record of."""
     if isinstance(stored, list):
-        return tuple(map(_value, stored))
+        return tuple(map(value_of, stored))
     return float.fromhex(stored["float"]) if isinstance(stored, dict) else stored

@@ -9,6 +9,8 @@ import numpy as np
 from exprgraph import dtypes
 from exprgraph.errors import GraphError, Source, at, here
 from exprgraph.graph import order
+from exprgraph.graph_records import value_of
+from exprgraph.keys import UnstorableError, plain
 from exprgraph.node import CONSTANT, INPUT, SHARED, Node, Out, leaf, make_constant
 from exprgraph.ops.markers import Print, PrintRow
 from exprgraph.ops.table import ROWS
@@ -18,7 +20,6 @@ from exprgraph.symbols import MAX_RANK
 
 Record = dict[str, Any]
 Arrays = dict[str, np.ndarray[Any, Any]]
-PLAIN = (int, str, type(None))
 
 
 class Writer:
@@ -90,13 +91,10 @@ class Writer:
 
 
 def _plain(value: Any, node: Node) -> Any:
-    if isinstance(value, PLAIN):
-        return value
-    if isinstance(value, float):
-        return {"float": value.hex()}
-    if isinstance(value, tuple):
-        return [_plain(v, node) for v in value]
-    raise GraphError(f"{node.op.name} has a parameter of type {type(value).__name__}, which cannot be stored{at(node.source)}")
+    try:
+        return plain(value, node)
+    except UnstorableError as error:
+        raise GraphError(f"{error}, which cannot be stored{at(node.source)}") from None
 
 
 class Reader:
@@ -150,7 +148,7 @@ class Reader:
 
     def _applied(self, record: Record) -> Out:
         inputs = tuple(self.out(p) for p in record["inputs"])
-        params = tuple((str(k), _value(v)) for k, v in record["params"])
+        params = tuple((str(k), value_of(v)) for k, v in record["params"])
         if "own" in record:
             made: Out = self._own[_natural(record["own"][0], len(self._own))].row.apply(inputs, params)
             return made
@@ -170,9 +168,3 @@ def _natural(value: Any, below: int) -> int:
     if type(value) is not int or not 0 <= value < below:
         raise GraphError(f"a number below {below} was expected, not {value!r:.40}{at(here())}")
     return value
-
-
-def _value(stored: Any) -> Any:
-    if isinstance(stored, list):
-        return tuple(_value(v) for v in stored)
-    return float.fromhex(stored["float"]) if isinstance(stored, dict) else stored

@@ -81,3 +81,13 @@ def by_driver(monkeypatch):
     from runtime import device, native
     for found in device.devices():
         monkeypatch.setitem(native._known, found.spec, None)
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every text that is given to the driver to compile."""
+    from runtime import program
+    texts: list[str] = []
+    compiled = program._compile
+    monkeypatch.setattr(program, "_compile", lambda session, text, *rest: texts.append(text) or compiled(session, text, *rest))
+    return texts

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
-import runtime.program
 from codegen.generate import generate, requirements, uncertain
 from codegen.target import Target
 from runtime.device import choose
@@ -157,15 +156,6 @@ def test_B11_reductions_over_odd_axes(way: str) -> None:
 
 NAMES = ["float", "kernel", "main", "x y", "a-b", "µ", "π", "__global", "v" * 300, "*/ {", "new\nline", "back\\\nslash", "??/", "nul\0",
          '#include "/etc/passwd"', "*/ ... /*", "#pragma unroll", "exp", "get_global_id", "k"]
-
-
-@pytest.fixture
-def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every text that is given to the driver to compile."""
-    texts: list[str] = []
-    compile_text = runtime.program._compile
-    monkeypatch.setattr(runtime.program, "_compile", lambda session, text, *rest: texts.append(text) or compile_text(session, text, *rest))
-    return texts
 
 
 def test_B9_H1_names_never_reach_a_kernel(built: list[str]) -> None:

@@ -151,8 +151,11 @@ def test_F3_a_forked_child_says_so() -> None:
     assert done.stdout.split() == ["13", "[2.]"], done.stderr
 
 
-def test_F6_a_kernel_leaves_other_threads_alone() -> None:
+@pytest.mark.parametrize("way", ["native", "driver"])
+def test_F6_a_kernel_leaves_other_threads_alone(way: str, request: pytest.FixtureRequest) -> None:
     """While a kernel runs for a while, another thread of Python keeps counting."""
+    if way == "driver":
+        request.getfixturevalue("by_driver")
     x = eg.vector("x", dtype="float64")
     y = x
     for _ in range(40):

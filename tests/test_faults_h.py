@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
-import runtime.program
 
 F = np.float32
 TEXT = 'zq*/ {\n#include "/etc/passwd"\n#pragma zq\\\n??/ __kernel void zq() {} %s %d {zq} \' \0 \u00b5'
@@ -42,15 +41,6 @@ def _function(text: str) -> Any:
         return eg.sin(x) * 2
     inside.__name__ = inside.__qualname__ = text
     return inside
-
-
-@pytest.fixture
-def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every text that is given to the driver to compile."""
-    texts: list[str] = []
-    compile_text = runtime.program._compile
-    monkeypatch.setattr(runtime.program, "_compile", lambda session, text, *rest: texts.append(text) or compile_text(session, text, *rest))
-    return texts
 
 
 @pytest.mark.parametrize("schedule", ["cpu", "gpu"])

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +15,8 @@ import exprgraph as eg
 from exprgraph import store
 from exprgraph.kept import GRAPHS
 from runtime import kept_plans, program
+from tests import processes
 
-ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = """
     import sys, json
     import numpy as np, exprgraph as eg
@@ -34,11 +33,9 @@ LIGHT = {"codegen.dialect", "codegen.jobs", "codegen.kernel", "codegen.notes", "
 """Records and layouts of memory, which the runtime speaks in; no generator among them."""
 
 
-def ran(script, cache, **environment):
+def ran(script, cache, FLAGS="-Werror", **environment):
     """What a script prints in a process of its own, as JSON; its warnings are errors unless they are asked for."""
-    settings = {**os.environ, "EXPRGRAPH_CACHE": str(cache), **environment}
-    done = subprocess.run([sys.executable, *settings.pop("FLAGS", "-Werror").split(), "-c", textwrap.dedent(script)], cwd=ROOT,
-                          env=settings, capture_output=True, text=True, timeout=300)
+    done = processes.ran([*FLAGS.split(), "-c", textwrap.dedent(script)], EXPRGRAPH_CACHE=cache, **environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1]), done.stderr
 
@@ -309,7 +306,7 @@ def test_e4_eight_processes_fill_an_empty_folder_with_25_functions_each(tmp_path
         print(json.dumps(found))
     """
     settings = {**os.environ, "EXPRGRAPH_CACHE": str(tmp_path)}
-    running = [subprocess.Popen([sys.executable, "-Werror", "-c", textwrap.dedent(script)], cwd=ROOT, env=settings, text=True,
+    running = [subprocess.Popen([sys.executable, "-Werror", "-c", textwrap.dedent(script)], cwd=processes.ROOT, env=settings, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(8)]
     for process in running:
         out, told = process.communicate(timeout=500)

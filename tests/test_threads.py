@@ -222,22 +222,6 @@ def test_a_change_from_within_an_update_is_refused(where: str) -> None:
     assert w.get_value().tolist() == [2, 4]
 
 
-def test_F6_other_threads_go_on_while_the_driver_runs_a_long_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    for found in devices.devices():
-        monkeypatch.setitem(native._known, found.spec, None)
-    x = eg.vector("x", dtype="float64")
-    y = x
-    for _ in range(30):
-        y = eg.sin(y)
-    f, v = eg.compile([x], y.sum(), device="pocl"), np.ones(200_000)
-    f(v)
-    thread, counted = threading.Thread(target=f, args=(v,)), 0
-    thread.start()
-    while thread.is_alive():
-        counted += 1
-    assert counted > 1000
-
-
 def test_F7_a_subinterpreter_is_told_so() -> None:
     """Declared unsupported; the main interpreter goes on."""
     done = script("""

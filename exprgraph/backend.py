@@ -71,6 +71,12 @@ def chosen(device: str, opencl: Callable[[], Made], numpy: Callable[[], Made]) -
     return numpy()
 
 
+def check_device(device: str) -> None:
+    """DeviceError for a device that is not there, before anything is built for it; "auto" and "numpy" are always there."""
+    if device != "auto":
+        chosen(device, lambda: resolve("runtime.device:fitting")(device), lambda: None)
+
+
 def _missing(error: Exception) -> str | None:
     """Why there is no device at all, with the cure; None for every other fault, which must not be papered over."""
     if isinstance(error, DeviceError):

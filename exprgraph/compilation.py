@@ -69,9 +69,10 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
 def begun(assembly: Assembly, options: dict[str, Any], stays: tuple[bool, ...]) -> Built:
     """The program as it is, for NumPy, while another thread makes what `built` gives."""
     from exprgraph.background import Background  # few need threads
+    backend.check_device(options["device"])
     program = Program(assembly.graph, tuple(i.node for i in assembly.graph.inputs), assembly.n_outputs, options, stays)
     plain, _ = backend.build(program, "numpy")
-    return Built(program, cast(Executable, Background(plain, lambda: built(assembly, options, stays))), options["device"])
+    return Built(program, cast(Executable, Background(program, plain, lambda: built(assembly, options, stays))), options["device"])
 
 
 def later(assembly: Assembly, options: dict[str, Any], stays: tuple[bool, ...]) -> Built:

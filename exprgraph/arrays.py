@@ -10,6 +10,7 @@ import numpy as np
 from exprgraph import backend, dtypes
 from exprgraph.config import config
 from exprgraph.errors import CallError, DeviceError, UseError, at, here
+from exprgraph.flags import truth_or_none
 from exprgraph.node import Out
 from exprgraph.resident import Array, DeviceArray, resident
 
@@ -22,8 +23,9 @@ def array(value: Any, dtype: Any = None, device: str | None = None, copy: bool |
     value: an array, a number or nested lists of numbers (Python floats become floatX, integers int64); a device array; what speaks DLPack
     and lies in memory of the CPU, such as a torch tensor; a pyopencl array.  copy: True, a copy of its own; None, only where it is
     needed; False, never.  Without a copy nobody may write to the memory any more.  DTypeError for dtypes that are not supported, CallError
-    for what is no array, ValueError where copy=False forbids the copy that it takes.
+    for what is no array, ValueError where copy=False forbids the copy that it takes, OptionError for another copy.
     """
+    copy = truth_or_none("copy", copy)
     spec = backend.device_name(config.device if device is None else device)
     if _of_pyopencl(value):
         value = _adopted(value, spec, dtype, copy)

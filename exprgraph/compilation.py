@@ -10,11 +10,12 @@ from exprgraph.backend import BACKENDS
 from exprgraph.compiled import Function
 from exprgraph.config import config
 from exprgraph.containers import Container
-from exprgraph.errors import GraphError, at, here
+from exprgraph.errors import GraphError, OptionError, at, here
+from exprgraph.flags import callable_or_none, text_or_none, truth, truth_or_none
 from exprgraph.graph import symbol_of
 from exprgraph.kept import optimised
 from exprgraph.later import Built, Later
-from exprgraph.modes import MODES, OPTIMIZERS, Mode
+from exprgraph.modes import MODES, OPTIMIZERS, Mode, checked
 from exprgraph.node import Out
 from exprgraph.phases import listening, phase
 from exprgraph.program import Executable, Program, Watch
@@ -47,18 +48,21 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
     step (`f.profile`).  background: return at once; NumPy answers calls until a thread has built the kernels (`f.ready`, `f.wait()`).
     max_bytes: the most that a call may take of memory, as `f.memory` counts it; steps are reordered and run again until they fit, or the
     call is refused with an AllocationError.
-    GraphError, DTypeError, RankError or ShapeError for what cannot be compiled.
+    GraphError, DTypeError, RankError or ShapeError for what cannot be compiled, OptionError for options of a wrong type.
     """
+    name, watch = text_or_none("name", name), callable_or_none("watch", watch)
+    background, rebuild_strict = truth("background", background), truth("rebuild_strict", rebuild_strict)
+    allow_input_downcast = truth_or_none("allow_input_downcast", allow_input_downcast)
     options = {**_options(device, optimizer, mode, schedule, name, watch), "max_bytes": _bound(max_bytes)}
     options["missing_float64"] = _choice("missing_float64", missing_float64 or config.missing_float64, ("raise", "downcast"))
-    profiled = bool(config.profile if profile is None else profile)
+    profiled = bool(config.profile if truth_or_none("profile", profile) is None else profile)
     policy = _choice("on_unused_input", on_unused_input or config.on_unused_input, POLICIES)
     specs = [as_input(item, i) for i, item in enumerate(inputs if isinstance(inputs, list | tuple) else [inputs])]
     wanted, form = unpacked(outputs)
     label = name or (wanted[0].name if wanted else None) or "f"
     if profiled or not options["mode"].plain:
         from exprgraph.watching import collectors  # what watches calls is loaded by those who watch
-        options |= collectors(options["mode"], profiled, label)
+        options |= collectors(options["mode"], profiled, name or (wanted[0].name if wanted else None))
     slots = [slot(spec, label, allow_input_downcast) for spec in specs]
     assembly = assemble(specs, slots, wanted, as_updates(updates), as_givens(givens, rebuild_strict), _excluded(no_default_updates), policy)
     stays = places(output, form.names, len(wanted))
@@ -105,7 +109,7 @@ def _options(device: str | None, optimizer: str | None, mode: str | Mode | None,
 
 
 def _mode(value: Any) -> Mode:
-    return value if isinstance(value, Mode) else MODES[_choice("mode", value, tuple(MODES))]
+    return checked(value) if isinstance(value, Mode) else MODES[_choice("mode", value, tuple(MODES))]
 
 
 def _choice(setting: str, value: Any, choices: tuple[str, ...]) -> str:
@@ -123,7 +127,10 @@ def _bound(most: Any) -> int | None:
 def _excluded(given: bool | Iterable[Shared]) -> Any:
     if isinstance(given, bool):
         return lambda node: given
-    nodes = {s.node for s in given}
+    listed = list(given) if isinstance(given, Iterable) else [given]
+    if not all(isinstance(s, Shared) for s in listed):
+        raise OptionError(f"no_default_updates={given!r:.60}: True, False or a list of shared variables is needed{at(here())}")
+    nodes = {s.node for s in listed}
     return lambda node: node in nodes
 
 
@@ -135,6 +142,7 @@ def function(inputs: Any, outputs: Any = None, mode: str | Mode | None = None, u
 
     accept_inplace is accepted and changes nothing: no op of a graph writes into its inputs.
     """
+    truth("accept_inplace", accept_inplace)
     return compile(inputs, outputs, mode=mode, updates=updates, givens=givens, no_default_updates=no_default_updates, name=name,
                    rebuild_strict=rebuild_strict, allow_input_downcast=allow_input_downcast, profile=profile,
                    on_unused_input=on_unused_input, **options)

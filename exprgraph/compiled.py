@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from exprgraph import backend
 from exprgraph.assemble import Assembly, Form
 from exprgraph.containers import Containers, Place
+from exprgraph.flags import seconds_or_none, text_or_none, truth
 from exprgraph.later import Built, Later
 from exprgraph.locks import held
 from exprgraph.marked import printing
@@ -65,7 +66,7 @@ class Function:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Whether it is `ready`, after waiting for that, at most so many seconds; raises what has gone wrong with a build."""
-        run = self._run
+        run, timeout = self._run, seconds_or_none("timeout", timeout)
         return not isinstance(run, Later) or run.wait(timeout) is not None
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
@@ -166,10 +167,12 @@ class Function:
         updated.  name: the copy's.  share_memory and profile are accepted and change nothing.  GraphError for a wrong swap.
         """
         from exprgraph.duplicate import moved, part, swaps  # rarely needed
-        label = name or self.name
+        label = text_or_none("name", name) or self.name
+        truth("share_memory", share_memory)
         held = [s.default for s in self.signature.slots if s.default is not None and not s.own]
         cells = swaps(swap, self.name, (*self._shared, *self.targets, *held))
         assembly, slots = moved(self._assembly, self.signature.slots, cells, self.name)
+        delete_updates = truth("delete_updates", delete_updates)
         device = self._settled() if delete_updates else self.device
         program, executable = self._program, self._run
         if delete_updates and self.targets:

@@ -41,6 +41,10 @@ class UseError(TypeError):
     """A symbol used as if it were a value: `if x:`, `len(x)`, `x[i] = v`; the message says what to write instead."""
 
 
+class OptionError(TypeError):
+    """An option of a type that it does not take, such as profile="yes"."""
+
+
 class ShapeError(ValueError):
     """Sizes that do not fit together, found when the graph is built or when a call brings its sizes."""
 

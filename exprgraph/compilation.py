@@ -46,8 +46,8 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
     arrays; a list or, for a dict of outputs, a dict of these says so for each.  missing_float64: on a device without float64, "raise", or
     "downcast" to compute in float32 what is float64; arguments and results keep their dtype.  profile: whether calls are timed step by
     step (`f.profile`).  background: return at once; NumPy answers calls until a thread has built the kernels (`f.ready`, `f.wait()`).
-    max_bytes: the most that a call may take of memory, as `f.memory` counts it; steps are reordered and run again until they fit, or the
-    call is refused with an AllocationError.
+    max_bytes: the most that a call may take of memory, as `f.memory` counts it, with all that lives between its stages; steps are
+    reordered and run again until they fit, or the call is refused with an AllocationError.
     GraphError, DTypeError, RankError or ShapeError for what cannot be compiled, OptionError for options of a wrong type.
     """
     name, watch = text_or_none("name", name), callable_or_none("watch", watch)

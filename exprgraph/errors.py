@@ -130,6 +130,11 @@ class AllocationError(MemoryError):
     tensors: tuple[Any, ...] = ()
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number of things in words: 1 axis, 2 axes."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def at(source: Source | None) -> str:
     """The closing line of a message: where in the user's file."""
     return f"\n  at {source}" if source is not None else ""

@@ -11,10 +11,10 @@ from exprgraph.errors import OptionError, at, here
 def truth(what: str, value: Any) -> bool:
     """A truth value; 0, 1 and NumPy's are taken too.  OptionError."""
     if value is True or value is False:
-        return value
+        return bool(value)
     if isinstance(value, np.bool_) or isinstance(value, int) and value in (0, 1):
         return bool(value)
-    return _refused(what, value, "True or False")
+    raise _error(what, value, "True or False")
 
 
 def truth_or_none(what: str, value: Any) -> bool | None:
@@ -24,19 +24,26 @@ def truth_or_none(what: str, value: Any) -> bool | None:
 
 def text_or_none(what: str, value: Any) -> str | None:
     """A text or None.  OptionError."""
-    return value if value is None or isinstance(value, str) else _refused(what, value, "a text")
+    if value is None or isinstance(value, str):
+        return value
+    raise _error(what, value, "a text")
 
 
 def callable_or_none(what: str, value: Any) -> Any:
     """Something to be called or None.  OptionError."""
-    return value if value is None or callable(value) else _refused(what, value, "a function")
+    if value is None or callable(value):
+        return value
+    raise _error(what, value, "a function")
 
 
 def seconds_or_none(what: str, value: Any) -> float | None:
     """A time or None.  OptionError."""
-    known = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool) and value == value
-    return value if value is None or known else _refused(what, value, "a number of seconds")
+    if value is None:
+        return None
+    if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool) and value == value:
+        return float(value)
+    raise _error(what, value, "a number of seconds")
 
 
-def _refused(what: str, value: Any, wanted: str) -> Any:
-    raise OptionError(f"{what}={value!r:.40}: {wanted} is needed{at(here())}")
+def _error(what: str, value: Any, wanted: str) -> OptionError:
+    return OptionError(f"{what}={value!r:.40}: {wanted} is needed{at(here())}")

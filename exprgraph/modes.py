@@ -72,7 +72,8 @@ def MonitorMode(pre_func: Callback | None = None, post_func: Callback | None = N
     i counts the steps of a call.  step says its name (of the kernel, or of the op), what it computes and the user's lines
     (exprgraph.steps.Step).  inputs and outputs: tuples of NumPy arrays, to be looked at only.  What a function raises ends the call.
     """
-    return Mode(_known(optimizer), monitor=Monitor(callable_or_none("pre_func", pre_func), callable_or_none("post_func", post_func)))
+    return Mode(_known(optimizer), monitor=Monitor(callable_or_none("pre_func", pre_func),
+                                                   callable_or_none("post_func", post_func)))
 
 
 def DebugMode(check_rewrites: bool = True, check_kernels: bool = True, optimizer: str = "full") -> Mode:  # noqa: N802
@@ -94,7 +95,7 @@ def checked(mode: Mode) -> Mode:
     """A mode, whose parts are what they have to be; OptionError."""
     for what, value, kind in (("guard", mode.guard, Guard), ("monitor", mode.monitor, Monitor), ("debug", mode.debug, Debug)):
         if value is not None and not isinstance(value, kind):
-            raise OptionError(f"Mode({what}={value!r:.40}): NanGuardMode(), MonitorMode() and DebugMode() make modes that watch{at(here())}")
+            raise OptionError(f"Mode({what}={value!r:.40}): NanGuardMode(), MonitorMode(), DebugMode() make modes that watch{at(here())}")
     return mode
 
 

@@ -51,8 +51,8 @@ class Event(NamedTuple):
 class Profile:
     """What is known of the calls of one function (`f.profile`); its text is a table of its steps, the longest first.
 
-    name: the function's, or where it was compiled.  calls: how many there were, and nanoseconds they took in all.  phases: the nanoseconds of
-    compiling, by "optimise", "generate" and "build".  rows:
+    name: the function's, or where it was compiled.  calls: how many there were, and nanoseconds they took in all.  phases: the
+    nanoseconds of compiling, by "optimise", "generate" and "build".  rows:
     the steps.  Times of kernels are those of the device's events.  Threads may add at once.
     """
 

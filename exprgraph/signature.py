@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from exprgraph.containers import Container
-from exprgraph.errors import CallError, GraphError, at, here
+from exprgraph.errors import CallError, GraphError, at, counted, here
 from exprgraph.flags import text_or_none, truth, truth_or_none
 from exprgraph.node import CONSTANT, SHARED, Out
 from exprgraph.shared import Shared, SharedNode, shared
@@ -127,7 +127,7 @@ class Signature:
         if len(args) == 1 and type(args[0]) is dict:
             given = {self.find(symbol): value for symbol, value in args[0].items()}
         elif len(args) > len(self._open):
-            self._fail(f"{len(self._open)} arguments are taken, {len(args)} were given")
+            self._fail(f"{counted(len(self._open), 'argument is', 'arguments are')} taken, {counted(len(args), 'was', 'were')} given")
         else:
             given = dict(zip(self._open, args))
         for name, value in keywords.items():

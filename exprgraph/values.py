@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from exprgraph import dtypes
-from exprgraph.errors import CallError, ShapeError, Source, at, here
+from exprgraph.errors import CallError, ShapeError, Source, at, counted, here
 from exprgraph.node import Out
 from exprgraph.resident import DeviceArray
 
@@ -73,7 +73,7 @@ def _an(word: str) -> str:
 
 
 def _axes(count: int) -> str:
-    return f"{count} {'axis' if count == 1 else 'axes'}"
+    return counted(count, "axis", "axes")
 
 
 def _where(wanted: Want) -> str:

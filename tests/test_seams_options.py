@@ -43,7 +43,8 @@ def mode(**options: Any) -> Any:
 
 
 TRUTHS: list[tuple[Callable[..., Any], str, bool]] = [
-    (compiled, "profile", True), (compiled, "background", False), (compiled, "rebuild_strict", False), (compiled, "allow_input_downcast", True),
+    (compiled, "profile", True), (compiled, "background", False), (compiled, "rebuild_strict", False),
+    (compiled, "allow_input_downcast", True),
     (function, "profile", True), (function, "accept_inplace", False), (function, "rebuild_strict", False), (function, "background", False),
     (function, "allow_input_downcast", True),
     (given, "strict", False), (given, "borrow", True), (given, "autoname", False), (given, "implicit", True), (given, "mutable", True),
@@ -76,7 +77,7 @@ def test_what_is_no_truth_value_is_no_option(call: Callable[..., Any], option: s
         call(**{option: right})
 
 
-@pytest.mark.parametrize(("call", "option", "wrong"), OTHERS, ids=lambda v: getattr(v, "__name__", None) or (v if isinstance(v, str) else ""))
+@pytest.mark.parametrize(("call", "option", "wrong"), OTHERS, ids=lambda v: v if isinstance(v, str) else "")
 def test_what_is_no_text_and_no_function_is_no_option(call: Callable[..., Any], option: str, wrong: list[Any]) -> None:
     for value in wrong:
         refused(call, option, value)

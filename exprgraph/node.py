@@ -380,9 +380,8 @@ def make_constant(value: Any, dtype: str | None = None) -> Out:
         raise DTypeError(f"a masked array would lose its mask: fill it first{at(here())}")
     name = dtypes.canonical(array.dtype)
     data = np.ascontiguousarray(array).astype(name, copy=False).tobytes()
-    params: Params = (("data", data), ("dtype", name), ("shape", array.shape))
     kind = TensorType(name, tuple(constant(n) for n in array.shape))
-    return Out(Node(CONSTANT, params, (), (kind,), frozenset((here(),))))
+    return Out(Node(CONSTANT, (("data", data), ("dtype", name), ("shape", array.shape)), (), (kind,), frozenset((here(),))))
 
 
 def constant_value(out: Out) -> np.ndarray[Any, Any] | None:

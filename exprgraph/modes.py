@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
+
+from exprgraph.named import NamedTuple
 
 from exprgraph.errors import OptionError, at, here
 from exprgraph.flags import callable_or_none, truth

@@ -4,7 +4,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any
+
+from exprgraph.named import NamedTuple
 
 _held: ContextVar[int] = ContextVar("bytes that other stages hold", default=0)
 

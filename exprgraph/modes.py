@@ -4,10 +4,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from exprgraph.named import NamedTuple
-
 from exprgraph.errors import OptionError, at, here
 from exprgraph.flags import callable_or_none, truth
+from exprgraph.named import NamedTuple
 
 OPTIMIZERS = {"full": "full", "fast_run": "full", "none": "none", "fast_compile": "none"}
 """Names of how much is done to a graph, Theano's among them."""

@@ -84,7 +84,7 @@ def _place(driver_version: str) -> Path | None:
         place = base / f"pocl-{__version__}-{driver_version}"
         with contextlib.suppress(OSError):
             place.mkdir(exist_ok=True, mode=0o700)
-            if os.access(place, os.W_OK):
+            if os.access(place, os.W_OK) and store.fault(os.stat(place)) is None:
                 return place
     return None
 

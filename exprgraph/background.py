@@ -79,16 +79,23 @@ class Background(Later):
         if self.found is not None:
             return self.found.executable(values)
         self._tell()
-        try:
-            return left(self.plain(values), self.program.stays, "numpy")
-        except NoMeaningError:
+        found = self._by_numpy(values)
+        if found is None:
             built = self.wait()
+            assert built is not None
+            return built.executable(values)
+        return left(found, self.program.stays, "numpy")
+
+    def _by_numpy(self, values: Sequence[Any]) -> list[Any] | None:
+        """What NumPy answers; None where kernels have to."""
+        try:
+            return self.plain(values)
+        except NoMeaningError:
+            return None
         except AllocationError:
-            built = self._other()
-            if built is None:
+            if self._other() is None:
                 raise
-        assert built is not None
-        return built.executable(values)
+            return None
 
     def _other(self) -> Built | None:
         """What was built, for a call that NumPy has no room for; None where that has failed."""

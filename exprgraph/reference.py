@@ -104,10 +104,10 @@ def _apply(node: Node, inputs: list[Array], wider: Wider) -> Any:
     except MemoryError as error:
         raise AllocationError(f"{node.op.name}: {error}{at(node.source)}") from None
     except IndexError as error:
-        raise IndexFault(f"{node.op.name}: {error}{at(node.source)}") from error
+        raise IndexFault(f"{node.op.name}: {error}{at(node.source)}") from None
     except ValueError as error:
         kinds = [refusal.error for refusal in node.op.refuses(node.inputs, **dict(node.params))]
-        raise (kinds or [ShapeError])[0](f"{node.op.name}: {error}{at(node.source)}") from error
+        raise (kinds or [ShapeError])[0](f"{node.op.name}: {error}{at(node.source)}") from None
     except TypeError:
         if not any(a.dtype == np.longdouble for a in inputs):
             raise

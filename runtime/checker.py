@@ -32,7 +32,7 @@ class Checker:
         self.known: dict[Node, Array] = values_of(places.values(), leaves)
 
     def check(self, number: int, step: Step, array: Callable[[str], Array]) -> None:
-        """Compare what an action has written, inputs before what is computed from them; MismatchFault names the first node that is wrong."""
+        """Compare what an action has written, inputs before what is computed from them; MismatchFault names the first that is wrong."""
         complete = [name for name, last in self.last.items() if last == number and name in self.places]
         got = {self.places[name].node: array(name) for name in complete}
         for node in order([Out(n) for n in got], self.known):

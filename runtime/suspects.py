@@ -1,4 +1,4 @@
-"""DebugMode's second look at a kernel that is wrong: all that it computes on the way, by kernels again, each result in memory of its own."""
+"""DebugMode's second look at a kernel that is wrong: what it computes on the way, by kernels again, each result kept."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,8 @@
 """Shorter builds for tests: many programs are compiled without optimisation on PoCL, five times as fast.
 
 Where the gpu schedule made them PoCL stands for another device, and what is tested is what we write, not what PoCL's optimiser makes of it.
-Of what the cpu schedule makes, one half is built as users build it, chosen by the text alone, so that every run does the same; and all of it
-where tests are about the last bits of numbers.  With EXPRGRAPH_TEST_OPTIMISED=1 nothing is changed: a longer run, once in a while.
+Of what the cpu schedule makes, one half is built as users build it, chosen by the text alone, so that every run does the same; and all of
+it where tests are about the last bits of numbers.  With EXPRGRAPH_TEST_OPTIMISED=1 nothing is changed: a longer run, once in a while.
 """
 from __future__ import annotations
 

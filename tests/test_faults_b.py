@@ -38,7 +38,7 @@ def test_B2_a_long_chain_is_split(n: int, way: str) -> None:
     """Thousands of elementwise nodes become several kernels of bounded size, with the value of NumPy."""
     x, y = chain(n)
     f = eg.compile([x], y, **WAYS[way])
-    np.testing.assert_allclose(f(LINE), eg.compile([x], y, device="numpy")(LINE), rtol=1e-6, atol=1e-7)  # sines may differ in the last place
+    np.testing.assert_allclose(f(LINE), eg.compile([x], y, device="numpy")(LINE), rtol=1e-6, atol=1e-7)  # last places differ
     assert len(kernels(f)) > 1 and max(k.count(";") for k in kernels(f)) < LONG
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -12,6 +11,7 @@ from exprgraph.errors import DeviceError, NoDeviceError, UnknownDeviceError, at,
 from exprgraph.locks import LOADING
 from exprgraph.modes import Mode
 from exprgraph.program import Executable, Program
+from exprgraph.warned import warn
 
 BACKENDS = {"opencl": "runtime.function:build", "numpy": "exprgraph.reference:build"}
 CURE = "pip install pyopencl pocl-binary-distribution"
@@ -81,8 +81,8 @@ def _missing(error: Exception) -> str | None:
 def _warn(reason: str) -> None:
     if not _warned:
         _warned.append(reason)
-        warnings.warn(f"no OpenCL device, so NumPy computes everything, slowly: {reason}\n"
-                      '(device="numpy" or EXPRGRAPH_DEVICE=numpy asks for this without a warning)', RuntimeWarning, stacklevel=4)
+        warn(f"no OpenCL device, so NumPy computes everything, slowly: {reason}\n"
+             '(device="numpy" or EXPRGRAPH_DEVICE=numpy asks for this without a warning)', RuntimeWarning)
 
 
 def device_name(device: Any) -> str:

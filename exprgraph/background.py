@@ -4,7 +4,6 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-import warnings
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Any
@@ -13,6 +12,7 @@ from weakref import WeakSet
 from exprgraph.errors import DeviceError, NoMeaningError, at, here
 from exprgraph.later import Built, Later
 from exprgraph.program import Executable
+from exprgraph.warned import warn
 
 AGAIN = 0.05
 """Seconds after which who waits looks around, so that Ctrl-C comes through."""
@@ -79,8 +79,9 @@ class Background(Later):
             return self.found.executable(values)
         if self.error is not None and not self.told:
             self.told = True
-            warnings.warn(f"kernels could not be built in the background, so NumPy goes on computing, slowly; f.wait() raises the error: "
-                          f"{self.error}", RuntimeWarning, stacklevel=5)
+            said = str(self.error).partition("\n")[0]
+            warn(f"kernels could not be built in the background, so NumPy goes on computing, slowly; f.wait() raises the error: {said}",
+                 RuntimeWarning)
         try:
             return self.plain(values)
         except NoMeaningError:

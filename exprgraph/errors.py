@@ -6,7 +6,8 @@ import sys
 from typing import Any, NamedTuple
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_OURS = tuple(os.path.join(_ROOT, top) + os.sep for top in ("exprgraph", "codegen", "runtime"))
+OURS = tuple(os.path.join(_ROOT, top) + os.sep for top in ("exprgraph", "codegen", "runtime"))
+"""Where the files of these packages lie."""
 
 
 class Source(NamedTuple):
@@ -21,7 +22,7 @@ class Source(NamedTuple):
 def here() -> Source:
     """The innermost line on the stack that is not exprgraph's own."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(OURS):
         frame = frame.f_back
     return Source(frame.f_code.co_filename, frame.f_lineno)
 

@@ -12,7 +12,6 @@ import os
 import stat
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +22,7 @@ except ImportError:
     from hashlib import blake2b
 
 from exprgraph.config import config
+from exprgraph.warned import warn
 
 FORMAT = b"exprgraph entry 1 "
 SUFFIX, UNFINISHED = ".entry", ".unfinished-"
@@ -84,8 +84,8 @@ def usable(path: Path) -> bool:
 def _refused(path: Path, reason: str) -> bool:
     if reason not in _warned:
         _warned.add(reason)
-        warnings.warn(f"nothing is kept between processes: the folder {str(path):.200} {reason} (EXPRGRAPH_CACHE names another one, "
-                      "EXPRGRAPH_CACHE=off keeps nothing without a warning)", RuntimeWarning, stacklevel=4)
+        warn(f"nothing is kept between processes: the folder {str(path):.200} {reason} (EXPRGRAPH_CACHE names another one, "
+             "EXPRGRAPH_CACHE=off keeps nothing without a warning)", RuntimeWarning)
     return False
 
 

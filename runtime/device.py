@@ -1,7 +1,6 @@
 """Devices: find them once per process, rank them, choose one by what the user wrote, describe them for people."""
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import threading
@@ -13,10 +12,12 @@ from codegen.target import Target
 from exprgraph.backend import FORKED as FORKED_TEXT
 from exprgraph.config import Config
 from exprgraph.errors import DeviceError, NoDeviceError, UnknownDeviceError, at, here
+from exprgraph.near import nearest
 from runtime import crashes, driver, limits, pocl, vendors
 
 POCL = "portable computing language"
 KINDS = ("cpu", "gpu")
+NUMBERS = r"\d+:\d+"
 _GIB = 1 << 30
 
 
@@ -246,16 +247,18 @@ def _fits(device: Device, wanted: str) -> bool:
         return device.kind == wanted
     if wanted == "pocl":
         return device.pocl
-    if re.fullmatch(r"\d+:\d+", wanted):
+    if re.fullmatch(NUMBERS, wanted):
         return device.spec == wanted
     return wanted in f"{device.name}\n{device.vendor}\n{device.platform}".lower()
 
 
 def _nearest(wanted: str, found: tuple[Device, ...]) -> str:
+    if wanted in (*KINDS, "pocl", "oclgrind") or re.fullmatch(NUMBERS, wanted):
+        return ""  # it is right, and there is none
+    from exprgraph import theano_words  # only mistakes need it
     words = {"auto", "numpy", *(d.spec for d in found), *(d.kind for d in found), *("pocl" for d in found if d.pocl)}
     words |= {w for d in found for w in re.split(r"[^a-z0-9]+", f"{d.name} {d.vendor} {d.platform}".lower()) if len(w) > 2}
-    close = difflib.get_close_matches(wanted, sorted(words), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return theano_words.device(wanted) or nearest(wanted, sorted(words))
 
 
 def describe() -> str:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from exprgraph import __version__, store
-from exprgraph.config import Config, config
+from exprgraph.config import FAULTS, SETTINGS, Config, config, strangers
 from exprgraph.errors import DeviceError, NoDeviceError
 from runtime import chosen, crashes, driver, limits, trials, vendors, verdicts
 from runtime.device import Device, devices, fitting
@@ -71,9 +71,24 @@ def environment() -> Iterator[Finding]:
     """The settings that matter here."""
     found = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(PREFIXES)]
     yield Finding(NOTE, f"environment: {', '.join(found) or 'nothing is set'}")
+    for text in FAULTS:
+        variable = next(s.variable for s in SETTINGS.values() if f" {s.variable} = " in text)
+        yield Finding(WRONG, f"{text}, so that `import exprgraph` fails", f"unset {variable}, or give it a value that it takes")
+    for text in strangers():
+        yield Finding(NOTE, text)
+    yield from _theano()
     room = limits.memory()
     text = f"this process may use {limits.cores()} of {os.cpu_count()} cores"
     yield Finding(NOTE, text + (f" and {room / (1 << 30):.1f} GiB of memory" if room else ""))
+
+
+def _theano() -> Iterator[Finding]:
+    """Theano's settings are not read."""
+    text = os.environ.get("THEANO_FLAGS")
+    if text is not None:
+        from exprgraph import theano_words  # few come with these
+        same = " ".join(theano_words.flags(text, {s.name: s.variable for s in SETTINGS.values()}))
+        yield Finding(NOTE, "THEANO_FLAGS is set, and is not read", f"set {same}" if same else "docs/from_theano.md says what there is")
 
 
 def loader() -> Iterator[Finding]:

@@ -6,8 +6,10 @@ import sys
 from typing import Any, NamedTuple
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-OURS = tuple(os.path.join(_ROOT, top) + os.sep for top in ("exprgraph", "codegen", "runtime"))
-"""Where the files of these packages lie."""
+WRITTEN = "<written by exprgraph>"
+"""The file of code that is written for a function."""
+OURS = (*(os.path.join(_ROOT, top) + os.sep for top in ("exprgraph", "codegen", "runtime")), WRITTEN)
+"""What the files of these packages begin with."""
 
 
 class Source(NamedTuple):

@@ -15,8 +15,9 @@ BETWEEN = (*OURS, "<frozen importlib", _importlib)
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the innermost line on the stack that is the user's."""
     frame = _outside(sys._getframe(1))
-    registry = frame.f_globals.setdefault("__warningregistry__", {})
-    warnings.warn_explicit(message, category, frame.f_code.co_filename, frame.f_lineno, frame.f_globals.get("__name__"), registry)
+    space = frame.f_globals
+    warnings.warn_explicit(message, category, frame.f_code.co_filename, frame.f_lineno, space.get("__name__") or "<string>",
+                           space.setdefault("__warningregistry__", {}))
 
 
 def _outside(frame: FrameType) -> FrameType:

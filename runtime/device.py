@@ -63,13 +63,21 @@ class Device:
 class Session(NamedTuple):
     """An open device: its context and its queue, in order.
 
-    key: what programs of its context are kept under.  lost: empty as long as the context can be used, then why it cannot.
+    key: what programs of its context are kept under.  lost: empty as long as the context can be used, then why it cannot.  asked: the
+    device whose short kernels this one runs, where that is another.
     """
     device: Device
     context: Any
     queue: Any
     key: str
     lost: list[str]
+    asked: Device | None = None
+
+    @property
+    def named(self) -> str:
+        """The device for messages: the one that was asked for where this one helps it."""
+        device = self.asked or self.device
+        return f"{device.name} ({device.platform})"
 
 
 class _Found:
@@ -134,13 +142,16 @@ def _list() -> tuple[Device, ...]:
             platforms = driver.cl.get_platforms()
         except driver.failure as error:
             raise NoDeviceError(f"no OpenCL platform was found ({error}): {driver.CURE}") from error
-        found = [device for p, platform in enumerate(platforms) for device in _of_platform(p, platform)]
+        unkept = crashes.unusable()
+        found = [device for p, platform in enumerate(platforms) for device in _of_platform(p, platform, unkept is None)]
     if not found:
-        raise NoDeviceError(f"OpenCL is installed but offers no device: {driver.CURE}")
+        raise NoDeviceError(f"{unkept}: {crashes.CURE}" if unkept else f"OpenCL is installed but offers no device: {driver.CURE}")
     return tuple(sorted(found, key=lambda d: d.rank))
 
 
-def _of_platform(number: int, platform: Any) -> list[Device]:
+def _of_platform(number: int, platform: Any, kept: bool = True) -> list[Device]:
+    if not kept and POCL in platform.name.lower():
+        return []
     try:
         handles = tuple(platform.get_devices())
     except driver.failure:  # a platform without devices, or whose hardware is gone
@@ -236,7 +247,9 @@ def fitting(spec: str | None = "auto") -> tuple[Device, ...]:
         raise NoDeviceError(f"no device but Oclgrind, which is used by name only, was found: {driver.CURE}")
     if not fitting:
         asked = f"{Config.device.variable}={spec}" if spec and spec == os.environ.get(Config.device.variable) else f"device={spec!r}"
-        raise UnknownDeviceError(f"no device fits {asked}{_nearest(wanted, found)}\n{describe()}{at(here())}")
+        unkept = None if any(d.pocl for d in found) else crashes.unusable()
+        said = f"\n{unkept}: {crashes.CURE}\n" if unkept else f"{_nearest(wanted, found)}\n"
+        raise UnknownDeviceError(f"no device fits {asked}{said}{describe()}{at(here())}")
     return fitting
 
 

@@ -141,8 +141,10 @@ def cache() -> Iterator[Finding]:
 
 def binaries() -> Iterator[Finding]:
     """PoCL's own cache, the place of which is chosen when devices are listed."""
-    place = os.environ.get(crashes.POCL_CACHE)
-    if place:
+    place, unkept = os.environ.get(crashes.POCL_CACHE), crashes.unusable()
+    if unkept:
+        yield Finding(WRONG, unkept, crashes.CURE)
+    elif place:
         purge = "python -m exprgraph cache clear" if crashes.ours(place) else f"rm -r {place}"
         yield Finding(NOTE, f"PoCL keeps binaries in {place}; a damaged file there can end a process or spoil a build: `{purge}` deletes "
                       "nothing that is not built again")
@@ -156,6 +158,9 @@ def found_devices() -> Iterator[Finding]:
         found = devices()
     except NoDeviceError as error:
         told = [name for name in vendors.SETTINGS if os.environ.get(name)]
+        if crashes.unusable():
+            yield Finding(WRONG, "OpenCL offers no device but PoCL's: device=\"auto\" answers from NumPy, slowly", crashes.CURE)
+            return
         cure = f"unset {' '.join(told)}; where that is not enough: {driver.CURE}" if told else driver.CURE
         plain = platform.system() == "Linux" and platform.machine() == "x86_64"
         yield Finding(WRONG, f"{str(error).partition(': ' + driver.CURE)[0]}: device=\"auto\" answers from NumPy, slowly",

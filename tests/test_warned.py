@@ -103,6 +103,13 @@ def test_a_line_is_told_once_unless_filters_say_otherwise() -> None:
         eg.consider_constant(x)
 
 
+def test_code_of_the_users_that_has_no_module_is_told_too() -> None:
+    with pytest.warns(DeprecationWarning) as said:
+        exec(compile("call()", "<cell 3>", "exec"), {"call": lambda: eg.consider_constant(x)})
+        exec(compile("call(x)", "<cell 4>", "exec"), {"call": eg.consider_constant, "x": x})
+    assert [w.filename for w in said] == [__file__, "<cell 4>"]
+
+
 def test_numpy_warns_of_nothing_inside() -> None:
     """Quotients by zero are values, as they are in kernels."""
     with warnings.catch_warnings():

@@ -18,6 +18,9 @@ from runtime import crashes, driver, limits, pocl, vendors
 POCL = "portable computing language"
 KINDS = ("cpu", "gpu")
 NUMBERS = r"\d+:\d+"
+DEVICES = "POCL_DEVICES"
+OURS = "basic pthread"
+"""PoCL's devices, where the user has not named any in the environment: one in the calling thread, and one with threads of its own."""
 _GIB = 1 << 30
 
 
@@ -133,7 +136,7 @@ def devices() -> tuple[Device, ...]:
 def _list() -> tuple[Device, ...]:
     if driver.missing:
         raise NoDeviceError(f"{driver.missing}: {driver.CURE}")
-    os.environ.setdefault("POCL_DEVICES", "basic pthread")
+    os.environ.setdefault(DEVICES, OURS)
     if limits.cores() < (os.cpu_count() or 1):  # PoCL counts the cores of the machine
         os.environ.setdefault("POCL_MAX_PTHREAD_COUNT", str(limits.cores()))
     crashes.prepare(str(getattr(driver.cl, "VERSION_TEXT", "")))
@@ -141,12 +144,23 @@ def _list() -> tuple[Device, ...]:
         try:
             platforms = driver.cl.get_platforms()
         except driver.failure as error:
-            raise NoDeviceError(f"no OpenCL platform was found ({error}): {driver.CURE}") from error
+            raise NoDeviceError(f"no OpenCL platform was found ({error}): {cure()}") from error
         unkept = crashes.unusable()
         found = [device for p, platform in enumerate(platforms) for device in _of_platform(p, platform, unkept is None)]
     if not found:
-        raise NoDeviceError(f"{unkept}: {crashes.CURE}" if unkept else f"OpenCL is installed but offers no device: {driver.CURE}")
+        raise NoDeviceError(f"{unkept or 'OpenCL is installed but offers no device'}: {cure()}")
     return tuple(sorted(found, key=lambda d: d.rank))
+
+
+def cure() -> str:
+    """What to do where there is no device: unset what the environment says of drivers, where it says anything, or install one."""
+    if driver.missing:
+        return driver.CURE
+    if crashes.unusable():
+        return crashes.CURE
+    strange = not set(OURS.split()) & set(os.environ.get(DEVICES, OURS).split())
+    said = [*vendors.told(), *([DEVICES] if strange else [])]
+    return f"unset {' '.join(said)}; where that is not enough: {driver.CURE}" if said else driver.CURE
 
 
 def _of_platform(number: int, platform: Any, kept: bool = True) -> list[Device]:

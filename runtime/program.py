@@ -18,7 +18,7 @@ from exprgraph.errors import DeviceError
 from exprgraph.phases import phase
 from runtime import crashes
 from runtime.device import Session
-from runtime.driver import cl, failure
+from runtime.driver import cl, failure, told
 from runtime.native import Pin, addresses
 
 if TYPE_CHECKING:
@@ -181,7 +181,8 @@ def report(session: Session, text: str, what: str, error: Exception) -> str:
     from runtime.complaints import NOISE  # it loads the ops of the user's own
     said = [line for line in str(error).splitlines() if not NOISE.match(line)]
     unkept = crashes.unusable() if session.device.pocl else None
-    log = "\n".join([f"{unkept}: {crashes.CURE}"] if unkept else said or str(error).splitlines()[:1])
+    options = [f"{told()} adds to the options of every build: unset it, if that is what fails"] if told() else []
+    log = "\n".join([f"{unkept}: {crashes.CURE}"] if unkept else [*(said or str(error).splitlines()[:1]), *options])
     return f"{session.named} could not build {what}\n{numbered}\n{log}"
 
 

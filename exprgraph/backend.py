@@ -86,8 +86,9 @@ def _warn(reason: str) -> None:
 
 
 def device_name(device: Any) -> str:
-    """A device as the user writes it, checked for its form only."""
+    """A device as the user writes it, or the record of one, checked for its form only."""
+    device = getattr(device, "spec", device)
     if not isinstance(device, str) or not device.strip():
-        raise UnknownDeviceError(f"device={device!r}: a text is needed, like 'auto', 'cpu', 'gpu', 'pocl', 'numpy', '0:1' or part of a "
-                          f"name{at(here())}")
+        raise UnknownDeviceError(f"device={device!r:.80}: a text is needed, like 'auto', 'cpu', 'gpu', 'pocl', 'numpy', '0:1' or part of a "
+                                 f"name, or what eg.devices() lists{at(here())}")
     return "numpy" if device.strip().lower() == "numpy" else device.strip()

@@ -29,11 +29,13 @@ class Setting(Generic[T]):
     """One setting: its default, which tells its type, what it may be, and what it means.
 
     choices: the values that it takes; none means every text (where `path` is set, an empty one and an os.PathLike too), or every integer
-    from 0 on.  other: a type whose values it takes beside them.
+    from 0 on.  other: a type whose values it takes beside them.  attribute: of a record, what stands for it.
     """
 
-    def __init__(self, default: T, choices: Iterable[Any], meaning: str, path: bool = False, other: type | None = None) -> None:
+    def __init__(self, default: T, choices: Iterable[Any], meaning: str, path: bool = False, other: type | None = None,
+                 attribute: str = "") -> None:
         self.default, self.choices, self.meaning, self.path, self.other = default, tuple(choices), meaning, path, other
+        self.attribute = attribute
         self.name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -77,6 +79,8 @@ class Setting(Generic[T]):
             value = bool(value)
         if self.path and isinstance(value, os.PathLike):
             value = os.fspath(value)
+        if self.attribute:
+            value = getattr(value, self.attribute, value)
         if not self._takes(value):
             wanted = f"one of {', '.join(map(repr, self.choices))}" if self.choices else self.kind
             raise ValueError(f"{who} = {value!r:.80}: expected {wanted}")
@@ -116,7 +120,7 @@ class Config:
     """
     __slots__ = ()
     floatX = Setting("float32", ("float32", "float64"), "dtype of `matrix()`, of floats without a dtype and of int/int")
-    device = Setting("auto", (), "what `compile(device=None)` uses: auto, cpu, gpu, pocl, numpy, 0:1 or part of a name")
+    device = Setting("auto", (), "what `compile(device=None)` uses: auto, cpu, gpu, pocl, numpy, 0:1 or part of a name", attribute="spec")
     mode: Setting[str | Mode] = Setting("FAST_RUN", MODES, "what `compile(mode=None)` uses; or an object like `NanGuardMode()`", other=Mode)
     optimizer = Setting("full", ("full", "none"), "passes over the graph where no mode is named: all, or only those that are needed")
     schedule = Setting("auto", ("auto", "cpu", "gpu"), "the form of kernels: auto follows the device's kind")

@@ -44,6 +44,22 @@ def test_devices_lists_what_compile_takes() -> None:
     assert eg.compile([x], x + 1, device=found[0].spec)(1) == 2
 
 
+def test_a_device_is_named_by_its_record_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever `device=` is taken, and as the setting."""
+    one, x = eg.devices()[0], eg.vector("x")
+    f = eg.compile([x], x + 1, device=one, output="device")
+    array = eg.array([1, 2], "float32", device=one)
+    assert f.device == one.spec == f(array).device == array.device == eg.from_dlpack(np.ones(2, "f"), device=one).device
+    assert eg.opencl_queue(device=one) is eg.opencl_queue(device=one.spec) and eg.function([x], x, device=one)([1]).tolist() == [1]
+    with eg.change_flags(device=one):
+        assert eg.config.device == one.spec and eg.compile([x], x * 2).device == one.spec
+    monkeypatch.setattr(eg.config, "device", one)
+    assert eg.config.device == one.spec
+    for wrong in (3, [one], eg.devices()):
+        with pytest.raises(DeviceError, match="or what eg.devices"):
+            eg.compile([x], x, device=wrong)  # type: ignore[arg-type]
+
+
 def without_platforms(tmp_path: Path) -> dict[str, str]:
     """An environment in which the loader finds nothing: one vendors file, which is not there."""
     return {"OCL_ICD_VENDORS": str(tmp_path / "none.icd")}

@@ -1,8 +1,9 @@
 """compile(): symbols in, a callable out, built by the backend that the device asks for."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, cast
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ParamSpec, TypeVar, cast
 
 from exprgraph import backend
 from exprgraph.assemble import POLICIES, Assembly, as_givens, as_updates, assemble, unpacked
@@ -26,6 +27,28 @@ from exprgraph.staying import places
 __all__ = ["BACKENDS", "Container", "Function", "In", "compile", "eval", "function"]
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _teaching(*others: Callable[..., Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """For a function that takes its own keywords and those of others: any other is a TypeError that says what to write."""
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        codes = [getattr(f, "__wrapped__", f).__code__ for f in (function, *others)]
+        known = tuple(dict.fromkeys(n for c in codes for n in c.co_varnames[:c.co_argcount + c.co_kwonlyargcount]))
+
+        @functools.wraps(function)
+        def call(*arguments: P.args, **keywords: P.kwargs) -> R:
+            for name in keywords:
+                if name not in known:
+                    from exprgraph import theano_words  # only mistakes need it
+                    raise TypeError(f"{function.__name__}() takes no {name}={theano_words.keyword(name, known)}{at(here())}")
+            return function(*arguments, **keywords)
+        return call
+    return decorate
+
+
+@_teaching()
 def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: Any = None, name: str | None = None,
             device: str | DeviceInfo | None = None, on_unused_input: str | None = None, allow_input_downcast: bool | None = None,
             mode: str | Mode | None = None, no_default_updates: bool | Iterable[Shared] = False, optimizer: str | None = None,
@@ -53,7 +76,7 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
     """
     options = {**_options(device, optimizer, mode, schedule, name, watch), "max_bytes": _bound(max_bytes)}
     options["missing_float64"] = _choice("missing_float64", missing_float64 or config.missing_float64, ("raise", "downcast"))
-    profiled = bool(config.profile if profile is None else profile)
+    profiled = bool(config.profile if profile is None else _flag("profile", profile))
     policy = _choice("on_unused_input", on_unused_input or config.on_unused_input, POLICIES)
     specs = [as_input(item, i) for i, item in enumerate(inputs if isinstance(inputs, list | tuple) else [inputs])]
     wanted, form = unpacked(outputs)
@@ -115,6 +138,12 @@ def _choice(setting: str, value: Any, choices: tuple[str, ...]) -> str:
     return value
 
 
+def _flag(setting: str, value: Any) -> bool:
+    if not isinstance(value, bool | int) or value not in (0, 1):
+        raise GraphError(f"{setting}={value!r:.80}: expected True or False{at(here())}")
+    return bool(value)
+
+
 def _bound(most: Any) -> int | None:
     if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
         raise GraphError(f"max_bytes={most!r}: a whole number of bytes above 0 is needed, or None{at(here())}")
@@ -128,6 +157,7 @@ def _excluded(given: bool | Iterable[Shared]) -> Any:
     return lambda node: node in nodes
 
 
+@_teaching(compile)
 def function(inputs: Any, outputs: Any = None, mode: str | Mode | None = None, updates: Any = None, givens: Any = None,
              no_default_updates: bool | Iterable[Shared] = False, accept_inplace: bool = False, name: str | None = None,
              rebuild_strict: bool = True, allow_input_downcast: bool | None = None, profile: bool | None = None,

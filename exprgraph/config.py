@@ -137,12 +137,12 @@ class Config:
     native = Setting(True, (False, True), "call kernels of PoCL natively where that is possible, without the driver")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        _known(name, AttributeError)
+        _known(name)
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("__"):
-            _known(name, AttributeError)
+            _known(name)
         raise AttributeError(name)
 
     def __dir__(self) -> list[str]:
@@ -166,12 +166,12 @@ def origin(setting: Setting[Any]) -> str:
     return setting.variable if setting.variable in _given else "default"
 
 
-def _known(name: str, error: type[Exception]) -> None:
+def _known(name: str) -> None:
     if name not in SETTINGS:
         from exprgraph import theano_words  # only mistakes need it
         there = theano_words.setting(name)
-        rest = f", as Theano has: {there}" if there else nearest(name, SETTINGS) or f"; there are {', '.join(SETTINGS)}"
-        raise error(f"config has no setting {name!r}{rest}")
+        rest = f": {there}" if there else nearest(name, SETTINGS) or f"; there are {', '.join(SETTINGS)}"
+        raise AttributeError(f"config has no setting {name!r}{rest}", name="", obj=None)  # Python would suggest something once more
 
 
 def strangers(environment: Mapping[str, str] = os.environ) -> list[str]:
@@ -239,7 +239,7 @@ def change_flags(**settings: Any) -> Iterator[None]:
     the names or values is wrong: AttributeError, ValueError.
     """
     for name in settings:
-        _known(name, AttributeError)
+        _known(name)
     before = _here.get()
     _here.set({**before, **{n: SETTINGS[n].checked(v, f"config.{n}") for n, v in settings.items()}})
     try:

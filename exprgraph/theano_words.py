@@ -46,8 +46,7 @@ KEYWORDS = {
     "update": "updates={w: w - 1}, or eg.In(x, update=...)",
     "default_update": "w.default_update = ..., on the shared variable", "share_memory": "f.copy(share_memory=True) has it",
     "givens_strict": "rebuild_strict=False casts givens", "storage_map": "f.container[name] holds a value",
-    "cache": "config.cache is the folder of all that is kept",
-    "deterministic": "with eg.change_flags(deterministic=True): sets it for a block"}
+    "cache": _CACHE, "deterministic": "with eg.change_flags(deterministic=True): sets it for a block"}
 """Theano's words that `compile` does not take, and what there is."""
 
 _GPU = re.compile(r"(?:cuda|gpu)\d*")

@@ -2,9 +2,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from exprgraph.errors import UseError, at, here
+from exprgraph.named import NamedTuple
 
 OPTIMIZERS = {"full": "full", "fast_run": "full", "none": "none", "fast_compile": "none"}
 """Names of how much is done to a graph, Theano's among them."""

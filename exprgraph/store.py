@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 try:
     from _blake2 import blake2b  # hashlib has the same, but loads OpenSSL for it, which takes longer than all that is done here
@@ -22,6 +21,7 @@ except ImportError:
     from hashlib import blake2b
 
 from exprgraph.config import config
+from exprgraph.named import NamedTuple
 from exprgraph.warned import warn
 
 FORMAT = b"exprgraph entry 1 "

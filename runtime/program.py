@@ -9,17 +9,19 @@ import time
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from codegen.plan import Code
 from exprgraph.errors import DeviceError
+from exprgraph.named import NamedTuple
 from exprgraph.phases import phase
-from runtime import crashes
+from runtime import crashes, loaded
 from runtime.device import Session
 from runtime.driver import cl, failure, told
-from runtime.native import Pin, addresses
+from runtime.native import addresses
+from runtime.pins import Pin
 
 if TYPE_CHECKING:
     from exprgraph.own.text import Snippet
@@ -101,7 +103,11 @@ def _key(session: Session, code: Code, jobs: bool) -> tuple[str, str, bool, str]
 
 
 def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> tuple[Any, Sequence[int], tuple[Pin, ...]]:
-    """The program and the addresses of its jobs, where they can be had, with what keeps them."""
+    """The program and the addresses of its jobs, where they can be had, with what keeps them; no program where all its kernels are jobs
+    whose code lies on disk."""
+    known = loaded.recalled(session, text, jobs) if jobs == len(names) else None
+    if known is not None:
+        return None, *known
     crashes.building()
     try:
         made = _made(session, text, jobs)
@@ -123,6 +129,7 @@ def _made(session: Session, text: str, jobs: int) -> tuple[Any, Sequence[int], t
         if session.device.pocl and not program.get_info(cl.program_info.NUM_KERNELS):
             raise failure("the program has no kernels")
         told = addresses(session, program, jobs) if jobs else None
+        loaded.remember(session, text, told)
         return program, *(told or ((), ()))
 
 

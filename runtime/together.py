@@ -65,7 +65,7 @@ class Helpers:
     def ready(self) -> None:
         """Build what the helpers run, unless it is there."""
         if self._kernel is None and self.box[_limit("HELPED")] != NEVER:
-            kernel = cl.Kernel(native.compiled(self.session), board.HELP)
+            kernel = cl.Kernel(native.compiled(self.session, board.source()), board.HELP)
             kernel.set_args(cl.SVM(self.box))
             self._kernel = kernel
 

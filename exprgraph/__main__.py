@@ -9,7 +9,7 @@ from importlib import metadata
 import numpy as np
 
 from exprgraph import __version__, backend
-from exprgraph.config import FAULTS
+from exprgraph.config import FAULTS, strangers
 from exprgraph.near import nearest
 
 COMMANDS = {
@@ -55,6 +55,8 @@ def main(arguments: Sequence[str]) -> int:
     if FAULTS and name != "doctor":  # which tells of them itself
         print(f"exprgraph {name}: {FAULTS[0]}", file=sys.stderr)
         return 2
+    for text in strangers() if name != "doctor" else ():
+        print(f"exprgraph {name}: {text}", file=sys.stderr)
     return _run(name, rest)
 
 
@@ -71,7 +73,8 @@ def piped(arguments: Sequence[str]) -> int:
     """`main` where what reads the output, `head` for example, may have ended before."""
     try:
         code = main(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as it is where it was closed
+            sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
         return CUT_OFF

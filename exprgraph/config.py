@@ -184,9 +184,9 @@ def strangers(environment: Mapping[str, str] = os.environ) -> list[str]:
 def read(environment: Mapping[str, str], faults: list[str] | None = None) -> dict[str, Any]:
     """The values of all settings in an environment; a variable that looks like a setting and is none gets a warning.
 
-    ValueError for a value that a setting does not take; with `faults`, what is wrong is put there, and the default taken.
+    ValueError for a value that a setting does not take; with `faults`, what is wrong is put there, the default taken, and nobody warned.
     """
-    for text in strangers(environment):
+    for text in strangers(environment) if faults is None else ():
         warn(text, RuntimeWarning)
     values = {s.name: s.default for s in SETTINGS.values()}
     for s in SETTINGS.values():

@@ -63,6 +63,8 @@ def test_G7_commands_say_what_is_wrong_and_the_doctor_how_to_mend_it(monkeypatch
     done = command("config", EXPRGRAPH_FLOATX="float31", EXPRGRAPH_MODE="fast")
     assert done.returncode == 2 and not done.stdout, done.stderr
     assert done.stderr == "exprgraph config: the environment variable EXPRGRAPH_FLOATX = 'float31': expected one of 'float32', 'float64'\n"
+    near = command("config", EXPRGRAPH_FLOATS="1")
+    assert near.stderr == "exprgraph config: the environment variable EXPRGRAPH_FLOATS sets nothing; did you mean 'EXPRGRAPH_FLOATX'?\n"
     faults: list[str] = []
     values = read({"EXPRGRAPH_FLOATX": "float31", "EXPRGRAPH_MODE": "fast", "EXPRGRAPH_NATIVE": "0"}, faults)
     assert values["floatX"] == "float32" and values["native"] is False
@@ -196,6 +198,12 @@ def test_what_reads_the_output_may_end_first() -> None:
     with os.fdopen(writing, "w") as stdout:
         done = subprocess.run([sys.executable, "-m", "exprgraph", "config"], cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (cli.CUT_OFF, "")
+
+
+def test_a_command_without_any_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where its output was closed: `python -m exprgraph config >&-`."""
+    monkeypatch.setattr(sys, "stdout", None)
+    assert cli.piped(["config"]) == 0
 
 
 def test_the_command_prints_the_table(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import pytest
 
+import exprgraph as eg
 from exprgraph.config import SETTINGS
 from exprgraph.near import nearest
 from runtime import device
@@ -30,3 +31,8 @@ def test_what_is_suggested(word: str, names: tuple[str, ...], prefix: str, meant
 def test_what_is_suggested_for_a_device(wanted: str, said: str) -> None:
     """A kind or a number that is written as it should be is not near anything: there is no such device."""
     assert device._nearest(wanted, tuple(d for d in device.devices() if d.kind == "cpu")) == said
+
+
+def test_names_that_are_not_loaded_yet_are_listed() -> None:
+    """So that Python itself suggests them, and completion finds them."""
+    assert set(eg.__all__) <= set(dir(eg)) and all(hasattr(eg, name) for name in ("compile", "vmap"))

@@ -193,6 +193,11 @@ _ROOMS = ("gradient", "nnet", "printing")
 __all__ += [name for name in _LATE if name not in __all__]
 
 
+def __dir__() -> list[str]:
+    """All names, those that are not loaded yet too: for completion, and for Python's own suggestions."""
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     """What compiles, shows and tests graphs is loaded when first asked for, so that the import stays quick."""
     if name not in _LATE:

@@ -11,13 +11,14 @@ from exprgraph import backend, dtypes
 from exprgraph.config import config
 from exprgraph.errors import CallError, DeviceError, UseError, at, here
 from exprgraph.flags import truth_or_none
+from exprgraph.hardware import DeviceInfo
 from exprgraph.node import Out
 from exprgraph.resident import Array, DeviceArray, resident
 
 RUNTIME = "runtime.arrays:"
 
 
-def array(value: Any, dtype: Any = None, device: str | None = None, copy: bool | None = True) -> DeviceArray:
+def array(value: Any, dtype: Any = None, device: str | DeviceInfo | None = None, copy: bool | None = True) -> DeviceArray:
     """A device array with the values of `value`, on `device` (as of `compile`).
 
     value: an array, a number or nested lists of numbers (Python floats become floatX, integers int64); a device array; what speaks DLPack
@@ -39,7 +40,7 @@ def array(value: Any, dtype: Any = None, device: str | None = None, copy: bool |
     return _placed(host, spec, copy, borrowed=np.may_share_memory(host, given) if copy is not True else False)
 
 
-def from_dlpack(value: Any, device: str | None = None) -> DeviceArray:
+def from_dlpack(value: Any, device: str | DeviceInfo | None = None) -> DeviceArray:
     """What speaks DLPack as a device array, without a copy where it lies in memory of the CPU that the device works on.
 
     Nobody may write to that memory any more.  BufferError for what lies elsewhere.
@@ -47,7 +48,7 @@ def from_dlpack(value: Any, device: str | None = None) -> DeviceArray:
     return array(value if isinstance(value, DeviceArray) else _exchanged(value), device=device, copy=None)
 
 
-def opencl_queue(device: str | None = None) -> Any:
+def opencl_queue(device: str | DeviceInfo | None = None) -> Any:
     """The pyopencl.CommandQueue of a device, in order; its attribute `context` is the context that device arrays live in there.
 
     Arrays of pyopencl made on it come in (`array`) and go out (`to_pyopencl`) without a copy.  DeviceError for "numpy".

@@ -4,7 +4,6 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-import warnings
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Any
@@ -14,6 +13,7 @@ from exprgraph.errors import AllocationError, DeviceError, NoMeaningError, at, h
 from exprgraph.later import Built, Later
 from exprgraph.program import Executable, Program
 from exprgraph.staying import left
+from exprgraph.warned import warn
 
 AGAIN = 0.05
 """Seconds after which who waits looks around, so that Ctrl-C comes through."""
@@ -108,8 +108,9 @@ class Background(Later):
         """Warn, once, where the build has failed."""
         if self.error is not None and not self.told:
             self.told = True
-            warnings.warn(f"kernels could not be built in the background, so NumPy goes on computing, slowly; f.wait() raises the error: "
-                          f"{self.error}", RuntimeWarning, stacklevel=6)
+            said = str(self.error).partition("\n")[0]
+            warn(f"kernels could not be built in the background, so NumPy goes on computing, slowly; f.wait() raises the error: {said}",
+                 RuntimeWarning)
 
     def settled(self) -> str | None:
         """Wait for the end of the build; NumPy where it has failed, or has no thread."""

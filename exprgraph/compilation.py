@@ -1,8 +1,9 @@
 """compile(): symbols in, a callable out, built by the backend that the device asks for."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, cast
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ParamSpec, TypeVar, cast
 
 from exprgraph import backend
 from exprgraph.assemble import POLICIES, Assembly, as_givens, as_updates, assemble, unpacked
@@ -13,6 +14,7 @@ from exprgraph.containers import Container
 from exprgraph.errors import GraphError, OptionError, at, here
 from exprgraph.flags import callable_or_none, text_or_none, truth, truth_or_none
 from exprgraph.graph import symbol_of
+from exprgraph.hardware import DeviceInfo
 from exprgraph.kept import optimised
 from exprgraph.later import Built, Later
 from exprgraph.modes import MODES, OPTIMIZERS, Mode, checked
@@ -26,8 +28,30 @@ from exprgraph.staying import places
 __all__ = ["BACKENDS", "Container", "Function", "In", "compile", "eval", "function"]
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _teaching(*others: Callable[..., Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """For a function that takes its own keywords and those of others: any other is a TypeError that says what to write."""
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        codes = [getattr(f, "__wrapped__", f).__code__ for f in (function, *others)]
+        known = tuple(dict.fromkeys(n for c in codes for n in c.co_varnames[:c.co_argcount + c.co_kwonlyargcount]))
+
+        @functools.wraps(function)
+        def call(*arguments: P.args, **keywords: P.kwargs) -> R:
+            for name in keywords:
+                if name not in known:
+                    from exprgraph import theano_words  # only mistakes need it
+                    raise TypeError(f"{function.__name__}() takes no {name}={theano_words.keyword(name, known)}{at(here())}")
+            return function(*arguments, **keywords)
+        return call
+    return decorate
+
+
+@_teaching()
 def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: Any = None, name: str | None = None,
-            device: str | None = None, on_unused_input: str | None = None, allow_input_downcast: bool | None = None,
+            device: str | DeviceInfo | None = None, on_unused_input: str | None = None, allow_input_downcast: bool | None = None,
             mode: str | Mode | None = None, no_default_updates: bool | Iterable[Shared] = False, optimizer: str | None = None,
             schedule: str | None = None, watch: Watch | None = None, rebuild_strict: bool = True, output: Any = None,
             missing_float64: str | None = None, profile: bool | None = None, background: bool = False,
@@ -35,17 +59,18 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
     """A function from values of `inputs` to values of `outputs`.
 
     inputs: a list of symbols and `In`s, or one symbol; a computed symbol may be an input too.  outputs: a symbol (the function
-    returns an array), a list or tuple (a list or tuple), a dict with string keys (a dict), None (None).  updates: shared variable
-    -> new value, all computed from the old values and stored together.  givens: symbol -> replacement.  device: "auto", "cpu",
-    "gpu", "pocl", "numpy", "0:1" or part of a name.  on_unused_input: "raise", "warn" or "ignore".  allow_input_downcast: True casts
-    arguments even where precision is lost, None takes Python numbers though they are rounded, False does not.  rebuild_strict: givens
-    must have the dtype of what they replace; with False they are cast to it.  no_default_updates: True, or shared variables whose
-    default update is left out.  mode: "FAST_RUN", "FAST_COMPILE" (few passes), "DebugMode", "NanGuardMode", "MonitorMode", or
-    an object that these names' functions give.  optimizer: "full" or "none", in place of what the mode says.  schedule: "auto", "cpu" or
-    "gpu".  watch: called with (name, before, after) for every pass.  output: "host", or "device" for results that are device
-    arrays; a list or, for a dict of outputs, a dict of these says so for each.  missing_float64: on a device without float64, "raise", or
-    "downcast" to compute in float32 what is float64; arguments and results keep their dtype.  profile: whether calls are timed step by
-    step (`f.profile`).  background: return at once; NumPy answers calls until a thread has built the kernels (`f.ready`, `f.wait()`).
+    returns an array), a list or tuple (a list or tuple), a dict with string keys (a dict), None (None).  updates: shared variable ->
+    new value, all computed from the old values and stored together.  givens: symbol -> replacement.  device: "auto", "cpu", "gpu",
+    "pocl", "numpy", "0:1" or part of a name, or a record of `devices()`.  on_unused_input: "raise", "warn" or "ignore".
+    allow_input_downcast: True casts arguments even where precision is lost, None takes Python numbers though they are rounded, False
+    does not.  rebuild_strict: givens must have the dtype of what they replace; with False they are cast to it.  no_default_updates:
+    True, or shared variables whose default update is left out.  mode: "FAST_RUN", "FAST_COMPILE" (few passes), "DebugMode",
+    "NanGuardMode", "MonitorMode", or an object that these names' functions give.  optimizer: "full" or "none", in place of what the
+    mode says.  schedule: "auto", "cpu" or "gpu".  watch: called with (name, before, after) for every pass.  output: "host", or "device"
+    for results that are device arrays; a list or, for a dict of outputs, a dict of these says so for each.  missing_float64: on a
+    device without float64, "raise", or "downcast" to compute in float32 what is float64; arguments and results keep their dtype.
+    profile: whether calls are timed step by step (`f.profile`).  background: return at once; NumPy answers calls until a thread has
+    built the kernels (`f.ready`, `f.wait()`).
     max_bytes: the most that a call may take of memory, as `f.memory` counts it, with all that lives between its stages; steps are
     reordered and run again until they fit, or the call is refused with an AllocationError.
     GraphError, DTypeError, RankError or ShapeError for what cannot be compiled, OptionError for options of a wrong type.
@@ -96,7 +121,7 @@ def built(assembly: Assembly, options: dict[str, Any], stays: tuple[bool, ...]) 
     return Built(program, executable, "numpy" if used == "numpy" else options["device"])
 
 
-def _options(device: str | None, optimizer: str | None, mode: str | Mode | None, schedule: str | None, name: str | None,
+def _options(device: str | DeviceInfo | None, optimizer: str | None, mode: str | Mode | None, schedule: str | None, name: str | None,
              watch: Watch | None) -> dict[str, Any]:
     meant = _mode(config.mode if mode is None else mode)
     if mode is None and meant == Mode():
@@ -134,6 +159,7 @@ def _excluded(given: bool | Iterable[Shared]) -> Any:
     return lambda node: node in nodes
 
 
+@_teaching(compile)
 def function(inputs: Any, outputs: Any = None, mode: str | Mode | None = None, updates: Any = None, givens: Any = None,
              no_default_updates: bool | Iterable[Shared] = False, accept_inplace: bool = False, name: str | None = None,
              rebuild_strict: bool = True, allow_input_downcast: bool | None = None, profile: bool | None = None,

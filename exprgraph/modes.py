@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from exprgraph.errors import OptionError, at, here
+from exprgraph.errors import OptionError, UseError, at, here
 from exprgraph.flags import callable_or_none, truth
 from exprgraph.named import NamedTuple
 
@@ -34,16 +34,33 @@ class Debug(NamedTuple):
     kernels: bool = True
 
 
-class Mode(NamedTuple):
-    """How a function is compiled: `compile(mode=...)`, `config.mode`.
-
-    optimizer: "full" or "fast_run": all passes over the graph; "none" or "fast_compile": only those that are needed, so that a large
-    graph is compiled sooner.  guard, monitor, debug: how calls are watched, as NanGuardMode, MonitorMode and DebugMode say.
-    """
+class _Fields(NamedTuple):
     optimizer: str = "full"
     guard: Guard | None = None
     monitor: Monitor | None = None
     debug: Debug | None = None
+
+
+class Mode(_Fields):
+    """How a function is compiled: `compile(mode=...)`, `config.mode`.
+
+    optimizer: "full" or "fast_run": all passes over the graph; "none" or "fast_compile": only those that are needed, so that a large
+    graph is compiled sooner.  guard, monitor, debug: how calls are watched, as NanGuardMode, MonitorMode and DebugMode say.
+
+        eg.Mode(linker="py")                  # UseError: there are no linkers, device="numpy" is Theano's "py"
+    """
+    __slots__ = ()
+
+    def __new__(cls, optimizer: str = "full", guard: Guard | None = None, monitor: Monitor | None = None, debug: Debug | None = None,
+                **others: Any) -> Mode:
+        if others or isinstance(guard, str):
+            from exprgraph import theano_words  # only mistakes need it
+        if others:
+            raise UseError(f"Mode takes no {next(iter(others))}={theano_words.keyword(next(iter(others)), cls._fields)}{at(here())}")
+        if isinstance(guard, str):  # Theano's Mode("py", "fast_run")
+            raise UseError(f"Mode({optimizer!r}, {guard!r}): Mode takes an optimizer alone, and no linker: "
+                           f"{theano_words.KEYWORDS['linker']}{at(here())}")
+        return super().__new__(cls, optimizer, guard, monitor, debug)
 
     @property
     def plain(self) -> bool:

@@ -15,7 +15,6 @@ elementwise row is found behind `broadcast_to`, since what a rule makes is broad
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -28,6 +27,7 @@ from exprgraph.node import CONSTANT, INPUT, Graph, Node, Op, Out, Params, Tensor
 from exprgraph.ops.shape import dim_node
 from exprgraph.ops.table import ROWS
 from exprgraph.types import cast_to
+from exprgraph.warned import warn
 
 ROUNDS = 16
 """How often rules may apply to one node in one sweep."""
@@ -292,7 +292,7 @@ class Engine:
                     return out
                 out, last = made, name
             if len(node.outs) == 1:
-                warnings.warn(f"rule {last!r} still applies after {ROUNDS} rounds at one node", RewriteWarning, stacklevel=2)
+                warn(f"rule {last!r} still applies after {ROUNDS} rounds at one node", RewriteWarning)
             return out
 
         outputs = graphs.transform(graph.outputs, change)
@@ -326,7 +326,7 @@ def _made(rule: Rule, match: Match) -> Out | None:
         return None
     fitted = _fit(made if isinstance(made, Out) else cast_to(made, root.dtype), root)
     if fitted is None:
-        warnings.warn(f"rule {rule.name!r} changed {root.type} to {made.type}; left out", RewriteWarning, stacklevel=2)
+        warn(f"rule {rule.name!r} changed {root.type} to {made.type}; left out", RewriteWarning)
     else:
         _inherit(fitted, root, match.nodes)
     return fitted

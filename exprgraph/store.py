@@ -12,7 +12,6 @@ import os
 import stat
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +22,7 @@ except ImportError:
 
 from exprgraph.config import config
 from exprgraph.named import NamedTuple
+from exprgraph.warned import warn
 
 FORMAT = b"exprgraph entry 1 "
 SUFFIX, UNFINISHED = ".entry", ".unfinished-"
@@ -112,8 +112,8 @@ def _sound(path: Path) -> bool:
 def _refused(path: Path, reason: str) -> bool:
     if reason not in _warned:
         _warned.add(reason)
-        warnings.warn(f"nothing is kept between processes: the folder {str(path):.200} {reason} (EXPRGRAPH_CACHE names another one, "
-                      "EXPRGRAPH_CACHE=off keeps nothing without a warning)", RuntimeWarning, stacklevel=4)
+        warn(f"nothing is kept between processes: the folder {str(path):.200} {reason} (EXPRGRAPH_CACHE names another one, "
+             "EXPRGRAPH_CACHE=off keeps nothing without a warning)", RuntimeWarning)
     return False
 
 

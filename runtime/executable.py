@@ -62,7 +62,7 @@ class DeviceExecutable:
         self.pairs = generator.uncertain(program.graph)
         self.requirements = generator.requirements(program.graph)
         shared = isinstance(self.memory, SharedMemory)
-        self.near = next((session(d) for d in devices() if d.spec == device.sibling), None) if shared else None
+        self.near = next((session(d)._replace(asked=device) for d in devices() if d.spec == device.sibling), None) if shared else None
         self.state = State(self.session, self.near, self.memory) if isinstance(self.memory, SharedMemory) else None
         self.quick: Callable[..., list[Any] | None] = no_call
         self._recent: OrderedDict[Any, Bound] = OrderedDict()

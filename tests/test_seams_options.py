@@ -59,7 +59,7 @@ OTHERS: list[tuple[Callable[..., Any], str, list[Any]]] = [
     (copied, "name", [3]), (kept, "name", [3]), (given, "name", [3, x]),
     (eg.MonitorMode, "pre_func", [3, "print"]), (eg.MonitorMode, "post_func", [3, [print]]),
     *[(made, "optimizer", [3, None]) for made in (eg.NanGuardMode, eg.MonitorMode, eg.DebugMode)],
-    (mode, "guard", [True, "nan"]), (mode, "monitor", [print]), (mode, "debug", [1]),
+    (mode, "guard", [True, 5]), (mode, "monitor", [print]), (mode, "debug", [1]),
     (compiled().wait, "timeout", ["a", True, float("nan")])]
 
 

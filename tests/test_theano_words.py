@@ -50,7 +50,7 @@ def test_what_is_meant_by_a_mode_and_a_flag() -> None:
     assert f([1]).tolist() == [2] and eg.Mode("none") == eg.Mode(optimizer="none")
     assert eg.Mode()._replace(optimizer="none") == eg.Mode("none")
     for wrong in ("yes", [], 2):
-        with pytest.raises(eg.GraphError, match="profile=.*: expected True or False"):
+        with pytest.raises(eg.OptionError, match="profile=.*: True or False is needed"):
             eg.compile([x], x, profile=wrong)  # type: ignore[arg-type]
 
 

@@ -28,18 +28,16 @@ def always(match: Match) -> bool:
 
 
 def power_of_two(match: Match) -> bool:
-    """The constant k and its reciprocal are powers of two and normal floats, so that dividing and multiplying round alike."""
-    number = abs(value(match.bound["k"]))
-    if not math.isfinite(number) or number == 0:
-        return False
-    mantissa, exponent = math.frexp(number)
-    return mantissa == 0.5 and abs(exponent) < 100
+    """The constant k is a power of two and finite like its reciprocal, so that dividing and multiplying round alike."""
+    return finite_constant(match) and math.frexp(abs(value(match.bound["k"])))[0] == 0.5
 
 
 def finite_constant(match: Match) -> bool:
-    """The constant k and its reciprocal are finite."""
+    """The constant k and its reciprocal are finite normal numbers of the dtype."""
     number = value(match.bound["k"])
-    return math.isfinite(number) and abs(number) > 1e-30
+    if not math.isfinite(number) or number == 0:
+        return False
+    return abs(math.frexp(number)[1]) < (15 if match.root.dtype == "float16" else 100)
 
 
 def unshifted(match: Match) -> bool:

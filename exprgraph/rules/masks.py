@@ -1,8 +1,8 @@
 """MASKS: `switch(c, x, 0)` moves outward through products, quotients and signs, so that a gradient is 0 where its branch is not taken.
 
 The gradient of switch(x > 0, 1 / x, 0) is a mask times slopes of 1 / x, and 0 times the infinite slope at x = 0 is NaN; masked last, it
-is 0.  The two sides differ where a factor is infinite or NaN behind a mask, and in the sign of a masked zero.  Masks of masks become one
-mask, so each factor passes one mask however long the chain is.
+is 0.  The two sides differ where a factor is infinite or NaN, or a divisor 0, behind a mask, and in the sign of a masked zero.  Masks of
+masks become one mask, so each factor passes one mask however long the chain is.
 """
 from __future__ import annotations
 

@@ -1,0 +1,58 @@
+"""Rules of integers as theorems about bit vectors, which z3 proves for every value at once."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from exprgraph.node import INPUT, Node, Out, leaf
+from exprgraph.rewrite import Rule, arguments, sort
+from tests.rule_cases import Case, both_sides, meaning
+from tests.rule_meanings import truths, vector, vectors
+
+PATIENCE = 100_000_000
+"""Steps of z3 for one proof, which are the same on every machine."""
+
+
+def counterexample(rule: Rule, dtype: str) -> Any:
+    """None where both sides of a rule are the same for all values of a dtype, else values where they differ, or "unknown"."""
+    import z3
+    case = _scalars(rule, dtype)
+    left, right = both_sides(rule, case) or (None, None)
+    assert left is not None and right is not None
+    table = truths() if dtype == "bool" else vectors(dtype.startswith("int"))
+    leaves = {n: _free(n) for n in case[1]}
+    written, made = (meaning(side, leaves, table, vector(_width(dtype)))[side.node].item() for side in (left, right))
+    solver = z3.Solver()
+    solver.set("rlimit", PATIENCE)
+    solver.add(written != made)
+    found = solver.check()
+    return None if found == z3.unsat else solver.model() if found == z3.sat else "unknown"
+
+
+def _scalars(rule: Rule, dtype: str) -> Case:
+    symbols = [Out(leaf(INPUT, "bool" if sort(n) == "condition" else dtype, (), n)) for n in arguments(rule)]
+    return list(symbols), {s.node: np.zeros((), s.dtype) for s in symbols}
+
+
+def _width(dtype: str) -> int:
+    return np.dtype(dtype).itemsize * 8
+
+
+def _free(node: Node) -> Any:
+    """z3's unknown for an argument."""
+    import z3
+    dtype = node.outs[0].dtype
+    found = np.empty((), object)
+    found[()] = z3.Bool(node.name) if dtype == "bool" else z3.BitVec(node.name, _width(dtype))
+    return found
+
+
+def computed(op: Any, values: list[Any], dtype: str) -> Any:
+    """What z3 makes of an elementwise row on known values of a dtype, as a Python number."""
+    import z3
+    table = truths() if dtype == "bool" else vectors(dtype.startswith("int"))
+    found = z3.simplify(table[op.name](*(vector(_width(dtype))(v) for v in values)))
+    if z3.is_bool(found):
+        return z3.is_true(found)
+    return found.as_signed_long() if dtype.startswith("int") else found.as_long()

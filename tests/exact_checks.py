@@ -22,6 +22,7 @@ from tests.rule_cases import (
     sides,
     some_halves,
     specials,
+    spread,
     tensors,
 )
 
@@ -52,6 +53,9 @@ def check_exact(rule: Rule) -> None:
                 assert_same_bits(rule.name, *sides(rule, case))
     first = dtypes_of(rule)[0]
     assert_same_bits(rule.name, *sides(rule, grid(rule, first, specials(first), mesh=True)))
+    pair = spread(rule, first)
+    if pair is not None:
+        assert_same_bits(rule.name, *evaluate(pair[:2], pair[2]))
 
 
 def check_constants(rule: Rule, dtype: str) -> None:

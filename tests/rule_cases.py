@@ -1,13 +1,15 @@
 """Rules on values: the dtypes and special values of a kind, symbols and arrays for a rule's arguments, and what its two sides give."""
 from __future__ import annotations
 
+import os
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from exprgraph.graph import order
+from exprgraph.graph import order, rebuild, transform
 from exprgraph.node import INPUT, Graph, Node, Out, constant_value, leaf, make_constant
 from exprgraph.reference import evaluate
 from exprgraph.rewrite import Engine, RewriteWarning, Rule, arguments, sort
@@ -31,17 +33,21 @@ def tensors(rule: Rule) -> list[str]:
     return [n for n in arguments(rule) if sort(n) == "tensor"]
 
 
+def drawn(name: str) -> np.random.Generator:
+    """Random numbers that follow from the seed of the run."""
+    return np.random.default_rng([int(os.environ.get("EXPRGRAPH_SEED", 0)), zlib.crc32(name.encode())])
+
+
 def specials(dtype: str) -> Array:
     """The values at which rules go wrong, and a few random ones."""
     if dtype == "bool":
         return np.array([False, True])
-    rng = np.random.default_rng(3)
     if not dtype.startswith("float"):
         info = np.iinfo(dtype)
         return np.array([info.min, info.min + 1, *([-1] if info.min else []), 0, 1, 2, 3, info.max // 2 + 1, info.max - 1, info.max], dtype)
     info = np.finfo(dtype)
     fixed = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1, -1, 0.5, 2.5, -2.5, 88, 3e4, info.max, -info.max, info.tiny, info.smallest_subnormal]
-    return np.concatenate([fixed, rng.standard_normal(6)]).astype(dtype)
+    return np.concatenate([fixed, drawn(dtype).standard_normal(6)]).astype(dtype)
 
 
 def every(dtype: str) -> Array:
@@ -59,8 +65,8 @@ def quiet(array: Array) -> Array:
 
 def some_halves(count: int = 240) -> Array:
     """The special values of float16 and random bit patterns."""
-    drawn = np.random.default_rng(5).integers(0, 2 ** 16, count, "uint16").view("float16")
-    return np.concatenate([specials("float16"), quiet(drawn)])
+    patterns = drawn("halves").integers(0, 2 ** 16, count, "uint16")
+    return np.concatenate([specials("float16"), quiet(patterns.view("float16"))])
 
 
 def grid(rule: Rule, dtype: str, points: Array | Mapping[str, Array], constant: Any = 4.0, mesh: bool = False) -> Case:
@@ -111,6 +117,25 @@ def both_sides(rule: Rule, case: Case, constant: bool = False) -> tuple[Out, Out
         return None
     assert right is not None, f"{rule.name}: does not apply to its own pattern"
     return left, right
+
+
+def spread(rule: Rule, dtype: str) -> tuple[Out, Out, Values] | None:
+    """Both sides where each constant of the pattern is two equal numbers along an axis of its own; None where there is no constant."""
+    symbols, values = grid(rule, dtype, specials(dtype), mesh=True)
+    assert rule.pattern is not None
+    plain = rule.pattern(*symbols)
+
+    def wide(node: Node, inputs: tuple[Out, ...]) -> Out:
+        value = constant_value(Out(node))
+        if value is None:
+            return rebuild(node, inputs)
+        return make_constant(np.broadcast_to(value, (2, *[1] * (1 + plain.ndim))), node.outs[0].dtype)
+    left, = transform([plain], wide)
+    if left.ndim == plain.ndim:
+        return None
+    right = rewritten(rule, left, [Out(n) for n in values])
+    assert right is not None, f"{rule.name}: does not apply where its constants are tensors"
+    return left, right, values
 
 
 def sides(rule: Rule, case: Case) -> tuple[Array, Array]:

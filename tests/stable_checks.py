@@ -10,7 +10,7 @@ from exprgraph.graph import order
 from exprgraph.node import INPUT, Node, Out, leaf, make_constant
 from exprgraph.reference import evaluate
 from exprgraph.rewrite import Rule, arguments, sort
-from tests.rule_cases import Array, Case, assert_same_bits, both_sides, dtypes_of, grid, meaning, sides, specials, tensors
+from tests.rule_cases import Array, Case, assert_same_bits, both_sides, drawn, dtypes_of, grid, meaning, sides, specials, tensors
 from tests.rule_meanings import algebra, digit, digits, rational
 
 ULPS = 4.0
@@ -64,7 +64,7 @@ def scalar_case(rule: Rule, dtype: str) -> Case:
 
 def row_case(rule: Rule, dtype: str, given: Mapping[str, Any], count: int = 60) -> Case:
     """For a rule with parameters rows of extreme x, a few y and z; `given` has the parameters, and shapes without the number of rows."""
-    symbols, values, rng = list[Any](), dict[Node, Array](), np.random.default_rng(7)
+    symbols, values, rng = list[Any](), dict[Node, Array](), drawn(rule.name)
     for name in arguments(rule):
         if sort(name) == "params":
             symbols.append(given[name])

@@ -85,6 +85,34 @@ def truths() -> Table:
             "ge": lambda x, y: z3.Implies(y, x)}
 
 
+@lru_cache(maxsize=1)
+def floats() -> Table:
+    """The rows over z3's floats, of any width, rounded to the nearest; truths are z3's."""
+    import z3
+    nearest = z3.RNE()
+
+    def rounding(mode: Any) -> Callable[..., Any]:
+        return lambda x: z3.fpRoundToIntegral(mode, x)
+
+    def number(value: float, x: Any) -> Any:
+        return z3.FPVal(value, x.sort())
+
+    def first(better: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda x, y: z3.If(z3.Or(better(x, y), z3.fpIsNaN(x)), x, y)
+
+    def sign(x: Any) -> Any:
+        return z3.If(z3.fpIsNaN(x), x, z3.If(z3.fpIsZero(x), number(0.0, x), z3.If(z3.fpIsNegative(x), number(-1.0, x), number(1.0, x))))
+
+    return {**vectors(True), "add": lambda x, y: z3.fpAdd(nearest, x, y), "sub": lambda x, y: z3.fpSub(nearest, x, y),
+            "mul": lambda x, y: z3.fpMul(nearest, x, y), "true_div": lambda x, y: z3.fpDiv(nearest, x, y), "neg": z3.fpNeg, "abs": z3.fpAbs,
+            "sqr": lambda x: z3.fpMul(nearest, x, x), "reciprocal": lambda x: z3.fpDiv(nearest, number(1.0, x), x), "sign": sign,
+            "floor": rounding(z3.RTN()), "ceil": rounding(z3.RTP()), "trunc": rounding(z3.RTZ()), "round_half_to_even": rounding(nearest),
+            "round_half_away_from_zero": rounding(z3.RNA()), "maximum": first(z3.fpGEQ), "minimum": first(z3.fpLEQ),
+            "relu": lambda x: z3.If(z3.fpLEQ(x, number(0.0, x)), number(0.0, x), x), "lt": z3.fpLT, "le": z3.fpLEQ, "gt": z3.fpGT,
+            "ge": z3.fpGEQ, "eq": z3.fpEQ, "neq": z3.fpNEQ, "isnan": z3.fpIsNaN, "isinf": z3.fpIsInf,
+            "isfinite": lambda x: z3.Not(z3.Or(z3.fpIsNaN(x), z3.fpIsInf(x)))}
+
+
 @lru_cache(maxsize=2)
 def vectors(signed: bool) -> Table:
     """The rows over z3's bit vectors, signed or not; truths are z3's too."""
@@ -140,7 +168,17 @@ def _power(x: Any, n: Any) -> Any:
     return found
 
 
-def vector(width: int) -> Callable[[Any], Any]:
-    """What makes one of z3's numbers of a NumPy number."""
+def vector(dtype: str) -> Callable[[Any], Any]:
+    """What makes one of z3's numbers of a number of a dtype."""
     import z3
+    if dtype.startswith("float"):
+        return lambda value: z3.BoolVal(value) if isinstance(value, bool) else z3.FPVal(float(value), float_sort(dtype))
+    width = np.dtype(dtype).itemsize * 8
     return lambda value: z3.BoolVal(value) if isinstance(value, bool) else z3.BitVecVal(int(value), width)
+
+
+def float_sort(dtype: str) -> Any:
+    """z3's sort of a float."""
+    import z3
+    info = np.finfo(dtype)
+    return z3.FPSort(info.bits - info.nmant - 1, info.nmant + 1)

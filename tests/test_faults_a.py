@@ -148,6 +148,17 @@ def test_A24_rules_come_to_rest() -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_A3_A4_real_rules_give_the_mathematical_value(way: str) -> None:
+    """Where the setting is on, and only there, logarithms of exponentials and roots of squares are finite."""
+    def forms(m, x, y):
+        return [m.log(m.exp(x)), m.sqrt(m.sqr(y)), m.exp(x) * m.exp(-x)]
+    values = [np.array([800.0]), np.array([-1e200])]
+    same(run(way, forms, values), [[INF], [INF], [NAN]])
+    with eg.change_flags(real_rules=True):
+        same(run(way, forms, values), [[800.0], [1e200], [1.0]])
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_A25_updates_see_old_values(way: str) -> None:
     """Two shared variables change places; both read what was there before the call."""
     a, b = eg.shared(np.arange(3.0), "a"), eg.shared(np.full(3, 7.0), "b")

@@ -21,10 +21,11 @@ from codegen import switchboard as board
 from codegen.jobs import DOOR
 from exprgraph.config import config
 from runtime import crashes
-from runtime.device import Session, opened
+from runtime.device import Device, Session, opened
 from runtime.driver import cl, failure
 from runtime.memory import data_of
 from runtime.recipe import DONE, GATE, OUTCOMES, REFUSED, forever, leaf, recipe
+from runtime.workshop import compiled, workshop
 
 FASTCALL = 0x80
 PINNED = 4096
@@ -53,10 +54,9 @@ class _Symbol(ctypes.Structure):
 
 
 class Switchboard(NamedTuple):
-    """The functions of a process: `call` looks at its arguments, `sure` does not; what keeps them alive."""
+    """The functions of a process: `call` looks at its arguments, `sure` does not."""
     call: Any
     sure: Any
-    program: Any
 
     def of(self, made: np.ndarray[Any, Any], sure: bool = False) -> Callable[..., Any]:
         """The function for a recipe, which it keeps alive."""
@@ -77,17 +77,36 @@ def _function(method: Any, made: np.ndarray[Any, Any]) -> Callable[..., Any]:
     return found
 
 
-def addresses(session: Session, program: Any, count: int) -> tuple[list[int], tuple[Pin, ...]] | None:
+class Entries(NamedTuple):
+    """The addresses of functions, and what keeps the code there."""
+    addresses: Sequence[int]
+    pins: tuple[Pin, ...]
+
+
+def entered(device: Device, text: str, count: int, options: Sequence[str] = ()) -> Entries | None:
+    """What the door of a program tells that is built for it, of which nothing else is kept; None where it cannot be kept loaded."""
+    if len(_pinned) >= PINNED:
+        return None
+    place = workshop(device)
+    try:
+        opened = place.enter()
+        return addresses(opened.queue, compiled(opened.context, device, text, options), count)
+    except failure:
+        place.close()
+        raise
+
+
+def addresses(queue: Any, program: Any, count: int) -> Entries | None:
     """What the door of a program tells, and what keeps its code where it is; None where that is not sure."""
     found = np.zeros(max(count, 8), np.int64)
     kernel = cl.Kernel(program, DOOR)
     kernel.set_args(cl.SVM(found), np.int32(0))
-    cl.enqueue_nd_range_kernel(session.queue, kernel, (1,), (1,))
-    session.queue.finish()
+    cl.enqueue_nd_range_kernel(queue, kernel, (1,), (1,))
+    queue.finish()
     told = found[:count].tolist()
     pins = [_pin(address) for address in told]
     held = tuple(p for p in dict.fromkeys(pins) if p is not None)
-    return None if None in pins else (told, held)
+    return None if None in pins else Entries(told, held)
 
 
 def _pin(address: int) -> Pin | None:
@@ -130,25 +149,18 @@ def switchboard(session: Session | None) -> Switchboard | None:
 
 
 def _made(session: Session) -> Switchboard | None:
+    crashes.building()
     try:
-        program = compiled(session)
-        found = addresses(session, program, 2)
+        found = entered(session.device, board.source(), 2)
     except (failure, OSError, AttributeError):
         return None
     if found is None:
         return None
-    told, pins = found
-    call, sure = [_Method(b"native", code, FASTCALL, None) for code in told]
-    for kept in (call, sure, program, pins):
+    call, sure = [_Method(b"native", code, FASTCALL, None) for code in found.addresses]
+    for kept in (call, sure, found.pins):
         forever(kept)
-    made = Switchboard(call, sure, program)
+    made = Switchboard(call, sure)
     return made if _layouts() and _rehearsed(made) else None
-
-
-def compiled(session: Session) -> Any:
-    """The program of the switchboard for a device."""
-    crashes.building()
-    return cl.Program(session.context, board.source()).build(devices=[session.device.handle])
 
 
 def _layouts() -> bool:

@@ -123,7 +123,7 @@ def test_D6_a_lost_device_is_opened_anew(where: str, failing: FailingDriver) -> 
     make, w, value, add = step()
     f, g = make(), make()
     f(value), g(value)
-    before, old, built = w.get_value(), device.session(f._run.device), program.built()
+    before, old, built = w.get_value(), f._run.near or f._run.session, program.built()
     failing.fail("launch", 1, ERRORS["lost device"](), persistent=True)
     with pytest.raises(DeviceError, match="was lost: .*DEVICE_NOT_AVAILABLE"):
         f(value)

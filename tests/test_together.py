@@ -263,7 +263,7 @@ def test_warm_builds_what_helpers_run():
 def test_a_forked_child_does_not_wait_for_helpers(monkeypatch, helpers):
     monkeypatch.setattr(together, "foreign", lambda: True)
     monkeypatch.setattr(helpers, "halt", lambda: pytest.fail("there are no threads"))
-    helpers._settle()
+    helpers.leave()
 
 
 def test_four_threads_with_long_jobs_of_their_own(helpers):

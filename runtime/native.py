@@ -143,9 +143,9 @@ def switchboard(session: Session | None) -> Switchboard | None:
     if session is None:
         return None
     with _lock:
-        if session.key not in _known:
-            _known[session.key] = _made(session) if possible(session) else None
-        return _known[session.key]
+        if session.device.spec not in _known:
+            _known[session.device.spec] = _made(session) if possible(session) else None
+        return _known[session.device.spec]
 
 
 def _made(session: Session) -> Switchboard | None:

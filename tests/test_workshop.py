@@ -1,0 +1,118 @@
+"""The context in which programs are built: it is replaced, and with the last one the compiler lets go of what it kept (row D14)."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import exprgraph as eg
+from exprgraph.errors import DeviceError
+from runtime import device, native, program, together, workshop
+from tests.failing_driver import ERRORS, FailingDriver, failing
+from tests.processes import python
+
+__all__ = ["failing"]
+F = "float32"
+NEAR = next((d for d in device.devices() if d.spec == device.choose("pocl").sibling), None)
+pytestmark = pytest.mark.skipif(NEAR is None or native.switchboard(device.session(NEAR)) is None, reason="native calls cannot be made")
+
+
+@pytest.fixture
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions and workshops of this test alone."""
+    found = device._Found()
+    found.devices, found.pid, found.listed = device.devices(), os.getpid(), True
+    monkeypatch.setattr(device, "_found", found)
+    monkeypatch.setattr(workshop, "_workshops", {})
+
+
+def step() -> tuple[Any, Any]:
+    """A training step with a fault site and an intermediate, and its variable."""
+    x, i, w = eg.vector("x"), eg.lvector("i"), eg.shared(np.arange(6, dtype=F), "w")
+    return eg.compile([x, i], (eg.exp(x * 0) * 7 + w[i].sum()).sum(), updates={w: w + x.sum() / 7}, device="pocl"), w
+
+
+def is_native(f: Any) -> bool:
+    """Whether nothing of the driver's is kept for the kernels of a function."""
+    kernels = [k for p in f._run.plans.values() for k in p._kernels.values()]
+    return bool(kernels) and all(launched is None and built.code and built.program is None for launched, built in kernels)
+
+
+def test_native_functions_open_no_session(fresh: None) -> None:
+    """Compiled, called, given a wrong index, called from several sizes and freed."""
+    f, w = step()
+    index = np.array([1, 2], "i8")
+    for n in (3, 5):
+        f(np.ones(n, F), index)
+    with pytest.raises(IndexError):
+        f(np.ones(3, F), np.array([6, 0], "i8"))
+    f.free()
+    before = w.get_value().copy()
+    f(np.ones(3, F), index)
+    assert (w.get_value() > before).all()
+    run = f._run
+    assert run.session._opened is None and run.near._opened is None and not device._found.contexts
+
+
+def test_a_context_is_replaced_after_so_many_programs(fresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[int] = []
+    monkeypatch.setattr(workshop, "BUILDS", 2)
+    monkeypatch.setattr(workshop, "LEAVING", [lambda: left.append(1)])
+    assert NEAR is not None
+    place = workshop.workshop(NEAR)
+    opened = [place.enter().context for _ in range(5)]
+    assert [opened.index(c) for c in opened] == [0, 0, 2, 2, 4] and len(left) == 2
+    assert workshop.workshop(NEAR) is place
+
+
+def test_functions_go_on_when_the_context_of_their_programs_is_gone(fresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workshop, "BUILDS", 1)
+    x, value = eg.vector("x"), np.arange(4, dtype=F)
+    functions = [eg.compile([x], x * k + 17, device="pocl") for k in (3.0, 4.0, 5.0)]
+    assert NEAR is not None
+    workshop.workshop(NEAR).close()
+    for k, f in enumerate(functions, 3):
+        assert f(value).tolist() == (value * k + 17).tolist()
+        assert is_native(f)
+
+
+@pytest.mark.parametrize("point", ["context", "build", "launch"])
+@pytest.mark.parametrize("name", ["no memory", "lost device"])
+def test_D6_a_driver_that_fails_while_programs_are_built(fresh: None, failing: FailingDriver, point: str, name: str,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    """The compile ends in a short error, and the next one is as ever."""
+    index = np.array([1, 2], "i8")
+    monkeypatch.setattr(program, "PAUSES", ())
+    failing.fail(point, 1, ERRORS[name](), persistent=True)
+    with pytest.raises((DeviceError, MemoryError)) as found:
+        step()
+    assert failing.raised and len(str(found.value).splitlines()[0]) < 300
+    failing.behave()
+    f, w = step()
+    f(np.ones(3, F), index)
+    assert (w.get_value() > np.arange(6)).all() and is_native(f)
+
+
+def test_D14_the_compiler_lets_go_of_all_with_the_last_context(tmp_path: Path) -> None:
+    """Its library alone takes tens of MiB: they go while functions live, and after helpers have taken part."""
+    done = python("""
+        import numpy as np, exprgraph as eg
+        from benchmarks.resident import figures
+        from runtime import workshop
+        x, value = eg.vector("x"), np.linspace(0, 1, 300_000, dtype="float32")
+        f = eg.compile([x], eg.exp(x) * 7, device="pocl")
+        helpers = f._run.state.helpers
+        helpers.limit("HELPED", 1)
+        helpers.limit("WOKEN", 1)
+        first, before, woken = f(value), figures()[1], helpers._kernel is not None
+        for place in workshop._workshops.values():
+            place.close()
+        print(before - figures()[1], woken, (f(value) == first).all())
+        print(helpers._kernel is not None or not woken)
+        """, EXPRGRAPH_CACHE=tmp_path, without=("POCL_CACHE_DIR",))
+    assert done.returncode == 0, done.stderr
+    kept, woken, same, again = done.stdout.split()
+    assert int(kept) > 20_000 and same == again == "True" and woken == str(together.helpers_of(device.session(device.choose("pocl"))) > 0)

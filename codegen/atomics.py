@@ -5,11 +5,11 @@ Native additions of floats leave the order of additions as open as compare-and-s
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
 
 from codegen.expressions import Expressions, Names
 from codegen.kernel import Atomic, Expr
 from codegen.spelling import C_TYPES
+from exprgraph.named import NamedTuple
 
 INTEGER = {"sum": "add", "min": "min", "max": "max"}
 PTX = {"float32": ("f32", "f"), "float64": ("f64", "d")}

@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from codegen.kernel import Builder, Expr, Loop, Prefix, Store
 from codegen.rows import value_of
+from exprgraph.named import NamedTuple
 from exprgraph.own.reduction import FOLDS
 
 Exprs = tuple[Expr, ...]

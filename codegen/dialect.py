@@ -1,7 +1,7 @@
 """Dialects of OpenCL C: which builtins a compiler turns into instructions, and which instructions of the CPU it has to be told of."""
 from __future__ import annotations
 
-from typing import NamedTuple
+from exprgraph.named import NamedTuple
 
 
 class Dialect(NamedTuple):

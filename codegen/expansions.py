@@ -9,7 +9,7 @@ reads the position.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from codegen.ranks import RANKINGS
 from codegen.target import Target
 from exprgraph.dims import Dim, product
 from exprgraph.graph import credit, mark, order, rebuild, transform
+from exprgraph.named import NamedTuple
 from exprgraph.node import CONSTANT, OPERATORS, Node, Out, make_constant
 from exprgraph.ops.create import iota
 from exprgraph.ops.index import scatter_add, subtensor

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from codegen.kernel import INDEX, Alloc, Expr, Kernel, dims_of, walk
 from codegen.order import postorder
 from codegen.spelling import C_TYPES, Spelling, check_names, literal, spelling
+from exprgraph.named import NamedTuple
 
 DEEPEST = 6
 Names = dict[Expr, str]

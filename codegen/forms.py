@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from codegen.fuse import Cluster, fed, fuse
 from codegen.partial import in_two_steps, parts, unsuited
@@ -12,6 +11,7 @@ from codegen.target import Target
 from codegen.vector_products import largest_matrix, sums_for_products
 from exprgraph.dims import Dim, constant, maximum, minimum
 from exprgraph.graph import order, rebuild, transform
+from exprgraph.named import NamedTuple
 from exprgraph.node import CONSTANT, INPUT, SHARED, Node, Out
 from exprgraph.ops.table import ROWS
 

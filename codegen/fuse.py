@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from codegen.inline import Index, Inliner, is_array_constant
 from codegen.kernel import Builder, Expr
@@ -18,6 +17,7 @@ from codegen.products import is_call
 from codegen.roots import Roots, widest_value
 from codegen.target import Target
 from exprgraph.dims import Dim, constant, is_one, product
+from exprgraph.named import NamedTuple
 from exprgraph.node import INPUT, SHARED, Node, Out
 from exprgraph.own.op import OwnOp
 

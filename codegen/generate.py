@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from codegen.describe import describe
 from codegen.expansions import expanded
@@ -34,6 +34,7 @@ from exprgraph import passes
 from exprgraph.dims import Dim, constant, maximum, minimum, product
 from exprgraph.errors import DeviceError, GraphError, at
 from exprgraph.graph import order
+from exprgraph.named import NamedTuple
 from exprgraph.narrow import widened
 from exprgraph.node import Graph, Node, Out
 from exprgraph.ops.table import ROWS

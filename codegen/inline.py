@@ -8,7 +8,6 @@ be empty the want carries a guard.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from codegen.kernel import INDEX, Builder, Expr
 from codegen.plan import Site
 from codegen.rows import value_of
 from exprgraph.dims import Dim, bounds, constant, maximum, minimum, product
+from exprgraph.named import NamedTuple
 from exprgraph.node import Node, Out, constant_value
 from exprgraph.types import size_dim, size_dims
 

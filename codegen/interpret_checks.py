@@ -1,7 +1,9 @@
 """What the tree interpreter watches: bounds, races, uninitialised reads, divergent barriers, index overflow; and the errors for each."""
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
+
+from exprgraph.named import NamedTuple
 
 READ, WRITE, ATOMIC = 0, 1, 2
 CONFLICTS = ((WRITE, ATOMIC), (READ, WRITE, ATOMIC), (READ, WRITE))

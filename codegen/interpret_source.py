@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from codegen.kernel import (
 )
 from codegen.order import postorder
 from exprgraph.dims import Dim
+from exprgraph.named import NamedTuple
 
 FLAGS = "flags"
 INDEX_VALUE: dict[str, Callable[[int, int], int]] = {

@@ -11,9 +11,10 @@ and "reduce" are gone and "grid", "group" and "local" stand for work-items and w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from exprgraph.dims import Dim, constant
+from exprgraph.named import NamedTuple
 from exprgraph.node import Op
 
 INDEX = "index"

@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from string import Template
-from typing import NamedTuple
 
 from codegen import running
 from codegen.elementary import BODIES, NEAR, PARAMETERS, TABLES, body
+from exprgraph.named import NamedTuple
 
 _NAME = re.compile(r"\b(?:eg_[a-z0-9]+(?:_(?:[iu](?:8|16|32|64)|f16|f32|f64|b16|b))+|EG_(?!INLINE\b|BODY\b)[A-Z0-9]+f?)\b")
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -45,6 +44,7 @@ from codegen.outer import outer_lines
 from codegen.running import in_registers
 from codegen.spelling import local_array, memory_type
 from codegen.vector_loops import HIDDEN, HIDING, compared, has_tail, hint, in_two
+from exprgraph.named import NamedTuple
 
 WORK_ITEM = {"grid": "get_global_id", "group": "get_group_id", "local": "get_local_id"}
 REORDERED = {"sum", "prod"}

@@ -2,13 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from codegen.dialect import dialect_of
 from codegen.kernel import Outer
 from codegen.spelling import C_TYPES
+from exprgraph.named import NamedTuple
 
 WIDEST = 16
 

@@ -1,12 +1,13 @@
 """The steps of a plan: what the runtime does for one plan key, as records without a device."""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from exprgraph.dims import Dim, constant
 from exprgraph.errors import IndexFault, Source
+from exprgraph.named import NamedTuple
 from exprgraph.node import Params
 
 if TYPE_CHECKING:

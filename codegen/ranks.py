@@ -10,10 +10,11 @@ down, so that the first of equals wins.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from exprgraph.named import NamedTuple
 from exprgraph.node import Op
 from exprgraph.ops.rows import row
 

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
-from typing import NamedTuple
 
 from codegen.affine import affine
 from codegen.inline import Index, Inliner, is_array_constant
@@ -11,6 +10,7 @@ from codegen.products import is_call
 from codegen.scattering import by_atomics
 from codegen.target import Target
 from exprgraph.graph import order
+from exprgraph.named import NamedTuple
 from exprgraph.node import CONSTANT, INPUT, SHARED, Node, Out
 from exprgraph.own.op import OwnOp
 

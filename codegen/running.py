@@ -5,9 +5,8 @@ with the total of those before it.  Vectors are of 256 bits at most.
 """
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from codegen.kernel import Prefix
+from exprgraph.named import NamedTuple
 
 TILE = 64
 

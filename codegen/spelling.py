@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from codegen.kernel import INDEX, Alloc, Kernel, Let, Loop, walk
 from codegen.rows import row_of, template_of
 from exprgraph.dtypes import NARROW
 from exprgraph.errors import GraphError
+from exprgraph.named import NamedTuple
 from exprgraph.node import Op
 
 C_TYPES = {"bool": "int", "float16": "ushort", "bfloat16": "ushort", "float32": "float", "float64": "double",

@@ -1,7 +1,7 @@
 """Target: everything that code generation may ask about a device, and nothing else."""
 from __future__ import annotations
 
-from typing import NamedTuple
+from exprgraph.named import NamedTuple
 
 
 def has_blas(dtype: str) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from exprgraph import dtypes
 from exprgraph.bodies import opened
 from exprgraph.errors import GraphError, MissingInputError, UnusedInputError, at, here
 from exprgraph.graph import order, replace
 from exprgraph.marked import Pack, hoisted, stripped
+from exprgraph.named import NamedTuple
 from exprgraph.node import INPUT, Graph, Node, Out, as_symbol, leaf
 from exprgraph.ops.markers import Print
 from exprgraph.shared import SharedNode, matching

@@ -3,7 +3,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
+
+from exprgraph.named import NamedTuple
 
 INF = float("inf")
 Bounds = tuple[float, float]

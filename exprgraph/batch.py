@@ -6,11 +6,11 @@ comes from the row itself (`Op.batch`), from `batch_rules.RULES`, or from the ki
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from exprgraph.batch_rules import KINDS, RULES, Step, each
 from exprgraph.errors import GraphError, at
 from exprgraph.graph import credit, mark, order, rebuild, unchanged
+from exprgraph.named import NamedTuple
 from exprgraph.node import Node, Out
 from exprgraph.ops.shape import declared
 from exprgraph.ops.shape import size as size_row

@@ -6,12 +6,13 @@ same in every lane.  It gives the outputs, with the batch axis in front.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from exprgraph.batch_places import along, at_points, picked, put, section, spot, taken
 from exprgraph.dims import constant, product
 from exprgraph.dtypes import is_complex, is_float
 from exprgraph.errors import GraphError, at
+from exprgraph.named import NamedTuple
 from exprgraph.node import OPERATORS, Node, Op, Out, make_constant
 from exprgraph.ops import create, index, markers, points, shape, sort
 from exprgraph.ops.contract import matmul

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from exprgraph.bodies import Body, fresh, put_on
 from exprgraph.errors import GradientError, at, here
 from exprgraph.forward import pushforward
 from exprgraph.grad import backward, fit, sized
+from exprgraph.named import NamedTuple
 from exprgraph.node import INPUT, OPERATORS, Graph, Out, as_symbol, leaf
 from exprgraph.ops.rounding import identity, second
 from exprgraph.ops.rows import Undefined

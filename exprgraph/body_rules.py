@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextvars import ContextVar
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from exprgraph import dtypes
 from exprgraph.bodies import Body, closed
 from exprgraph.body_gradient import Rule, Rules, body_row, is_default, put_some
 from exprgraph.graph import depends, rebuild, transform
+from exprgraph.named import NamedTuple
 from exprgraph.node import Graph, Node, Out
 
 DEEPEST = 12

@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from exprgraph.dtypes import COMPLEX
 from exprgraph.graph import order, reuse, transform
+from exprgraph.named import NamedTuple
 from exprgraph.node import Graph, Node, Out, make_constant
 from exprgraph.ops.arithmetic import mul
 from exprgraph.ops.complexes import joined

@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from exprgraph import dtypes
 from exprgraph.dims import constant
 from exprgraph.graph import follow, order, reuse
 from exprgraph.kept import optimised
+from exprgraph.named import NamedTuple
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out, TensorType, constant_value, make_constant
 from exprgraph.ops.index import concat, subtensor
 from exprgraph.ops.pair import EACH, Pair

@@ -2,9 +2,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from exprgraph.errors import at, here
+from exprgraph.named import NamedTuple
 from exprgraph.node import Node, Out
 from exprgraph.shared import Shared, SharedNode
 from exprgraph.values import Array

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from exprgraph.errors import MismatchFault, Source, at
 from exprgraph.graph import order
 from exprgraph.labels import op_text
 from exprgraph.modes import Debug
+from exprgraph.named import NamedTuple
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out
 from exprgraph.program import Executable, Outer, Program
 from exprgraph.reference import Array, evaluate

@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from exprgraph.errors import DeviceError, at
 from exprgraph.graph import order, transform, unchanged
+from exprgraph.named import NamedTuple
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out, TensorType, constant_value, make_constant
 from exprgraph.ops.rounding import cast
 from exprgraph.own.elementwise import TextOp

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from exprgraph.bodies import opened, without_rules
 from exprgraph.errors import MissingInputError, NoMeaningError, Source, at, here
 from exprgraph.graph import ancestors, order, symbol_of
 from exprgraph.labels import leaf_text, name_text, number_text, op_text, roots, short
+from exprgraph.named import NamedTuple
 from exprgraph.node import CONSTANT, Graph, Node, Out, constant_value
 from exprgraph.own.alone import run_alone
 from exprgraph.reference import Array, check_sizes, compute, evaluate

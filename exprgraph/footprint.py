@@ -3,10 +3,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from exprgraph.dims import Dim, bounds, constant
 from exprgraph.errors import CallError, Source, at, here
+from exprgraph.named import NamedTuple
 from exprgraph.readable import readable
 
 KINDS = ("inputs", "shared", "constants", "outputs", "updates", "temporaries")

@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from exprgraph import dtypes
 from exprgraph.bodies import linked, reaching
 from exprgraph.errors import DisconnectedInputError, GradientError, MissingGradientError, NullTypeGradError, at, here
 from exprgraph.graph import order
+from exprgraph.named import NamedTuple
 from exprgraph.node import INPUT, MOVING, OPERATORS, SHARED, Node, Op, Out, as_symbol, constant_value, make_constant
 from exprgraph.ops.complexes import conj, real_part
 from exprgraph.ops.pair import EACH

@@ -1,9 +1,8 @@
 """What a machine computes with: `devices()` lists it for people and programs."""
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from exprgraph import backend
+from exprgraph.named import NamedTuple
 
 _GIB = 1 << 30
 

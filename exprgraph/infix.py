@@ -4,9 +4,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
 from exprgraph.labels import leaf_text, name_text, named, param_text, roots, shown
+from exprgraph.named import NamedTuple
 from exprgraph.node import Node, Out
 from exprgraph.slice_text import bracketed, items, shuffled
 

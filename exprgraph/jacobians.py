@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from exprgraph.batch import batched
 from exprgraph.dims import bounds, product
 from exprgraph.errors import GradientError, at, here
 from exprgraph.grad import choose, constants, grad
+from exprgraph.named import NamedTuple
 from exprgraph.node import OPERATORS, Out, as_symbol, make_constant
 from exprgraph.ops.create import iota
 from exprgraph.ops.rounding import cast, second

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from exprgraph.atoms import Atom, Call, Value
 from exprgraph.dims import Dim
 from exprgraph.errors import Source
 from exprgraph.graph import order
+from exprgraph.named import NamedTuple
 from exprgraph.node import CONSTANT, INPUT, SHARED, Graph, Node, Op
 from exprgraph.ops.table import ROWS
 from exprgraph.store import digest_of

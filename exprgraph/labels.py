@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from exprgraph.errors import UseError, at, here
+from exprgraph.named import NamedTuple
 from exprgraph.node import CONSTANT, Graph, Node, Out, constant_value
 
 LONGEST = 60

@@ -4,7 +4,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from exprgraph.batch_rules import each
 from exprgraph.dims import Dim, constant
 from exprgraph.errors import CallError, DTypeError, RankError, UseError, at, here
 from exprgraph.graph import depends, symbol_of
+from exprgraph.named import NamedTuple
 from exprgraph.node import Out, as_symbol, make_constant
 from exprgraph.ops.shape import broadcast_to, declared, dim_node, dimshuffle
 from exprgraph.replace import stand_in

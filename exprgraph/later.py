@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 from weakref import WeakSet
 
 from exprgraph.locks import lock
+from exprgraph.named import NamedTuple
 from exprgraph.program import Executable, Program
 
 

@@ -1,9 +1,8 @@
 """What Theano's users find under `f.maker`: the optimised graph of a function, to look at."""
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from exprgraph.graph import consumers, order
+from exprgraph.named import NamedTuple
 from exprgraph.node import Graph, Node, Out
 
 

@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
+
+from exprgraph.named import NamedTuple
 
 OPTIMIZERS = {"full": "full", "fast_run": "full", "none": "none", "fast_compile": "none"}
 """Names of how much is done to a graph, Theano's among them."""

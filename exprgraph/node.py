@@ -5,19 +5,20 @@ one output of a node and the object that users hold.  Nodes have identity: two n
 """
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from exprgraph import dtypes, numpy_calls
 from exprgraph.dims import Dim, Size, constant, of_atom
 from exprgraph.errors import CallError, DTypeError, ShapeError, Source, UseError, ValueFault, at, here
+from exprgraph.named import NamedTuple
 
 Params = tuple[tuple[str, Any], ...]
-_uids = itertools.count(1)
+_uids = count(1)
 MOVING = ("leaf", "view", "gather", "scatter")
 """Kinds of ops that take every dtype: they move elements, or at most add them up."""
 
@@ -379,9 +380,8 @@ def make_constant(value: Any, dtype: str | None = None) -> Out:
         raise DTypeError(f"a masked array would lose its mask: fill it first{at(here())}")
     name = dtypes.canonical(array.dtype)
     data = np.ascontiguousarray(array).astype(name, copy=False).tobytes()
-    params: Params = (("data", data), ("dtype", name), ("shape", array.shape))
     kind = TensorType(name, tuple(constant(n) for n in array.shape))
-    return Out(Node(CONSTANT, params, (), (kind,), frozenset((here(),))))
+    return Out(Node(CONSTANT, (("data", data), ("dtype", name), ("shape", array.shape)), (), (kind,), frozenset((here(),))))
 
 
 def constant_value(out: Out) -> np.ndarray[Any, Any] | None:

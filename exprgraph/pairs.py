@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from exprgraph import dims
 from exprgraph.dims import Call, Dim, Size, substitute
 from exprgraph.errors import ShapeError, Source, at
 from exprgraph.graph import order
+from exprgraph.named import NamedTuple
 from exprgraph.node import Graph, Node, Out
 from exprgraph.types import size_dim
 

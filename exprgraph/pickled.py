@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from exprgraph.assemble import Assembly, Form
@@ -21,6 +21,7 @@ from exprgraph.errors import GraphError, at, here
 from exprgraph.graph import order, replace
 from exprgraph.locks import lock
 from exprgraph.modes import Mode
+from exprgraph.named import NamedTuple
 from exprgraph.node import Graph, Node, Out
 from exprgraph.ops.markers import Print
 from exprgraph.own.made import Made, found_by_name

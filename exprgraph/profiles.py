@@ -8,9 +8,10 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from exprgraph.locks import lock
+from exprgraph.named import NamedTuple
 from exprgraph.steps import Step, lines
 
 KEPT = 20000

@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from exprgraph.named import NamedTuple
 from exprgraph.node import Graph, Node
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from exprgraph.dtypes import BFLOAT
 from exprgraph.errors import AllocationError, IndexFault, OwnOpError, ShapeError, at
 from exprgraph.footprint import Footprint, Given
 from exprgraph.graph import order
+from exprgraph.named import NamedTuple
 from exprgraph.narrow import widened
 from exprgraph.node import CONSTANT, INPUT, SHARED, Graph, Node, Out, Params, TensorType
 from exprgraph.own.op import OwnOp, call_of

@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from exprgraph.dims import Dim
 from exprgraph.errors import Source, at
 from exprgraph.graph import order
+from exprgraph.named import NamedTuple
 from exprgraph.node import Condition, Graph
 from exprgraph.pairs import Pair, pairs
 

@@ -2,10 +2,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from exprgraph import graph as graphs
 from exprgraph.dims import Atom, Call, Dim, substitute
+from exprgraph.named import NamedTuple
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out, TensorType
 from exprgraph.ops.shape import dim_node
 

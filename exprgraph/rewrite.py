@@ -18,11 +18,12 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from exprgraph import graph as graphs
+from exprgraph.named import NamedTuple
 from exprgraph.node import CONSTANT, INPUT, Graph, Node, Op, Out, Params, TensorType, constant_value, leaf
 from exprgraph.ops.shape import dim_node
 from exprgraph.ops.table import ROWS

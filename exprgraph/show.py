@@ -4,12 +4,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, TextIO
+from typing import Any, TextIO
 
 from exprgraph.errors import UseError, at, here
 from exprgraph.graph import consumers, order
 from exprgraph.infix import pp as pp
 from exprgraph.labels import COUNTED, Shown, leaf_text, name_text, named, op_text, roots, short, shown, value_text
+from exprgraph.named import NamedTuple
 from exprgraph.node import Node, Out
 from exprgraph.shared import SharedNode, host
 

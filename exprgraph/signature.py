@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
 from exprgraph.containers import Container
 from exprgraph.errors import CallError, GraphError, at, here
+from exprgraph.named import NamedTuple
 from exprgraph.node import CONSTANT, SHARED, Out
 from exprgraph.shared import Shared, SharedNode, shared
 from exprgraph.types import show_shape

@@ -3,10 +3,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import NamedTuple
 
 from exprgraph.dims import Dim, calls, constant
 from exprgraph.functions.slicing import Section, section, wrap
+from exprgraph.named import NamedTuple
 from exprgraph.node import Node
 from exprgraph.types import size_dims
 

@@ -8,10 +8,10 @@ unless they are expensive.  A value carried keeps the sizes that it had, so that
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from exprgraph import graph as graphs
 from exprgraph.errors import Source
+from exprgraph.named import NamedTuple
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out, leaf
 from exprgraph.ops.shape import dim_node, specify_shape
 from exprgraph.program import Program

@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from exprgraph.errors import Source
 from exprgraph.modes import Monitor
+from exprgraph.named import NamedTuple
 
 Arrays = tuple[Any, ...]
 

@@ -15,7 +15,6 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 try:
     from _blake2 import blake2b  # hashlib has the same, but loads OpenSSL for it, which takes longer than all that is done here
@@ -23,6 +22,7 @@ except ImportError:
     from hashlib import blake2b
 
 from exprgraph.config import config
+from exprgraph.named import NamedTuple
 
 FORMAT = b"exprgraph entry 1 "
 SUFFIX, UNFINISHED = ".entry", ".unfinished-"

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from exprgraph.called import results
 from exprgraph.errors import GradientError, at, here
 from exprgraph.forward import pushforward
 from exprgraph.grad import backward, grad
+from exprgraph.named import NamedTuple
 from exprgraph.node import INPUT, OPERATORS, Out, leaf, make_constant
 from exprgraph.ops.complexes import real_part
 from exprgraph.reference import evaluate

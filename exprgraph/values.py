@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.errors import CallError, ShapeError, Source, at, here
+from exprgraph.named import NamedTuple
 from exprgraph.node import Out
 from exprgraph.resident import DeviceArray
 

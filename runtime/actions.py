@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from codegen.plan import Site
 from exprgraph.errors import at
+from exprgraph.named import NamedTuple
 from runtime.device import Session
 from runtime.driver import cl
 from runtime.memory import Array, Block, CopiedMemory, View

@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from exprgraph.named import NamedTuple
 from runtime.actions import Action
 from runtime.memory import Block, View
 

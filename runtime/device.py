@@ -7,12 +7,13 @@ import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from codegen.target import Target
 from exprgraph.backend import FORKED as FORKED_TEXT
 from exprgraph.config import Config
 from exprgraph.errors import DeviceError, NoDeviceError, UnknownDeviceError, at, here
+from exprgraph.named import NamedTuple
 from runtime import crashes, driver, limits, pocl, vendors
 
 POCL = "portable computing language"

@@ -10,11 +10,12 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from exprgraph.errors import DeviceError
+from exprgraph.named import NamedTuple
 from runtime import pages
 from runtime.actions import fault_of
 from runtime.device import FORKED, Session, check_process

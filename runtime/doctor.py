@@ -8,13 +8,13 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from exprgraph import __version__, store
 from exprgraph.config import Config, config
 from exprgraph.errors import DeviceError, NoDeviceError
+from exprgraph.named import NamedTuple
 from runtime import chosen, crashes, driver, limits, trials, vendors, verdicts
 from runtime.device import Device, devices, fitting
 

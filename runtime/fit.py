@@ -1,9 +1,8 @@
 """Fits: a plan with the numbers of one call before anything is built for it: its steps, and where what they use lies."""
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from codegen.plan import Buffer, Note, Step
+from exprgraph.named import NamedTuple
 from runtime.memory import Block, View
 
 

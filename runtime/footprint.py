@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from exprgraph.errors import AllocationError, at, here
 from exprgraph.footprint import KINDS, Footprint, Given, MissingSizeError, Tensor, formula, largest
 from exprgraph.footprint import check_sizes as check_sizes
 from exprgraph.graph import names
+from exprgraph.named import NamedTuple
 from exprgraph.node import SHARED, Node, Out
 from exprgraph.program import Program
 from runtime import pages

@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from codegen.plan import Plan
 from codegen.target import Target
 from exprgraph.dims import Dim
 from exprgraph.errors import DeviceError
+from exprgraph.named import NamedTuple
 from exprgraph.program import Program
 from exprgraph.requires import Requirement
 from runtime.device import Device

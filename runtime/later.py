@@ -6,10 +6,11 @@ argument has not been computed yet.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from exprgraph.named import NamedTuple
 from exprgraph.program import Program
 from exprgraph.resident import DeviceArray
 from runtime.actions import Action, FunctionCall, KernelCall, OwnAction

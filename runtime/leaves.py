@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.dims import Atom, Size, Stride, Value
 from exprgraph.errors import CallError
+from exprgraph.named import NamedTuple
 from exprgraph.node import Node
 from exprgraph.resident import DeviceArray
 from runtime.memory import Array, Memory

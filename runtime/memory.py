@@ -13,12 +13,13 @@ import ctypes
 import math
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from exprgraph.errors import AllocationError
 from exprgraph.locks import lock
+from exprgraph.named import NamedTuple
 from exprgraph.resident import DeviceArray
 from runtime import pages
 from runtime.device import Session, foreign

@@ -11,46 +11,31 @@ import os
 import platform
 import sys
 import threading
-import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from codegen import switchboard as board
 from codegen.jobs import DOOR
 from exprgraph.config import config
-from runtime import crashes
-from runtime.device import Device, Session, opened
+from exprgraph.named import NamedTuple
+from runtime import crashes, loaded, pins
+from runtime.device import Session, opened
 from runtime.driver import cl, failure
 from runtime.memory import data_of
+from runtime.pins import Found, pin
 from runtime.recipe import DONE, GATE, OUTCOMES, REFUSED, forever, leaf, recipe
 from runtime.workshop import compiled, workshop
 
 FASTCALL = 0x80
-PINNED = 4096
-"""The most files that are kept loaded at a time: each takes several mappings, of which a process has some 65,000."""
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: GATE.fill(opened()))
-
-
-class Pin:
-    """A file that stays loaded while this lives.  Whoever calls what lies in it holds this."""
-    __slots__ = ("__weakref__",)
-
-    def __init__(self, file: bytes) -> None:
-        library = ctypes.CDLL(os.fsdecode(file))
-        weakref.finalize(self, _python.dlclose, ctypes.c_void_p(library._handle)).atexit = False
 
 
 class _Method(ctypes.Structure):
     """CPython's record of a function: its name, address, form and description."""
     _fields_ = [("name", ctypes.c_char_p), ("code", ctypes.c_void_p), ("form", ctypes.c_int), ("about", ctypes.c_char_p)]
-
-
-class _Symbol(ctypes.Structure):
-    """What the loader says of an address."""
-    _fields_ = [("file", ctypes.c_char_p), ("base", ctypes.c_void_p), ("name", ctypes.c_char_p), ("address", ctypes.c_void_p)]
 
 
 class Switchboard(NamedTuple):
@@ -65,7 +50,6 @@ class Switchboard(NamedTuple):
 
 _lock = threading.RLock()
 _known: dict[str, Switchboard | None] = {}
-_pinned: weakref.WeakValueDictionary[bytes, Pin] = weakref.WeakValueDictionary()
 _python = ctypes.PyDLL(None)
 """CPython's functions, with prototypes of our own."""
 
@@ -77,26 +61,22 @@ def _function(method: Any, made: np.ndarray[Any, Any]) -> Callable[..., Any]:
     return found
 
 
-class Entries(NamedTuple):
-    """The addresses of functions, and what keeps the code there."""
-    addresses: Sequence[int]
-    pins: tuple[Pin, ...]
-
-
-def entered(device: Device, text: str, count: int, options: Sequence[str] = ()) -> Entries | None:
+def entered(session: Session, text: str, count: int, options: Sequence[str] = ()) -> Found | None:
     """What the door of a program tells that is built for it, of which nothing else is kept; None where it cannot be kept loaded."""
-    if len(_pinned) >= PINNED:
+    if pins.full():
         return None
-    place = workshop(device)
+    device, place = session.device, workshop(session.device)
     try:
         opened = place.enter()
-        return addresses(opened.queue, compiled(opened.context, device, text, options), count)
+        found = addresses(opened.queue, compiled(opened.context, device, text, options), count)
     except failure:
         place.close()
         raise
+    loaded.remember(session, text, found)
+    return found
 
 
-def addresses(queue: Any, program: Any, count: int) -> Entries | None:
+def addresses(queue: Any, program: Any, count: int) -> Found | None:
     """What the door of a program tells, and what keeps its code where it is; None where that is not sure."""
     found = np.zeros(max(count, 8), np.int64)
     kernel = cl.Kernel(program, DOOR)
@@ -104,30 +84,9 @@ def addresses(queue: Any, program: Any, count: int) -> Entries | None:
     cl.enqueue_nd_range_kernel(queue, kernel, (1,), (1,))
     queue.finish()
     told = found[:count].tolist()
-    pins = [_pin(address) for address in told]
-    held = tuple(p for p in dict.fromkeys(pins) if p is not None)
-    return None if None in pins else Entries(told, held)
-
-
-def _pin(address: int) -> Pin | None:
-    """What keeps the file that an address was loaded from; the driver unloads what it has not launched for long."""
-    file = _file(address)
-    with _lock:
-        found = _pinned.get(file) if file is not None else None
-        if found is None and file is not None and len(_pinned) < PINNED:
-            try:
-                found = _pinned[file] = Pin(file)
-            except OSError:
-                return None
-        return found if _file(address) == file else None
-
-
-def _file(address: int) -> bytes | None:
-    """The file that an address was loaded from."""
-    known, symbol = _python.dladdr, _Symbol()
-    known.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-    found: bytes | None = symbol.file if known(address, ctypes.addressof(symbol)) else None
-    return found
+    kept = [pin(address) for address in told]
+    held = tuple(p for p in dict.fromkeys(kept) if p is not None)
+    return None if None in kept else Found(told, held)
 
 
 def possible(session: Session) -> bool:
@@ -149,15 +108,18 @@ def switchboard(session: Session | None) -> Switchboard | None:
 
 
 def _made(session: Session) -> Switchboard | None:
-    crashes.building()
     try:
-        found = entered(session.device, board.source(), 2)
+        text = board.source()
+        found = loaded.recalled(session, text, 2)
+        if found is None:
+            crashes.building()
+            found = entered(session, text, 2)
     except (failure, OSError, AttributeError):
         return None
     if found is None:
         return None
     call, sure = [_Method(b"native", code, FASTCALL, None) for code in found.addresses]
-    for kept in (call, sure, found.pins):
+    for kept in (call, sure, found):
         forever(kept)
     made = Switchboard(call, sure)
     return made if _layouts() and _rehearsed(made) else None

@@ -5,8 +5,8 @@ All is deterministic and bounded: a search that would take too long ends with th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
 
+from exprgraph.named import NamedTuple
 from runtime.workspace import lifetimes, loads
 
 STATES = 3000

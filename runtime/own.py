@@ -5,7 +5,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from codegen.plan import OwnCall
 from exprgraph import dtypes
 from exprgraph.errors import OwnOpError, Source, at, defined
 from exprgraph.locks import lock
+from exprgraph.named import NamedTuple
 from exprgraph.own.head import CURE
 from exprgraph.own.raw import RawSource
 from runtime import crashes

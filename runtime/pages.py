@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from exprgraph.errors import AllocationError
+from exprgraph.named import NamedTuple
 from runtime.spare import PAGE, Spare, rounded
 
 Array = np.ndarray[Any, Any]

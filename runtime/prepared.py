@@ -3,13 +3,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from codegen.plan import Branch, Buffer, Check, Code, Commit, HostCall, Launch, Operand, OwnCall, Plan, Step
 from exprgraph import dims
 from exprgraph.dims import Atom, Dim
+from exprgraph.named import NamedTuple
 from exprgraph.node import Params
 from runtime import program
 from runtime.actions import Action, FaultCheck, FunctionCall, KernelCall

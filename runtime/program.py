@@ -9,17 +9,19 @@ import time
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from codegen.plan import Code
 from exprgraph.errors import DeviceError
+from exprgraph.named import NamedTuple
 from exprgraph.phases import phase
-from runtime import crashes
+from runtime import crashes, loaded
 from runtime.device import Session
 from runtime.driver import cl, failure
-from runtime.native import Entries, Pin, addresses, entered
+from runtime.native import addresses, entered
+from runtime.pins import Found, Pin
 from runtime.workshop import compiled
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class Built(NamedTuple):
     pins: tuple[Pin, ...] = ()
 
 
-Made = tuple[Any, Entries]
+Made = tuple[Any, Found]
 """A program and the entries of its jobs."""
 
 
@@ -108,8 +110,11 @@ def _key(session: Session, code: Code, jobs: bool) -> tuple[str, str, bool, str]
 
 def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> Made:
     """The program, or None where all of its kernels have jobs, and the addresses of its jobs, where they can be had."""
+    native = jobs == len(names)
+    known = loaded.recalled(session, text, jobs) if native else None
+    if known is not None:
+        return None, known
     crashes.building()
-    native = 0 < jobs == len(names)
     try:
         made = _made(session, text, jobs, native)
     except failure as error:
@@ -123,12 +128,12 @@ def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> Ma
 
 
 def _made(session: Session, text: str, jobs: int, native: bool) -> Made:
-    found = entered(session.device, text, jobs, session.device.options) if native else None
+    found = entered(session, text, jobs, session.device.options) if native else None
     if found is not None:
         return None, found
     program = compiled(session.context, session.device, text, session.device.options)
     told = addresses(session.queue, program, jobs) if jobs and not native else None
-    return program, told or Entries((), ())
+    return program, told or Found([], ())
 
 
 def _again(session: Session, text: str, jobs: int, native: bool, said: str) -> Made | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from codegen.plan import Buffer
 from exprgraph.config import config
 from exprgraph.errors import AllocationError, here
+from exprgraph.named import NamedTuple
 from exprgraph.resident import Call
 from runtime.actions import Action, FaultCheck, Run, buffers_of
 from runtime.calls import Launched

@@ -4,12 +4,13 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from codegen import jobs
 from codegen import switchboard as board
+from exprgraph.named import NamedTuple
 from runtime.memory import Array, aligned, data_of
 
 OUTCOMES = DONE, REFUSED, ASLEEP, BUSY, FAULT = [type(name, (), {})() for name in ("done", "refused", "asleep", "busy", "fault")]

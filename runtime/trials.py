@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from typing import Any, NamedTuple
+from typing import Any
 
+from exprgraph.named import NamedTuple
 from runtime import crashes, driver
 from runtime.device import Device, fitting
 from runtime.verdicts import PASSED, UNTESTED, file_of, keep, recalled

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from codegen.notes import note_text
 from codegen.plan import HostCall, Launch, OwnCall
 from exprgraph.debugging import Trace, compare_trace
 from exprgraph.modes import Mode
+from exprgraph.named import NamedTuple
 from exprgraph.node import Node
 from exprgraph.resident import Call
 from exprgraph.steps import Step, Watcher

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+
+from exprgraph.named import NamedTuple
 
 
 class Layout(NamedTuple):

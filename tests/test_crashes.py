@@ -49,6 +49,17 @@ def test_E2_pocls_cache_lies_below_ours_and_mends_itself_after_an_abort(folder: 
     assert (third.returncode, third.stdout) == (0, first.stdout) and not os.listdir(folder / crashes.NOTES)
 
 
+def test_E2_a_binary_whose_digest_is_known_is_not_loaded_when_damaged(folder: Path) -> None:
+    """It is removed before the driver finds it, built again, and known again."""
+    call = CALL.replace("basic", "pocl")
+    expected = python(call, **OURS).stdout
+    assert damage(folder, "eg_door.so", b"garbled") == 2
+    for _ in range(2):
+        healed = python(call, **OURS)
+        assert (healed.returncode, healed.stdout, healed.stderr) == (0, expected, "") and not os.listdir(folder / crashes.NOTES)
+    assert not [f for f in folder.glob("pocl-*/**/eg_door.so") if f.read_bytes() == b"garbled"]
+
+
 @pytest.mark.parametrize("text", [b"", b"garbled" * 5000], ids=["empty", "garbled"])
 def test_E2_a_damaged_program_is_built_under_another_name(folder: Path, text: bytes) -> None:
     """PoCL gives a program without kernels then, and complains when the process ends; the next process finds the cache emptied."""

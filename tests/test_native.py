@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import exprgraph as eg
 from codegen import switchboard as board
-from runtime import device, native, program
+from runtime import device, native, pins, program
 from runtime.memory import data_of
 from runtime.recipe import BUSY, DONE, OUTCOMES, REFUSED, Space, leaf, recipe
 
@@ -230,8 +230,8 @@ def test_results_do_not_depend_on_the_mode_for_floats_of_the_thread():
 
 
 def test_only_so_many_files_are_kept_loaded(monkeypatch):
-    monkeypatch.setattr(native, "PINNED", 0)
-    monkeypatch.setattr(native, "_pinned", {})
+    monkeypatch.setattr(pins, "PINNED", 0)
+    monkeypatch.setattr(pins, "_pinned", {})
     monkeypatch.setattr(program._cache, "built", type(program._cache.built)())
     x = eg.vector("x")
     f = eg.compile([x], x * 3 - 2, device="pocl")
@@ -242,21 +242,21 @@ def test_files_are_let_go_with_the_last_function_that_uses_them(monkeypatch):
     monkeypatch.setattr(program, "KEPT", 0)
     x = eg.vector("x")
     gc.collect()
-    before = set(native._pinned)
+    before = set(pins._pinned)
     functions = [eg.compile([x], x * float(k) - 29, device="pocl") for k in range(31, 36)]
-    new = set(native._pinned) - before
+    new = set(pins._pinned) - before
     assert len(new) == 5
     quick = functions[0]._run.quick
     del functions
     gc.collect()
-    assert len(new & set(native._pinned)) == 1 and quick(np.ones(1, "f4"), trusted=True)[0] == 2
+    assert len(new & set(pins._pinned)) == 1 and quick(np.ones(1, "f4"), trusted=True)[0] == 2
     del quick
     gc.collect()
-    assert not new & set(native._pinned)
+    assert not new & set(pins._pinned)
 
 
 def test_where_code_might_be_unloaded_the_driver_launches(monkeypatch):
-    monkeypatch.setattr(native, "_pin", lambda address: None)
+    monkeypatch.setattr(native, "pin", lambda address: None)
     monkeypatch.setattr(program._cache, "built", type(program._cache.built)())
     x = eg.vector("x")
     f, value = eg.compile([x], x * 3 - 1, device="pocl"), np.arange(5, dtype="f")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtime import function, native, program
+from runtime import function, pins, program
 from tests.hand_plans import ROOT, separate
 from tests.resident import Calls, compiled
 
@@ -76,7 +76,7 @@ def test_D14_a_function_that_is_deleted_leaves_nothing(where: str, monkeypatch: 
 
     def settled() -> tuple[int, int, int]:
         gc.collect()
-        return len(gc.get_objects()), len(native._pinned), account.buffers
+        return len(gc.get_objects()), len(pins._pinned), account.buffers
     first = compiled(10**6, OPTIONS)
     account, context = first._run.memory.account, first._run.session.context
     one(10**6 + 1)

@@ -21,8 +21,9 @@ pytestmark = pytest.mark.skipif(NEAR is None or native.switchboard(device.sessio
 
 
 @pytest.fixture
-def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sessions and workshops of this test alone."""
+def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Sessions and workshops of this test alone, and nothing that other processes have built."""
+    monkeypatch.setattr(eg.config, "cache", str(tmp_path))
     found = device._Found()
     found.devices, found.pid, found.listed = device.devices(), os.getpid(), True
     monkeypatch.setattr(device, "_found", found)

@@ -7,9 +7,9 @@ its own, which maps whose passes do not overlap share.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from codegen.fuse import Cluster, Task
+from exprgraph.named import NamedTuple
 from exprgraph.node import Node
 
 WORTH_KEEPING = 12

@@ -6,7 +6,6 @@ all and stores the maps that are ready, then what a row needs only once.  Values
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from codegen.combine import COMBINES
 from codegen.fuse import Cluster, Task, operands, placed, variables
@@ -17,6 +16,7 @@ from codegen.order import postorder
 from codegen.plan import Site
 from codegen.roots import is_join
 from exprgraph.dims import Dim, product
+from exprgraph.named import NamedTuple
 from exprgraph.node import Node
 from exprgraph.own.reduction import FoldOp
 

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from codegen.combine import COMBINES
 from codegen.kernel import INDEX, Alloc, Builder, Expr, Let, Loop, Prefix, Stmt, Store
@@ -10,6 +9,7 @@ from codegen.running import TILE
 from codegen.schedule.common import clamp
 from codegen.target import Target
 from exprgraph.dims import Dim, ceildiv, constant, minimum, product
+from exprgraph.named import NamedTuple
 
 GROUPS_PER_UNIT = 16
 BLOCK = 64

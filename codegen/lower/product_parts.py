@@ -2,10 +2,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from codegen.kernel import Builder, Expr, Let, Loop, Stmt
 from exprgraph.dims import Dim
+from exprgraph.named import NamedTuple
 
 
 class Contraction(NamedTuple):

@@ -7,7 +7,6 @@ of blocks of rows are joined to compensated sums, as in `codegen.schedule.reduct
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from codegen.fuse import Cluster, Task, placed
 from codegen.kernel import INDEX, Accumulate, Alloc, Expr, If, Kernel, Let, Loop, Param, Stmt, Store
@@ -21,6 +20,7 @@ from codegen.schedule.jam import substituted
 from codegen.schedule.reduction import Stage, join, sequential
 from codegen.target import Target
 from exprgraph.dims import Dim, ceildiv, product
+from exprgraph.named import NamedTuple
 
 STEPS = 32
 """Groups of a block: so many terms have its sums."""

@@ -7,12 +7,12 @@ that items which write neighbours of a row of memory meet different banks.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from codegen.kernel import Accumulate, Alloc, Barrier, Expr, If, Let, Loop, Stmt, Store
 from codegen.lower.product_parts import Contraction, batch_indices, finish, loop
 from codegen.schedule.common import below, unit_step
 from exprgraph.dims import Dim, ceildiv, product
+from exprgraph.named import NamedTuple
 from exprgraph.ops.rows import row
 
 RUN = 4

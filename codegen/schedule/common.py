@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
 
 from codegen.kernel import (
     INDEX,
@@ -26,6 +25,7 @@ from codegen.kernel import (
 from codegen.order import postorder
 from codegen.target import Target
 from exprgraph.dims import Dim, constant, maximum, minimum, product
+from exprgraph.named import NamedTuple
 
 
 class Names:

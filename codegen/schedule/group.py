@@ -5,7 +5,6 @@ The teams of a group meet at the same barriers, so those that have no row go alo
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from codegen.kernel import Accumulate, Alloc, Atomic, Barrier, Expr, Flag, If, L
 from codegen.schedule.common import Context, linear_loop, loaded, peel, points, stored
 from codegen.schedule.reduction import accumulates, nest, private_copies, redirect, sequential
 from codegen.target import Target
+from exprgraph.named import NamedTuple
 
 LARGEST = 256
 FAN, LAST = 8, 8

@@ -6,11 +6,11 @@ loop keeps many independent lanes in step.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from codegen.kernel import Accumulate, Alloc, Expr, Flag, If, Let, Loop, Stmt, Store, exprs_of, walk
 from codegen.schedule.common import Context, again, below, extent, has_loop, mentioned, names_in, rebuilt, unit_step
 from codegen.schedule.jam import apart, jammed
+from exprgraph.named import NamedTuple
 
 PANEL, WIDE = 256, 1024
 """Iterations of the outer loop in a panel; the wide one, for few and simple sums, reads long runs of memory."""

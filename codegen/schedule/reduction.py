@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from codegen.combine import COMBINES
 from codegen.kernel import Accumulate, Alloc, Expr, If, Let, Loop, Stmt, Store, walk
 from codegen.schedule.common import Context, extent, halves, has_loop, known, rebuild
+from exprgraph.named import NamedTuple
 
 BLOCK = 16
 FREE = 256

@@ -7,7 +7,6 @@ was one: what reports them would keep later reads from being made early.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from codegen.kernel import INDEX, Accumulate, Alloc, Atomic, Builder, Expr, Flag, If, Let, Loop, Stmt, Store, exprs_of, walk
 from codegen.order import postorder
@@ -15,6 +14,7 @@ from codegen.rows import row_of
 from codegen.schedule.common import Context, delinearise, loaded, names_in, operations, points, stored
 from codegen.schedule.tile import from_tiles
 from exprgraph.dims import Dim, ceildiv, constant, maximum
+from exprgraph.named import NamedTuple
 
 EACH = 4
 MOST = 48

@@ -6,8 +6,6 @@ On a GPU rows that are not long are taken by teams of a group's items (`teams.py
 """
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from codegen.kernel import Builder, Kernel, Let, Loop, Stmt, walk
 from codegen.schedule import cpu
 from codegen.schedule.common import Names, extent, has_loop, peel
@@ -15,6 +13,7 @@ from codegen.schedule.panel import columnwise, distributable
 from codegen.schedule.teams import in_teams
 from codegen.target import Target
 from exprgraph.dims import Dim, ceildiv, constant, maximum, minimum
+from exprgraph.named import NamedTuple
 
 LONGEST, LONGEST_TILED = 10, 8
 """The longest inner loop whose rows become lanes, and the longest that changes places with a tile of rows."""

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from codegen.kernel import INDEX, Accumulate, Alloc, Builder, Expr, Kernel, Let, Loop, Param, Stmt, Store
 from codegen.schedule import cpu, gpu
@@ -11,6 +10,7 @@ from codegen.schedule.panel import columnwise, panel_size
 from codegen.schedule.reduction import accumulates
 from codegen.target import Target
 from exprgraph.dims import Dim, ceildiv, maximum, minimum
+from exprgraph.named import NamedTuple
 
 TILE = 4096
 PER_PART = {"cpu": 32768, "gpu": 4096}

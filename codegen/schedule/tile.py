@@ -6,13 +6,13 @@ the nearest cache in the order of the result.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from codegen.kernel import Alloc, Expr, If, Let, Loop, Stmt, Store, exprs_of, walk
 from codegen.schedule.common import Context, again, below, extent, names_in, points, rebuilt, stored, unit_step
 from exprgraph.dims import Dim, ceildiv
+from exprgraph.named import NamedTuple
 
 SIDE_BYTES = 256
 """The length of a tile's side: four cache lines, so that the rows of a tile are worth fetching though they lie far apart."""

@@ -1,11 +1,12 @@
 """Batch normalisation: with the statistics of the batch, or with given ones."""
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from exprgraph.dims import product
 from exprgraph.errors import RankError, ShapeError, UseError, at, here
 from exprgraph.functions.stats import as_floats, mean, var
+from exprgraph.named import NamedTuple
 from exprgraph.node import Out, as_symbol
 from exprgraph.ops.arithmetic import reciprocal, sqrt
 from exprgraph.ops.rounding import cast

@@ -5,12 +5,13 @@ The recursion over time is a function on arrays (`exprgraph.own.function`), for 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.errors import DTypeError, RankError, at, here
+from exprgraph.named import NamedTuple
 from exprgraph.node import Out, as_symbol
 from exprgraph.ops.shape import shape_of
 from exprgraph.own.function import FunctionOp, as_op

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from exprgraph import dtypes
 from exprgraph.dims import Dim
@@ -12,6 +12,7 @@ from exprgraph.functions.einsum_labels import Labels, is_dots, read
 from exprgraph.functions.einsum_order import SEARCHES, Lengths, Pair, Step, estimate, find, steps
 from exprgraph.functions.indexing import diagonal
 from exprgraph.functions.linear import contracted
+from exprgraph.named import NamedTuple
 from exprgraph.node import Out, as_symbol
 from exprgraph.ops.arithmetic import mul
 from exprgraph.ops.reduce import any_, sum_

@@ -5,9 +5,10 @@ import operator
 from collections import Counter
 from collections.abc import Sequence
 from types import EllipsisType
-from typing import Any, NamedTuple
+from typing import Any
 
 from exprgraph.errors import CallError, RankError, ShapeError, at, here
+from exprgraph.named import NamedTuple
 from exprgraph.node import Out, as_symbol
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -14,10 +14,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import combinations
-from typing import NamedTuple
 
 from exprgraph.dims import Dim, atoms, program
 from exprgraph.functions.einsum_labels import Labels
+from exprgraph.named import NamedTuple
 
 ESTIMATE = 128
 OPTIMAL = 8

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from exprgraph.functions.joining import concatenate
 from exprgraph.functions.shaping import expand_dims
 from exprgraph.functions.sorting import median
 from exprgraph.functions.stats import mean
+from exprgraph.named import NamedTuple
 from exprgraph.node import Out, as_symbol, constant_value
 from exprgraph.ops.arithmetic import int_div, mod
 from exprgraph.ops.compare import gt, switch

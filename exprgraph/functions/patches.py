@@ -1,12 +1,13 @@
 """Patches of images as rows of a matrix, and back."""
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from exprgraph.dims import Dim, ceildiv, constant, product
 from exprgraph.errors import RankError, ShapeError, UseError, at, here
 from exprgraph.functions.padding import pad
 from exprgraph.functions.shaping import sizes
+from exprgraph.named import NamedTuple
 from exprgraph.node import Out, as_symbol
 from exprgraph.ops.arithmetic import mod
 from exprgraph.ops.create import iota

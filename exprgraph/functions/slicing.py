@@ -1,9 +1,8 @@
 """Python's slices as arithmetic on Dims: where a slice starts, its step and how many elements it has, for sizes not yet known."""
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from exprgraph.dims import Call, Dim, bounds, ceildiv, constant, maximum, minimum, of_atom
+from exprgraph.named import NamedTuple
 
 
 class Section(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from types import EllipsisType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from exprgraph import dtypes
 from exprgraph.dims import Dim, constant
 from exprgraph.errors import DTypeError, IndexFault, ShapeError, at, here
 from exprgraph.functions.slicing import Section, section, wrap
+from exprgraph.named import NamedTuple
 from exprgraph.node import OPERATORS, Out, as_symbol, constant_value, make_constant
 from exprgraph.ops.shape import broadcast_to, declared, dim_node, dimshuffle
 from exprgraph.types import broadcast_dims, describe, dim_of, known_size, show_shape, size_dim

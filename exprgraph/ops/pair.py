@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from exprgraph import dtypes
+from exprgraph.named import NamedTuple
 from exprgraph.node import OPERATORS, constant_value
 
 Formula = Callable[..., Any]

@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from exprgraph import dtypes
+from exprgraph.named import NamedTuple
 from exprgraph.node import Op, Out, Refusal, TensorType, no_refusal
 from exprgraph.ops.pair import Formula
 from exprgraph.types import Accept, elementwise, like_first, same

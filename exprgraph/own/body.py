@@ -3,10 +3,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from exprgraph import dtypes
 from exprgraph.errors import Source, UseError, at
+from exprgraph.named import NamedTuple
 from exprgraph.own import text
 from exprgraph.own.text import ASSIGNING, CONTROL, DTYPES, Parameter, Token
 

@@ -6,13 +6,14 @@ The user's text becomes a helper function, which kernels call for each element. 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.dims import product
 from exprgraph.errors import CallError, DTypeError, GradientError, NoMeaningError, OwnOpError, Source, UseError, at, defined, here
+from exprgraph.named import NamedTuple
 from exprgraph.node import OPERATORS, Op, Out, TensorType, as_symbol
 from exprgraph.ops.create import iota
 from exprgraph.ops.rows import quiet

@@ -8,9 +8,9 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from exprgraph.errors import Source, UseError, at
+from exprgraph.named import NamedTuple
 from exprgraph.own.text import COMMENT, Parameter, parameters
 
 _WORD = re.compile(r"\b[A-Za-z_]\w*")

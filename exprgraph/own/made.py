@@ -7,9 +7,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from exprgraph.errors import GraphError, OwnOpError, Source, at, defined
+from exprgraph.named import NamedTuple
 
 
 class Made(NamedTuple):

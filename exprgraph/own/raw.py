@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from exprgraph.errors import (
     here,
 )
 from exprgraph.functions.joining import stack
+from exprgraph.named import NamedTuple
 from exprgraph.node import Out, as_symbol
 from exprgraph.ops.complexes import imaginary_part, real_part
 from exprgraph.ops.shape import dim_node

@@ -9,10 +9,10 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from exprgraph.errors import Source, UseError, at
+from exprgraph.named import NamedTuple
 
 DTYPES = {"char": "int8", "signed char": "int8", "uchar": "uint8", "unsigned char": "uint8", "short": "int16", "ushort": "uint16",
           "unsigned short": "uint16", "int": "int32", "uint": "uint32", "unsigned int": "uint32", "unsigned": "uint32", "long": "int64",

@@ -97,14 +97,14 @@ def test_D6_a_driver_that_fails_while_programs_are_built(fresh: None, failing: F
     assert (w.get_value() > np.arange(6)).all() and is_native(f)
 
 
-def test_D14_the_compiler_lets_go_of_all_with_the_last_context(tmp_path: Path) -> None:
+def test_D14_the_compiler_lets_go_of_all_with_the_last_context() -> None:
     """Its library alone takes tens of MiB: they go while functions live, and after helpers have taken part."""
     done = python("""
-        import numpy as np, exprgraph as eg
+        import os, numpy as np, exprgraph as eg
         from benchmarks.resident import figures
         from runtime import workshop
         x, value = eg.vector("x"), np.linspace(0, 1, 300_000, dtype="float32")
-        f = eg.compile([x], eg.exp(x) * 7, device="pocl")
+        f = eg.compile([x], x * int.from_bytes(os.urandom(2), "big") + 0.123, device="pocl")  # which nobody has built
         helpers = f._run.state.helpers
         helpers.limit("HELPED", 1)
         helpers.limit("WOKEN", 1)
@@ -113,7 +113,7 @@ def test_D14_the_compiler_lets_go_of_all_with_the_last_context(tmp_path: Path) -
             place.close()
         print(before - figures()[1], woken, (f(value) == first).all())
         print(helpers._kernel is not None or not woken)
-        """, EXPRGRAPH_CACHE=tmp_path, without=("POCL_CACHE_DIR",))
+        """)
     assert done.returncode == 0, done.stderr
     kept, woken, same, again = done.stdout.split()
     assert int(kept) > 20_000 and same == again == "True" and woken == str(together.helpers_of(device.session(device.choose("pocl"))) > 0)

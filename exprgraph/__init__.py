@@ -10,8 +10,8 @@ from exprgraph import errors
 from exprgraph.config import change_flags, config
 from exprgraph.errors import (
     AllocationError, AssertionFault, CallError, DeviceError, DisconnectedInputError, DTypeError, GradientError, GraphError, GuardFault,
-    IndexFault, MismatchFault, MissingGradientError, MissingInputError, NullTypeGradError, OwnOpError, RankError, ShapeError,
-    UnusedInputError, UseError, ValueFault)
+    IndexFault, MismatchFault, MissingGradientError, MissingInputError, NullTypeGradError, OptionError, OwnOpError, RankError,
+    ShapeError, UnusedInputError, UseError, ValueFault)
 from exprgraph.functions.assigning import inc_subtensor, set_subtensor
 from exprgraph.functions.complexes import angle, conj, conjugate, imag, real
 from exprgraph.functions.creation import (
@@ -113,8 +113,8 @@ __all__ = [
     "nanvar", "ogrid", "pad", "permute_row_elements", "ravel_multi_index", "rollaxis", "rot90", "select", "sinc", "stacklists",
     "trapezoid", "unravel_index", "unstack", "vecdot", "vecmat", "vsplit",
     "AllocationError", "CallError", "DTypeError", "DeviceError", "DisconnectedInputError", "Function", "GradientError", "Graph",
-    "GraphError", "In", "IndexFault", "MissingInputError", "Node", "Op", "Out", "OwnOpError", "RankError", "ShapeError", "Shared",
-    "TensorType", "UnusedInputError", "UseError", "ValueFault", "abs", "abs_", "absolute", "acos", "acosh", "add", "addbroadcast",
+    "GraphError", "In", "IndexFault", "MissingInputError", "Node", "Op", "OptionError", "Out", "OwnOpError", "RankError", "ShapeError",
+    "Shared", "TensorType", "UnusedInputError", "UseError", "ValueFault", "abs", "abs_", "absolute", "acos", "acosh", "add", "addbroadcast",
     "all", "allclose", "alloc", "and_", "any", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh",
     "angle", "complex", "complex_from_polar", "conj", "conjugate", "imag", "real",
     "Unique", "argmax", "argmin", "argsort", "argtopk", "argwhere", "bincount", "compress", "digitize", "extract", "flatnonzero",
@@ -191,6 +191,11 @@ _LATE = {
     **dict.fromkeys(("confusion_matrix", "h_softmax", "sparse_block_dot"), "exprgraph.functions.classes")}
 _ROOMS = ("gradient", "nnet", "printing")
 __all__ += [name for name in _LATE if name not in __all__]
+
+
+def __dir__() -> list[str]:
+    """All names, those that are not loaded yet too: for completion, and for Python's own suggestions."""
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> Any:

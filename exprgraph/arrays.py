@@ -10,20 +10,23 @@ import numpy as np
 from exprgraph import backend, dtypes
 from exprgraph.config import config
 from exprgraph.errors import CallError, DeviceError, UseError, at, here
+from exprgraph.flags import truth_or_none
+from exprgraph.hardware import DeviceInfo
 from exprgraph.node import Out
 from exprgraph.resident import Array, DeviceArray, resident
 
 RUNTIME = "runtime.arrays:"
 
 
-def array(value: Any, dtype: Any = None, device: str | None = None, copy: bool | None = True) -> DeviceArray:
+def array(value: Any, dtype: Any = None, device: str | DeviceInfo | None = None, copy: bool | None = True) -> DeviceArray:
     """A device array with the values of `value`, on `device` (as of `compile`).
 
     value: an array, a number or nested lists of numbers (Python floats become floatX, integers int64); a device array; what speaks DLPack
     and lies in memory of the CPU, such as a torch tensor; a pyopencl array.  copy: True, a copy of its own; None, only where it is
     needed; False, never.  Without a copy nobody may write to the memory any more.  DTypeError for dtypes that are not supported, CallError
-    for what is no array, ValueError where copy=False forbids the copy that it takes.
+    for what is no array, ValueError where copy=False forbids the copy that it takes, OptionError for another copy.
     """
+    copy = truth_or_none("copy", copy)
     spec = backend.device_name(config.device if device is None else device)
     if _of_pyopencl(value):
         value = _adopted(value, spec, dtype, copy)
@@ -37,7 +40,7 @@ def array(value: Any, dtype: Any = None, device: str | None = None, copy: bool |
     return _placed(host, spec, copy, borrowed=np.may_share_memory(host, given) if copy is not True else False)
 
 
-def from_dlpack(value: Any, device: str | None = None) -> DeviceArray:
+def from_dlpack(value: Any, device: str | DeviceInfo | None = None) -> DeviceArray:
     """What speaks DLPack as a device array, without a copy where it lies in memory of the CPU that the device works on.
 
     Nobody may write to that memory any more.  BufferError for what lies elsewhere.
@@ -45,7 +48,7 @@ def from_dlpack(value: Any, device: str | None = None) -> DeviceArray:
     return array(value if isinstance(value, DeviceArray) else _exchanged(value), device=device, copy=None)
 
 
-def opencl_queue(device: str | None = None) -> Any:
+def opencl_queue(device: str | DeviceInfo | None = None) -> Any:
     """The pyopencl.CommandQueue of a device, in order; its attribute `context` is the context that device arrays live in there.
 
     Arrays of pyopencl made on it come in (`array`) and go out (`to_pyopencl`) without a copy.  DeviceError for "numpy".

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from exprgraph import dtypes
-from exprgraph.errors import CallError, at, here
-from exprgraph.footprint import Footprint, Given, MissingSizeError
+from exprgraph.errors import CallError, at, counted, here
+from exprgraph.footprint import Footprint, Given, MissingSizeError, StrangeSizeError
 from exprgraph.node import Node
 from exprgraph.program import Executable
 from exprgraph.shared import SharedNode, host
@@ -48,6 +48,16 @@ def _memory(run: Executable, signature: Signature, cells: Sequence[SharedNode], 
         if not silent:
             raise
         return run.memory_of(None, sizes)
+    except StrangeSizeError as error:
+        raise CallError(f"{signature.name}.memory: there is no input and no size called {', '.join(map(repr, error.strange))}"
+                        f"{_there(signature, cells, error.computed)}{at(here())}") from None
+
+
+def _there(signature: Signature, cells: Sequence[SharedNode], computed: Sequence[str]) -> str:
+    """The names by which shapes and sizes may be given."""
+    inputs, kept = [s.name for s in signature.slots if s.name], [c.name for c in cells if c.name]
+    groups = ("inputs", inputs), ("shared variables", kept), ("sizes that a call computes", computed)
+    return "".join(f"; {what}: {', '.join(names)}" for what, names in groups if names)
 
 
 def asked(signature: Signature, cells: Sequence[SharedNode], shapes: Sequence[Any], named: Mapping[str, Any]) -> tuple[list[Given],
@@ -55,7 +65,8 @@ def asked(signature: Signature, cells: Sequence[SharedNode], shapes: Sequence[An
     """What is known of each argument and shared variable, and the named sizes that are neither; CallError for what does not fit."""
     known = {i: _given(v, s.variable.node, s.name) for i, (v, s) in enumerate(zip(shapes, signature.slots))}
     if len(shapes) > len(signature.slots):
-        raise CallError(f"{signature.name}.memory: {len(signature.slots)} shapes are taken, {len(shapes)} were given{at(here())}")
+        raise CallError(f"{signature.name}.memory: {counted(len(signature.slots), 'shape is', 'shapes are')} taken, "
+                        f"{counted(len(shapes), 'was', 'were')} given{at(here())}")
     names = {s.name: i for i, s in reversed(list(enumerate(signature.slots))) if s.name}
     names |= {c.name: len(signature.slots) + k for k, c in reversed(list(enumerate(cells))) if c.name and c.name not in names}
     nodes = [*(s.variable.node for s in signature.slots), *cells]
@@ -81,8 +92,8 @@ def _given(value: Any, node: Node, name: str | None) -> Given:
         shape, number = (value,) if isinstance(value, int) else value, None
     fine = isinstance(shape, tuple | list) and len(shape) == rank and all(isinstance(n, int | np.integer) and n >= 0 for n in shape)
     if not fine:
-        wanted = f"{rank} lengths" if rank else "nothing, or its value where it is an integer"
-        raise CallError(f"memory: {name or 'an argument'} is {kind.dtype} with {rank} axes: {wanted} expected, not "
+        wanted = counted(rank, "length") if rank else "nothing, or its value where it is an integer"
+        raise CallError(f"memory: {name or 'an argument'} is {kind.dtype} with {counted(rank, 'axis', 'axes')}: {wanted} expected, not "
                         f"{value!r:.60}{at(here())}")
     return Given(tuple(map(int, shape)), number)
 
@@ -99,5 +110,5 @@ def _default(node: Node, cell: SharedNode | None) -> Given:
 def missing(signature: Signature, cells: Sequence[SharedNode], given: Sequence[Given]) -> str:
     """The arguments and shared variables whose shapes are not known, for a message."""
     asked = [*((s.name, s.variable.node) for s in signature.slots), *((c.name, c) for c in cells)]
-    return ", ".join(f"{name or f'number {i + 1}'} ({node.outs[0].ndim} axes)"
+    return ", ".join(f"{name or f'number {i + 1}'} ({counted(node.outs[0].ndim, 'axis', 'axes')})"
                      for i, ((name, node), g) in enumerate(zip(asked, given)) if g.shape is None)

@@ -1,7 +1,6 @@
 """From what the user asks of `compile` (inputs, outputs, updates, givens) to one graph with leaves and targets, every mistake named."""
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
@@ -17,6 +16,7 @@ from exprgraph.ops.markers import Print
 from exprgraph.shared import SharedNode, matching
 from exprgraph.signature import In, Slot
 from exprgraph.types import cast_to
+from exprgraph.warned import warn
 
 Updates = dict[SharedNode, Out]
 POLICIES = ("raise", "warn", "ignore")
@@ -212,4 +212,4 @@ def _unused(problem: str, error: type[GraphError], policy: str) -> None:
     if policy == "raise":
         raise error(f"{problem}, or compile with on_unused_input='ignore'{at(here())}")
     if policy == "warn":
-        warnings.warn(problem + at(here()), stacklevel=2)
+        warn(problem + at(here()))

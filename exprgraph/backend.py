@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import importlib
 import os
-import warnings
+import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, TypeVar
 
 from exprgraph import staged
@@ -12,6 +13,7 @@ from exprgraph.errors import DeviceError, NoDeviceError, UnknownDeviceError, at,
 from exprgraph.locks import LOADING
 from exprgraph.modes import Mode
 from exprgraph.program import Executable, Program
+from exprgraph.warned import warn
 
 BACKENDS = {"opencl": "runtime.function:build", "numpy": "exprgraph.reference:build"}
 CURE = "pip install pyopencl pocl-binary-distribution"
@@ -26,15 +28,22 @@ _begun: list[int] = []  # the process that has asked for OpenCL
 def resolve(path: str) -> Callable[..., Any]:
     """The function that "package.module:name" means; ImportError where another package of that name hides ours."""
     name, _, attribute = path.partition(":")
-    with LOADING:
-        top = importlib.import_module(name.partition(".")[0])
+    top = _module(name.partition(".")[0])
     places = [os.path.abspath(p) for p in getattr(top, "__path__", [])] or [str(getattr(top, "__file__", "a built-in module"))]
     if os.path.realpath(os.path.join(ROOT, top.__name__)) not in map(os.path.realpath, places):
         raise ImportError(f"another package called {top.__name__!r} was found at {places[0]}; exprgraph needs its own, in {ROOT}: "
                           "rename the other one or take its folder off sys.path", name=name)
-    with LOADING:
-        made: Callable[..., Any] = getattr(importlib.import_module(name), attribute)
+    made: Callable[..., Any] = getattr(_module(name), attribute)
     return made
+
+
+def _module(name: str) -> ModuleType:
+    """A module; one that is there needs no lock, which a thread may hold that a forked child does not have."""
+    found = sys.modules.get(name)
+    if found is not None and not getattr(getattr(found, "__spec__", None), "_initializing", False):
+        return found
+    with LOADING:
+        return importlib.import_module(name)
 
 
 def build(program: Program, device: str) -> tuple[Executable, str]:
@@ -71,6 +80,12 @@ def chosen(device: str, opencl: Callable[[], Made], numpy: Callable[[], Made]) -
     return numpy()
 
 
+def check_device(device: str) -> None:
+    """DeviceError for a device that is not there, before anything is built for it; "auto" and "numpy" are always there."""
+    if device != "auto":
+        chosen(device, lambda: resolve("runtime.device:fitting")(device), lambda: None)
+
+
 def _missing(error: Exception) -> str | None:
     """Why there is no device at all, with the cure; None for every other fault, which must not be papered over."""
     if isinstance(error, DeviceError):
@@ -81,13 +96,14 @@ def _missing(error: Exception) -> str | None:
 def _warn(reason: str) -> None:
     if not _warned:
         _warned.append(reason)
-        warnings.warn(f"no OpenCL device, so NumPy computes everything, slowly: {reason}\n"
-                      '(device="numpy" or EXPRGRAPH_DEVICE=numpy asks for this without a warning)', RuntimeWarning, stacklevel=4)
+        warn(f"no OpenCL device, so NumPy computes everything, slowly: {reason}\n"
+             '(device="numpy" or EXPRGRAPH_DEVICE=numpy asks for this without a warning)', RuntimeWarning)
 
 
 def device_name(device: Any) -> str:
-    """A device as the user writes it, checked for its form only."""
+    """A device as the user writes it, or the record of one, checked for its form only."""
+    device = getattr(device, "spec", device)
     if not isinstance(device, str) or not device.strip():
-        raise UnknownDeviceError(f"device={device!r}: a text is needed, like 'auto', 'cpu', 'gpu', 'pocl', 'numpy', '0:1' or part of a "
-                          f"name{at(here())}")
+        raise UnknownDeviceError(f"device={device!r:.80}: a text is needed, like 'auto', 'cpu', 'gpu', 'pocl', 'numpy', '0:1' or part of a "
+                                 f"name, or what eg.devices() lists{at(here())}")
     return "numpy" if device.strip().lower() == "numpy" else device.strip()

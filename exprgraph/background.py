@@ -4,15 +4,16 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-import warnings
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Any
 from weakref import WeakSet
 
-from exprgraph.errors import DeviceError, NoMeaningError, at, here
+from exprgraph.errors import AllocationError, DeviceError, NoMeaningError, at, here
 from exprgraph.later import Built, Later
-from exprgraph.program import Executable
+from exprgraph.program import Executable, Program
+from exprgraph.staying import left
+from exprgraph.warned import warn
 
 AGAIN = 0.05
 """Seconds after which who waits looks around, so that Ctrl-C comes through."""
@@ -36,14 +37,14 @@ if hasattr(os, "register_at_fork"):
 
 
 class Background(Later):
-    """An executable that is being built by a thread: NumPy's until then, for what it has a meaning for; other calls wait.
+    """An executable that is being built by a thread: NumPy's until then, for what it has a meaning and the room for; other calls wait.
 
-    plain: what NumPy runs.  What goes wrong is told once by a warning, at a call, and raised by `wait`.
+    program and plain: what NumPy runs.  What goes wrong is told once by a warning, at a call, and raised by `wait`.
     """
 
-    def __init__(self, plain: Executable, make: Callable[[], Built]) -> None:
+    def __init__(self, program: Program, plain: Executable, make: Callable[[], Built]) -> None:
         super().__init__(make)
-        self.plain, self.error = plain, None
+        self.program, self.plain, self.error = program, plain, None
         self.pid, self.done, self.told = os.getpid(), threading.Event(), False
         settings = copy_context()  # of those that hold in a block around the compile
         self.thread = threading.Thread(target=settings.run, args=(self._run,), name="exprgraph build", daemon=True)
@@ -77,16 +78,45 @@ class Background(Later):
         """Run on what there is."""
         if self.found is not None:
             return self.found.executable(values)
-        if self.error is not None and not self.told:
-            self.told = True
-            warnings.warn(f"kernels could not be built in the background, so NumPy goes on computing, slowly; f.wait() raises the error: "
-                          f"{self.error}", RuntimeWarning, stacklevel=5)
-        try:
-            return self.plain(values)
-        except NoMeaningError:
+        self._tell()
+        found = self._by_numpy(values)
+        if found is None:
             built = self.wait()
             assert built is not None
             return built.executable(values)
+        return left(found, self.program.stays, "numpy")
+
+    def _by_numpy(self, values: Sequence[Any]) -> list[Any] | None:
+        """What NumPy answers; None where kernels have to."""
+        try:
+            return self.plain(values)
+        except NoMeaningError:
+            return None
+        except AllocationError:
+            if self._other() is None:
+                raise
+            return None
+
+    def _other(self) -> Built | None:
+        """What was built, for a call that NumPy has no room for; None where that has failed."""
+        try:
+            return self.wait()
+        except Exception:  # it is told by a warning
+            return None
+
+    def _tell(self) -> None:
+        """Warn, once, where the build has failed."""
+        if self.error is not None and not self.told:
+            self.told = True
+            said = str(self.error).partition("\n")[0]
+            warn(f"kernels could not be built in the background, so NumPy goes on computing, slowly; f.wait() raises the error: {said}",
+                 RuntimeWarning)
+
+    def settled(self) -> str | None:
+        """Wait for the end of the build; NumPy where it has failed, or has no thread."""
+        found = self._other()
+        self._tell()
+        return None if found is not None else "numpy"
 
     def source(self) -> str:
         """What NumPy evaluates, or the text of the kernels."""

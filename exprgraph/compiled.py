@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from exprgraph import backend
 from exprgraph.assemble import Assembly, Form
 from exprgraph.containers import Containers, Place
+from exprgraph.flags import seconds_or_none, text_or_none, truth
 from exprgraph.later import Built, Later
 from exprgraph.locks import held
 from exprgraph.marked import printing
@@ -14,7 +15,7 @@ from exprgraph.node import OPERATORS, Out
 from exprgraph.program import Executable, Program
 from exprgraph.shared import Shared, not_within, pin, publish, valueless, wait
 from exprgraph.signature import Signature, Slot
-from exprgraph.staying import handing_over, lies_on
+from exprgraph.staying import handing_over
 
 if TYPE_CHECKING:
     from exprgraph.footprint import Footprint
@@ -52,7 +53,7 @@ class Function:
         """Use a program for the same leaves and results from the next call on."""
         self._lean = self._plain = False  # a call that begins meanwhile takes the long way
         self._program, self._run, self.graph, self.device = built.program, built.executable, built.program.graph, built.device
-        pack = handing_over(self._form.pack, built.program.stays, lies_on(built.executable, built.device))
+        pack = handing_over(self._form.pack, built.program.stays, built.executable, built.device)
         self._pack = printing(pack, self._assembly.printers)
         self._lean = not any(s.slow for s in self.signature.slots) and hasattr(built.executable, "quick")
         self._plain = self._lean and not self._shared and not self.targets and not self._stays
@@ -65,7 +66,7 @@ class Function:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Whether it is `ready`, after waiting for that, at most so many seconds; raises what has gone wrong with a build."""
-        run = self._run
+        run, timeout = self._run, seconds_or_none("timeout", timeout)
         return not isinstance(run, Later) or run.wait(timeout) is not None
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
@@ -90,14 +91,19 @@ class Function:
         """The function of some of the outputs, which shares everything else with this one."""
         from exprgraph.duplicate import numbers, part  # rarely needed
         chosen = numbers(subset, self._form.names, len(self.outputs), self.name)
-        self.wait()
+        device = self._settled()
         if chosen not in self._parts:
             program = part(self._program, chosen, len(self._assembly.printers))
-            executable, _ = backend.build(program, self._program.options["device"])
+            executable, used = backend.build(program, device)
             self._parts[chosen] = Function(self.name, self.signature.slots, [self.outputs[i] for i in chosen], self._assembly,
-                                           self._form.part(chosen), program, executable, self.device)
+                                           self._form.part(chosen), program, executable, "numpy" if used == "numpy" else self.device)
         self._parts[chosen].trust_input = self.trust_input
         return self._parts[chosen]
+
+    def _settled(self) -> str:
+        """The device that parts are built for, when the build of the whole has ended: NumPy where that has failed in the background."""
+        run, device = self._run, str(self._program.options["device"])
+        return run.settled() or device if isinstance(run, Later) else device
 
     def _update(self, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
         def act() -> list[Any]:
@@ -161,18 +167,20 @@ class Function:
         updated.  name: the copy's.  share_memory and profile are accepted and change nothing.  GraphError for a wrong swap.
         """
         from exprgraph.duplicate import moved, part, swaps  # rarely needed
-        label = name or self.name
+        label = text_or_none("name", name) or self.name
+        truth("share_memory", share_memory)
         held = [s.default for s in self.signature.slots if s.default is not None and not s.own]
         cells = swaps(swap, self.name, (*self._shared, *self.targets, *held))
         assembly, slots = moved(self._assembly, self.signature.slots, cells, self.name)
-        if delete_updates:
-            self.wait()
+        delete_updates = truth("delete_updates", delete_updates)
+        device = self._settled() if delete_updates else self.device
         program, executable = self._program, self._run
         if delete_updates and self.targets:
             program = part(program, range(len(self.outputs)), len(assembly.printers), updates=False)
             kept = assembly.graph._replace(outputs=assembly.graph.outputs[:assembly.n_outputs])
-            assembly, (executable, _) = assembly._replace(targets=(), graph=kept), backend.build(program, program.options["device"])
-        return Function(label, slots, self.outputs, assembly, self._form, program, executable, self.device)
+            assembly, (executable, used) = assembly._replace(targets=(), graph=kept), backend.build(program, device)
+            device = "numpy" if used == "numpy" else self.device
+        return Function(label, slots, self.outputs, assembly, self._form, program, executable, device)
 
     def without_values(self) -> Function:
         """A copy whose shared variables have no values until `set_value` gives them one: a pickle of it is small.

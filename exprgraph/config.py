@@ -2,32 +2,40 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar, overload
 
 from exprgraph.modes import MODES, Mode
+from exprgraph.near import nearest
+from exprgraph.warned import warn
 
 T = TypeVar("T")
 PREFIX = "EXPRGRAPH_"
 FOREIGN = ("EXPRGRAPH_TEST_", "EXPRGRAPH_BENCH_", "EXPRGRAPH_SEED")
 """Variables of the tests and the benchmarks."""
+DIGITS = 30
+"""An integer with more than these is none that a setting takes."""
 WORDS = {"0": False, "false": False, "no": False, "off": False, "1": True, "true": True, "yes": True, "on": True}
 _here: ContextVar[Mapping[str, Any]] = ContextVar("exprgraph settings", default={})  # noqa: B039  (it is never changed)
 _process: dict[str, Any] = {}
+_assigned: set[str] = set()
 
 
 class Setting(Generic[T]):
     """One setting: its default, which tells its type, what it may be, and what it means.
 
-    choices: the values that it takes; none means every text (an empty one where `blank` is set), or every integer from 0 on.  other: a type
-    whose values it takes beside them.
+    choices: the values that it takes; none means every text (where `path` is set, an empty one and an os.PathLike too), or every integer
+    from 0 on.  other: a type whose values it takes beside them.  attribute: of a record, what stands for it.
     """
 
-    def __init__(self, default: T, choices: Iterable[Any], meaning: str, blank: bool = False, other: type | None = None) -> None:
-        self.default, self.choices, self.meaning, self.blank, self.other = default, tuple(choices), meaning, blank, other
+    def __init__(self, default: T, choices: Iterable[Any], meaning: str, path: bool = False, other: type | None = None,
+                 attribute: str = "") -> None:
+        self.default, self.choices, self.meaning, self.path, self.other = default, tuple(choices), meaning, path, other
+        self.attribute = attribute
         self.name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -51,6 +59,7 @@ class Setting(Generic[T]):
             _here.set({**here, self.name: checked})
         else:
             _process[self.name] = checked
+            _assigned.add(self.name)
 
     @property
     def variable(self) -> str:
@@ -62,15 +71,19 @@ class Setting(Generic[T]):
         """What it may be, for people."""
         if self.choices:
             return " ".join(_word(c) for c in self.choices)
-        return "an integer from 0 on" if self._is(int) else "a text"
+        return "an integer from 0 on" if self._is(int) else "a path" if self.path else "a text"
 
     def checked(self, value: Any, who: str) -> T:
         """The value if it is allowed, else ValueError."""
         if self._is(bool) and type(value) is int and value in (0, 1):
             value = bool(value)
+        if self.path and isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        if self.attribute:
+            value = getattr(value, self.attribute, value)
         if not self._takes(value):
             wanted = f"one of {', '.join(map(repr, self.choices))}" if self.choices else self.kind
-            raise ValueError(f"{who} = {value!r}: expected {wanted}")
+            raise ValueError(f"{who} = {value!r:.80}: expected {wanted}")
         found: T = value
         return found
 
@@ -81,7 +94,7 @@ class Setting(Generic[T]):
             return any(isinstance(value, type(c)) and value == c for c in self.choices)
         if self._is(int):
             return type(value) is int and value >= 0
-        return isinstance(value, str) and (self.blank or bool(value.strip()))
+        return isinstance(value, str) and (self.path or bool(value.strip()))
 
     def _is(self, kind: type) -> bool:
         return type(self.default) is kind
@@ -91,7 +104,7 @@ class Setting(Generic[T]):
         value: Any = text
         if self._is(bool):
             value = WORDS.get(text.strip().lower(), text)
-        elif self._is(int) and text.strip().isdecimal():
+        elif self._is(int) and text.strip().isdecimal() and len(text) < DIGITS:
             value = int(text)
         return self.checked(value, f"the environment variable {self.variable}")
 
@@ -107,7 +120,7 @@ class Config:
     """
     __slots__ = ()
     floatX = Setting("float32", ("float32", "float64"), "dtype of `matrix()`, of floats without a dtype and of int/int")
-    device = Setting("auto", (), "what `compile(device=None)` uses: auto, cpu, gpu, pocl, numpy, 0:1 or part of a name")
+    device = Setting("auto", (), "what `compile(device=None)` uses: auto, cpu, gpu, pocl, numpy, 0:1 or part of a name", attribute="spec")
     mode: Setting[str | Mode] = Setting("FAST_RUN", MODES, "what `compile(mode=None)` uses; or an object like `NanGuardMode()`", other=Mode)
     optimizer = Setting("full", ("full", "none"), "passes over the graph where no mode is named: all, or only those that are needed")
     schedule = Setting("auto", ("auto", "cpu", "gpu"), "the form of kernels: auto follows the device's kind")
@@ -116,7 +129,7 @@ class Config:
     on_unused_input = Setting("raise", ("raise", "warn", "ignore"), "what an input that nothing depends on leads to")
     profile: Setting[bool | str] = Setting(False, (False, True, "exit"), "profile all functions; exit: and print a summary at the end")
     progress = Setting("auto", ("auto", "on", "off"), "a line about long work on stderr: auto on terminals only")
-    cache = Setting("", (), "folder of what is kept on disk; empty: exprgraph/ in the user's folder for caches; off: none", blank=True)
+    cache = Setting("", (), "folder of what is kept on disk; empty: exprgraph/ in the user's folder for caches; off: none", path=True)
     cache_bytes = Setting(512 << 20, (), "how much may lie there, in bytes")
     missing_float64 = Setting("raise", ("raise", "downcast"), "float64 on a device without it: an error, or float32 in its place")
     host_mirror = Setting(False, (False, True), "copy updated shared variables of devices with memory of their own to the host too")
@@ -124,12 +137,12 @@ class Config:
     native = Setting(True, (False, True), "call kernels of PoCL natively where that is possible, without the driver")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        _known(name, AttributeError)
+        _known(name)
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("__"):
-            _known(name, AttributeError)
+            _known(name)
         raise AttributeError(name)
 
     def __dir__(self) -> list[str]:
@@ -138,25 +151,61 @@ class Config:
     def __str__(self) -> str:
         return table()
 
+    def __repr__(self) -> str:
+        rows = [(s.name, repr(getattr(self, s.name)), origin(s)) for s in SETTINGS.values()]
+        widths = [max(len(r[k]) for r in rows) for k in range(2)]
+        return "\n".join(f"{name.ljust(widths[0])} = {value.ljust(widths[1])}  {whence}" for name, value, whence in rows)
 
-def _known(name: str, error: type[Exception]) -> None:
+
+def origin(setting: Setting[Any]) -> str:
+    """Where the value of a setting comes from, for people."""
+    if setting.name in _here.get():
+        return "change_flags"
+    if setting.name in _assigned:
+        return f"config.{setting.name}"
+    return setting.variable if setting.variable in _given else "default"
+
+
+def _known(name: str) -> None:
     if name not in SETTINGS:
-        raise error(f"config has no setting {name!r}{_nearest(name, tuple(SETTINGS))}")
+        from exprgraph import theano_words  # only mistakes need it
+        there = theano_words.setting(name)
+        rest = f": {there}" if there else nearest(name, SETTINGS) or f"; there are {', '.join(SETTINGS)}"
+        raise AttributeError(f"config has no setting {name!r}{rest}", name="", obj=None)  # Python would suggest something once more
 
 
-def _nearest(name: str, names: tuple[str, ...]) -> str:
-    import difflib  # rarely needed
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(names)}"
+def strangers(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """What there is to say of each variable that looks like a setting and is none."""
+    named = [s.variable for s in SETTINGS.values()]
+    return [f"the environment variable {name} sets nothing{nearest(name, named, PREFIX) or '; `python -m exprgraph config` lists all'}"
+            for name in environment if name.startswith(PREFIX) and name not in named and not name.startswith(FOREIGN)]
 
 
-def read(environment: Mapping[str, str]) -> dict[str, Any]:
-    """The values of all settings in an environment; a variable that looks like a setting and is none gets a warning."""
-    named = {s.variable: s for s in SETTINGS.values()}
-    for name in environment:
-        if name.startswith(PREFIX) and name not in named and not name.startswith(FOREIGN):
-            warnings.warn(f"the environment variable {name} sets nothing{_nearest(name, tuple(named))}", RuntimeWarning, stacklevel=2)
-    return {s.name: s.parsed(environment[s.variable]) if s.variable in environment else s.default for s in SETTINGS.values()}
+def read(environment: Mapping[str, str], faults: list[str] | None = None) -> dict[str, Any]:
+    """The values of all settings in an environment; a variable that looks like a setting and is none gets a warning.
+
+    ValueError for a value that a setting does not take; with `faults`, what is wrong is put there, the default taken, and nobody warned.
+    """
+    for text in strangers(environment) if faults is None else ():
+        warn(text, RuntimeWarning)
+    values = {s.name: s.default for s in SETTINGS.values()}
+    for s in SETTINGS.values():
+        try:
+            values[s.name] = s.parsed(environment[s.variable]) if s.variable in environment else s.default
+        except ValueError as error:
+            if faults is None:
+                raise
+            faults.append(str(error))
+    return values
+
+
+def _commanded(words: Sequence[str], place: str) -> bool:
+    """Whether Python is starting `python -m exprgraph`, the commands of which say themselves what is wrong with the environment.
+
+    words: how Python was started; place: sys.argv[0], which is "-m" while the module is looked for.
+    """
+    flag = next((i for i, w in enumerate(words) if re.fullmatch("-[a-zA-Z]*m(exprgraph)?", w)), len(words))
+    return place == "-m" and (words[flag:flag + 1] == ["-mexprgraph"] or words[flag + 1:flag + 2] == ["exprgraph"])
 
 
 def table() -> str:
@@ -175,7 +224,10 @@ def _word(value: Any) -> str:
 
 
 config = Config()
-_process.update(read(os.environ))
+FAULTS: list[str] = []
+"""What is wrong with settings in the environment, where a command runs; elsewhere that is an error of the import."""
+_given = {name for name in os.environ if name.startswith(PREFIX)}
+_process.update(read(os.environ, FAULTS if _commanded(sys.orig_argv, sys.argv[0] if sys.argv else "") else None))
 
 
 @contextmanager
@@ -187,7 +239,7 @@ def change_flags(**settings: Any) -> Iterator[None]:
     the names or values is wrong: AttributeError, ValueError.
     """
     for name in settings:
-        _known(name, AttributeError)
+        _known(name)
     before = _here.get()
     _here.set({**before, **{n: SETTINGS[n].checked(v, f"config.{n}") for n, v in settings.items()}})
     try:

@@ -52,8 +52,8 @@ def array_of(value: Any) -> np.ndarray[Any, Any]:
     """The array of a number, an array or a nested list; DTypeError for what is none, ShapeError for rows of different lengths."""
     try:
         array = np.asarray(value)
-    except ValueError as error:
-        raise ShapeError(f"a list whose rows have different lengths is no tensor{at(here())}") from error
+    except ValueError:
+        raise ShapeError(f"a list whose rows have different lengths is no tensor{at(here())}") from None
     if array.dtype == object:
         raise DTypeError(f"{str(value)[:60]!r} of type {type(value).__name__} is no tensor, to NumPy its dtype is object: numbers, arrays "
                          f"of other dtypes and lists of them are{at(here())}")

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from exprgraph.assemble import pairs, unpacked
+from exprgraph.compiled import Function
 from exprgraph.containers import Container
-from exprgraph.errors import GraphError, at, here
+from exprgraph.errors import CallError, GraphError, at, here
 from exprgraph.node import Out, as_symbol
 from exprgraph.records import Reader, Record, Writer
 from exprgraph.shared import Shared
-from exprgraph.signature import In
+from exprgraph.signature import In, as_input
 
 Path = str | os.PathLike[str]
 VERSION = 1
@@ -33,9 +34,12 @@ def function_dump(filename: Path, inputs: Any, outputs: Any = None, mode: str | 
 
     The file (a zip of JSON and .npy, as np.savez writes it) is read by `function_load`.  options: those of `function` and `compile`
     that are texts, numbers, True, False or None.  GraphError for what cannot be stored: ops of the user's own, a Print with a
-    global_fn, other options.
+    global_fn, other options.  CallError for a compiled function.
     """
-    specs = [i if isinstance(i, In) else In(i) for i in (inputs if isinstance(inputs, list | tuple) else [inputs])]
+    if isinstance(inputs, Function):
+        raise CallError(f"function_dump: {inputs.name!r:.40} is compiled: give what it was compiled from, as function takes it, "
+                        f"function_dump(filename, inputs, outputs, updates=...); pickle stores functions as they are{at(here())}")
+    specs = [as_input(item, i) for i, item in enumerate(inputs if isinstance(inputs, list | tuple) else [inputs])]
     changed, replaced = pairs(updates, "updates"), [(old, as_symbol(new)) for old, new in pairs(givens, "givens")]
     changed = [(target, as_symbol(new)) for target, new in changed]
     kept = [] if isinstance(no_default_updates, bool) else list(no_default_updates)

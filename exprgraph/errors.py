@@ -8,7 +8,10 @@ from typing import Any
 from exprgraph.named import NamedTuple
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_OURS = tuple(os.path.join(_ROOT, top) + os.sep for top in ("exprgraph", "codegen", "runtime"))
+WRITTEN = "<written by exprgraph>"
+"""The file of code that is written for a function."""
+OURS = (*(os.path.join(_ROOT, top) + os.sep for top in ("exprgraph", "codegen", "runtime")), WRITTEN)
+"""What the files of these packages begin with."""
 
 
 class Source(NamedTuple):
@@ -23,7 +26,7 @@ class Source(NamedTuple):
 def here() -> Source:
     """The innermost line on the stack that is not exprgraph's own."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(OURS):
         frame = frame.f_back
     return Source(frame.f_code.co_filename, frame.f_lineno)
 
@@ -41,6 +44,10 @@ class RankError(TypeError):
 
 class UseError(TypeError):
     """A symbol used as if it were a value: `if x:`, `len(x)`, `x[i] = v`; the message says what to write instead."""
+
+
+class OptionError(TypeError):
+    """An option of a type that it does not take, such as profile="yes"."""
 
 
 class ShapeError(ValueError):
@@ -126,6 +133,11 @@ class UnknownDeviceError(DeviceError, ValueError):
 class AllocationError(MemoryError):
     """More memory asked for than the device may give; tensors: the largest ones of the call that needed it, `footprint.Tensor`s."""
     tensors: tuple[Any, ...] = ()
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number of things in words: 1 axis, 2 axes."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def at(source: Source | None) -> str:

@@ -93,7 +93,16 @@ def _most(loads: Sequence[Dim]) -> str:
     return f"max({', '.join(map(readable, kept))})"
 
 
-def check_sizes(sizes: Mapping[str, int]) -> None:
-    """CallError for sizes that nothing is called by."""
-    if sizes:
-        raise CallError(f"memory: there is no input and no size called {', '.join(map(repr, sizes))}{at(here())}")
+class StrangeSizeError(CallError):
+    """A name that is neither an input's nor that of a size; computed: what the sizes are called that a call computes."""
+
+    def __init__(self, strange: Sequence[str], computed: Sequence[str]) -> None:
+        super().__init__(f"memory: there is no input and no size called {', '.join(map(repr, strange))}{at(here())}")
+        self.strange, self.computed = strange, computed
+
+
+def check_sizes(sizes: Mapping[str, int], computed: Sequence[str] = ()) -> None:
+    """StrangeSizeError for sizes that are none of those that a call computes."""
+    strange = [s for s in sizes if s not in computed]
+    if strange:
+        raise StrangeSizeError(strange, computed)

@@ -1,7 +1,6 @@
 """Gradients: reverse accumulation over the rows, from one scalar cost to any symbols, to any order."""
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from exprgraph.ops.rows import Undefined
 from exprgraph.ops.shape import broadcast_to, declared, dim_node, sum_to
 from exprgraph.ops.table import ROWS
 from exprgraph.types import cast_to
+from exprgraph.warned import warn
 
 Place = tuple[Node, int]
 
@@ -329,7 +329,7 @@ def _result(flow: Flow, x: Out, policy: str, otherwise: str, number: str) -> Out
         message = f"no gradient with respect to {_show(x)}{number}: {why}; disconnected_inputs=\"ignore\" gives zeros{at(here())}"
         if policy == "raise":
             raise DisconnectedInputError(message)
-        warnings.warn(message, stacklevel=3)
+        warn(message)
     return filled(0.0, x) if otherwise == "zero" else None
 
 

@@ -5,6 +5,8 @@ from exprgraph import backend
 from exprgraph.named import NamedTuple
 
 _GIB = 1 << 30
+SHOWN = 100
+"""The most letters of a verdict that are shown where it is not asked for."""
 
 
 class DeviceInfo(NamedTuple):
@@ -26,7 +28,13 @@ class DeviceInfo(NamedTuple):
     def __repr__(self) -> str:
         floats = "".join(f", {word}" for word, has in (("fp64", self.fp64), ("fp16", self.fp16)) if has)
         return (f"<device {self.spec!r}: {self.name}, {self.kind}, {self.memory / _GIB:.1f} GiB{floats}, {self.driver}, "
-                f"self-test: {self.verdict}>")
+                f"self-test: {brief(self.verdict)}>")
+
+
+def brief(verdict: str) -> str:
+    """The beginning of a verdict, which may hold what a compiler said, on one line."""
+    text = " ".join(verdict.split())
+    return text if len(text) <= SHOWN else text[:SHOWN - 4] + " ..."
 
 
 def devices() -> tuple[DeviceInfo, ...]:

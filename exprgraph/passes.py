@@ -1,7 +1,6 @@
 """The PIPELINE, read top to bottom: what happens to a graph once per function (GRAPH) and once per plan key (PLAN)."""
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
@@ -14,6 +13,7 @@ from exprgraph.node import INPUT, SHARED, Graph, Node, Out
 from exprgraph.program import Watch
 from exprgraph.resolve import resolve
 from exprgraph.rewrite import Engine, RewriteWarning
+from exprgraph.warned import warn
 
 Options = Mapping[str, Any]
 Pass = Callable[[Graph, Options], Graph]
@@ -43,7 +43,7 @@ def rewritten(rules: Sequence[str], graph: Graph, options: Options) -> Graph:
                 graph, last, resting = merge(fold(graph)), last_of, False
         if resting:
             return graph
-    warnings.warn(f"rules have not come to rest after {SWEEPS} sweeps; the last was {last!r}", RewriteWarning, stacklevel=2)
+    warn(f"rules have not come to rest after {SWEEPS} sweeps; the last was {last!r}", RewriteWarning)
     return graph
 
 

@@ -1,7 +1,6 @@
 """Products with Jacobians: Rop and Lop by Theano's names, jvp, vjp and linearize for functions of symbols."""
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from exprgraph.nested import each, flat
 from exprgraph.node import OPERATORS, Out, as_symbol
 from exprgraph.ops.rounding import second
 from exprgraph.stabilise import restored, stabilised, swapped
+from exprgraph.warned import warn
 
 
 def Rop(f: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise", return_disconnected: str = "zero") -> Any:
@@ -59,7 +59,7 @@ def _complain(policy: str, message: str) -> None:
     """Raise DisconnectedInputError or warn."""
     if policy == "raise":
         raise DisconnectedInputError(message + at(here()))
-    warnings.warn(message + at(here()), stacklevel=5)
+    warn(message + at(here()))
 
 
 def Lop(f: Any, wrt: Any, eval_points: Any, consider_constant: Iterable[Out] | None = None, disconnected_inputs: str = "raise",

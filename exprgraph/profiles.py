@@ -5,7 +5,7 @@ import atexit
 import json
 import os
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,8 @@ class Event(NamedTuple):
 class Profile:
     """What is known of the calls of one function (`f.profile`); its text is a table of its steps, the longest first.
 
-    name: the function's.  calls: how many there were, and nanoseconds they took in all.  phases: the nanoseconds of
-    compiling, by "optimise", "generate" and "build".  rows:
+    name: the function's, or where it was compiled.  calls: how many there were, and nanoseconds they took in all.  phases: the
+    nanoseconds of compiling, by "optimise", "generate" and "build".  rows:
     the steps.  Times of kernels are those of the device's events.  Threads may add at once.
     """
 
@@ -148,12 +148,22 @@ def _cells(row: Row, rate: float | None, total: int) -> tuple[str, ...]:
             f"{row.flops / seconds / 1e9:.2f}", row.step.name, lines(row.step.sources), what)
 
 
+def distinct(profiles: Sequence[Profile]) -> list[str]:
+    """Their names; one that several have has a number behind it."""
+    count, met, found = Counter(p.name for p in profiles), Counter[str](), []
+    for profile in profiles:
+        met[profile.name] += 1
+        found.append(f"{profile.name} #{met[profile.name]}" if count[profile.name] > 1 else profile.name)
+    return found
+
+
 def trace(profiles: Iterable[Profile]) -> dict[str, Any]:
     """Several profiles as one trace: a process for each function, a thread for each device and for compiling."""
     events: list[dict[str, Any]] = []
-    for process, profile in enumerate(profiles, 1):
+    known = list(profiles)
+    for process, (profile, name) in enumerate(zip(known, distinct(known)), 1):
         threads: dict[str, int] = {}
-        events.append({"name": "process_name", "ph": "M", "pid": process, "tid": 0, "args": {"name": profile.name}})
+        events.append({"name": "process_name", "ph": "M", "pid": process, "tid": 0, "args": {"name": name}})
         for e in profile.events():
             if e.where not in threads:
                 threads[e.where] = len(threads) + 1
@@ -179,9 +189,9 @@ class Summary(NamedTuple):
         if not self.profiles:
             return "no function has been compiled with profile=True"
         spent = {id(p): sum(r.nanoseconds for r in p.rows) for p in self.profiles}
-        ranked = sorted(self.profiles, key=lambda p: -spent[id(p)])
+        ranked = sorted(zip(self.profiles, distinct(self.profiles)), key=lambda pair: -spent[id(pair[0])])
         functions = [f"{spent[id(p)] / MILLI:12.3f} ms  {p.calls:8d} calls  compiled in "
-                     f"{sum(p.phases.values()) / MILLI:9.1f} ms  {p.name}" for p in ranked[:SHOWN]]
+                     f"{sum(p.phases.values()) / MILLI:9.1f} ms  {name}" for p, name in ranked[:SHOWN]]
         rows = sorted(((r, p) for p in self.profiles for r in p.rows), key=lambda pair: -pair[0].nanoseconds)[:SHOWN]
         return "\n".join([f"{len(self.profiles)} profiled functions", *functions,
                           *_table([(r, p.rate(r.where)) for r, p in rows], sum(spent.values()))])

@@ -22,6 +22,7 @@ from exprgraph.own.op import OwnOp, call_of
 from exprgraph.pairs import Pair, decide, pairs
 from exprgraph.program import Program
 from exprgraph.requires import Requirement, check, requirements
+from exprgraph.within import Limit, limit_of
 
 Array = np.ndarray[Any, Any]
 Wider = Mapping[str, str]
@@ -103,10 +104,10 @@ def _apply(node: Node, inputs: list[Array], wider: Wider) -> Any:
     except MemoryError as error:
         raise AllocationError(f"{node.op.name}: {error}{at(node.source)}") from None
     except IndexError as error:
-        raise IndexFault(f"{node.op.name}: {error}{at(node.source)}") from error
+        raise IndexFault(f"{node.op.name}: {error}{at(node.source)}") from None
     except ValueError as error:
         kinds = [refusal.error for refusal in node.op.refuses(node.inputs, **dict(node.params))]
-        raise (kinds or [ShapeError])[0](f"{node.op.name}: {error}{at(node.source)}") from error
+        raise (kinds or [ShapeError])[0](f"{node.op.name}: {error}{at(node.source)}") from None
     except TypeError:
         if not any(a.dtype == np.longdouble for a in inputs):
             raise
@@ -187,19 +188,19 @@ class Evaluator:
         """Results are fresh arrays that share memory with nothing."""
         arrays = {n: v if isinstance(v, np.ndarray) else np.asarray(v.host()) for n, v in zip(self.leaves, values)}
         self.sizes.check(arrays)
-        self._keep_to(self.program.options.get("max_bytes"), arrays)
+        self._keep_to(limit_of(self.program.options), arrays)
         taken = {id(a) for a in arrays.values()}
         watching = self.options.get("around")
         around: Around | None = None if watching is None else watching(self.options)
         found = evaluate(self.graph.outputs, arrays, around=around)
         return [_owned(r, taken, o.node) for o, r in zip(self.graph.outputs, found)]
 
-    def _keep_to(self, most: int | None, arrays: Mapping[Node, Array]) -> None:
+    def _keep_to(self, limit: Limit | None, arrays: Mapping[Node, Array]) -> None:
         """AllocationError where a call takes more than it may: NumPy evaluates in one order only."""
-        if most is not None:
+        if limit is not None:
             told = self.memory_of([Given(a.shape, int(a) if a.ndim == 0 and a.dtype.kind in "iu" else None) for a in arrays.values()], {})
-            if (told.peak or 0) > most:
-                raise AllocationError(f"max_bytes={most:,} is less than what NumPy's one order needs\n{told}")
+            if (told.peak or 0) > limit.left:
+                raise AllocationError(f"{limit} is less than what NumPy's one order needs\n{told}")
 
     def source(self) -> str:
         """The nodes in the order in which NumPy evaluates them."""

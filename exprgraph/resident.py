@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import importlib
 import math
-import operator
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
@@ -102,8 +101,16 @@ class DeviceArray:
         return resident(np.array(self.host(), order="C"), self.device)
 
     def item(self, *index: int) -> Any:
-        """The only element, or the one at an index, as a Python number."""
+        """The only element, or the one at an index, as a Python number; ValueError where there is no only one, IndexError as NumPy's."""
+        if not index and self.size != 1:
+            raise ValueError(f"item() of {self!r}: only an array of one element is a Python number; name one, x.item(i){at(here())}")
         return self.host().item(*index)
+
+    def _only(self, kind: str) -> Any:
+        """The only element; TypeError, as NumPy's, where there is none or are several."""
+        if self.size != 1:
+            raise UseError(f"{kind} of {self!r}: only an array of one element is a Python number; np.asarray(x) has them all{at(here())}")
+        return self.host().item()
 
     def tolist(self) -> Any:
         """Nested lists of Python numbers."""
@@ -149,27 +156,31 @@ class DeviceArray:
         return f"<device array: {self.dtype.name}{list(self.shape)} on {self.device}>"
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec else repr(self)
+        return format(self._only(f"format {spec!r}"), spec) if spec else repr(self)
 
     def __len__(self) -> int:
         if not self.shape:
-            raise TypeError("len() of a device array without axes")
+            raise UseError(f"len() of a device array without axes{at(here())}")
         return self.shape[0]
 
     def __bool__(self) -> bool:
-        return bool(self.host())
+        if self.size != 1:
+            raise ValueError(f"the truth value of {self!r} is ambiguous: write np.asarray(x).any() or np.asarray(x).all(){at(here())}")
+        return bool(self.host().item())
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._only("float()"))
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._only("int()"))
 
     def __complex__(self) -> complex:
-        return complex(self.item())
+        return complex(self._only("complex()"))
 
     def __index__(self) -> int:
-        return operator.index(self.host())
+        if self.shape or not isinstance(found := self.host().item(), int) or isinstance(found, bool):
+            raise UseError(f"{self!r} is no index: only an integer without axes is one{at(here())}")
+        return found
 
     __hash__ = object.__hash__
     __add__, __sub__, __mul__, __truediv__ = _operator("+"), _operator("-"), _operator("*"), _operator("/")
@@ -189,6 +200,8 @@ class DeviceArray:
         _refused("x[index] = value, and nobody writes to its elements")
 
     def __iter__(self) -> Any:
+        if not self.shape:
+            raise UseError(f"iteration over a device array without axes{at(here())}")
         _refused("iteration")
 
     def __contains__(self, item: Any) -> bool:

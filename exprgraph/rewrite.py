@@ -15,7 +15,6 @@ elementwise row is found behind `broadcast_to`, since what a rule makes is broad
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -28,6 +27,7 @@ from exprgraph.node import CONSTANT, INPUT, Graph, Node, Op, Out, Params, Tensor
 from exprgraph.ops.shape import dim_node
 from exprgraph.ops.table import ROWS
 from exprgraph.types import cast_to
+from exprgraph.warned import warn
 
 ROUNDS = 16
 """How often rules may apply to one node in one sweep."""
@@ -146,7 +146,7 @@ class Matcher:
 
     def find(self, tree: Any, out: Out) -> Iterator[Match]:
         """The ways in which the pattern matches at this tensor."""
-        for bound, nodes in self._match(tree, out, {}, (), False):
+        for bound, nodes in self._all((tree,), (out,), {}, (), False):
             yield Match(out, bound, nodes)
 
     def value(self, out: Out) -> Any:
@@ -160,16 +160,6 @@ class Matcher:
             array = constant_value(Out(node))
             self._uniform[node] = _scalar(array) if array is not None and array.size and _all_equal(array) else None
         return self._uniform[node]
-
-    def _match(self, tree: Any, out: Out, bound: dict[str, Any], nodes: tuple[Node, ...], through: bool) -> Iterator[Any]:
-        if isinstance(tree, Wild):
-            if self._binds(tree.name, out, bound):
-                yield {**bound, tree.name: out}, nodes
-        elif isinstance(tree, Fixed):
-            if _equal(tree.value, self.value(out)):
-                yield bound, nodes
-        else:
-            yield from self._form(tree, out, bound, nodes, through)
 
     def _binds(self, name: str, out: Out, bound: Mapping[str, Any]) -> bool:
         if name in bound:
@@ -205,11 +195,19 @@ class Matcher:
 
     def _all(self, parts: Sequence[Any], inputs: Sequence[Out], bound: dict[str, Any], nodes: tuple[Node, ...],
              through: bool) -> Iterator[Any]:
-        if not parts:
-            yield bound, nodes
-            return
-        for first, covered in self._match(parts[0], inputs[0], bound, nodes, through):
-            yield from self._all(parts[1:], inputs[1:], first, covered, through)
+        for n, (part, given) in enumerate(zip(parts, inputs)):
+            if isinstance(part, Form):
+                for first, covered in self._form(part, given, bound, nodes, through):
+                    yield from self._all(parts[n + 1:], inputs[n + 1:], first, covered, through)
+                return
+            if isinstance(part, Fixed):
+                if not _equal(part.value, self.value(given)):
+                    return
+            elif self._binds(part.name, given, bound):
+                bound = {**bound, part.name: given}
+            else:
+                return
+        yield bound, nodes
 
 
 def same(a: Any, b: Any) -> bool:
@@ -234,15 +232,49 @@ def _equal(wanted: Any, found: Any) -> bool:
     return bool(value == found and np.signbit(value) == np.signbit(found))
 
 
+def _words(node: Node) -> Iterator[str]:
+    """What patterns may ask of the inputs of a node: their rows, also behind a broadcast, and whether one may be a constant."""
+    for i in node.inputs:
+        yield i.node.op.name
+        inner = i.node
+        while inner.op.kind == "view" and inner.op.name in CARRIERS:
+            inner = inner.inputs[0].node
+            yield inner.op.name
+        if inner.op is CONSTANT:
+            yield CONSTANT.name
+
+
+def _asked(tree: Any) -> Iterator[str]:
+    """What a pattern asks of the inputs of the node at its root, in the words of `_words`."""
+    for part in tree.parts if tree is not None else ():
+        if isinstance(part, Form):
+            yield part.op.name
+        elif isinstance(part, Fixed) or sort(part.name) == "constant":
+            yield CONSTANT.name
+
+
 class Engine:
-    """Applies a list of rules, indexed by the row at the root of their patterns."""
+    """Applies a list of rules, indexed by the row at the root of their patterns and what they ask of its inputs."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
-        self._index: dict[str, list[tuple[Rule, Any]]] = {}
-        self._elementwise: list[tuple[Rule, Any]] = []
+        self._rules: dict[str, list[tuple[Rule, Any, frozenset[str]]]] = {}
+        self._elementwise: list[tuple[Rule, Any, frozenset[str]]] = []
+        self._asked = set[str]()
+        self._chosen: dict[tuple[str, frozenset[str]], list[tuple[Rule, Any]]] = {}
         for rule in rules:
             tree = None if rule.pattern is None else trace(rule)
-            (self._elementwise if tree is None else self._index.setdefault(tree.op.name, [])).append((rule, tree))
+            asked = frozenset(_asked(tree))
+            self._asked |= asked
+            (self._elementwise if tree is None else self._rules.setdefault(tree.op.name, [])).append((rule, tree, asked))
+
+    def _candidates(self, node: Node) -> list[tuple[Rule, Any]]:
+        """The rules that may apply at a node, in their order."""
+        key = node.op.name, frozenset(self._asked.intersection(_words(node)))
+        found = self._chosen.get(key)
+        if found is None:
+            known = [*self._rules.get(node.op.name, ()), *(self._elementwise if node.op.kind == "elementwise" else ())]
+            found = self._chosen[key] = [(rule, tree) for rule, tree, asked in known if asked <= key[1]]
+        return found
 
     def sweep(self, graph: Graph, fired: Fired | None = None) -> tuple[Graph, str | None]:
         """One walk from the inputs to the outputs, and the name of the last rule that applied, None where the graph is at rest.
@@ -260,7 +292,7 @@ class Engine:
                     return out
                 out, last = made, name
             if len(node.outs) == 1:
-                warnings.warn(f"rule {last!r} still applies after {ROUNDS} rounds at one node", RewriteWarning, stacklevel=2)
+                warn(f"rule {last!r} still applies after {ROUNDS} rounds at one node", RewriteWarning)
             return out
 
         outputs = graphs.transform(graph.outputs, change)
@@ -268,8 +300,7 @@ class Engine:
 
     def _once(self, out: Out, matcher: Matcher, fired: Fired | None) -> tuple[str, Out | None]:
         """The first rule that applies at a tensor, and what it makes of it."""
-        op = out.node.op
-        for rule, tree in [*self._index.get(op.name, ()), *(self._elementwise if op.kind == "elementwise" else ())]:
+        for rule, tree in self._candidates(out.node):
             for match in matcher.find(tree, out) if tree is not None else [Match(out, {}, (out.node,))]:
                 if _holds(rule, match):
                     made = _made(rule, match)
@@ -295,7 +326,7 @@ def _made(rule: Rule, match: Match) -> Out | None:
         return None
     fitted = _fit(made if isinstance(made, Out) else cast_to(made, root.dtype), root)
     if fitted is None:
-        warnings.warn(f"rule {rule.name!r} changed {root.type} to {made.type}; left out", RewriteWarning, stacklevel=2)
+        warn(f"rule {rule.name!r} changed {root.type} to {made.type}; left out", RewriteWarning)
     else:
         _inherit(fitted, root, match.nodes)
     return fitted

@@ -13,6 +13,7 @@ import numpy as np
 from exprgraph import dtypes
 from exprgraph.dims import Size, constant, of_atom
 from exprgraph.errors import CallError, DTypeError, RankError, at, here
+from exprgraph.flags import text_or_none, truth, truth_or_none
 from exprgraph.locks import Lock, lock, owned
 from exprgraph.node import SHARED, Node, Out, TensorType, as_symbol
 from exprgraph.resident import DeviceArray, frozen
@@ -116,8 +117,8 @@ class Shared(Out):
 
         return_internal_type: as a device array, which is not copied where the value lies on a device.
         """
-        version = self.cell.version
-        if return_internal_type:
+        version, borrow = self.cell.version, truth("borrow", borrow)
+        if truth("return_internal_type", return_internal_type):
             from exprgraph.arrays import array  # rarely needed
             return version if isinstance(version, DeviceArray) else array(version, copy=None)
         present = host(version)
@@ -129,7 +130,7 @@ class Shared(Out):
         With borrow=True the array is kept without a copy: do not write to it afterwards.  A device array never needs one.
         """
         cell = self.cell
-        version = _frozen(coerce(new, cell.wanted), borrow)
+        version = _frozen(coerce(new, cell.wanted), truth("borrow", borrow))
         not_within([cell])
         with cell.lock:
             publish([cell], [version])
@@ -213,8 +214,11 @@ def shared(value: Any, name: str | None = None, strict: bool = False, allow_down
 
     Its sizes may change later, but not those of the axes marked in `broadcastable`, which stay 1.  With borrow=True the array is
     kept without a copy.  target is accepted and changes nothing: a value lies where it was last written.
-    CallError for lists and other things that are not arrays, DTypeError for dtypes that are not supported.
+    CallError for lists and other things that are not arrays, DTypeError for dtypes that are not supported, OptionError for options of a
+    wrong type.
     """
+    strict, borrow, name = truth("strict", strict), truth("borrow", borrow), text_or_none("name", name)
+    allow_downcast = truth_or_none("allow_downcast", allow_downcast)
     if dtypes.is_masked(value) or not isinstance(value, DeviceArray | np.ndarray | np.generic | bool | int | float | complex):
         cure = "say which dtype: shared(np.asarray(value, dtype))" if isinstance(value, list | tuple) else "give an array or a number"
         raise CallError(f"shared: {describe(value)} was given: {cure}{at(here())}")

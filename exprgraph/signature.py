@@ -7,7 +7,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from exprgraph.containers import Container
-from exprgraph.errors import CallError, GraphError, at, here
+from exprgraph.errors import CallError, GraphError, at, counted, here
+from exprgraph.flags import text_or_none, truth, truth_or_none
 from exprgraph.named import NamedTuple
 from exprgraph.node import CONSTANT, SHARED, Out
 from exprgraph.shared import Shared, SharedNode, shared
@@ -27,16 +28,19 @@ class In:
     setting.  implicit: the caller may not give it, the default is always used; that is so unless implicit=False where the default
     is a shared variable or a container.  mutable, borrow and shared are accepted and change nothing: inputs are never written to, and
     who holds a default follows from `value`.  mutable=True with borrow=False is a GraphError, since mutable memory is borrowed.
+    OptionError for options of a wrong type.
     """
 
     def __init__(self, variable: Out, name: str | None = None, value: Any = None, update: Any = None, mutable: bool | None = None,
                  strict: bool = False, allow_downcast: bool | None = None, autoname: bool = True, implicit: bool | None = None,
                  borrow: bool | None = None, shared: bool = False) -> None:
-        self.variable, self.value, self.update, self.strict, self.autoname = variable, value, update, strict, autoname
-        self.name = name if name is not None or not autoname else getattr(variable, "name", None)
-        self.implicit = isinstance(value, Shared | Container) if implicit is None else implicit
-        self.allow_downcast, self.mutable, self.shared = allow_downcast, bool(mutable), shared
-        self.borrow = bool(mutable) if borrow is None else borrow
+        self.variable, self.value, self.update, self.strict = variable, value, update, truth("strict", strict)
+        self.autoname, mutable = truth("autoname", autoname), bool(truth_or_none("mutable", mutable))
+        self.name = text_or_none("name", name) if name is not None or not autoname else getattr(variable, "name", None)
+        self.implicit = isinstance(value, Shared | Container) if implicit is None else truth("implicit", implicit)
+        self.allow_downcast = truth_or_none("allow_downcast", allow_downcast)
+        self.mutable, self.shared = mutable, truth("shared", shared)
+        self.borrow = mutable if borrow is None else truth("borrow", borrow)
 
     def __repr__(self) -> str:
         return f"In({self.variable!r}, name={self.name!r})"
@@ -124,7 +128,7 @@ class Signature:
         if len(args) == 1 and type(args[0]) is dict:
             given = {self.find(symbol): value for symbol, value in args[0].items()}
         elif len(args) > len(self._open):
-            self._fail(f"{len(self._open)} arguments are taken, {len(args)} were given")
+            self._fail(f"{counted(len(self._open), 'argument is', 'arguments are')} taken, {counted(len(args), 'was', 'were')} given")
         else:
             given = dict(zip(self._open, args))
         for name, value in keywords.items():

@@ -11,6 +11,7 @@ from exprgraph.footprint import Footprint, Given
 from exprgraph.node import Node
 from exprgraph.program import Executable, Program
 from exprgraph.stages import Read, Stage, stages
+from exprgraph.within import beside
 
 
 class Staged:
@@ -27,13 +28,12 @@ class Staged:
         known: dict[Node, Any] = dict(zip(self.leaves, values))
         results: list[Any] = [None] * self.count
         for stage, run in self.steps:
-            for key, value in zip(stage.gives, run([known[n] for n in stage.takes])):
-                if isinstance(key, int):
-                    results[key] = value
-                else:
-                    known[key] = value
-            for read in stage.reads:
-                known[read.leaf] = _size(read, known[read.value.node])
+            with beside(_held(stage, known, results)):
+                found = run([known[n] for n in stage.takes])
+            _keep(stage, found, known, results)
+            del found
+            for node in stage.last:  # nothing is held longer than it is needed
+                del known[node]
         return results
 
     def source(self) -> str:
@@ -62,6 +62,24 @@ class Staged:
         """Give back the memory that is kept between calls."""
         for _, run in self.steps:
             run.free()
+
+
+def _held(stage: Stage, known: Mapping[Node, Any], results: Sequence[Any]) -> int:
+    """The bytes of what lives while a stage runs that is none of its own."""
+    taken = set(stage.takes)
+    lives = [*(v for n, v in known.items() if n not in taken), *(r for r in results if r is not None)]
+    return sum(int(v.nbytes) for v in lives)
+
+
+def _keep(stage: Stage, found: Sequence[Any], known: dict[Node, Any], results: list[Any]) -> None:
+    """Note what a stage has given, and the sizes that are read from it."""
+    for key, value in zip(stage.gives, found):
+        if isinstance(key, int):
+            results[key] = value
+        else:
+            known[key] = value
+    for read in stage.reads:
+        known[read.leaf] = _size(read, known[read.value.node])
 
 
 def _size(read: Read, value: Any) -> Any:

@@ -2,98 +2,113 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from exprgraph.errors import CallError, at, here
-from exprgraph.footprint import KINDS, Footprint, Given, MissingSizeError
-from exprgraph.node import INPUT, SHARED, Node
+from exprgraph.dims import constant, product
+from exprgraph.errors import at, here
+from exprgraph.footprint import KINDS, Footprint, Given, MissingSizeError, Tensor, check_sizes, largest
+from exprgraph.node import INPUT, SHARED, Node, Out
 from exprgraph.program import Program
+from exprgraph.readable import readable
 from exprgraph.stages import Read, Stage
-
-
-def names(steps: Sequence[tuple[Stage, Any]]) -> dict[Node, str]:
-    """What the sizes that a call computes are called, by the leaf that brings them: the user's name of the value, else size1, size2..."""
-    found: dict[Node, str] = {}
-    for stage, _ in steps:
-        for read in stage.reads:
-            wish = read.value.name or read.leaf.name
-            found[read.leaf] = wish if wish and wish not in found.values() else f"size{len(found) + 1}"
-    return found
+from exprgraph.within import beside
 
 
 def footprint(program: Program, steps: Sequence[tuple[Stage, Any]], given: Sequence[Given] | None,
               sizes: Mapping[str, int]) -> Footprint:
     """What a call takes; MissingSizeError where a size that a call computes was not told."""
-    called = names(steps)
-    strange = [s for s in sizes if s not in called.values()]
-    if strange:
-        raise CallError(f"memory: there is no input and no size called {', '.join(map(repr, strange))}; sizes that a call computes: "
-                        f"{', '.join(called.values())}{at(here())}")
+    computed = {r.leaf: str(r.leaf.name) for stage, _ in steps for r in stage.reads}
+    check_sizes(sizes, tuple(computed.values()))
     if given is None:
-        return _formulas(steps)
+        return _formulas(program, steps)
     known: dict[Node, Given] = dict(zip(program.leaves, given))
-    outputs, n_outputs = program.graph.outputs, program.n_outputs
+    outputs = program.graph.outputs
     shapes: list[tuple[int, ...]] = [()] * len(outputs)
-    done, finished = [], {"outputs": 0, "updates": 0}
+    done, finished = list[Footprint](), list[Tensor]()
     for stage, run in steps:
-        one = run.memory_of([known[n] for n in stage.takes], {})
-        done.append(_beside(one, stage, known, called, finished))
+        lives = {n: _tensor(n, v.shape or (), n in computed) for n, v in known.items()}
+        taken = [lives.pop(n) for n in stage.takes]
+        with beside(sum(t.nbytes for t in (*lives.values(), *finished))):
+            one = run.memory_of([known[n] for n in stage.takes], {})
+        done.append(_beside(one, stage, taken, [*lives.values(), *finished]))
         for key, shape in zip(stage.gives, one.shapes):
             if isinstance(key, int):
                 shapes[key] = shape
-                kind = "outputs" if key < n_outputs else "updates"
-                finished[kind] += _size(shape, outputs[key].dtype)
+                finished.append(_result(outputs[key], key, program.n_outputs, shape))
             else:
                 known[key] = Given(shape)
         for read in stage.reads:
-            known[read.leaf] = Given((), _told(read, called[read.leaf], sizes))
+            known[read.leaf] = Given((), _told(read, computed[read.leaf], sizes))
+        for node in stage.last:
+            del known[node]
     most = max(done, key=lambda one: one.peak or 0)
-    return replace(most, formula=_formulas(steps).formula, shapes=tuple(shapes))
+    return replace(most, formula=_formulas(program, steps).formula, shapes=tuple(shapes))
 
 
 def _told(read: Read, name: str, sizes: Mapping[str, int]) -> int:
     if name not in sizes:
-        raise MissingSizeError(f"memory: a call computes the size {name!r}{at(read.source)}: give it, f.memory(..., {name}=...)")
+        line = f" (at {read.source})" if read.source else ""
+        raise MissingSizeError(f"memory: a call computes the size {name!r}{line}: give it, f.memory(..., {name}=...){at(here())}")
     return int(sizes[name])
+
+
+def _tensor(node: Node, shape: tuple[int, ...], computed: bool) -> Tensor:
+    """What lives between stages: an argument, a shared variable, or what a stage has given; computed: a size that is read."""
+    kind = "temporaries" if computed else {INPUT: "inputs", SHARED: "shared"}.get(node.op, "temporaries")
+    name = repr(node.name) if node.name else f"the result of {node.op.name}" if kind == "temporaries" else "without a name"
+    what = {"inputs": "input ", "shared": "shared variable "}.get(kind, "") + name
+    return Tensor(what, kind, node.outs[0].dtype, shape, _size(shape, node.outs[0].dtype), node.source)
+
+
+def _result(out: Out, number: int, n_outputs: int, shape: tuple[int, ...]) -> Tensor:
+    kind = "outputs" if number < n_outputs else "updates"
+    what = (f"output {number}" if kind == "outputs" else "the new value of a shared variable") + (f", {out.name!r}" if out.name else "")
+    return Tensor(what, kind, out.dtype, shape, _size(shape, out.dtype), out.node.source)
+
+
+def _sum(nodes: Iterable[Node]) -> str:
+    """The bytes of some leaves as a formula."""
+    total = constant(0)
+    for node in nodes:
+        total = total + product(node.outs[0].shape) * np.dtype(node.outs[0].dtype).itemsize
+    return readable(total)
 
 
 def _size(shape: tuple[int, ...], dtype: str) -> int:
     return math.prod(shape) * np.dtype(dtype).itemsize
 
 
-def _beside(one: Footprint, stage: Stage, known: Mapping[Node, Given], computed: Collection[Node],
-            finished: Mapping[str, int]) -> Footprint:
-    """The memory of a stage with what it was given by others counted as intermediates, and beside it what it does not use and the
-    `finished` results, in bytes by kind; computed: the leaves that bring sizes."""
+def _beside(one: Footprint, stage: Stage, taken: Sequence[Tensor], others: Sequence[Tensor]) -> Footprint:
+    """The memory of a stage with that of `others`, which live meanwhile; what earlier stages gave is no argument, what it gives to
+    later ones no update."""
     assert one.bytes is not None
-    found, taken = {k: n + finished.get(k, 0) for k, n in one.bytes.items()}, set(stage.takes)
-    for node, value in known.items():
-        nbytes = _size(value.shape or (), node.outs[0].dtype)
-        kind = {INPUT: "inputs", SHARED: "shared"}.get(node.op, "temporaries") if node not in computed else "temporaries"
-        if node not in taken:
-            found[kind] += nbytes
-        elif kind == "temporaries":  # it came as an argument
-            found["inputs"] -= nbytes
-            found[kind] += nbytes
-    for key, shape in zip(stage.gives, one.shapes):
-        if not isinstance(key, int):  # for later stages
-            nbytes = _size(shape, key.outs[0].dtype)
-            found["updates"] -= nbytes
-            found["temporaries"] += nbytes
-    return replace(one, bytes=found, peak=sum(found.values()))
+    found = dict(one.bytes)
+    for tensor in others:
+        found[tensor.kind] += tensor.nbytes
+    moved = [("inputs", t.nbytes) for t in taken if t.kind == "temporaries"]
+    moved += [("updates", _size(s, k.outs[0].dtype)) for k, s in zip(stage.gives, one.shapes) if not isinstance(k, int)]
+    for kind, nbytes in moved:
+        found[kind] -= nbytes
+        found["temporaries"] += nbytes
+    given = {f"input {leaf.name!r}": t for leaf, t in zip(stage.program.leaves, taken) if t.kind == "temporaries"}
+    most = largest([*(given.get(t.name, t) for t in one.largest), *others])
+    return replace(one, bytes=found, peak=sum(found.values()), largest=most)
 
 
-def _formulas(steps: Sequence[tuple[Stage, Any]]) -> Footprint:
-    """The formulas of the stages, one after the other."""
+def _formulas(program: Program, steps: Sequence[tuple[Stage, Any]]) -> Footprint:
+    """The formulas of the stages, one after the other; arguments and shared variables live as long as the call."""
     each: list[Footprint] = [run.memory_of(None, {}) for _, run in steps]
     told: list[dict[str, str]] = []
     for (stage, _), one in zip(steps, each):
-        lines = dict(one.formula)
-        if not any(isinstance(k, int) and k >= stage.program.n_outputs for k in stage.gives):  # what it gives is for later stages
+        lines = dict(one.formula) | {"inputs": _sum(n for n in program.leaves if n.op is INPUT),
+                                     "shared": _sum(n for n in program.leaves if n.op is SHARED)}
+        carried = [_sum(leaf for n, leaf in zip(stage.takes, stage.program.leaves) if n not in program.leaves)]
+        lines["temporaries"] = " + ".join(p for p in (*carried, lines["temporaries"]) if p != "0") or "0"
+        if not any(isinstance(k, int) and k >= program.n_outputs for k in stage.gives):  # what it gives is for later stages
             parts = [p for p in (lines["temporaries"], lines["updates"]) if p != "0"]
             lines |= {"temporaries": " + ".join(parts) or "0", "updates": "0"}
         told.append(lines)

@@ -7,7 +7,8 @@ unless they are expensive.  A value carried keeps the sizes that it had, so that
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import count
 
 from exprgraph import graph as graphs
 from exprgraph.errors import Source
@@ -31,11 +32,12 @@ class Read(NamedTuple):
 
 class Stage(NamedTuple):
     """A program of its own.  takes: the leaves by the node that they stand for.  gives: for each result of the program the node whose
-    value it is, or the place of an output of the whole."""
+    value it is, or the place of an output of the whole.  last: what no later stage takes, of what stages gave."""
     program: Program
     takes: tuple[Node, ...]
     gives: tuple[Node | int, ...]
     reads: tuple[Read, ...]
+    last: tuple[Node, ...] = ()
 
 
 def stages(program: Program) -> tuple[Stage, ...]:
@@ -50,14 +52,22 @@ def _with_leaves(outputs: Sequence[Out]) -> tuple[tuple[Out, ...], list[Read]]:
     """The outputs with the values of sizes read from leaves, all types inferred anew: passes keep types that name former nodes."""
     new: dict[Node, Out] = {}
     found: list[Read] = []
-    for node in graphs.order(outputs):
+    nodes = graphs.order(outputs)
+    taken = {n.name for n in nodes if n.op in (INPUT, SHARED)}
+    for node in nodes:
         inputs = tuple(graphs.follow(i, new) for i in node.inputs)
         if node.op.name == "read_size" and dim_of(inputs[0]) is None:
-            given = leaf(INPUT, "int64", (), node.name or inputs[0].name)
+            given = leaf(INPUT, "int64", (), _free(inputs[0].name or node.name, len(found) + 1, taken))
+            taken.add(given.name)
             found.append(Read(given, inputs[0], node.param("signed"), node.source))
             inputs = (Out(given),)
         new[node] = graphs.rebuild(node, inputs)
     return tuple(graphs.follow(o, new) for o in outputs), found
+
+
+def _free(wish: str | None, number: int, taken: Collection[str | None]) -> str:
+    """What a size is called: the user's name of its value, or the first of size1, size2, ... from a number on that is nobody's."""
+    return wish if wish and wish not in taken else next(n for k in count(number) if (n := f"size{k}") not in taken)
 
 
 class _Cut:
@@ -86,7 +96,12 @@ class _Cut:
 
     def stages(self) -> tuple[Stage, ...]:
         """From the last stage to the first, since each says what those before it have to give."""
-        made = [self._stage(number) for number in range(self.last, -1, -1)]
+        made, later = list[Stage](), set(self.program.leaves)
+        for number in range(self.last, -1, -1):
+            stage = self._stage(number)
+            met = dict.fromkeys((*stage.takes, *(n for n in stage.gives if not isinstance(n, int)), *(r.leaf for r in stage.reads)))
+            made.append(stage._replace(last=tuple(n for n in met if n not in later)))
+            later |= set(stage.takes)
         return tuple(made[::-1])
 
     def _stage(self, number: int) -> Stage:
@@ -121,7 +136,7 @@ class _Cut:
                 leaves[node] = node
             elif self.level[node] < number and self._is_carried(node):
                 self.wanted[self.level[node]][node] = None
-                leaves[node] = fresh = leaf(INPUT, node.outs[0].dtype, (None,) * node.outs[0].ndim, node.name)
+                leaves[node] = fresh = leaf(INPUT, node.outs[0].dtype, (None,) * node.outs[0].ndim, node.name or f"({node.op.name})")
                 sizes = [dim_node(d) for d in node.outs[0].shape]
                 given[node] = specify_shape(Out(fresh), *sizes, messages=("",) * len(sizes)) if sizes else Out(fresh)
                 todo += [s.node for s in sizes]

@@ -1,12 +1,14 @@
 """Which outputs of a function stay on the device, as `compile(output=)` says, and how their values are handed over."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from exprgraph.errors import GraphError, at, here
+from exprgraph.later import Later
 from exprgraph.marked import Pack
 from exprgraph.resident import DeviceArray
 
@@ -32,22 +34,24 @@ def _stays(place: Any) -> bool:
     return bool(place == "device")
 
 
-def handing_over(pack: Pack, stays: tuple[bool, ...], device: str) -> Pack:
-    """`pack` for values of which some stay: what a backend left in NumPy's memory is a device array there."""
-    if not any(stays):
-        return pack
+def handing_over(pack: Pack, stays: tuple[bool, ...], executable: Any, named: str) -> Pack:
+    """`pack` for the values that an executable gives, of which some stay; named: its device as the user calls it."""
+    return (lambda values: pack(left(values, stays, lies_on(executable, named)))) if any(stays) else pack
 
-    def handed(value: Any, staying: bool) -> Any:
-        if not staying or not isinstance(value, np.ndarray):
-            return value
-        value.flags.writeable = False
-        return DeviceArray(value.shape, value.dtype, device, value)
 
-    return lambda values: pack([handed(v, s) for v, s in zip(values, stays, strict=True)])
+def left(values: Sequence[Any], stays: tuple[bool, ...], device: str) -> list[Any]:
+    """Some values: what a backend left in NumPy's memory is a device array where it stays."""
+    return [_handed(v, device) if s and isinstance(v, np.ndarray) else v for v, s in zip_longest(values, stays[:len(values)])]
 
+
+def _handed(value: np.ndarray[Any, Any], device: str) -> DeviceArray:
+    value.flags.writeable = False
+    return DeviceArray(value.shape, value.dtype, device, value)
 
 
 def lies_on(executable: Any, named: str) -> str:
-    """The device of an executable, which `named` may describe in other words."""
+    """The device of an executable, which `named` may describe in other words; of one that is built late, what was built."""
+    if isinstance(executable, Later) and executable.found is not None:
+        return lies_on(executable.found.executable, executable.found.device)
     spec: str = getattr(getattr(executable, "device", None), "spec", named)
     return spec

@@ -12,7 +12,6 @@ import os
 import stat
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +22,7 @@ except ImportError:
 
 from exprgraph.config import config
 from exprgraph.named import NamedTuple
+from exprgraph.warned import warn
 
 FORMAT = b"exprgraph entry 1 "
 SUFFIX, UNFINISHED = ".entry", ".unfinished-"
@@ -63,7 +63,7 @@ def folder() -> Path | None:
 
 
 def usable(path: Path) -> bool:
-    """Whether a folder may hold what is compiled and run: it is made if need be, and only its owner, this user, may write to it.
+    """Whether a folder may hold what is compiled and run: it is made if need be, and nobody but its owner, this user, may write to it.
 
     Where it may not, a warning says so once.
     """
@@ -72,20 +72,48 @@ def usable(path: Path) -> bool:
         found = os.stat(path)
     except OSError as error:
         return _refused(path, f"cannot be used: {error.strerror or error}")
+    reason = fault(found)
+    return reason is None or _refused(path, reason)
+
+
+def fault(found: os.stat_result) -> str | None:
+    """Why nothing may be run that lies in a folder, by what `os.stat` says of it; None where it may."""
     if not stat.S_ISDIR(found.st_mode):
-        return _refused(path, "is no folder")
+        return "is no folder"
     if hasattr(os, "getuid") and found.st_uid != os.getuid():
-        return _refused(path, "belongs to another user")
+        return "belongs to another user"
     if os.name == "posix" and found.st_mode & stat.S_IWOTH:
-        return _refused(path, "can be written to by every user: take that right away (chmod o-w)")
-    return True
+        return "can be written to by every user: take that right away (chmod o-w)"
+    if os.name == "posix" and found.st_mode & stat.S_IWGRP and not alone(found.st_gid):
+        return "can be written to by its group: take that right away (chmod g-w)"
+    return None
+
+
+def alone(group: int) -> bool:
+    """Whether a group is this user's own, as many systems make one for each."""
+    import grp  # rarely needed
+    import pwd
+    try:
+        name, known = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(group)
+    except KeyError:
+        return False
+    return known.gr_name == name and set(known.gr_mem) <= {name}
+
+
+def _sound(path: Path) -> bool:
+    """Whether a folder, if it is there, may hold what is run."""
+    try:
+        reason = fault(os.stat(path))
+    except OSError:
+        return True
+    return reason is None or _refused(path, reason)
 
 
 def _refused(path: Path, reason: str) -> bool:
     if reason not in _warned:
         _warned.add(reason)
-        warnings.warn(f"nothing is kept between processes: the folder {str(path):.200} {reason} (EXPRGRAPH_CACHE names another one, "
-                      "EXPRGRAPH_CACHE=off keeps nothing without a warning)", RuntimeWarning, stacklevel=4)
+        warn(f"nothing is kept between processes: the folder {str(path):.200} {reason} (EXPRGRAPH_CACHE names another one, "
+             "EXPRGRAPH_CACHE=off keeps nothing without a warning)", RuntimeWarning)
     return False
 
 
@@ -103,7 +131,7 @@ class Store:
         if base is None:
             return None
         if base not in self._sound:
-            self._sound[base] = usable(base)
+            self._sound[base] = usable(base) and _sound(base / f"{self.kind}s")
         return base / f"{self.kind}s" / key[:2] / (key[2:] + SUFFIX) if self._sound[base] else None
 
     def get(self, key: str) -> bytes | None:
@@ -138,7 +166,8 @@ class Store:
         if path is None:
             return
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for place in (path.parent.parent, path.parent):
+                place.mkdir(mode=0o700, parents=True, exist_ok=True)
             written_whole(path, sealed(content))
         except OSError as error:
             _refused(path.parent.parent.parent, f"takes no more files: {error.strerror or error}")

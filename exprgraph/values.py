@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from exprgraph import dtypes
-from exprgraph.errors import CallError, ShapeError, Source, at, here
+from exprgraph.errors import CallError, ShapeError, Source, at, counted, here
 from exprgraph.named import NamedTuple
 from exprgraph.node import Out
 from exprgraph.resident import DeviceArray
@@ -74,7 +74,7 @@ def _an(word: str) -> str:
 
 
 def _axes(count: int) -> str:
-    return f"{count} {'axis' if count == 1 else 'axes'}"
+    return counted(count, "axis", "axes")
 
 
 def _where(wanted: Want) -> str:

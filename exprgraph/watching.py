@@ -7,6 +7,7 @@ from typing import Any
 
 from exprgraph.config import config
 from exprgraph.debugging import Comparisons, Debugged, Trace
+from exprgraph.errors import here
 from exprgraph.guards import UNTESTED, Guarded, tested
 from exprgraph.labels import op_text
 from exprgraph.modes import Mode
@@ -14,13 +15,13 @@ from exprgraph.node import Node
 from exprgraph.profiles import Profile, new
 from exprgraph.program import Outer, Program
 from exprgraph.reference import Around, Array, One
-from exprgraph.steps import Step, Watcher
+from exprgraph.steps import Step, Watcher, lines
 
 
 def collectors(mode: Mode, profiled: bool, name: str | None) -> dict[str, Any]:
-    """The options that say who watches, and hold what is found out about a function."""
+    """The options that say who watches, and hold what is found out about a function; one without a name is called by the user's line."""
     found: dict[str, Any] = {"around": around} if mode.debug is None else {"around": around, "trace": Trace(), "compared": Comparisons()}
-    return found | {"profile": new(name or "f", config.profile == "exit")} if profiled else found
+    return found | {"profile": new(name or f"f at {lines([here()])}", config.profile == "exit")} if profiled else found
 
 
 def wrapped(program: Program, executable: Any) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from codegen.plan import Check, Commit, HostCall, Launch, Operand, OwnCall, Step
 from exprgraph.errors import AllocationError
 from exprgraph.footprint import largest
+from exprgraph.within import Limit
 from runtime import order
 from runtime.fit import Fit
 from runtime.footprint import Call, Peak, described, peak_of
@@ -17,17 +18,17 @@ TRIES = 3
 """How often steps are ordered anew for a little less, where what lives at once fits but not in one block."""
 
 
-def bounded(prepared: Prepared, call: Call, most: int) -> Fit:
-    """The fit of a call, or another of the same plan that needs at most so many bytes; AllocationError where none was found."""
+def bounded(prepared: Prepared, call: Call, limit: Limit) -> Call:
+    """The call, or one with another fit of the same plan that keeps to the limit; AllocationError where none was found."""
     best, peak = call.fit, peak_of(call)
     for fit in (call.fit, *_forms(prepared, call.fit)):
-        for one in _tighter(prepared, call._replace(fit=fit), most):
+        for one in _tighter(prepared, call._replace(fit=fit), limit.left):
             found = peak_of(call._replace(fit=one))
             if found.total < peak.total or one is call.fit:
                 best, peak = one, found
-            if peak.total <= most:
-                return best
-    raise _refused(call._replace(fit=best), peak, most)
+            if peak.total <= limit.left:
+                return call._replace(fit=best, needs=peak.total)
+    raise _refused(call._replace(fit=best), peak, limit)
 
 
 def _forms(prepared: Prepared, fit: Fit) -> list[Fit]:
@@ -108,12 +109,12 @@ def _alone(fit: Fit, buffer: str, number: int) -> bool:
     return not written or (len(written) == 1 and written[0] == used[0])
 
 
-def _refused(call: Call, peak: Peak, most: int) -> AllocationError:
+def _refused(call: Call, peak: Peak, limit: Limit) -> AllocationError:
     floor = peak.total - peak.bytes["temporaries"]
     rest = [t for t in peak.living if t.kind != "temporaries"]
-    text = (f"max_bytes={most:,}: no order of the steps was found in which {call.name} needs less than {peak.total:,} bytes, steps run "
+    text = (f"{limit}: no order of the steps was found in which {call.name} needs less than {peak.total:,} bytes, steps run "
             f"twice and other forms included; {floor:,} of them are arguments, constants and results, which nothing can move")
-    shown = largest(peak.living) if floor <= most else largest(rest)
+    shown = largest(peak.living) if floor <= limit.left else largest(rest)
     error = AllocationError(f"{text}\n{described(call, peak, shown)}")
     error.tensors = shown
     return error

@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import warnings
 
 from exprgraph import store
 from exprgraph.config import Config, config
 from exprgraph.errors import DeviceError, NoDeviceError, at, here
+from exprgraph.hardware import brief
+from exprgraph.warned import warn
 from runtime.device import Device, fitting
 from runtime.verdicts import UNTESTED, recalled
 
@@ -43,13 +44,13 @@ def choose(spec: str | None = "auto") -> Device:
             raise DeviceError(f"{_failure(device, said)}{at(here())}")
         if device.spec not in _warned:
             _warned.add(device.spec)
-            warnings.warn(_failure(device, said), RuntimeWarning, stacklevel=2)
+            warn(_failure(device, said), RuntimeWarning)
     raise NoDeviceError("no device passed its self-test; `python -m exprgraph doctor` says more")
 
 
 def _failure(device: Device, said: str) -> str:
-    return (f"device {device.spec} ({device.name}, {device.platform}) is not used, since its self-test {said}\n"
-            f"another driver may be right: `python -m exprgraph doctor` tests it again; {SETTING}=0 uses the device all the same")
+    return (f"device {device.spec} ({brief(device.name)}) is not used, since its self-test {brief(said)}\n"
+            f"`python -m exprgraph doctor` says all and tests it again; {SETTING}=0 uses the device all the same")
 
 
 def verdict(device: Device) -> str:

@@ -11,6 +11,7 @@ import atexit
 import contextlib
 import importlib
 import os
+import shutil
 import sys
 import tempfile
 import threading
@@ -25,6 +26,9 @@ POCL_CACHE = "POCL_CACHE_DIR"
 NOTES = "building"
 INVOKERS = "pyopencl.invoker"
 CACHES = "XDG_CACHE_HOME"
+ROOM = 4 << 20
+"""Bytes that have to be free for PoCL's cache: its compiler ends the process where it cannot write."""
+CURE = f"unset {POCL_CACHE}, or let it name a folder that you can write to"
 REMEMBERED = 16
 """The most notes that wait for somebody to ask the doctor."""
 
@@ -55,9 +59,32 @@ def prepare(driver_version: str) -> None:
         place = _place(driver_version)
         if place is not None:
             os.environ[POCL_CACHE] = str(place)
+            if unusable() is not None:
+                os.environ[POCL_CACHE] = _own()
     notes = dead()
     for note in notes:
         _react(note, len(notes) > REMEMBERED)
+
+
+def unusable() -> str | None:
+    """Why PoCL cannot keep what it builds where the environment says, without which it builds nothing; None where it can."""
+    place = os.environ.get(POCL_CACHE)
+    try:
+        problem = None if place is None else _problem(place)
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or str(error)
+    return None if problem is None else f"{POCL_CACHE}={place:.200} cannot hold what PoCL builds ({problem}), and so it builds nothing"
+
+
+def _problem(place: str) -> str | None:
+    if not place:
+        return "it is empty"
+    if os.path.exists(place) and not os.path.isdir(place):
+        return "it is no folder"
+    os.makedirs(place, mode=0o700, exist_ok=True)
+    with tempfile.TemporaryFile(dir=place):
+        pass
+    return "its disk is full" if shutil.disk_usage(place).free < ROOM else None
 
 
 def _invokers() -> None:
@@ -84,7 +111,7 @@ def _place(driver_version: str) -> Path | None:
         place = base / f"pocl-{__version__}-{driver_version}"
         with contextlib.suppress(OSError):
             place.mkdir(exist_ok=True, mode=0o700)
-            if os.access(place, os.W_OK):
+            if os.access(place, os.W_OK) and store.fault(os.stat(place)) is None:
                 return place
     return None
 
@@ -104,7 +131,6 @@ def _writable(folder: str) -> bool:
 
 
 def _remove(folder: str | Path) -> None:
-    import shutil  # rarely needed
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,7 +1,6 @@
 """Devices: find them once per process, rank them, choose one by what the user wrote, describe them for people."""
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import threading
@@ -14,10 +13,15 @@ from exprgraph.backend import FORKED as FORKED_TEXT
 from exprgraph.config import Config
 from exprgraph.errors import DeviceError, NoDeviceError, UnknownDeviceError, at, here
 from exprgraph.named import NamedTuple
+from exprgraph.near import nearest
 from runtime import crashes, driver, limits, pocl, vendors
 
 POCL = "portable computing language"
 KINDS = ("cpu", "gpu")
+NUMBERS = r"\d+:\d+"
+DEVICES = "POCL_DEVICES"
+OURS = "basic pthread"
+"""PoCL's devices, where the user has not named any in the environment: one in the calling thread, and one with threads of its own."""
 _GIB = 1 << 30
 
 
@@ -60,21 +64,33 @@ class Device:
         return 1 if not self.pocl else 3 if self.name.startswith("basic") else 2
 
 
-class Session:
+class Opened(NamedTuple):
+    """A context and a queue of it."""
+    context: Any
+    queue: Any
+
+
+class Session(NamedTuple):
     """A device that is used: its context and its queue, in order, which PoCL's is given when somebody first asks for them.
 
-    key: what programs of its context are kept under.  lost: empty as long as the context can be used, then why it cannot.
+    key: what programs of its context are kept under.  lost: empty as long as the context can be used, then why it cannot.  opened: the
+    context and the queue, when they are there.  asked: the device whose short kernels this one runs, where that is another.
     """
-    __slots__ = ("_opened", "device", "key", "lost")
+    device: Device
+    key: str
+    lost: list[str]
+    opened: list[Opened]
+    asked: Device | None = None
 
-    def __init__(self, device: Device, key: str) -> None:
-        self.device, self.key = device, key
-        self.lost: list[str] = []
-        self._opened: Opened | None = None
+    @property
+    def named(self) -> str:
+        """The device for messages: the one that was asked for where this one helps it."""
+        device = self.asked or self.device
+        return f"{device.name} ({device.platform})"
 
     @property
     def context(self) -> Any:
-        """The context; DeviceError where the driver fails."""
+        """The context, which all sessions of its devices share; DeviceError where the driver fails."""
         return self.open().context
 
     @property
@@ -83,28 +99,21 @@ class Session:
         return self.open().queue
 
     def open(self) -> Opened:
-        """The context, which all sessions of its devices share, and the queue, made on first use."""
-        if self._opened is None:
+        """Both, made on first use."""
+        if not self.opened:
             with _found.lock:
-                self._opened = self._opened or _open(self.device)
-        return self._opened
+                if not self.opened:
+                    self.opened.append(_open(self.device))
+        return self.opened[0]
 
     def on(self, queue: Any) -> Session:
         """The same with another queue of its context."""
-        made = Session(self.device, self.key)
-        made.lost, made._opened = self.lost, Opened(self.context, queue)
-        return made
+        return self._replace(opened=[Opened(self.context, queue)])
 
     def finish(self) -> None:
         """Wait for what has been launched."""
-        if self._opened is not None:
-            self._opened.queue.finish()
-
-
-class Opened(NamedTuple):
-    """A context and a queue of it."""
-    context: Any
-    queue: Any
+        for one in self.opened:
+            one.queue.finish()
 
 
 class _Found:
@@ -160,7 +169,7 @@ def devices() -> tuple[Device, ...]:
 def _list() -> tuple[Device, ...]:
     if driver.missing:
         raise NoDeviceError(f"{driver.missing}: {driver.CURE}")
-    os.environ.setdefault("POCL_DEVICES", "basic pthread")
+    os.environ.setdefault(DEVICES, OURS)
     if limits.cores() < (os.cpu_count() or 1):  # PoCL counts the cores of the machine
         os.environ.setdefault("POCL_MAX_PTHREAD_COUNT", str(limits.cores()))
     crashes.prepare(str(getattr(driver.cl, "VERSION_TEXT", "")))
@@ -168,14 +177,28 @@ def _list() -> tuple[Device, ...]:
         try:
             platforms = driver.cl.get_platforms()
         except driver.failure as error:
-            raise NoDeviceError(f"no OpenCL platform was found ({error}): {driver.CURE}") from error
-        found = [device for p, platform in enumerate(platforms) for device in _of_platform(p, platform)]
+            raise NoDeviceError(f"no OpenCL platform was found ({error}): {cure()}") from error
+        unkept = crashes.unusable()
+        found = [device for p, platform in enumerate(platforms) for device in _of_platform(p, platform, unkept is None)]
     if not found:
-        raise NoDeviceError(f"OpenCL is installed but offers no device: {driver.CURE}")
+        raise NoDeviceError(f"{unkept or 'OpenCL is installed but offers no device'}: {cure()}")
     return tuple(sorted(found, key=lambda d: d.rank))
 
 
-def _of_platform(number: int, platform: Any) -> list[Device]:
+def cure() -> str:
+    """What to do where there is no device: unset what the environment says of drivers, where it says anything, or install one."""
+    if driver.missing:
+        return driver.CURE
+    if crashes.unusable():
+        return crashes.CURE
+    strange = not set(OURS.split()) & set(os.environ.get(DEVICES, OURS).split())
+    said = [*vendors.told(), *([DEVICES] if strange else [])]
+    return f"unset {' '.join(said)}; where that is not enough: {driver.CURE}" if said else driver.CURE
+
+
+def _of_platform(number: int, platform: Any, kept: bool = True) -> list[Device]:
+    if not kept and POCL in platform.name.lower():
+        return []
     try:
         handles = tuple(platform.get_devices())
     except driver.failure:  # a platform without devices, or whose hardware is gone
@@ -271,7 +294,9 @@ def fitting(spec: str | None = "auto") -> tuple[Device, ...]:
         raise NoDeviceError(f"no device but Oclgrind, which is used by name only, was found: {driver.CURE}")
     if not fitting:
         asked = f"{Config.device.variable}={spec}" if spec and spec == os.environ.get(Config.device.variable) else f"device={spec!r}"
-        raise UnknownDeviceError(f"no device fits {asked}{_nearest(wanted, found)}\n{describe()}{at(here())}")
+        unkept = None if any(d.pocl for d in found) else crashes.unusable()
+        said = f"\n{unkept}: {crashes.CURE}\n" if unkept else f"{_nearest(wanted, found)}\n"
+        raise UnknownDeviceError(f"no device fits {asked}{said}{describe()}{at(here())}")
     return fitting
 
 
@@ -282,16 +307,18 @@ def _fits(device: Device, wanted: str) -> bool:
         return device.kind == wanted
     if wanted == "pocl":
         return device.pocl
-    if re.fullmatch(r"\d+:\d+", wanted):
+    if re.fullmatch(NUMBERS, wanted):
         return device.spec == wanted
     return wanted in f"{device.name}\n{device.vendor}\n{device.platform}".lower()
 
 
 def _nearest(wanted: str, found: tuple[Device, ...]) -> str:
+    if wanted in (*KINDS, "pocl", "oclgrind") or re.fullmatch(NUMBERS, wanted):
+        return ""  # it is right, and there is none
+    from exprgraph import theano_words  # only mistakes need it
     words = {"auto", "numpy", *(d.spec for d in found), *(d.kind for d in found), *("pocl" for d in found if d.pocl)}
     words |= {w for d in found for w in re.split(r"[^a-z0-9]+", f"{d.name} {d.vendor} {d.platform}".lower()) if len(w) > 2}
-    close = difflib.get_close_matches(wanted, sorted(words), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return theano_words.device(wanted) or nearest(wanted, sorted(words))
 
 
 def describe() -> str:
@@ -316,7 +343,7 @@ def session(device: Device) -> Session:
     with _found.lock:
         if device not in _found.sessions:
             name = f"{device.spec} {len(_keys)}" if device.spec in _keys else device.spec
-            made = Session(device, name)
+            made = Session(device, name, [], [])
             if not device.pocl:
                 made.open()
             _keys.add(name)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from exprgraph.errors import DeviceError
+from exprgraph.errors import WRITTEN, DeviceError
 from exprgraph.named import NamedTuple
 from runtime import pages
 from runtime.actions import fault_of
@@ -100,7 +100,7 @@ class State:
 
     def stuck(self) -> Exception:
         """The error of a native call that did nothing, for no reason that can be seen to."""
-        return DeviceError(f"{self.session.device.name}: a native call came to nothing")
+        return DeviceError(f"{self.session.named}: a native call came to nothing")
 
     def settle(self, outcome: Any, call: Callable[..., Any], arguments: tuple[Any, ...], setting: Setting) -> Any:
         """What a native call comes to after what was in its way has been seen to; it has done nothing so far."""
@@ -161,7 +161,7 @@ def _compiled(text: str) -> Callable[[Sequence[Any]], Any]:
     space: dict[str, Any] = {"ndarray": np.ndarray, "array": np.array, "empty": np.empty, "page": pages.array, "flat": flat,
              "SVM": getattr(cl, "SVM", None), "enqueue": getattr(cl, "enqueue_nd_range_kernel", None), "faulted": faulted,
              "FORKED": FORKED, "check_process": check_process, "done": DONE, "refused": REFUSED, "asleep": ASLEEP, "fault": FAULT}
-    exec(text, space)  # the source is made of our own names and numbers only
+    exec(compile(text, WRITTEN, "exec"), space)  # the source is made of our own names and numbers only
     made: Callable[[Sequence[Any]], Any] = space["make"]
     return made
 

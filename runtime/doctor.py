@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from exprgraph import __version__, store
-from exprgraph.config import Config, config
+from exprgraph.config import FAULTS, SETTINGS, Config, config, strangers
 from exprgraph.errors import DeviceError, NoDeviceError
 from exprgraph.named import NamedTuple
 from runtime import chosen, crashes, driver, limits, trials, vendors, verdicts
-from runtime.device import Device, devices, fitting
+from runtime.device import Device, cure, devices, fitting, session
 
 OK, NOTE, WRONG = "ok", "note", "WRONG"
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,27 +71,58 @@ def environment() -> Iterator[Finding]:
     """The settings that matter here."""
     found = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(PREFIXES)]
     yield Finding(NOTE, f"environment: {', '.join(found) or 'nothing is set'}")
+    for text in FAULTS:
+        variable = next(s.variable for s in SETTINGS.values() if f" {s.variable} = " in text)
+        yield Finding(WRONG, f"{text}, so that `import exprgraph` fails", f"unset {variable}, or give it a value that it takes")
+    for text in strangers():
+        yield Finding(NOTE, text)
+    yield from _theano()
     room = limits.memory()
     text = f"this process may use {limits.cores()} of {os.cpu_count()} cores"
     yield Finding(NOTE, text + (f" and {room / (1 << 30):.1f} GiB of memory" if room else ""))
 
 
+def _theano() -> Iterator[Finding]:
+    """Theano's settings are not read."""
+    text = os.environ.get("THEANO_FLAGS")
+    if text is not None:
+        from exprgraph import theano_words  # few come with these
+        same = " ".join(theano_words.flags(text, {s.name: s.variable for s in SETTINGS.values()}))
+        yield Finding(NOTE, "THEANO_FLAGS is set, and is not read", f"set {same}" if same else "docs/from_theano.md says what there is")
+
+
 def loader() -> Iterator[Finding]:
     """Vendors files and drivers' libraries."""
-    told = [f"{name}={os.environ[name]}" for name in vendors.SETTINGS if os.environ.get(name)]
+    told = vendors.told()
     here = vendors.files(driver.folder())
     text = ", ".join(map(str, here)) or "none"
     yield Finding(NOTE, f"vendors files in {', '.join(vendors.FILES)} and with pyopencl: {text}")
+    for name in told:
+        yield Finding(NOTE, f"{name}={os.environ[name]} tells the loader of drivers; exprgraph names it no others")
+        if name != vendors.LIST:
+            yield from _told(name, Path(os.environ[name]))
     if told:
-        yield Finding(NOTE, f"{', '.join(told)} decides what the loader reads; nothing else is looked for", "")
-        places = [Path(os.environ[name]) for name in vendors.SETTINGS if os.environ.get(name)]
-        for place in places:
-            if not place.exists() or (place.is_dir() and not any(place.glob("*.icd"))):
-                yield Finding(WRONG, f"{place} has no vendors file", f"unset {told[0].partition('=')[0]}, or put one there")
         return
+    for file in vendors.files():
+        yield from _named(file, NOTE, f"remove {file}, or install what it names")
     for library in vendors.libraries():
         named = library in vendors.unnamed(driver.folder())
         yield Finding(NOTE, f"driver {library}" + (", named by no vendors file: exprgraph names it to the loader" if named else ""))
+
+
+def _told(name: str, place: Path) -> Iterator[Finding]:
+    """What is wrong with a place where vendors files lie, or with one file, that the environment names."""
+    found = sorted(place.glob("*.icd")) if place.is_dir() else [place] if place.suffix == ".icd" and place.exists() else []
+    if not place.exists() or (place.is_dir() and not found):
+        yield Finding(WRONG, f"{place} has no vendors file", f"unset {name}, or put one there")
+    for file in found:
+        yield from _named(file, WRONG, f"unset {name}, or let {file} name the library of a driver")
+
+
+def _named(file: Path, level: str, mend: str) -> Iterator[Finding]:
+    problem = vendors.unloadable(file)
+    if problem is not None:
+        yield Finding(level, f"the driver that {file} names cannot be loaded: {problem}", mend)
 
 
 def cache() -> Iterator[Finding]:
@@ -126,8 +157,10 @@ def cache() -> Iterator[Finding]:
 
 def binaries() -> Iterator[Finding]:
     """PoCL's own cache, the place of which is chosen when devices are listed."""
-    place = os.environ.get(crashes.POCL_CACHE)
-    if place:
+    place, unkept = os.environ.get(crashes.POCL_CACHE), crashes.unusable()
+    if unkept:
+        yield Finding(WRONG, unkept, crashes.CURE)
+    elif place:
         purge = "python -m exprgraph cache clear" if crashes.ours(place) else f"rm -r {place}"
         yield Finding(NOTE, f"PoCL keeps binaries in {place}; a damaged file there can end a process or spoil a build: `{purge}` deletes "
                       "nothing that is not built again")
@@ -140,17 +173,16 @@ def found_devices() -> Iterator[Finding]:
     try:
         found = devices()
     except NoDeviceError as error:
-        told = [name for name in vendors.SETTINGS if os.environ.get(name)]
-        cure = f"unset {' '.join(told)}; where that is not enough: {driver.CURE}" if told else driver.CURE
         plain = platform.system() == "Linux" and platform.machine() == "x86_64"
-        yield Finding(WRONG, f"{str(error).partition(': ' + driver.CURE)[0]}: device=\"auto\" answers from NumPy, slowly",
-                      cure if plain else f"pip install pyopencl, and the OpenCL driver of your GPU or CPU ({ELSEWHERE})")
+        yield Finding(WRONG, f"{str(error).partition(': ' + cure())[0]}: device=\"auto\" answers from NumPy, slowly",
+                      cure() if plain else f"pip install pyopencl, and the OpenCL driver of your GPU or CPU ({ELSEWHERE})")
         return
     except DeviceError as error:
         yield Finding(WRONG, str(error))
         return
     for device in found:
         yield _device(device)
+        yield from _builds(device)
     yield from _asked()
 
 
@@ -177,6 +209,20 @@ def _device(device: Device) -> Finding:
     return Finding(OK, about)
 
 
+def _builds(device: Device) -> Iterator[Finding]:
+    """Whether it builds with the options of the environment, which its self-test knows nothing of."""
+    if not driver.told() or driver.strange_options():
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made = driver.cl.Program(session(device).context, "__kernel void k(__global int *a) { a[0] = 1; }\n")
+            made.build(list(device.options), devices=[device.handle])
+    except (DeviceError, driver.failure):
+        names = " ".join(name for name in driver.OPTIONS if name in os.environ)
+        yield Finding(WRONG, f"{device.name} builds nothing with {driver.told()}", f"unset {names}")
+
+
 def cards() -> Iterator[Finding]:
     """GPUs that the system sees and OpenCL does not."""
     try:
@@ -185,9 +231,9 @@ def cards() -> Iterator[Finding]:
         known = ""
     numbers = {text for file in CARDS.glob("renderD*/device/vendor") if (text := file.read_text().strip()) in MAKERS}
     numbers |= {"0x10de"} if Path("/proc/driver/nvidia/version").exists() else set()
-    for maker, cure in (MAKERS[n] for n in sorted(numbers)):
+    for maker, install in (MAKERS[n] for n in sorted(numbers)):
         if maker.lower() not in known and not (maker == "AMD" and "advanced micro" in known):
-            yield Finding(WRONG, f"this machine has a GPU of {maker}, for which no OpenCL driver was found", cure)
+            yield Finding(WRONG, f"this machine has a GPU of {maker}, for which no OpenCL driver was found", install)
 
 
 CHECKS: tuple[Callable[[], Iterable[Finding]], ...] = (packages, binding, environment, loader, cache, found_devices, cards, binaries)

@@ -39,6 +39,11 @@ def folder() -> Path | None:
     return Path(file).parent / ".libs" if file else None
 
 
+def told() -> str:
+    """The build options that the user's environment adds, as they are set there; "" for none."""
+    return " ".join(f"{name}={os.environ[name]!r:.80}" for name in OPTIONS if os.environ.get(name, "").strip())
+
+
 def strange_options() -> str | None:
     """What is wrong with the build options that the user's environment adds; None where they cannot change a result."""
     for name in OPTIONS:

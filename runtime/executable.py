@@ -23,6 +23,7 @@ from exprgraph.phases import listening, phase
 from exprgraph.program import Program, is_watched
 from exprgraph.requires import check
 from exprgraph.resident import DeviceArray
+from exprgraph.within import keeps, limit_of
 from runtime import choices, crashes, footprint, report
 from runtime.case import Leaf
 from runtime.device import Device, check_process, devices, session
@@ -61,7 +62,7 @@ class DeviceExecutable:
         self.pairs = generator.uncertain(program.graph)
         self.requirements = generator.requirements(program.graph)
         shared = isinstance(self.memory, SharedMemory)
-        self.near = next((session(d) for d in devices() if d.spec == device.sibling), None) if shared else None
+        self.near = next((session(d)._replace(asked=device) for d in devices() if d.spec == device.sibling), None) if shared else None
         self.state = State(self.session, self.near, self.memory) if isinstance(self.memory, SharedMemory) else None
         self.quick: Callable[..., list[Any] | None] = no_call
         self._recent: OrderedDict[Any, Bound] = OrderedDict()
@@ -142,7 +143,7 @@ class DeviceExecutable:
     def _bound_to(self, arguments: Arguments) -> Bound:
         key = self.leaves.key(arguments, self._valued)
         bound = self._bounds.get(key)
-        if bound is not None:
+        if bound is not None and keeps(self.program.options, bound.needs):
             self._bounds.move_to_end(key)
             return bound
         with listening(self.program.options.get("profile")):
@@ -239,9 +240,9 @@ class DeviceExecutable:
     def _call(self, prepared: Prepared, found: dict[str, int], form: int | None, shapes: Sequence[tuple[int, ...]]) -> footprint.Call:
         """The memory of a call, within `max_bytes` where there is such a bound."""
         call = footprint.Call(self.program, self.memory, prepared.fit(found, form), tuple(shapes))
-        if self.program.options.get("max_bytes") is not None:
+        if (limit := limit_of(self.program.options)) is not None:
             from runtime.bounded import bounded  # rarely needed
-            call = call._replace(fit=bounded(prepared, call, self.program.options["max_bytes"]))
+            return bounded(prepared, call, limit)
         return call
 
     def free(self) -> None:
@@ -336,7 +337,7 @@ class DeviceExecutable:
     def _bound(self, prepared: Prepared, found: dict[str, int], arguments: Arguments, copies: bool, form: int | None = None,
                often: Callable[..., None] | None = None) -> Bound:
         call = self._call(prepared, found, form, [v.shape for v in arguments.values])
-        bound = prepared.bind(call.fit, copies)._replace(told=partial(footprint.told, call))
+        bound = prepared.bind(call.fit, copies)._replace(told=partial(footprint.told, call), needs=call.needs)
         own = arguments.compact() if copies else arguments
         values = [self.leaves.integer(v) if i in self._valued else None for i, v in enumerate(own.values)]
         leaves = [Leaf(dtype, v.shape, None if kind == CONTIGUOUS else v.strides, value, None)

@@ -26,11 +26,12 @@ from runtime.workspace import alive, loads
 
 
 class Call(NamedTuple):
-    """A plan with the numbers of one call, and the shapes of the call's arguments."""
+    """A plan with the numbers of one call, and the shapes of the call's arguments; under a bound also the bytes that it needs at once."""
     program: Program
     memory: Memory
     fit: Fit
     shapes: tuple[tuple[int, ...], ...]
+    needs: int = 0
 
     @property
     def shared(self) -> bool:

@@ -1,8 +1,10 @@
 """Calls that a thread makes, one after the other, while who made them goes on: on memory shared with NumPy, which has no queue."""
 from __future__ import annotations
 
+import contextlib
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -24,26 +26,21 @@ class Thread:
 
     def __init__(self) -> None:
         self.pool = ThreadPoolExecutor(1, NAME)
-        self.ahead = threading.BoundedSemaphore(AHEAD)
+        self.ahead: deque[Future[None]] = deque()  # the latest; those that are done count until they are looked at
 
     def hand_over(self, work: Callable[[], None]) -> Future[None]:
         """Have the work done: at once where the interpreter is ending, or by a call that a finaliser makes in the thread itself."""
         if threading.current_thread().name.startswith(NAME):
             return _done(work)
-        self.ahead.acquire()
-
-        def run() -> None:
-            try:
-                work()
-            finally:
-                self.ahead.release()
+        while len(self.ahead) >= AHEAD:
+            with contextlib.suppress(IndexError):  # another caller was sooner
+                self.ahead.popleft().exception()
         try:
-            return self.pool.submit(run)
+            made = self.pool.submit(work)
         except RuntimeError:
-            return _done(run)
-        except BaseException:
-            self.ahead.release()
-            raise
+            return _done(work)
+        self.ahead.append(made)  # not before: an interrupt may come between any two lines, and nothing is to be given back
+        return made
 
 
 def _done(work: Callable[[], None]) -> Future[None]:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from exprgraph.errors import NoDeviceError
-from exprgraph.hardware import DeviceInfo
+from exprgraph.hardware import DeviceInfo, brief
 from runtime import verdicts
 from runtime.device import Device, devices, table
 
@@ -36,5 +36,5 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     print(table(found))
     for one in map(info, found):
-        print(f"{one.spec}  driver {one.driver}; float16 arithmetic: {'yes' if one.fp16 else 'no'}; self-test: {one.verdict}")
+        print(f"{one.spec}  driver {one.driver}; float16 arithmetic: {'yes' if one.fp16 else 'no'}; self-test: {brief(one.verdict)}")
     return 0

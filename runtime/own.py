@@ -63,7 +63,7 @@ def _program(raw: RawSource, source: Source | None, session: Session) -> Any:
             made = cl.Program(session.context, f"{head}#line 1\n{raw.text}\n")
             made.build(options, devices=[session.device.handle])
         except failure as error:
-            raise OwnOpError(f"{session.device.name} ({session.device.platform}) could not build the kernel {raw.name}\n"
+            raise OwnOpError(f"{session.named} could not build the kernel {raw.name}\n"
                              + refused(raw.text, str(error)) + at(source) + defined(raw.source)) from None
     with _lock:
         _programs[key] = made

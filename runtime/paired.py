@@ -11,6 +11,7 @@ from exprgraph.complex_pairs import Parted
 from exprgraph.footprint import Footprint, Given
 from exprgraph.program import Program
 from exprgraph.resident import DeviceArray
+from exprgraph.within import limit_of
 from runtime.executable import DeviceExecutable
 from runtime.memory import Array
 from runtime.residents import DeviceValue
@@ -50,8 +51,10 @@ class PairedExecutable:
     def __call__(self, values: Sequence[Any]) -> list[Any]:
         """Run on NumPy arrays or residents."""
         given = [floats(v) if c else v for v, c in zip(values, self.leaves, strict=True)]
-        found = self.inner.quick(*given)
-        if found is None:
+        limit = limit_of(self.program.options)
+        alone = limit is None or not limit.held  # the short ways do not know what other stages hold
+        found = self.inner.quick(*given) if alone else None
+        if found is None and alone:
             found = self.inner.again(given, False)
         if found is None:
             found = self.inner(given)

@@ -73,7 +73,7 @@ class Bound(NamedTuple):
 
     actions: what to run, in order.  copies: whether strided arguments are copied first.  told: what a fault is called.  quick: the
     function that runs it.  leaves: what the arguments are like.  late: whether another thread may run it; short: whether that would take
-    longer than to run it.
+    longer than to run it.  needs: under a bound on memory, the bytes that it takes at once.
     """
     fit: Fit
     actions: tuple[Action, ...]
@@ -83,6 +83,7 @@ class Bound(NamedTuple):
     leaves: tuple[Leaf, ...] = ()
     late: bool = False
     short: bool = True
+    needs: int = 0
 
 
 def code_of(launch: Launch) -> Code:

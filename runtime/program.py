@@ -19,7 +19,7 @@ from exprgraph.named import NamedTuple
 from exprgraph.phases import phase
 from runtime import crashes, loaded
 from runtime.device import Session
-from runtime.driver import cl, failure
+from runtime.driver import cl, failure, told
 from runtime.native import addresses, entered
 from runtime.pins import Found, Pin
 from runtime.workshop import compiled
@@ -98,10 +98,10 @@ def _build(session: Session, codes: Sequence[Code], text_of: TextOf, jobs: bool)
     text = text_of(codes, session.device.target.dialect, jobs)
     known = [c for c in codes if c.job] if jobs else []
     with phase("build", f"{len(codes)} kernel{'s' * (len(codes) != 1)}"):
-        program, told = _compile(session, text, [c.name for c in codes], len(known))
-    found = dict(zip((c.name for c in known), told.addresses))
+        program, entries = _compile(session, text, [c.name for c in codes], len(known))
+    found = dict(zip((c.name for c in known), entries.addresses))
     for code in codes:
-        _cache.built[_key(session, code, jobs)] = Built(program, code.name, found.get(code.name, 0), told.pins)
+        _cache.built[_key(session, code, jobs)] = Built(program, code.name, found.get(code.name, 0), entries.pins)
 
 
 def _key(session: Session, code: Code, jobs: bool) -> tuple[str, str, bool, str]:
@@ -132,8 +132,8 @@ def _made(session: Session, text: str, jobs: int, native: bool) -> Made:
     if found is not None:
         return None, found
     program = compiled(session.context, session.device, text, session.device.options)
-    told = addresses(session.queue, program, jobs) if jobs and not native else None
-    return program, told or Found([], ())
+    found = addresses(session.queue, program, jobs) if jobs and not native else None
+    return program, found or Found([], ())
 
 
 def _again(session: Session, text: str, jobs: int, native: bool, said: str) -> Made | None:
@@ -178,7 +178,7 @@ def check_snippet(session: Session, snippet: Snippet) -> None:
             cl.Program(session.context, text).build(list(session.device.options), devices=[session.device.handle])
     except failure as error:
         said = "\n".join(complaints(snippet, str(error)))
-        raise TextError(snippet, f"{session.device.name} ({session.device.platform})", said) from None
+        raise TextError(snippet, session.named, said) from None
 
 
 def _report(session: Session, text: str, names: Sequence[str], error: Exception) -> str:
@@ -188,8 +188,12 @@ def _report(session: Session, text: str, names: Sequence[str], error: Exception)
 def report(session: Session, text: str, what: str, error: Exception) -> str:
     """That a text could not be built, its lines, and what the driver says."""
     numbered = "\n".join(f"{i:5d}  {line}" for i, line in enumerate(text.splitlines(), 1))
-    log = "\n".join(line for line in str(error).splitlines() if line.strip() and not line.startswith("===="))
-    return f"{session.device.name} ({session.device.platform}) could not build {what}\n{numbered}\n{log}"
+    from runtime.complaints import NOISE  # it loads the ops of the user's own
+    said = [line for line in str(error).splitlines() if not NOISE.match(line)]
+    unkept = crashes.unusable() if session.device.pocl else None
+    options = [f"{told()} adds to the options of every build: unset it, if that is what fails"] if told() else []
+    log = "\n".join([f"{unkept}: {crashes.CURE}"] if unkept else [*(said or str(error).splitlines()[:1]), *options])
+    return f"{session.named} could not build {what}\n{numbered}\n{log}"
 
 
 def ready(kernel: Built, buffers: int, integers: int, wide: bool) -> Any:

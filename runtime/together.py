@@ -8,10 +8,10 @@ import atexit
 import contextlib
 import os
 import threading
-import warnings
 from typing import Any
 
 from codegen import switchboard as board
+from exprgraph.warned import warn
 from runtime import crashes
 from runtime.device import Opened, Session, foreign
 from runtime.driver import cl, failure
@@ -85,8 +85,8 @@ class Helpers:
                 cl.enqueue_nd_range_kernel(self._opened.queue, self._kernel, (self.count,), (1,))
         except (failure, OSError) as error:
             self.limit("HELPED", NEVER)
-            warnings.warn(f"{self.session.device.name} does not run the kernel for its other threads, so calls use one core from now on: "
-                          f"{error}", RuntimeWarning, stacklevel=2)
+            warn(f"{self.session.device.name} does not run the kernel for its other threads, so calls use one core from now on: {error}",
+                 RuntimeWarning)
 
     def limit(self, name: str, value: int) -> None:
         """Set one of the limits of `codegen.switchboard`."""

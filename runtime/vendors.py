@@ -15,6 +15,8 @@ from pathlib import Path
 
 SETTINGS = ("OCL_ICD_VENDORS", "OPENCL_VENDOR_PATH", "OCL_ICD_FILENAMES")
 """What a user says of vendors files, to one loader or another: then nothing is looked for."""
+LIST = SETTINGS[-1]
+"""The one that lists libraries, to a loader that reads several."""
 LIBRARIES = ("libnvidia-opencl.so.1", "libamdocl64.so", "libigdrcl.so", "libintelocl.so", "libpocl.so.2")
 PLACES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib", "/usr/local/nvidia/lib64",
           "/usr/local/cuda/lib64", "/usr/lib/wsl/lib", "/usr/lib/wsl/drivers/*", "/opt/rocm/lib", "/opt/rocm/opencl/lib",
@@ -22,6 +24,22 @@ PLACES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64
 FILES = ("/etc/OpenCL/vendors",)
 """Where vendors files lie, beside those that come with pyopencl."""
 LOADER = "/etc/ld.so.cache"
+
+
+def told() -> list[str]:
+    """Which of these settings there are."""
+    return [name for name in SETTINGS if os.environ.get(name)]
+
+
+def unloadable(file: Path) -> str | None:
+    """Why the library that a vendors file names cannot be loaded; None where it can."""
+    import ctypes  # the doctor alone asks
+    try:
+        name = file.read_text(errors="replace").strip()
+        ctypes.CDLL(name)
+    except (OSError, ValueError) as error:
+        return str(error)
+    return None if name else "it names none"
 
 
 def libraries() -> list[Path]:
@@ -56,7 +74,7 @@ def files(beside: Path | None = None) -> list[Path]:
 
 def unnamed(beside: Path | None = None) -> list[Path]:
     """The libraries that no vendors file names; none where the user has said where such files are."""
-    if any(os.environ.get(name) for name in SETTINGS):
+    if told():
         return []
     texts = []
     for file in files(beside):

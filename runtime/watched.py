@@ -28,6 +28,7 @@ from runtime.driver import cl, failure
 from runtime.memory import Array, Block, CopiedMemory
 from runtime.prepared import Bound
 from runtime.queued import Queued, Result, Sizes
+from runtime.suspects import computed
 
 Shape = tuple[int, ...]
 IN, OUT = Step("copy", "copy in", "arguments to buffers"), Step("copy", "copy out", "results to arrays")
@@ -149,7 +150,10 @@ class Watched(Queued):
         if mode.debug.rewrites:
             compare_trace(trace, leaves, self.watch.options["compared"])
         writes = [() if one is None else one.writes for one in self.watch.steps]
-        return Checker(trace.places, leaves, writes, self.watch.options["compared"]) if mode.debug.kernels else None
+        if not mode.debug.kernels:
+            return None
+        return Checker(trace.places, leaves, writes, self.watch.options["compared"],
+                       partial(computed, options=self.watch.options, device=self.memory.session.device.spec))
 
     def _arrays(self, run: Run, names: Sequence[str]) -> tuple[Array, ...]:
         return tuple(self._array(run, n) for n in names)

@@ -1,16 +1,19 @@
-"""Shorter builds for tests: what the gpu schedule makes is compiled without optimisation on PoCL, five times as fast.
+"""Shorter builds for tests: many programs are compiled without optimisation on PoCL, five times as fast.
 
-There PoCL stands for another device, and what is tested is what we write, not what PoCL's optimiser makes of it.  What the cpu schedule
-makes is built as everywhere.  With EXPRGRAPH_TEST_OPTIMISED=1 nothing is changed: a longer run, once in a while.
+Where the gpu schedule made them PoCL stands for another device, and what is tested is what we write, not what PoCL's optimiser makes of it.
+Of what the cpu schedule makes, one half is built as users build it, chosen by the text alone, so that every run does the same; and all of
+it where tests are about the last bits of numbers.  With EXPRGRAPH_TEST_OPTIMISED=1 nothing is changed: a longer run, once in a while.
 """
 from __future__ import annotations
 
 import dataclasses
 import os
+import zlib
 from typing import Any
 
 SETTING = "EXPRGRAPH_TEST_OPTIMISED"
 OPTION = "-cl-opt-disable"
+EXACT = ("tests/test_rows.py", "tests/test_mathlib.py")
 
 
 def wrap() -> None:
@@ -21,7 +24,7 @@ def wrap() -> None:
     compiled = program._compile
 
     def quickly(session: Any, text: str, *rest: Any) -> Any:
-        if for_groups(text) and session.device.platform.startswith("Portable"):
+        if (for_groups(text) or not drawn(text)) and session.device.platform.startswith("Portable"):
             session = _Plain(session)
         return compiled(session, text, *rest)
     program._compile = quickly
@@ -30,6 +33,11 @@ def wrap() -> None:
 def for_groups(text: str) -> bool:
     """Whether a program is made of kernels for groups of work-items."""
     return "reqd_work_group_size" in text
+
+
+def drawn(text: str) -> bool:
+    """Whether a program of the cpu schedule is among those that are optimised."""
+    return zlib.crc32(text.encode()) % 2 == 0 or os.environ.get("PYTEST_CURRENT_TEST", "").startswith(EXACT)
 
 
 class _Plain:

@@ -1,10 +1,12 @@
 """Builds in the background: NumPy answers at once, then kernels do; updates go on, and what goes wrong is told."""
 from __future__ import annotations
 
+import pickle
 import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import pytest
@@ -12,6 +14,9 @@ import pytest
 import exprgraph as eg
 from exprgraph import backend
 from exprgraph.background import Background
+from exprgraph.errors import NoDeviceError, UnknownDeviceError
+from exprgraph.later import Later
+from runtime import device
 from tests.test_threads import script
 
 F = np.float32
@@ -111,6 +116,116 @@ def test_mistakes_of_users_come_at_once_and_parts_and_pickles_wait(gate: Gate) -
     gate.open.set()
     assert f([1], output_subset=[1])[0].tolist() == [2] and f.ready
     assert eg.compile([x], x, device="numpy", background=True).ready
+
+
+def test_a_device_that_is_not_there_is_told_at_once() -> None:
+    x = eg.vector("x")
+    before = threading.active_count()
+    with pytest.raises(UnknownDeviceError, match="no device fits device='nosuch'"):
+        eg.compile([x], x + 1, background=True, device="nosuch")
+    assert threading.active_count() == before
+
+
+def test_a_device_is_told_at_once_where_there_is_no_opencl(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(spec: str) -> None:
+        raise NoDeviceError("no platform")
+    monkeypatch.setattr(device, "fitting", gone)
+    x = eg.vector("x")
+    with pytest.raises(eg.DeviceError, match="device 'gpu' is not available: no platform"):
+        eg.compile([x], x + 1, background=True, device="gpu")
+    f = eg.compile([x], x + 1, background=True, device="auto")
+    assert f([1]).tolist() == [2]
+
+
+def failed(gate: Gate, make: Any) -> Any:
+    """A function whose build has failed, which has been told."""
+    f = make()
+    gate.fault.append(eg.DeviceError("the driver is broken"))
+    gate.open.set()
+    with pytest.warns(RuntimeWarning, match="the driver is broken"):
+        f([1], output_subset=[0])
+    return f
+
+
+def test_after_a_failed_build_parts_and_copies_are_numpys(gate: Gate) -> None:
+    x, w = eg.vector("x"), eg.shared(F(3), "w")
+    f = failed(gate, lambda: eg.compile([x], [x + w, x * w], updates={w: w + 1}, device="pocl", background=True))
+    assert w.get_value() == 4 and f([1], output_subset=[1])[0].tolist() == [4] and w.get_value() == 5
+    g = f.copy(delete_updates=True)
+    assert [v.tolist() for v in g([1])] == [[6], [5]] and w.get_value() == 5 and g.device == "numpy"
+    with pytest.raises(eg.DeviceError):
+        f.wait()
+
+
+def test_results_that_stay_say_where_they_are(gate: Gate) -> None:
+    """NumPy's are NumPy's; the first one of an unpickled function names the device too."""
+    x = eg.vector("x")
+    f = eg.compile([x], [x + 1, x * 2], device="auto", output=["device", "host"], background=True)
+    g = eg.compile([x], x * 3, device="numpy", output="device")
+    first = f([1])
+    assert first[0].device == "numpy" and isinstance(first[1], np.ndarray)
+    assert g(first[0]).tolist() == [6] and eg.array(first[0], device="pocl").tolist() == [2]
+    gate.open.set()
+    assert f.wait(60)
+    second = f(first[0])
+    assert second[0].device == eg.array([1.0], device="pocl").device and second[0].tolist() == [3] and f(second[0])[0].tolist() == [4]
+    late = pickle.loads(pickle.dumps(eg.compile([x], x * 5, device="auto", output="device")))
+    assert late([1]).device == second[0].device
+
+
+def test_a_bound_holds_for_numpy_too_and_is_told_of_the_device(gate: Gate) -> None:
+    """NumPy keeps every value of a chain in turn, the kernel none: what NumPy has no room for waits for the kernel."""
+    x = eg.vector("x")
+    chain = eg.exp(eg.sin(x) + eg.cos(x)) * eg.tanh(x)
+    f = eg.compile([x], chain.sum(), device="pocl", background=True, max_bytes=5_000)
+    ones = np.ones(1000, F)
+    assert f(ones[:100]) == f(ones[:100]) and not f.ready
+    threading.Timer(0.05, gate.open.set).start()
+    assert f(ones) > 0 and f.ready
+    with pytest.raises(eg.AllocationError, match="max_bytes=5,000: no order"):
+        f(np.ones(2000, F))
+
+
+def test_after_a_failed_build_the_bound_is_numpys(gate: Gate) -> None:
+    x = eg.vector("x")
+    f = failed(gate, lambda: eg.compile([x], [eg.exp(x).sum()], device="pocl", background=True, max_bytes=5_000))
+    with pytest.raises(eg.AllocationError, match="NumPy's one order") as caught:
+        f(np.ones(2000, F))
+    assert "driver" not in str(caught.value)
+
+
+class Meddled(WeakSet[Any]):
+    """A set to which another thread adds while it is read."""
+
+    def __init__(self, late: Later, newcomer: Any) -> None:
+        super().__init__()
+        self.thread = threading.Thread(target=late.follow, args=(newcomer,))
+
+    def __iter__(self) -> Iterator[Any]:
+        for item in super().__iter__():
+            if not self.thread.ident:
+                self.thread.start()
+                self.thread.join(0.05)
+            yield item
+
+
+class Follower:
+    """What notes that it was told."""
+    told: Any = None
+
+    def adopt(self, built: Any) -> None:
+        """Note it."""
+        self.told = built
+
+
+def test_a_copy_that_is_made_while_functions_go_over_goes_over_too() -> None:
+    late, known, newcomer = Later(lambda: "built"), [Follower() for _ in range(3)], Follower()
+    late.followers = Meddled(late, newcomer)
+    for one in known:
+        late.follow(one)
+    late.build()
+    late.followers.thread.join()
+    assert [one.told for one in (*known, newcomer)] == ["built"] * 4
 
 
 def test_D13_the_process_ends_or_forks_while_kernels_are_built() -> None:

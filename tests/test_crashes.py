@@ -6,11 +6,15 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 import exprgraph as eg
-from runtime import crashes, doctor
+from exprgraph import backend
+from exprgraph.errors import DeviceError
+from runtime import crashes, device, doctor, program
 from tests.processes import python
 
 CALL = """
@@ -123,6 +127,49 @@ def test_emptying_leaves_the_folder_to_processes_that_use_it(folder: Path) -> No
     crashes.empty(cache)
     assert os.listdir(cache) == [] and os.listdir(folder) == ["pocl-x"]
     crashes.empty(folder / "not there")
+
+
+@pytest.mark.parametrize(("place", "said"), [
+    ("", "it is empty"), ("file", "it is no folder"), ("file/below", "Not a directory"), ("x" * 300, "name too long"), ("a\0b", "null"),
+    ("new/deep", None), (".", None)])
+def test_E8_why_a_cache_of_pocl_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, said: str | None) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(os, "environ", {crashes.POCL_CACHE: str(tmp_path / place) if place else ""})
+    found = crashes.unusable()
+    assert found is None if said is None else said in str(found) and "POCL_CACHE_DIR" in str(found) and len(str(found)) < 350
+
+
+def test_E8_a_cache_of_pocl_that_cannot_be_used_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PoCL is left out: no device, the doctor and an error of the driver's all say why; other devices are found."""
+    def platform(name: str, devices: tuple[Any, ...]) -> Any:
+        return SimpleNamespace(name=name, get_devices=lambda: devices)
+    offered = [platform("Portable Computing Language", ())]
+    monkeypatch.setattr(device, "_found", device._Found())
+    monkeypatch.setattr(device.driver, "cl", SimpleNamespace(get_platforms=lambda: offered))
+    monkeypatch.setenv(crashes.POCL_CACHE, os.devnull)
+    for found in (lambda: device.devices(), lambda: backend.chosen("pocl", device.devices, lambda: ())):
+        with pytest.raises(DeviceError, match="POCL_CACHE_DIR=/dev/null .*it is no folder.*: unset POCL_CACHE_DIR") as caught:
+            found()
+        assert "pip install" not in str(caught.value)
+    said = [str(f) for check in (doctor.found_devices, doctor.binaries) for f in check()]
+    assert len(said) == 2 and all("WRONG" in s and crashes.CURE in s and "pip install" not in s for s in said)
+    monkeypatch.setattr(device, "devices", lambda: ())
+    with pytest.raises(DeviceError, match="no device fits device='pocl'\n.*it is no folder"):
+        device.choose("pocl")
+    session: Any = SimpleNamespace(device=SimpleNamespace(pocl=True), named="pthread (PoCL)")
+    assert "it is no folder" in program.report(session, "text", "it", RuntimeError("clBuildProgram failed: BUILD_PROGRAM_FAILURE\n"))
+
+
+def test_E8_a_full_disk_is_no_place_for_pocls_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its compiler would end the process: a folder of this process elsewhere is used."""
+    monkeypatch.setattr(crashes.shutil, "disk_usage", lambda place: SimpleNamespace(free=0 if str(folder) in str(place) else 1 << 40))
+    monkeypatch.delenv(crashes.POCL_CACHE)
+    made = folder.parent / "elsewhere"
+    monkeypatch.setattr(crashes, "_own", lambda: str(made))
+    crashes.prepare("x")
+    assert os.environ[crashes.POCL_CACHE] == str(made) and crashes.unusable() is None
+    monkeypatch.setenv(crashes.POCL_CACHE, str(folder))
+    assert "its disk is full" in str(crashes.unusable())
 
 
 @pytest.mark.parametrize("place", ["a file", "{devnull}/x", "off"])

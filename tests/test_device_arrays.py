@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import operator
 import pickle
 import warnings
 from typing import Any
@@ -71,9 +72,6 @@ def test_numbers_and_lists() -> None:
     assert [10, 20, 30][eg.array(1, device="numpy")] == 20
     with pytest.raises(TypeError):
         [1, 2][x]
-    for wrong in (bool, float, int):
-        with pytest.raises(ValueError):
-            wrong(eg.array([1, 2], device="numpy"))
     with pytest.raises(TypeError, match="without axes"):
         len(x)
 
@@ -224,6 +222,35 @@ def test_in_expressions(kind: str) -> None:
                                                                                  [1, 2, 3], [1, 1, 2], [1, 0, 0], [0, 1, 0])):
         np.testing.assert_array_equal(out, wanted)
     assert eg.compile([], v, givens={v: x}, device="numpy")().tolist() == [0, 1, 2]
+
+
+NUMBERS: dict[str, Any] = {
+    "bool": bool, "float": float, "int": int, "complex": complex, "index": operator.index, "item": lambda x: x.item(), "len": len,
+    "format": lambda x: f"{x:.2f}", "item(0)": lambda x: x.item(0), "item(5)": lambda x: x.item(5), "list": list}
+LENIENT = ("float", "int", "complex", "format")
+"""What takes one element whatever its axes, as NumPy did for long."""
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("given", [1.5, True, 7, 2j, float("nan"), [2], [[2.5]], [1, 2], [], [[1], [2]]], ids=str)
+def test_numbers_of_an_array_are_numpys(name: str, given: Any) -> None:
+    """The same value, or an error of the same class with the line of the user's."""
+    host, act = np.asarray(given, F if given == [] else None), NUMBERS[name]
+    x = eg.array(host, device="numpy")
+    try:
+        wanted = act(host.reshape(()) if host.size == 1 and name in LENIENT else host)
+    except (TypeError, ValueError, IndexError) as error:
+        with pytest.raises((TypeError, ValueError, IndexError)) as caught:
+            act(x)
+        assert isinstance(caught.value, type(error))
+        assert host.size == 1 or name == "item(5)" or name.startswith("item(0") or "test_device_arrays.py:" in str(caught.value)
+        return
+    if name == "list":
+        with pytest.raises(UseError, match="iteration"):  # NumPy would wait for each element
+            list(x)
+    else:
+        np.testing.assert_equal(act(x), wanted)
+        assert type(act(x)) is type(wanted)
 
 
 ALONE: dict[str, Any] = {

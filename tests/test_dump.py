@@ -25,6 +25,17 @@ def again(path: Path, *args: Any, **options: Any) -> Any:
     return eg.function(**eg.function_load(path))
 
 
+def test_what_is_no_question_to_function_is_not_stored(tmp_path: Path) -> None:
+    x = eg.vector("x")
+    f = eg.compile([x], x + 1, device="numpy", name="step")
+    with pytest.raises(eg.CallError, match=r"(?s)'step' is compiled: give what it was compiled from.*test_dump.py"):
+        eg.function_dump(tmp_path / "f.npz", f)
+    for wrong in (3, [3], None, [eg.shared(1.0, "s")]):
+        with pytest.raises(eg.GraphError, match=r"inputs\[0\] is"):
+            eg.function_dump(tmp_path / "f.npz", wrong, x)
+    assert not list(tmp_path.iterdir()) and again(tmp_path / "f.npz", f.inputs, f.outputs)(F([1]))[0].tolist() == [2]
+
+
 @pytest.mark.usefixtures("device")
 def test_everything_comes_back(tmp_path: Path) -> None:
     x, k, i = eg.matrix("x"), eg.scalar("k"), eg.lscalar("i")

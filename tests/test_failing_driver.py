@@ -49,6 +49,17 @@ def step(factor: int | None = None) -> tuple[Any, Any, Any, np.ndarray[Any, Any]
     return (lambda: eg.compile([x], (w * x).sum(), updates={w: w + x * float(k)}, device="pocl")), w, value, value * k
 
 
+def test_D2_what_cannot_be_built_names_the_device_that_was_asked_for(apart: None, failing: FailingDriver) -> None:
+    """Not the one of its platform that runs short kernels, nor what pyopencl says of it."""
+    log = ("clBuildProgram failed: BUILD_PROGRAM_FAILURE\n===\nDevice basic-x failed to build the program\nerror: the cause\n"
+           "Build on <pyopencl.Device 'basic-x' at 0x1>:\n(options: )")
+    failing.fail("build", 1, device.driver.failure(log), True)
+    with pytest.raises(DeviceError) as caught:
+        step()[0]()
+    asked, text = device.choose("pocl"), str(caught.value)
+    assert asked.sibling and text.startswith(f"{asked.name} (Portable") and "basic" not in text and text.endswith("error: the cause")
+
+
 def expected_class(name: str) -> tuple[type[BaseException], ...]:
     return (AllocationError,) if name in ("no memory", "no resources", "no host memory") else (DeviceError,)
 

@@ -33,12 +33,12 @@ def kernels(f: eg.Function) -> list[str]:
     return f.source().split("__kernel ")[1:]
 
 
-@pytest.mark.parametrize(("n", "way"), [(4000, "cpu"), (2000, "gpu"), pytest.param(10_000, "cpu", marks=pytest.mark.campaign)])
+@pytest.mark.parametrize(("n", "way"), [(2000, "cpu"), (1000, "gpu"), pytest.param(10_000, "cpu", marks=pytest.mark.campaign)])
 def test_B2_a_long_chain_is_split(n: int, way: str) -> None:
     """Thousands of elementwise nodes become several kernels of bounded size, with the value of NumPy."""
     x, y = chain(n)
     f = eg.compile([x], y, **WAYS[way])
-    np.testing.assert_allclose(f(LINE), eg.compile([x], y, device="numpy")(LINE), rtol=1e-6)  # each sine may differ in the last place
+    np.testing.assert_allclose(f(LINE), eg.compile([x], y, device="numpy")(LINE), rtol=1e-6, atol=1e-7)  # last places differ
     assert len(kernels(f)) > 1 and max(k.count(";") for k in kernels(f)) < LONG
 
 
@@ -49,8 +49,8 @@ def test_B2_the_time_is_linear() -> None:
         start = time.process_time()
         eg.compile([x], y, device="pocl", schedule="cpu")
         return time.process_time() - start
-    seconds(400)
-    assert seconds(2000) < 8 * seconds(500)
+    seconds(200)
+    assert seconds(1200) < 8 * seconds(300)
 
 
 def test_B2_many_values_that_are_read_again() -> None:

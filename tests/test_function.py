@@ -85,7 +85,7 @@ def test_shared_default_and_implicit() -> None:
     assert f(1) == 11
     s.set_value(20)
     assert f(1) == 21
-    with pytest.raises(eg.CallError, match="1 arguments are taken, 2 were given"):
+    with pytest.raises(eg.CallError, match="1 argument is taken, 2 were given"):
         f(1, 2)
 
 

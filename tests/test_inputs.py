@@ -47,7 +47,7 @@ def test_a_shared_default_is_implicit_unless_said_otherwise() -> None:
     x, s = eg.scalar("x"), eg.shared(F(10), "s")
     f = eg.compile([eg.In(x, value=s)], x + 1)
     assert f() == 11
-    with pytest.raises(eg.CallError, match="0 arguments are taken, 1 were given"):
+    with pytest.raises(eg.CallError, match="0 arguments are taken, 1 was given"):
         f(3)
     g = eg.compile([eg.In(x, value=s, implicit=False)], x + 1)
     assert g(3) == 4 and g() == 11 and s.get_value() == 10

@@ -283,6 +283,42 @@ def test_D8_an_interrupt_while_waiting_loses_nothing(pocl: str, monkeypatch: pyt
     assert y.pending and y.tolist()[2] == 4
 
 
+def raising_at(line: int) -> Any:
+    """What `sys.settrace` takes to interrupt `hand_over` once when it comes to a line of its own."""
+    code = handed.Thread.hand_over.__code__
+    left = [None]
+
+    def local(frame: Any, event: str, argument: Any) -> Any:
+        if event == "line" and frame.f_lineno == line and left:
+            left.pop()
+            raise KeyboardInterrupt
+        return local
+    return lambda frame, event, argument: local if frame.f_code is code else None
+
+
+def interrupt_everywhere(pool: Any, met: list[int]) -> None:
+    """At each line as many interrupts as there are places, and one more; then calls find room at once."""
+    for line in sorted({n for *_, n in handed.Thread.hand_over.__code__.co_lines() if n})[1:]:
+        for _ in range(handed.AHEAD + 1):
+            sys.settrace(raising_at(line))
+            try:
+                pool.hand_over(lambda: None)
+            except KeyboardInterrupt:
+                met.append(line)
+            finally:
+                sys.settrace(None)
+    pool.hand_over(lambda: met.append(0))
+
+
+def test_D8_an_interrupt_at_any_line_of_handing_over_takes_no_place() -> None:
+    pool, met = handed.Thread(), list[int]()
+    thread = threading.Thread(target=interrupt_everywhere, args=(pool, met), daemon=True)
+    thread.start()
+    thread.join(10)
+    pool.pool.shutdown(wait=False)
+    assert met[-1:] == [0] and len(set(met)) > 3
+
+
 def test_threads_make_calls_of_one_function(kind: str) -> None:
     x = ones(kind, 64)
     v = eg.vector("v")

@@ -93,8 +93,8 @@ def test_an_entry_that_does_not_hold_is_a_miss_and_mended(name: str, kept: Path)
 
 
 @pytest.mark.parametrize("change", [
-    lambda s: (Session(device_with(s, driver="9"), s.key), "text"), lambda s: (Session(device_with(s, name="other"), s.key), "text"),
-    lambda s: (Session(device_with(s, options=("-w",)), s.key), "text"), lambda s: (s, "another text")])
+    lambda s: (s._replace(device=device_with(s, driver="9")), "text"), lambda s: (s._replace(device=device_with(s, name="other")), "text"),
+    lambda s: (s._replace(device=device_with(s, options=("-w",))), "text"), lambda s: (s, "another text")])
 def test_what_is_part_of_the_key(change: Any) -> None:
     assert loaded._name(*change(NEAR)) != loaded._name(NEAR, "text")
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -181,6 +182,65 @@ def test_the_numpy_backend_refuses_too() -> None:
     f(np.ones((20, 20), F))
     with pytest.raises(AllocationError, match="max_bytes=100,000"):
         f(np.ones((200, 200), F))
+
+
+def staged(X: Any, v: Any) -> Any:
+    """Products of the first rows and columns, as many as v has positive elements: v is not needed while they are computed."""
+    n = (v > 0).sum()
+    return fan(X[:n, :n], 3)
+
+
+def test_the_bound_is_that_of_all_stages_together(where: str) -> None:
+    """What a stage does not take counts while it runs; sizes met before are bound anew where more is held now."""
+    X, v, w = eg.matrix("X"), eg.vector("v"), eg.shared(np.float32(0), "w")
+    plain = eg.compile([X, v], staged(X, v), device="pocl", name="net")
+    value, ones = np.random.default_rng(1).random((200, 200)).astype(F) / 200, np.ones(200, F)
+    most = plain.memory((200, 200), 200, size1=200).peak
+    f = eg.compile([X, v], staged(X, v), updates={w: w + 1}, device="pocl", name="net", max_bytes=most + 8)
+    wanted = plain(value, ones)
+    assert f(value, ones) == wanted
+    longer = np.concatenate([ones, np.zeros(20_000, F)])
+    assert plain.memory((200, 200), longer, size1=200).peak > most + 8 >= f.memory((200, 200), longer, size1=200).peak
+    assert f(value, longer) == wanted and f(value, ones) == wanted
+    longest = np.concatenate([ones, np.zeros(150_000, F)])
+    for call in (lambda: f(value, longest), lambda: f.memory((200, 200), longest, size1=200)):
+        with pytest.raises(AllocationError, match=r"max_bytes=[\d,]+ \(600,8\d\d of them are held for other stages(.|\n)*no order"):
+            call()
+    assert w.get_value() == 3 and f(value, longer) == wanted
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+@pytest.mark.parametrize("device", ["numpy", "pocl"])
+def test_results_of_earlier_stages_count_too(device: str, dtype: str) -> None:
+    v, u = eg.vector("v"), eg.vector("u", dtype=dtype)
+    f = eg.compile([v, u], [eg.zeros(((v > 0).sum() * 20,)) + 1, u * 2], device=device, max_bytes=140_000)
+    few, many = np.ones(1000, F), np.ones(8 * 3800 // np.dtype(dtype).itemsize, dtype)
+    f(few[:10], many)
+    f(few, many[:10])
+    with pytest.raises(AllocationError, match="max_bytes=140,000 .6.,... of them are held for other stages"):
+        f(few, many)
+    f(few[:10], many)
+
+
+def chain(length: int) -> tuple[int, int]:
+    """What a chain of stages takes as it is told, and as Python counts it; each gives a large array to the next one only."""
+    v = x = eg.vector("x")
+    for _ in range(length):
+        x = eg.cumsum(eg.extract(x > 0, x))
+    f, ones = eg.compile([v], x.sum(), device="numpy"), np.ones(100_000, F)
+    told = f.memory(ones, **{f"size{k + 1}": ones.size for k in range(length)}).peak
+    f(ones[:3])
+    tracemalloc.start()
+    try:
+        f(ones)
+        return told, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_no_stage_needs_any_more_is_let_go_of() -> None:
+    (told, met), (longer, more) = chain(4), chain(8)
+    assert longer < 1.01 * told and more < 1.01 * met
 
 
 @pytest.mark.parametrize("most", [0, -5, 1.5, "1 GB", True])

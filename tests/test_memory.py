@@ -182,14 +182,48 @@ def test_sizes_that_a_call_computes_are_named_arguments(device: str) -> None:
     kept = (v > 0).sum()
     kept.name = "kept"
     f = eg.compile([v], [eg.arange(kept) * 2.0, eg.sort(v)], device=device, name="f")
-    with pytest.raises(CallError, match=r"(?s)computes the size 'kept'.*test_memory.py:\d+: give it, f.memory\(..., kept=...\)"):
+    with pytest.raises(CallError, match=r"(?s)computes the size 'kept'.*test_memory.py:\d+\): give it, f.memory\(..., kept=...\)"):
         f.memory(1000)
     told = f.memory(1000, kept=5000)
     assert told.shapes == ((5000,), (1000,)) and told.bytes["outputs"] == 20_000 + 4000
     assert told.bytes["updates"] == 0 and told.bytes["inputs"] == 4000 and told.peak == sum(told.bytes.values())
     assert "kept" in f.memory().formula["outputs"]
-    with pytest.raises(CallError, match="'other'; sizes that a call computes: kept"):
+    with pytest.raises(CallError, match="'other'; inputs: v; sizes that a call computes: kept"):
         f.memory(1000, kept=3, other=4)
+
+
+@pytest.mark.parametrize("device", ["pocl", "numpy"])
+def test_what_there_is_to_give_is_said_by_name(device: str) -> None:
+    """Sizes without a name are called alike in formulas and errors, also where an input has the name that they would get."""
+    v, size1, w = eg.vector("v"), eg.vector("size1"), eg.shared(np.ones(2, "float32"), "w")
+    parts = eg.extract(v > 0, v)
+    f = eg.compile([v, size1], [parts * 2, size1 * w.sum(), eg.zeros((parts.size + 1,))], device=device, name="f")
+    with pytest.raises(CallError, match=r"called 'n', 'm'; inputs: v, size1; shared variables: w; sizes that a call computes: size2\n  at"):
+        f.memory(3, 4, n=3, m=4)
+    told = f.memory(1000, 7, size2=5)
+    assert told.shapes == ((5,), (7,), (6,)) and "size2" in told.formula["outputs"] and "v.shape[0]" in told.formula["inputs"]
+    assert "input." not in str(told) and told.bytes["inputs"] == 4028
+    for wrong in (lambda: f.memory(3, 4, 5), lambda: f(1, 2, 3)):
+        with pytest.raises(CallError, match=r"2 (shapes|arguments) are taken, 3 were given"):
+            wrong()
+    one = eg.compile([v], v + 1, device=device)
+    for wrong in (lambda: one.memory(3, 4), lambda: one(1, 2)):
+        with pytest.raises(CallError, match=r"1 (shape|argument) is taken, 2 were given"):
+            wrong()
+    with pytest.raises(CallError, match=r"missing of v \(1 axis\)"):
+        f.memory(size1=4)
+
+
+@pytest.mark.parametrize("device", ["pocl", "numpy"])
+def test_what_lives_between_stages_is_among_the_largest(device: str) -> None:
+    X, v = eg.matrix("X"), eg.vector("v")
+    product = X @ X
+    f = eg.compile([X, v], [eg.zeros(((product > 0).sum(), 3000)) + product.max(), eg.cumsum(v), product.sum(axis=0)], device=device)
+    told = f.memory((20, 20), 1000, size1=3)
+    assert {"input 'v'", "output 1"} < {t.name.partition(",")[0] for t in told.largest}
+    assert told.peak == sum(told.bytes.values()) and told.bytes["updates"] == 0
+    g = eg.compile([X], eg.extract(product > 0, product).sum(), device=device)
+    assert "the result of matmul, float32 (200, 200)" in str(g.memory((200, 200), size1=3))
 
 
 def test_complex_functions_too() -> None:

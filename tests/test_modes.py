@@ -11,9 +11,11 @@ import exprgraph as eg
 from exprgraph import passes
 from exprgraph.close import close
 from exprgraph.ops.rows import row
+from exprgraph.reference import evaluate
 from exprgraph.rewrite import Engine, Rule
 from exprgraph.rules.exact import EXACT
 from exprgraph.rules.movement import MOVEMENT
+from runtime import watched
 from tests.graphs import Drawn, graphs
 
 F = "float32"
@@ -217,6 +219,39 @@ def test_a_wrong_kernel_is_named() -> None:
     kernel = str(caught.value).partition("kernel '")[2].partition("'")[0]
     assert f"kernel void {kernel}(" in f.source() and "third" in f.source().partition(f"kernel void {kernel}(")[0].rpartition("//")[2]
     assert line_of(test_a_wrong_kernel_is_named, 3) in str(caught.value) and "elements differ" in str(caught.value) and s.get_value() == 0
+
+
+CHAINS = {"last": lambda a: a, "inside": lambda a: eg.exp(a) * 2, "reduced": lambda a: eg.softmax(a, axis=1).sum(axis=0),
+          "both written": lambda a: [eg.tanh(a) + 1, a], "scanned": lambda a: eg.cumsum(a, axis=1)}
+
+
+@pytest.mark.parametrize("schedule", ["cpu", "gpu"])
+@pytest.mark.parametrize("chain", CHAINS)
+def test_the_first_operation_that_is_wrong_is_named(chain: str, schedule: str) -> None:
+    """One of several in a kernel, whatever is made of it there."""
+    wrong = row("third", lambda a: a / np.float32(3), "{0} * 0.3333f")
+    third = wrong(eg.exp(X) + 1)
+    f = eg.compile([X], CHAINS[chain](third), mode="DebugMode", device="pocl", schedule=schedule)
+    with pytest.raises(eg.MismatchFault, match=r"\(third in (.|\n)*" + line_of(test_the_first_operation_that_is_wrong_is_named, 5)):
+        f(DATA[0])
+    names = [r.text.partition(" in ")[0] for r in f.debug.rows if r.kind == "kernel"]
+    assert names[-1] == "third"
+
+
+def test_an_operation_that_is_right_by_itself_leaves_the_kernel_to_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels that keep all values may be right, or not to be had."""
+    wrong = row("third", lambda a: a / np.float32(3), "{0} * 0.3333f")
+    f = eg.compile([X], eg.exp(wrong(X)) * 2, mode="DebugMode", device="pocl")
+
+    def right(nodes: Any, known: Any, options: Any, device: str) -> Any:
+        return evaluate([eg.Out(n) for n in nodes], known)
+
+    def none(nodes: Any, known: Any, options: Any, device: str) -> Any:
+        raise eg.DeviceError("out of order")
+    for stand_in in (right, none):
+        monkeypatch.setattr(watched, "computed", stand_in)
+        with pytest.raises(eg.MismatchFault, match=r"\(mul in third, exp, mul"):
+            f(DATA[0])
 
 
 def test_a_wrong_call_of_numpy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,17 @@ def test_a_subclass_is_made_by_the_fields_of_its_base():
     assert type(Longer(1)) is Longer and Longer(1) == Ours(1)
 
 
+def test_a_subclass_may_change_what_its_record_is_made_of():
+    class Given(NamedTuple):
+        value: int
+        twice: int
+
+    class Doubled(Given):
+        def __new__(cls, value: int) -> Doubled:
+            return super().__new__(cls, value, 2 * value)
+    assert [tuple(Doubled(v)) for v in (3, 4)] == [(3, 6), (4, 8)]
+
+
 def test_a_record_without_a_field():
     assert Empty() == () and repr(Empty()) == "Empty()"
     with pytest.raises(TypeError):

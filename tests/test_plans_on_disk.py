@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -263,9 +264,41 @@ def test_e9_h5_a_folder_of_others_is_refused(cache, monkeypatch, mode, owner, wo
     assert not is_hit(refused(words)) and not entries(cache)
 
 
-def test_e9_folders_are_made_for_their_owner_alone(cache):
+@pytest.mark.skipif(os.name != "posix", reason="needs rights of groups")
+@pytest.mark.parametrize("inside", ["", "plans"])
+def test_e9_h5_a_folder_that_its_group_may_write_to_is_refused(cache, monkeypatch, inside):
+    """A user's own group, which has nobody else in it, is the user."""
     compiled()
-    assert cache.stat().st_mode & 0o077 == 0
+    place = cache / inside
+    place.chmod(0o770)
+    stores(monkeypatch)
+    monkeypatch.setattr(store, "alone", lambda group: True)
+    assert is_hit(compiled())
+    stores(monkeypatch)
+    monkeypatch.setattr(store, "alone", lambda group: False)
+    assert not is_hit(refused("chmod g-w"))
+    place.chmod(0o700)
+    stores(monkeypatch)
+    assert is_hit(compiled())
+
+
+@pytest.mark.parametrize("name, members, own", [("me", [], True), ("me", ["me"], True), ("me", ["me", "you"], False), ("staff", [], False)])
+def test_a_group_is_ones_own_where_nobody_else_is_in_it(monkeypatch, name, members, own):
+    grp, pwd = pytest.importorskip("grp"), pytest.importorskip("pwd")
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: SimpleNamespace(pw_name="me"))
+    monkeypatch.setattr(grp, "getgrgid", lambda gid: SimpleNamespace(gr_name=name, gr_mem=members))
+    assert store.alone(7) is own
+    monkeypatch.setattr(grp, "getgrgid", lambda gid: {}[gid])
+    assert not store.alone(7)
+
+
+def test_e9_folders_are_made_for_their_owner_alone(cache):
+    before = os.umask(0o002)
+    try:
+        compiled()
+    finally:
+        os.umask(before)
+    assert not [p for p in (cache, *cache.rglob("*")) if p.stat().st_mode & 0o022]
 
 
 @pytest.mark.parametrize("error", [28, 122, 30, 13, 16])

@@ -17,7 +17,7 @@ import pytest
 import exprgraph as eg
 from exprgraph import phases
 from exprgraph.phases import listening, phase
-from exprgraph.profiles import KEPT, Profile, new
+from exprgraph.profiles import KEPT, Profile, Summary, new
 from exprgraph.steps import Step
 from runtime import bandwidth, device
 
@@ -99,6 +99,20 @@ def test_the_summary_knows_all_functions(device: str) -> None:
     with eg.change_flags(profile=True):
         assert eg.compile([x], x + 1).profile is not None and eg.compile([x], x + 1, profile=False).profile is None
     assert eg.function([x], x + 1, profile=True).profile is not None
+
+
+def test_functions_without_a_name_are_told_by_the_line_or_the_output(device: str) -> None:
+    y = x * 2
+    y.name = "doubled"
+    made = [eg.compile([x], x + k, profile=True) for k in range(2)] + [eg.compile([x], y, profile=True), eg.function([], [], profile=True)]
+    line = test_functions_without_a_name_are_told_by_the_line_or_the_output.__code__.co_firstlineno + 3
+    names = [f.profile.name for f in made]
+    assert names == [f"f at test_profile.py:{line}"] * 2 + ["doubled", f"f at test_profile.py:{line}"]
+    told = Summary(tuple(f.profile for f in made))
+    assert [f"f at test_profile.py:{line} #{k}" in str(told) for k in (1, 2, 3, 4)] == [True] * 3 + [False]
+    assert str(told).count("doubled") == 1
+    processes = [e["args"]["name"] for e in told.trace()["traceEvents"] if e["name"] == "process_name"]
+    assert len(set(processes)) == 4 and processes[2] == "doubled"
 
 
 def test_stages_share_a_profile(device: str) -> None:

@@ -172,7 +172,7 @@ def test_b18_a_failed_build_shows_source_log_and_device_and_can_be_tried_again()
     with pytest.raises(DeviceError) as error:
         f([values.T])
     text = str(error.value)
-    assert (f.near or f.session).device.name in text and text.count("this_is_wrong") > 1 and "undeclared" in text and "    1  #pragma" in text
+    assert f.device.name in text and text.count("this_is_wrong") > 1 and "undeclared" in text and "    1  #pragma" in text
     np.testing.assert_array_equal(f([values])[0], values * 2)
     wrong.broken = False
     np.testing.assert_array_equal(f([values.T])[0], values.T * 2)

@@ -5,6 +5,7 @@ import gc
 import os
 import pickle
 import signal
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,53 @@ def test_a_guard_names_the_operation_though_results_stay() -> None:
     f = eg.compile([x], eg.log(x), mode="NanGuardMode", output="device", device="pocl")
     with pytest.raises(eg.GuardFault, match="(?s)log.*its inputs are.*from -1"):
         np.asarray(f(-np.ones(3, F)))
+
+
+def twice(**options: Any) -> Any:
+    """A call of a kernel that NumPy has no meaning for, with a NaN behind it."""
+    raw = eg.RawKernel("kernel void twice(global const float *x, global float *y) { y[get_global_id(0)] = 2 * x[get_global_id(0)]; }",
+                       outputs={"y": "x"})
+    x = eg.vector("x")
+    return eg.compile([x], eg.log(raw(x)), **options)([-1])
+
+
+def logarithm(**options: Any) -> Any:
+    x = eg.vector("x")
+    return eg.compile([x], eg.log(x) + 1, **options)([-1])
+
+
+def taken(**options: Any) -> Any:
+    x, i = eg.vector("x"), eg.ivector("i")
+    return eg.compile([x, i], eg.exp(x)[i], **options)([1], np.int32([5]))
+
+
+def shaped(**options: Any) -> Any:
+    x = eg.vector("x")
+    return eg.compile([x], x.reshape((2, 3)) + 1, **options)([1])
+
+
+@pytest.mark.parametrize("options", [{"device": "numpy"}, {"device": "pocl"}, {"device": "pocl", "background": True}],
+                         ids=["numpy", "pocl", "background"])
+@pytest.mark.parametrize(("call", "mode", "error"), [
+    (logarithm, "NanGuardMode", eg.GuardFault), (twice, "NanGuardMode", eg.GuardFault), (taken, "NanGuardMode", eg.IndexFault),
+    (taken, "DebugMode", eg.IndexFault), (taken, None, eg.IndexFault), (shaped, "DebugMode", eg.ShapeError), (shaped, None, eg.ShapeError)])
+def test_an_error_comes_alone(call: Callable[..., Any], mode: Any, error: type[Exception], options: dict[str, Any]) -> None:
+    """Where what led to it says nothing more, no other traceback comes before it."""
+    wanted = error if call is not twice or options["device"] != "numpy" else eg.OwnOpError
+    with pytest.raises(wanted) as caught:
+        call(mode=mode, **options)
+    told = "".join(traceback.format_exception(caught.value))
+    assert "During handling" not in told and "direct cause" not in told
+
+
+@pytest.mark.parametrize("mode", ["FAST_RUN", "NanGuardMode", "DebugMode"])
+def test_an_unpickled_function_names_the_line_it_was_written_in(mode: str, device: str) -> None:
+    """It is watched no more, but knows where its operations come from."""
+    x, i = eg.vector("x"), eg.ivector("i")
+    line = test_an_unpickled_function_names_the_line_it_was_written_in.__code__.co_firstlineno + 5
+    f = pickle.loads(pickle.dumps(eg.compile([x, i], eg.exp(x)[i], mode=mode, device=device)))
+    with pytest.raises(IndexError, match=rf"test_seams.py:{line}"):
+        f([1], np.int32([5]))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -55,7 +55,7 @@ def test_native_functions_open_no_session(fresh: None) -> None:
     f(np.ones(3, F), index)
     assert (w.get_value() > before).all()
     run = f._run
-    assert run.session._opened is None and run.near._opened is None and not device._found.contexts
+    assert run.session.opened == [] and run.near.opened == [] and not device._found.contexts
 
 
 def test_a_context_is_replaced_after_so_many_programs(fresh: None, monkeypatch: pytest.MonkeyPatch) -> None:

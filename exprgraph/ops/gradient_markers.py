@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from exprgraph.ops.pair import EACH
 from exprgraph.ops.rows import Grad, row, table, undefined
 from exprgraph.ops.shape import Types, broadcast_to, dimshuffle, shape_of
 from exprgraph.types import Accept, Accepted, cast_to
+from exprgraph.warned import warn
 
 MARKER = "gradient_marker"
 """The flag of rows that `compile` leaves out, since gradients have been taken by then."""
@@ -98,7 +98,7 @@ grad_scale = _marker(
 
 def consider_constant(x: Any) -> Out:
     """`zero_grad` under a name that Theano gave up; DeprecationWarning.  The gradient is zero, not disconnected."""
-    warnings.warn(f"consider_constant is deprecated: write zero_grad or disconnected_grad{at(here())}", DeprecationWarning, stacklevel=2)
+    warn(f"consider_constant is deprecated: write zero_grad or disconnected_grad{at(here())}", DeprecationWarning)
     return zero_grad(x)
 
 

@@ -15,11 +15,26 @@ if TYPE_CHECKING:
 else:
     _getter = getattr(collections, "_tuplegetter", lambda index, about: property(itemgetter(index), doc=about))
 
-    class _Record(tuple):
-        """What all records can do."""
+    class NamedTuple(tuple):
+        """A base whose subclasses are records: their annotated names are the fields."""
         __slots__ = ()
         _fields = ()
         _field_defaults = {}
+
+        def __init_subclass__(cls) -> None:
+            if NamedTuple not in cls.__bases__:
+                return
+            body = vars(cls)
+            fields = tuple(body.get("__annotations__", ()))
+            defaults = {n: body[n] for n in fields if n in body}
+            if any(n not in defaults for n in fields[len(fields) - len(defaults):]):
+                raise TypeError(f"{cls.__name__}: a field without a default follows one that has a default")
+            cls._fields = cls.__match_args__ = fields
+            cls._field_defaults = defaults
+            if cls.__doc__ is None:
+                cls.__doc__ = f"{cls.__name__}({', '.join(fields)})"
+            for i, name in enumerate(fields):
+                setattr(cls, name, _getter(i, f"Alias for field number {i}"))
 
         def __new__(cls, *values: Any, **named: Any) -> Any:
             return _constructor(cls)(cls, *values, **named)
@@ -40,6 +55,9 @@ else:
         def _asdict(self) -> dict[str, Any]:
             return dict(zip(self._fields, self))
 
+        def __setattr__(self, name: str, value: Any) -> None:
+            raise AttributeError(f"{type(self).__name__} is a record: {name!r} cannot be set")
+
         def __getnewargs__(self) -> tuple[Any, ...]:
             return tuple(self)
 
@@ -49,27 +67,10 @@ else:
     def _constructor(cls: type) -> Any:
         """The constructor of the class whose fields these are, which has it from now on."""
         owner = next(c for c in cls.__mro__ if "_fields" in vars(c))
-        names, defaults = owner._fields, tuple(owner._field_defaults.values())
+        names = owner._fields
         made = eval(f"lambda _cls, {', '.join(names)}: _new(_cls, ({''.join(n + ', ' for n in names)}))",
                     {"_new": tuple.__new__, "__name__": owner.__module__})
-        made.__defaults__, made.__name__, made.__qualname__ = defaults, "__new__", f"{owner.__qualname__}.__new__"
+        made.__defaults__, made.__name__ = tuple(owner._field_defaults.values()), "__new__"
+        made.__qualname__ = f"{owner.__qualname__}.__new__"
         owner.__new__ = staticmethod(made)
         return made
-
-    class _Maker(type):
-        """Makes a record's class of its body."""
-
-        def __new__(mcs, name: str, bases: tuple[type, ...], space: dict[str, Any]) -> Any:
-            fields = tuple(space.get("__annotations__", ()))
-            defaults = {n: space[n] for n in fields if n in space}
-            if any(n not in defaults for n in fields[len(fields) - len(defaults):]):
-                raise TypeError(f"{name}: a field without a default follows one that has a default")
-            body = {**space, "__slots__": (), "_fields": fields, "_field_defaults": defaults, "__match_args__": fields}
-            body.setdefault("__doc__", f"{name}({', '.join(fields)})")
-            return type(name, (_Record,), body | {n: _getter(i, f"Alias for field number {i}") for i, n in enumerate(fields)})
-
-    def NamedTuple() -> None:
-        """A base whose subclasses are records: their annotated names are the fields."""
-
-    NamedTuple.__mro_entries__ = lambda bases: (_Base,)
-    _Base = type.__new__(_Maker, "_Base", (), {})

@@ -113,4 +113,4 @@ def test_a_record_without_a_field():
 
 def test_a_field_without_a_default_after_one_that_has_one():
     with pytest.raises(TypeError, match="Wrong: a field without a default follows one that has a default"):
-        type(NamedTuple.__mro_entries__(())[0])("Wrong", (object,), {"__annotations__": {"a": "int", "b": "int"}, "a": 1})
+        exec("class Wrong(Base):\n    a: int = 1\n    b: int", {"Base": NamedTuple})

@@ -3,14 +3,15 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
 import pytest
 
 from exprgraph.rewrite import Rule
 from exprgraph.rules.masks import MASKS
 from exprgraph.rules.stable import POWERS, STABLE
 from tests.row_rules import ROWS
-from tests.rule_cases import walk
-from tests.stable_checks import BESIDE_EXP, BESIDE_MAXIMUM, FROM_ONE, PLAIN, SHIFTED, Bound, check_rounded, check_stable, row_case
+from tests.rule_cases import drawn, every, grid, tensors, walk
+from tests.stable_checks import BESIDE_EXP, BESIDE_MAXIMUM, FROM_ONE, PLAIN, SHIFTED, Bound, check_rounded, check_stable, judge, row_case
 
 pytest.importorskip("mpmath")
 BOUNDS: dict[str, Bound] = {
@@ -27,6 +28,15 @@ SCALAR = [r for r in walk(STABLE) if r not in POWERS + MASKS]
 @pytest.mark.parametrize("rule", SCALAR, ids=lambda r: r.name)
 def test_stable_rules_are_within_their_bounds_A5(rule: Rule) -> None:
     check_stable(rule, bound=BOUNDS.get(rule.name, PLAIN))
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("rule", [r for r in SCALAR if tensors(r) == ["x"]], ids=lambda r: r.name)
+def test_campaign_stable_rules_at_many_float16(rule: Rule) -> None:
+    values = every("float16")
+    points = drawn(rule.name).choice(values[np.isfinite(values)], 1000)
+    judged = judge(rule, grid(rule, "float16", points), "float16", BOUNDS.get(rule.name, PLAIN))
+    assert np.max(judged.right) <= 4
 
 
 @pytest.mark.parametrize("name, given", [row for row in ROWS if row[0] in BY_NAME])

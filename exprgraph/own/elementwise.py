@@ -24,7 +24,7 @@ from exprgraph.own.made import Made, Recipe
 from exprgraph.own.made import arguments as made_of
 from exprgraph.own.meaning import meaning
 from exprgraph.own.narrow import narrowed
-from exprgraph.own.op import called, fitted, listed, loses, plain
+from exprgraph.own.op import SILENT, called, fitted, listed, loses, plain
 from exprgraph.own.text import DTYPES, SNIPPETS, Parameter, Snippet
 from exprgraph.types import broadcast_dims, cast_to, dim_of, promoted, size_argument, size_dims
 
@@ -256,7 +256,7 @@ class _Row(NamedTuple):
         """The row of an output."""
         kernel = self.kernel
         spelled = f"{self.function}({', '.join(f'{{{k}}}' for k in range(arity))})"
-        flags = frozenset({"expensive"} if kernel.body.heavy else ())
+        flags = frozenset(["expensive"] * kernel.body.heavy + [SILENT] * (kernel.numpy is None))
         return TextOp(kernel.source, made, kernel.name, "elementwise", quiet(self._meaning), self._accept, self._infer,
                       self._grad if kernel.grad else None, {"*": spelled}, flags=flags,
                       forward=self._forward if kernel.forward else None, batch=self._batch if kernel.batch else None)

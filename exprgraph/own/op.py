@@ -25,6 +25,8 @@ Array = np.ndarray[Any, Any]
 Shapes = Sequence[tuple[int, ...]]
 Run = Callable[[Sequence[Array], Shapes, Sequence[int], Source | None], Sequence[Array]]
 _calls = count(1)
+SILENT = "no numpy"
+"""The flag of rows without a meaning for NumPy, which raise a NoMeaningError."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Own:
     place, where it is a kernel.  places: which inputs are the user's arguments, in their order; None for the values.  sizes: what each
     of the sizes is in messages, None for an integer that may be negative; without it those of the shapes are called so.  rows: a row
     for each output, filled by `rows_of`.  maker, key: the user's object, and which of its steps this is; None for what cannot be named.
+    meant: whether run has a meaning, and does more than raise a NoMeaningError.
     """
     name: str
     arity: int
@@ -60,6 +63,7 @@ class Own:
     rows: list[OwnOp] = field(default_factory=list)
     maker: Any = None
     key: Any = None
+    meant: bool = True
 
     def shapes(self, sizes: Sequence[Any]) -> list[tuple[Any, ...]]:
         """The shapes of the outputs from the sizes that follow the values."""
@@ -96,8 +100,9 @@ class OwnOp(Op):
 
     def __init__(self, own: Own, number: int, rules: Rules) -> None:
         self.own, self.number = own, number
+        flags = [] if own.pure else ["impure"]
         super().__init__(own.name, "composite", self._meaning, _accept, self._infer, _grad(self, rules), forward=_forward(self, rules),
-                         batch=_batch(self, rules), flags=frozenset(() if own.pure else ("impure",)), requires=self._requires)
+                         batch=_batch(self, rules), flags=frozenset(flags + [SILENT] * (not own.meant)), requires=self._requires)
 
     @property
     def made(self) -> Made | None:

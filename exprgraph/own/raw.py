@@ -280,7 +280,7 @@ class RawKernel(Recipe):
             sizes = (*(f"a size of {n}" for n, r in zip(self.outputs, ranks) for _ in range(r)), *["its global size"] * axes,
                      *["its local size"] * axes * grouped, *(f"the size of {n}" if n in self.local else None for n in numbers))
             own = Own(self.name, len(values), outputs, self._meaning(outputs, places, layout.complexes), self.source, self.pure, raw,
-                      places, sizes, maker=self, key=layout)
+                      places, sizes, maker=self, key=layout, meant=self.numpy is not None)
             self._made[layout] = rows_of(own, by_lanes(own, self.rules, raw.within))
         return self._made[layout]
 

@@ -22,7 +22,7 @@ from exprgraph.own import meaning, text
 from exprgraph.own.elementwise import ElementwiseKernel
 from exprgraph.own.made import Made, Recipe
 from exprgraph.own.made import arguments as made_of
-from exprgraph.own.op import accepted, called, fitted, listed
+from exprgraph.own.op import SILENT, accepted, called, fitted, listed
 from exprgraph.own.text import DTYPES
 from exprgraph.types import Accepted, normal_axes
 
@@ -142,7 +142,8 @@ class ReductionKernel(Recipe):
         key = row.c["*"].partition("(")[0] + f"_{self.neutral!r}".replace(".", "p").replace("-", "m").replace("+", "")
         return FoldOp(Made(self, None, 0), key, Fold(row, self.neutral), self.name, "reduce",
                       functools.partial(self._meaning, merge.numpy), self._accept, self._infer,
-                      None if grad is None else functools.partial(self._grad, grad), forward=forward, batch=batch)
+                      None if grad is None else functools.partial(self._grad, grad), forward=forward, batch=batch,
+                      flags=frozenset([SILENT] * (merge.numpy is None)))
 
     def _accept(self, x: Out, axis: Any = None, keepdims: bool = False) -> Accepted:
         return (x,), {"axis": normal_axes(axis, x.ndim), "keepdims": bool(keepdims)}

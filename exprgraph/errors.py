@@ -147,6 +147,14 @@ def at(source: Source | None) -> str:
     return f"\n  at {source}" if source is not None else ""
 
 
+def shortly(value: Any, most: int = 60) -> str:
+    """A value of the user's in a message: so much of its repr, or its type where that raises."""
+    try:
+        return repr(value)[:most]
+    except Exception:
+        return f"<{type(value).__name__} that has no repr>"
+
+
 def defined(source: Source | None) -> str:
     """The line of a message behind that of `at`: where what is used there was defined."""
     return f"\n  defined at {source}" if source is not None else ""

@@ -14,7 +14,7 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.dims import Dim, constant
-from exprgraph.errors import CallError, DTypeError, GradientError, OwnOpError, RankError, Source, at, defined, here
+from exprgraph.errors import CallError, DTypeError, GradientError, OwnOpError, RankError, Source, at, defined, here, shortly
 from exprgraph.functions.shaping import specify_shape
 from exprgraph.node import OPERATORS, Condition, Node, Op, Out, Params, TensorType, as_symbol
 from exprgraph.ops.shape import needed
@@ -158,7 +158,8 @@ def accepted(name: str, args: Sequence[Any], kinds: Sequence[TensorType]) -> lis
 def _fitting(name: str, number: int, value: Any, kind: TensorType) -> Out:
     value = plain(value, kind.dtype)
     if loses(value, kind.dtype):
-        raise DTypeError(f"{name}: argument {number} is {value!r}, its type {kind} does not take it without loss: cast it{at(here())}")
+        raise DTypeError(f"{name}: argument {number} is {shortly(value)}, its type {kind} does not take it without loss: cast it"
+                         f"{at(here())}")
     out = cast_to(value, kind.dtype) if dtypes.is_weak(value) else as_symbol(value)
     if out.ndim != kind.ndim:
         raise RankError(f"{name}: argument {number} has {out.ndim} axes, its type {kind} has {kind.ndim}{at(here())}")
@@ -208,7 +209,7 @@ def fitted(found: Any, dtype: str, shape: tuple[int, ...], what: str, source: So
     except ValueError:  # lists of different lengths
         array = np.asarray(None)
     if array.dtype.kind not in "biuf" and array.dtype.name != dtypes.BFLOAT:
-        raise OwnOpError(f"{what} gave {found!r:.60}, which is no array of {dtype}{defined(source)}")
+        raise OwnOpError(f"{what} gave {shortly(found)}, which is no array of {dtype}{defined(source)}")
     try:
         return np.broadcast_to(array.astype(dtype), shape)
     except ValueError:

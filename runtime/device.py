@@ -352,6 +352,11 @@ def session(device: Device) -> Session:
         return _found.sessions[device]
 
 
+def in_use() -> bool:
+    """Whether a session holds a context."""
+    return bool(_found.contexts)
+
+
 def _group(device: Device) -> tuple[int, ...]:
     """What its context is known by."""
     return tuple(int(h.int_ptr) for h in device.group)

@@ -156,7 +156,7 @@ class Buffers(Spare[Any]):
         if foreign():  # where the driver would hang
             return
         with contextlib.suppress(failure):
-            self.session.queue.finish()
+            self.session.finish()
 
 
 _buffers: dict[str, Buffers] = {}

@@ -70,7 +70,7 @@ def entered(session: Session, text: str, count: int, options: Sequence[str] = ()
         opened = place.enter()
         found = addresses(opened.queue, compiled(opened.context, device, text, options), count)
     except failure:
-        place.close()
+        place.leave()
         raise
     loaded.remember(session, text, found)
     return found
@@ -109,8 +109,7 @@ def switchboard(session: Session | None) -> Switchboard | None:
 
 def _made(session: Session) -> Switchboard | None:
     try:
-        text = board.source()
-        found = loaded.recalled(session, text, 2)
+        found, text = loaded.found(session, board.source(), 2)
         if found is None:
             crashes.building()
             found = entered(session, text, 2)

@@ -111,7 +111,7 @@ def _key(session: Session, code: Code, jobs: bool) -> tuple[str, str, bool, str]
 def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> Made:
     """The program, or None where all of its kernels have jobs, and the addresses of its jobs, where they can be had."""
     native = jobs == len(names)
-    known = loaded.recalled(session, text, jobs) if native else None
+    known, text = loaded.found(session, text, jobs) if native else (None, text)
     if known is not None:
         return None, known
     crashes.building()
@@ -142,6 +142,7 @@ def _again(session: Session, text: str, jobs: int, native: bool, said: str) -> M
     if not session.device.pocl:
         return None
     for pause in PAUSES if "error:" not in said else ():
+        crashes.unusable()  # it makes the folder anew where somebody has removed it
         time.sleep(pause)
         with contextlib.suppress(failure):
             return _made(session, text, jobs, native)

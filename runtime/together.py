@@ -16,7 +16,7 @@ from runtime import crashes
 from runtime.device import Opened, Session, foreign
 from runtime.driver import cl, failure
 from runtime.recipe import forever, lines
-from runtime.workshop import LEAVING, compiled
+from runtime.workshop import GUESTS, compiled
 
 NEVER = 1 << 62
 """More picoseconds of work than any job has."""
@@ -58,22 +58,30 @@ class Helpers:
         self.box[limits:limits + len(board.LIMITS)] = list(board.LIMITS.values())
         self.stop = self.box[board.BOX["STOP"]:board.BOX["STOP"] + 1]
         self.states = self.box[first::line]
-        self._opened: Opened | None = None
-        self._kernel: Any = None
+        self._running: tuple[Opened, Any] | None = None
+        self._counted_on = False
         self._lock = threading.RLock()  # again, since a signal handler may call a function of its own
         forever(self.box)
         atexit.register(self.leave)
-        LEAVING.append(self.leave)
+        GUESTS.append(self)
 
-    def ready(self) -> None:
-        """Build what the helpers run, unless it is there."""
-        if self._kernel is None and self.box[_limit("HELPED")] != NEVER:
-            crashes.building()
-            device = self.session.device
-            context = cl.Context([device.handle])
-            kernel = cl.Kernel(compiled(context, device, board.source()), board.HELP)
-            kernel.set_args(cl.SVM(self.box))
-            self._opened, self._kernel = Opened(context, cl.CommandQueue(context, device.handle)), kernel
+    def ready(self, always: bool = False) -> None:
+        """Build what the helpers run, unless it is there; always: from now on it is there whenever a call may need it."""
+        with self._lock:
+            self._counted_on |= always
+            if self._running is None and self.box[_limit("HELPED")] != NEVER:
+                crashes.building()
+                device = self.session.device
+                context = cl.Context([device.handle])
+                kernel = cl.Kernel(compiled(context, device, board.source()), board.HELP)
+                kernel.set_args(cl.SVM(self.box))
+                self._running = Opened(context, cl.CommandQueue(context, device.handle)), kernel
+
+    def back(self) -> None:
+        """Build it again after `leave`, if it is counted on."""
+        if self._counted_on and not foreign():
+            with contextlib.suppress(failure):  # the next call finds out
+                self.ready()
 
     def wake(self) -> None:
         """Have them stand by, or do without them for good where that fails."""
@@ -81,8 +89,9 @@ class Helpers:
             with self._lock, crashes.settling():
                 self.ready()
                 self.stop[0] = 0
-                assert self._opened is not None
-                cl.enqueue_nd_range_kernel(self._opened.queue, self._kernel, (self.count,), (1,))
+                assert self._running is not None
+                opened, kernel = self._running
+                cl.enqueue_nd_range_kernel(opened.queue, kernel, (self.count,), (1,))
         except (failure, OSError) as error:
             self.limit("HELPED", NEVER)
             warn(f"{self.session.device.name} does not run the kernel for its other threads, so calls use one core from now on: {error}",
@@ -102,10 +111,10 @@ class Helpers:
             return
         with self._lock:
             self.halt()
-            if self._opened is not None:
+            if self._running is not None:
                 with contextlib.suppress(failure):
-                    self._opened.queue.finish()
-            self._opened = self._kernel = None
+                    self._running[0].queue.finish()
+            self._running = None
 
 
 _lock = threading.RLock()

@@ -8,18 +8,28 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
-from runtime.device import Device, Opened
+from runtime.device import Device, Opened, in_use
 from runtime.driver import cl, failure
 
 BUILDS = 64
 """How many programs are built in a context: a new one costs some 20 ms."""
 
 
-LEAVING: list[Callable[[], None]] = []
-"""What lets go of other contexts that can be made anew, where a context is replaced: all have to go at some time."""
+class Guest(Protocol):
+    """Who has another context that can be made anew."""
+
+    def leave(self) -> None:
+        """Let go of it."""
+
+    def back(self) -> None:
+        """Make it anew, if somebody counts on it."""
+
+
+GUESTS: list[Guest] = []
+"""Those whose contexts go where a context is replaced: the compiler lets go of what it knows with the last one."""
 
 
 class Workshop:
@@ -41,12 +51,20 @@ class Workshop:
             self.count += 1
             return self._opened
 
-    def close(self) -> None:
+    def leave(self) -> None:
         """Let go of the context."""
         with self.lock:
             self._opened, self.count = None, 0
-            for leave in LEAVING:
-                leave()
+
+    def close(self) -> None:
+        """Let go of the context, and of all others unless one has to stay."""
+        with self.lock:
+            self.leave()
+            guests = [] if in_use() else list(GUESTS)
+            for guest in guests:
+                guest.leave()
+            for guest in guests:
+                guest.back()
 
 
 def compiled(context: Any, device: Device, text: str, options: Sequence[str] = ()) -> Any:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -59,14 +60,41 @@ def test_native_functions_open_no_session(fresh: None) -> None:
 
 
 def test_a_context_is_replaced_after_so_many_programs(fresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    left: list[int] = []
+    told: list[str] = []
+    guest = SimpleNamespace(leave=lambda: told.append("left"), back=lambda: told.append("back"))
     monkeypatch.setattr(workshop, "BUILDS", 2)
-    monkeypatch.setattr(workshop, "LEAVING", [lambda: left.append(1)])
+    monkeypatch.setattr(workshop, "GUESTS", [guest])
     assert NEAR is not None
     place = workshop.workshop(NEAR)
     opened = [place.enter().context for _ in range(5)]
-    assert [opened.index(c) for c in opened] == [0, 0, 2, 2, 4] and len(left) == 2
+    assert [opened.index(c) for c in opened] == [0, 0, 2, 2, 4] and told == ["left", "back"] * 2
     assert workshop.workshop(NEAR) is place
+
+
+def test_guests_stay_where_a_context_has_to_stay_and_where_a_build_has_failed(fresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing would be gained: the compiler lets go with the last context only."""
+    told: list[str] = []
+    monkeypatch.setattr(workshop, "GUESTS", [SimpleNamespace(leave=lambda: told.append("left"), back=lambda: told.append("back"))])
+    assert NEAR is not None
+    place = workshop.workshop(NEAR)
+    with monkeypatch.context() as m:
+        m.setattr(workshop, "in_use", lambda: True)
+        place.close()
+    with pytest.raises(native.failure):
+        native.entered(device.session(NEAR), "this is no program", 1)
+    assert not told and place._opened is None
+
+
+def test_helpers_that_are_counted_on_come_back(fresh: None) -> None:
+    """After `warm` no call builds anything, whatever has been built meanwhile."""
+    helpers = together.Helpers(device.session(device.choose("pocl")))
+    helpers.ready(always=True)
+    before = helpers._running
+    helpers.leave()
+    assert before is not None and helpers._running is None
+    helpers.back()
+    assert helpers._running is not None
+    helpers.leave()
 
 
 def test_functions_go_on_when_the_context_of_their_programs_is_gone(fresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,11 +136,11 @@ def test_D14_the_compiler_lets_go_of_all_with_the_last_context() -> None:
         helpers = f._run.state.helpers
         helpers.limit("HELPED", 1)
         helpers.limit("WOKEN", 1)
-        first, before, woken = f(value), figures()[1], helpers._kernel is not None
+        first, before, woken = f(value), figures()[1], helpers._running is not None
         for place in workshop._workshops.values():
             place.close()
         print(before - figures()[1], woken, (f(value) == first).all())
-        print(helpers._kernel is not None or not woken)
+        print(helpers._running is not None or not woken)
         """)
     assert done.returncode == 0, done.stderr
     kept, woken, same, again = done.stdout.split()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from exprgraph import dtypes
-from exprgraph.errors import CallError, at, counted, here
+from exprgraph.errors import CallError, at, counted, here, shortly
 from exprgraph.footprint import Footprint, Given, MissingSizeError, StrangeSizeError
 from exprgraph.node import Node
 from exprgraph.program import Executable
@@ -94,7 +94,7 @@ def _given(value: Any, node: Node, name: str | None) -> Given:
     if not fine:
         wanted = counted(rank, "length") if rank else "nothing, or its value where it is an integer"
         raise CallError(f"memory: {name or 'an argument'} is {kind.dtype} with {counted(rank, 'axis', 'axes')}: {wanted} expected, not "
-                        f"{value!r:.60}{at(here())}")
+                        f"{shortly(value)}{at(here())}")
     return Given(tuple(map(int, shape)), number)
 
 

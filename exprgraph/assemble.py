@@ -7,7 +7,7 @@ from typing import Any
 
 from exprgraph import dtypes
 from exprgraph.bodies import opened
-from exprgraph.errors import GraphError, MissingInputError, UnusedInputError, at, here
+from exprgraph.errors import GraphError, MissingInputError, UnusedInputError, at, here, shortly
 from exprgraph.graph import order, replace
 from exprgraph.marked import Pack, hoisted, stripped
 from exprgraph.named import NamedTuple
@@ -65,13 +65,13 @@ def _unpacked_dict(outputs: dict[Any, Any]) -> tuple[list[Out], Form]:
     names = list(outputs)
     wrong = [n for n in names if not isinstance(n, str)]
     if wrong:
-        raise GraphError(f"a dict of outputs has string keys; {wrong[0]!r:.40} is a {type(wrong[0]).__name__}{at(here())}")
+        raise GraphError(f"a dict of outputs has string keys; {shortly(wrong[0], 40)} is a {type(wrong[0]).__name__}{at(here())}")
     return [_output(o) for o in outputs.values()], Form("dict", tuple(names))
 
 
 def _output(item: Any) -> Out:
     if item is None or isinstance(item, str | bytes | In):
-        raise GraphError(f"an output is {item!r:.60}: a symbol is needed{at(here())}")
+        raise GraphError(f"an output is {shortly(item)}: a symbol is needed{at(here())}")
     return as_symbol(item)
 
 
@@ -91,7 +91,7 @@ def as_updates(given: Any) -> Updates:
     for target, new in pairs(given, "updates"):
         node = target.node if isinstance(target, Out) else None
         if not isinstance(target, Out) or not isinstance(node, SharedNode):
-            raise GraphError(f"only shared variables can be updated, not {target!r:.60}{at(here())}")
+            raise GraphError(f"only shared variables can be updated, not {shortly(target)}{at(here())}")
         if node in found:
             raise GraphError(f"two updates of the shared variable {target.name!r}{at(here())}")
         found[node] = matching(target, new)
@@ -103,7 +103,7 @@ def as_givens(given: Any, strict: bool = True) -> dict[Node, Out]:
     found: dict[Node, Out] = {}
     for old, new in pairs(given, "givens"):
         if not isinstance(old, Out):
-            raise GraphError(f"givens replace symbols, not {old!r:.60}{at(here())}")
+            raise GraphError(f"givens replace symbols, not {shortly(old)}{at(here())}")
         if old.node in found:
             raise GraphError(f"givens replace {_name(old)} twice{at(here())}")
         out = cast_to(new, old.dtype) if dtypes.is_weak(new) or not strict else as_symbol(new)

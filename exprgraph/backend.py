@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from exprgraph import staged
-from exprgraph.errors import DeviceError, NoDeviceError, UnknownDeviceError, at, here
+from exprgraph.errors import DeviceError, NoDeviceError, UnknownDeviceError, at, here, shortly
 from exprgraph.locks import LOADING
 from exprgraph.modes import Mode
 from exprgraph.program import Executable, Program
@@ -75,7 +75,7 @@ def chosen(device: str, opencl: Callable[[], Made], numpy: Callable[[], Made]) -
             if reason is None:
                 raise
             if device != "auto":
-                raise DeviceError(f"device {device!r} is not available: {reason}{at(here())}") from error
+                raise DeviceError(f"device {shortly(device)} is not available: {reason}{at(here())}") from error
             _warn(reason)
     return numpy()
 
@@ -104,6 +104,6 @@ def device_name(device: Any) -> str:
     """A device as the user writes it, or the record of one, checked for its form only."""
     device = getattr(device, "spec", device)
     if not isinstance(device, str) or not device.strip():
-        raise UnknownDeviceError(f"device={device!r:.80}: a text is needed, like 'auto', 'cpu', 'gpu', 'pocl', 'numpy', '0:1' or part of a "
-                                 f"name, or what eg.devices() lists{at(here())}")
+        raise UnknownDeviceError(f"device={shortly(device, 80)}: a text is needed, like 'auto', 'cpu', 'gpu', 'pocl', 'numpy', '0:1' "
+                                 f"or part of a name, or what eg.devices() lists{at(here())}")
     return "numpy" if device.strip().lower() == "numpy" else device.strip()

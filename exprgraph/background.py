@@ -4,13 +4,20 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
+from functools import cached_property
+from types import TracebackType
 from typing import Any
 from weakref import WeakSet
 
-from exprgraph.errors import AllocationError, DeviceError, NoMeaningError, at, here
+from exprgraph.bodies import opened
+from exprgraph.errors import AllocationError, DeviceError, at, here, renewed
+from exprgraph.graph import order
 from exprgraph.later import Built, Later
+from exprgraph.named import NamedTuple
+from exprgraph.own.op import SILENT
 from exprgraph.program import Executable, Program
 from exprgraph.staying import left
 from exprgraph.warned import warn
@@ -36,28 +43,53 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
+class Nature(NamedTuple):
+    """What decides who answers a call of a program, before anything of it runs.
+
+    silent: something has no meaning for NumPy.  once: the user's own may do more than compute, so that no call is begun twice.
+    bounded: a call may be refused for its memory.
+    """
+    silent: bool
+    once: bool
+    bounded: bool
+
+
+def nature(program: Program) -> Nature:
+    """Of all of a program, with what is inside its bodies and of all its stages."""
+    ops = {n.op for n in order(opened(program.graph.outputs))}
+    mode = program.options.get("mode")
+    acts = any("impure" in op.flags and op.kind == "composite" for op in ops) or (mode is not None and mode.monitor is not None)
+    return Nature(any(SILENT in op.flags for op in ops), acts, program.options.get("max_bytes") is not None)
+
+
 class Background(Later):
     """An executable that is being built by a thread: NumPy's until then, for what it has a meaning and the room for; other calls wait.
 
     program and plain: what NumPy runs.  What goes wrong is told once by a warning, at a call, and raised by `wait`.
     """
+    error: BaseException | None
+    where: TracebackType | None
 
     def __init__(self, program: Program, plain: Executable, make: Callable[[], Built]) -> None:
         super().__init__(make)
-        self.program, self.plain, self.error = program, plain, None
+        self.program, self.plain, self.error, self.where = program, plain, None, None
         self.pid, self.done, self.told = os.getpid(), threading.Event(), False
         settings = copy_context()  # of those that hold in a block around the compile
         self.thread = threading.Thread(target=settings.run, args=(self._run,), name="exprgraph build", daemon=True)
         _running.add(self.thread)
         self.thread.start()
 
-    error: BaseException | None
+    @cached_property
+    def nature(self) -> Nature:
+        """Who may answer."""
+        return nature(self.program)
 
     def _run(self) -> None:
         try:
             self.build()
         except BaseException as error:  # whoever waits is told
-            self.error = error
+            traceback.clear_frames(error.__traceback__)  # lines are told, arrays are let go of
+            self.error, self.where = error, error.__traceback__
         finally:
             self.done.set()
 
@@ -71,7 +103,7 @@ class Background(Later):
             self.done.wait(min(AGAIN, left))
             left -= AGAIN
         if self.error is not None:
-            raise self.error
+            raise renewed(self.error).with_traceback(self.where)
         return self.found
 
     def __call__(self, values: Sequence[Any]) -> list[Any]:
@@ -88,12 +120,13 @@ class Background(Later):
 
     def _by_numpy(self, values: Sequence[Any]) -> list[Any] | None:
         """What NumPy answers; None where kernels have to."""
+        silent, once, bounded = self.nature
+        if silent or (once and bounded and self._other() is not None):
+            return None
         try:
             return self.plain(values)
-        except NoMeaningError:
-            return None
         except AllocationError:
-            if self._other() is None:
+            if once or self._other() is None:
                 raise
             return None
 

@@ -9,7 +9,7 @@ import numpy as np
 from exprgraph import dtypes
 from exprgraph.batch import batched
 from exprgraph.bodies import Body, fresh, put_on
-from exprgraph.errors import GradientError, at, here
+from exprgraph.errors import GradientError, at, here, shortly
 from exprgraph.forward import pushforward
 from exprgraph.grad import backward, fit, sized
 from exprgraph.named import NamedTuple
@@ -111,8 +111,8 @@ def _checked(row: Body, found: Any, inner: Sequence[Any], of: Sequence[Out], wha
     items = tuple(inner[k] if is_default(item) else _symbol(item, of[k]) for k, item in enumerate(items))
     for k, item in enumerate(items):
         if item is not None and not isinstance(item, Out | Undefined):
-            raise GradientError(f"{row.name}: its rule gave {item!r:.60} as {what} number {k}: a symbol, an array or a number is needed, "
-                                f"or None{at(here())}")
+            raise GradientError(f"{row.name}: its rule gave {shortly(item)} as {what} number {k}: a symbol, an array or a number is needed"
+                                f", or None{at(here())}")
     return tuple(sized(item, of[k], f"the {what} number {k} that the rule of {row.name} gave") if isinstance(item, Out) else item
                  for k, item in enumerate(items))
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from exprgraph import nested
-from exprgraph.errors import GraphError, at, here
+from exprgraph.errors import GraphError, at, here, shortly
 from exprgraph.node import Out, as_symbol
 
 
@@ -36,7 +36,8 @@ def results(name: str, found: Any) -> list[Out]:
     """The results of a user's function, one or several, also in containers, as a list."""
     items = [leaf for _, leaf in nested.flat(found)]
     if not items or any(not isinstance(i, Out) for i in items):
-        raise GraphError(f"{name}: its function gave {found!r:.80}: a symbol, or a tuple, list or dict of symbols, is needed{at(here())}")
+        raise GraphError(f"{name}: its function gave {shortly(found, 80)}: a symbol, or a tuple, list or dict of symbols, is needed"
+                         f"{at(here())}")
     return items
 
 

@@ -5,13 +5,15 @@ import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ParamSpec, TypeVar, cast
 
+import numpy as np
+
 from exprgraph import backend
 from exprgraph.assemble import POLICIES, Assembly, as_givens, as_updates, assemble, unpacked
 from exprgraph.backend import BACKENDS
 from exprgraph.compiled import Function
 from exprgraph.config import config
 from exprgraph.containers import Container
-from exprgraph.errors import GraphError, OptionError, at, here
+from exprgraph.errors import GraphError, OptionError, at, here, shortly
 from exprgraph.flags import callable_or_none, text_or_none, truth, truth_or_none
 from exprgraph.graph import symbol_of
 from exprgraph.hardware import DeviceInfo
@@ -139,14 +141,16 @@ def _mode(value: Any) -> Mode:
 
 def _choice(setting: str, value: Any, choices: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in choices:
-        raise GraphError(f"{setting}={value!r}: expected one of {', '.join(map(repr, choices))}{at(here())}")
+        raise GraphError(f"{setting}={shortly(value)}: expected one of {', '.join(map(repr, choices))}{at(here())}")
     return value
 
 
 def _bound(most: Any) -> int | None:
-    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
-        raise GraphError(f"max_bytes={most!r}: a whole number of bytes above 0 is needed, or None{at(here())}")
-    return most
+    if most is None:
+        return None
+    if isinstance(most, bool) or not isinstance(most, int | np.integer) or most < 1:
+        raise GraphError(f"max_bytes={shortly(most)}: a whole number of bytes above 0 is needed, or None{at(here())}")
+    return int(most)
 
 
 def _excluded(given: bool | Iterable[Shared]) -> Any:
@@ -154,7 +158,7 @@ def _excluded(given: bool | Iterable[Shared]) -> Any:
         return lambda node: given
     listed = list(given) if isinstance(given, Iterable) else [given]
     if not all(isinstance(s, Shared) for s in listed):
-        raise OptionError(f"no_default_updates={given!r:.60}: True, False or a list of shared variables is needed{at(here())}")
+        raise OptionError(f"no_default_updates={shortly(given)}: True, False or a list of shared variables is needed{at(here())}")
     nodes = {s.node for s in listed}
     return lambda node: node in nodes
 

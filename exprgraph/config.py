@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar, overload
 
+from exprgraph.errors import shortly
 from exprgraph.modes import MODES, Mode
 from exprgraph.near import nearest
 from exprgraph.warned import warn
@@ -83,7 +84,7 @@ class Setting(Generic[T]):
             value = getattr(value, self.attribute, value)
         if not self._takes(value):
             wanted = f"one of {', '.join(map(repr, self.choices))}" if self.choices else self.kind
-            raise ValueError(f"{who} = {value!r:.80}: expected {wanted}")
+            raise ValueError(f"{who} = {shortly(value, 80)}: expected {wanted}")
         found: T = value
         return found
 

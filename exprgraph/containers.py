@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from exprgraph.errors import at, here
+from exprgraph.errors import at, here, shortly
 from exprgraph.named import NamedTuple
 from exprgraph.node import Node, Out
 from exprgraph.shared import Shared, SharedNode
@@ -61,7 +61,8 @@ class Containers:
         """KeyError where nothing fits, or more than one thing does, or the input has no default."""
         found = self._found(key)
         if len(found) != 1:
-            problem = f"several inputs are called {key!r}: ask by symbol" if found else f"there is no input or shared variable {key!r:.60}"
+            said = shortly(key)
+            problem = f"several inputs are called {said}: ask by symbol" if found else f"there is no input or shared variable {said}"
             raise KeyError(f"{self._function}: {problem}{at(here())}")
         place = found[0]
         if place.cell is None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from exprgraph.config import config
-from exprgraph.errors import DTypeError, ShapeError, at, here
+from exprgraph.errors import DTypeError, ShapeError, at, here, shortly
 
 BOOL = ("bool",)
 SIGNED = ("int8", "int16", "int32", "int64")
@@ -33,18 +33,23 @@ PARTS = {"complex64": "float32", "complex128": "float64"}
 def _named(dtype: Any) -> str | None:
     if dtype is None:  # to NumPy it means float64
         return None
-    try:
-        name = np.dtype(dtype).name
-    except TypeError:
-        return None
+    name = np.dtype(dtype).name
     return name if name in ALL else None
+
+
+def _known(dtype: Any) -> str | None:
+    try:
+        return _named(dtype)
+    except Exception:  # not only NumPy's: it cannot be hashed, or shown
+        return None
 
 
 def canonical(dtype: Any) -> str:
     """The name of a supported dtype; "floatX" is the configured float.  DTypeError for any other."""
-    name = config.floatX if dtype == "floatX" else _bfloat() if str(dtype) == BFLOAT else _named(dtype)
+    spelled = str(dtype) if isinstance(dtype, str | np.dtype) else ""
+    name = config.floatX if spelled == "floatX" else _bfloat() if spelled == BFLOAT else _known(dtype)
     if name is None:
-        raise DTypeError(f"dtype {dtype!s} is not supported; supported are {', '.join(ALL)}{at(here())}")
+        raise DTypeError(f"dtype {spelled[:60] or shortly(dtype)} is not supported; supported are {', '.join(ALL)}{at(here())}")
     return name
 
 
@@ -55,7 +60,7 @@ def array_of(value: Any) -> np.ndarray[Any, Any]:
     except ValueError:
         raise ShapeError(f"a list whose rows have different lengths is no tensor{at(here())}") from None
     if array.dtype == object:
-        raise DTypeError(f"{str(value)[:60]!r} of type {type(value).__name__} is no tensor, to NumPy its dtype is object: numbers, arrays "
+        raise DTypeError(f"{shortly(value)} of type {type(value).__name__} is no tensor, to NumPy its dtype is object: numbers, arrays "
                          f"of other dtypes and lists of them are{at(here())}")
     return array
 

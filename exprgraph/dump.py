@@ -13,7 +13,7 @@ import numpy as np
 from exprgraph.assemble import pairs, unpacked
 from exprgraph.compiled import Function
 from exprgraph.containers import Container
-from exprgraph.errors import CallError, GraphError, at, here
+from exprgraph.errors import CallError, GraphError, at, here, shortly
 from exprgraph.node import Out, as_symbol
 from exprgraph.records import Reader, Record, Writer
 from exprgraph.shared import Shared
@@ -37,7 +37,7 @@ def function_dump(filename: Path, inputs: Any, outputs: Any = None, mode: str | 
     global_fn, other options.  CallError for a compiled function.
     """
     if isinstance(inputs, Function):
-        raise CallError(f"function_dump: {inputs.name!r:.40} is compiled: give what it was compiled from, as function takes it, "
+        raise CallError(f"function_dump: {shortly(inputs.name, 40)} is compiled: give what it was compiled from, as function takes it, "
                         f"function_dump(filename, inputs, outputs, updates=...); pickle stores functions as they are{at(here())}")
     specs = [as_input(item, i) for i, item in enumerate(inputs if isinstance(inputs, list | tuple) else [inputs])]
     changed, replaced = pairs(updates, "updates"), [(old, as_symbol(new)) for old, new in pairs(givens, "givens")]
@@ -75,7 +75,7 @@ def _input(writer: Writer, spec: In) -> Record:
 def _options(given: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         if not isinstance(value, str | int | float | None):
-            raise GraphError(f"function_dump: the option {name}={value!r:.40} cannot be stored{at(here())}")
+            raise GraphError(f"function_dump: the option {name}={shortly(value, 40)} cannot be stored{at(here())}")
     return {k: v for k, v in given.items() if v is not None}
 
 
@@ -107,7 +107,7 @@ def _read(filename: Path, limit: int) -> tuple[Record, dict[str, np.ndarray[Any,
         arrays = {i.filename.removesuffix(".npy"): _member(packed, i) for i in packed.infolist()}
     record = json.loads(arrays.pop("graph").tobytes())
     if record["version"] != VERSION:
-        raise GraphError(f"version {record['version']!r:.20} is not known here, {VERSION} is")
+        raise GraphError(f"version {shortly(record['version'], 20)} is not known here, {VERSION} is")
     return record, arrays
 
 

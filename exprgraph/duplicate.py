@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from exprgraph.assemble import Assembly, pairs
-from exprgraph.errors import CallError, GraphError, at, here
+from exprgraph.errors import CallError, GraphError, at, here, shortly
 from exprgraph.node import Graph
 from exprgraph.program import Program
 from exprgraph.shared import Shared, SharedNode
@@ -19,14 +19,15 @@ def swaps(given: Any, function: str, used: Sequence[SharedNode]) -> Cells:
     found: Cells = {}
     for old, new in pairs(given, "swap"):
         if not isinstance(old, Shared) or not isinstance(new, Shared):
-            raise GraphError(f"{function}: swap takes shared variables, not {old!r:.40} and {new!r:.40}{at(here())}")
+            raise GraphError(f"{function}: swap takes shared variables, not {shortly(old, 40)} and {shortly(new, 40)}{at(here())}")
         if old.cell not in used:
-            raise GraphError(f"{function}: swap replaces {old!r:.60}, which the function does not use{at(here())}")
+            raise GraphError(f"{function}: swap replaces {shortly(old)}, which the function does not use{at(here())}")
         if old.cell in found:
-            raise GraphError(f"{function}: swap replaces {old!r:.60} twice{at(here())}")
+            raise GraphError(f"{function}: swap replaces {shortly(old)} twice{at(here())}")
         known = [(a.const, b.const) for a, b in zip(old.type.shape, new.type.shape)]
         if (old.dtype, old.ndim) != (new.dtype, new.ndim) or any(a is not None and a != b for a, b in known):
-            raise GraphError(f"{function}: swap replaces {old!r:.60} by {new!r:.60}: dtype, rank and known lengths must agree{at(here())}")
+            raise GraphError(f"{function}: swap replaces {shortly(old)} by {shortly(new)}: dtype, rank and known lengths must agree"
+                             f"{at(here())}")
         found[old.cell] = new.cell
     return found
 
@@ -53,15 +54,15 @@ def part(program: Program, chosen: Sequence[int], hidden: int, updates: bool = T
 def numbers(subset: Any, names: Sequence[str] | None, count: int, function: str) -> tuple[int, ...]:
     """The outputs that a call asks for by output_subset, indices or, of a dict of outputs, names; CallError for others."""
     if isinstance(subset, str) or not hasattr(subset, "__iter__"):
-        raise CallError(f"{function}: output_subset={subset!r:.40}: a list of outputs is needed{at(here())}")
+        raise CallError(f"{function}: output_subset={shortly(subset, 40)}: a list of outputs is needed{at(here())}")
     return tuple(_number(item, names, count, function) for item in subset)
 
 
 def _number(item: Any, names: Sequence[str] | None, count: int, function: str) -> int:
     if names is not None:
         if item not in names:
-            raise CallError(f"{function}: output_subset has {item!r:.40}; the outputs are {', '.join(names)}{at(here())}")
+            raise CallError(f"{function}: output_subset has {shortly(item, 40)}; the outputs are {', '.join(names)}{at(here())}")
         return names.index(item)
     if isinstance(item, bool) or not isinstance(item, int) or not 0 <= item < count:
-        raise CallError(f"{function}: output_subset has {item!r:.40}; the outputs are numbered from 0 to {count - 1}{at(here())}")
+        raise CallError(f"{function}: output_subset has {shortly(item, 40)}; the outputs are numbered from 0 to {count - 1}{at(here())}")
     return item

@@ -1,14 +1,16 @@
 """The errors of exprgraph, each of which says what was given, what was expected, and which line of the user's file it concerns."""
 from __future__ import annotations
 
+import copy
 import os
 import sys
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy
 
 from exprgraph.named import NamedTuple
 
+E = TypeVar("E", bound=BaseException)
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WRITTEN = "<written by exprgraph>"
 """The file of code that is written for a function."""
@@ -148,6 +150,24 @@ def at(source: Source | None) -> str:
     return f"\n  at {source}" if source is not None else ""
 
 
+def shortly(value: Any, most: int = 60) -> str:
+    """A value of the user's in a message: so much of its repr, or its type where that raises."""
+    try:
+        return repr(value)[:most]
+    except Exception:
+        return f"<{type(value).__name__} that has no repr>"
+
+
 def defined(source: Source | None) -> str:
     """The line of a message behind that of `at`: where what is used there was defined."""
     return f"\n  defined at {source}" if source is not None else ""
+
+
+def renewed(error: E) -> E:
+    """The error to raise once more, without the traceback of the last time."""
+    try:
+        made = copy.copy(error)
+    except Exception:
+        return error.with_traceback(None)
+    made.__cause__ = error.__cause__
+    return made

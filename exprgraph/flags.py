@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from exprgraph.errors import OptionError, at, here
+from exprgraph.errors import OptionError, at, here, shortly
 
 
 def truth(what: str, value: Any) -> bool:
     """A truth value; 0, 1 and NumPy's are taken too.  OptionError."""
     if value is True or value is False:
         return bool(value)
-    if isinstance(value, np.bool_) or isinstance(value, int) and value in (0, 1):
+    if isinstance(value, np.bool_) or isinstance(value, int | np.integer) and value in (0, 1):
         return bool(value)
     raise _error(what, value, "True or False")
 
@@ -41,9 +41,12 @@ def seconds_or_none(what: str, value: Any) -> float | None:
     if value is None:
         return None
     if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool) and value == value:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # more than there are floats for: for ever
+            return float("inf") if value > 0 else float("-inf")
     raise _error(what, value, "a number of seconds")
 
 
 def _error(what: str, value: Any, wanted: str) -> OptionError:
-    return OptionError(f"{what}={value!r:.40}: {wanted} is needed{at(here())}")
+    return OptionError(f"{what}={shortly(value, 40)}: {wanted} is needed{at(here())}")

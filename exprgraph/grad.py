@@ -6,7 +6,7 @@ from typing import Any
 
 from exprgraph import dtypes
 from exprgraph.bodies import linked, reaching
-from exprgraph.errors import DisconnectedInputError, GradientError, MissingGradientError, NullTypeGradError, at, here
+from exprgraph.errors import DisconnectedInputError, GradientError, MissingGradientError, NullTypeGradError, at, here, shortly
 from exprgraph.graph import order
 from exprgraph.named import NamedTuple
 from exprgraph.node import INPUT, MOVING, OPERATORS, SHARED, Node, Op, Out, as_symbol, constant_value, make_constant
@@ -74,7 +74,7 @@ def subgraph_grad(wrt: Sequence[Out], end: Sequence[Out], start: Mapping[Out, An
     """
     for name, given in (("wrt", wrt), ("end", end)):
         if not isinstance(given, list | tuple):
-            raise GradientError(f"subgraph_grad: {name}={given!r:.60}: a list of symbols is needed{at(here())}")
+            raise GradientError(f"subgraph_grad: {name}={shortly(given)}: a list of symbols is needed{at(here())}")
     if start is None and cost is None:
         raise GradientError(f"subgraph_grad needs start={{tensor: its gradient}} or a cost{at(here())}")
     both = [*wrt, *end]
@@ -91,7 +91,7 @@ def choose(name: str, value: Any, choices: Sequence[str], any_case: bool = False
     """The value; ValueError where an argument is none of its choices."""
     meant = value.lower() if any_case and isinstance(value, str) else value
     if not isinstance(meant, str) or meant not in choices:
-        raise ValueError(f"{name}={value!r:.60}: expected one of {', '.join(map(repr, choices))}{at(here())}")
+        raise ValueError(f"{name}={shortly(value)}: expected one of {', '.join(map(repr, choices))}{at(here())}")
     return meant
 
 
@@ -105,21 +105,21 @@ def constants(given: Any) -> list[Out]:
     """What consider_constant= was given, as a list."""
     items = [given] if isinstance(given, Out) else [] if given is None else given
     if not isinstance(items, Iterable) or isinstance(items, str):
-        raise GradientError(f"consider_constant={given!r:.60}: a list of symbols is needed{at(here())}")
+        raise GradientError(f"consider_constant={shortly(given)}: a list of symbols is needed{at(here())}")
     listed = list(items)
     wrong = [c for c in listed if not isinstance(c, Out)]
     if wrong:
-        raise GradientError(f"consider_constant has {wrong[0]!r:.60}, which is no symbol{at(here())}")
+        raise GradientError(f"consider_constant has {shortly(wrong[0])}, which is no symbol{at(here())}")
     return listed
 
 
 def _known(given: Any) -> list[tuple[Out, Out]]:
     if given is not None and not isinstance(given, Mapping):
-        raise GradientError(f"known_grads={given!r:.60}: a dict, tensor -> its gradient, is needed{at(here())}")
+        raise GradientError(f"known_grads={shortly(given)}: a dict, tensor -> its gradient, is needed{at(here())}")
     found = []
     for tensor, g in (given or {}).items():
         if not isinstance(tensor, Out):
-            raise GradientError(f"known_grads has the key {tensor!r:.60}, which is no symbol{at(here())}")
+            raise GradientError(f"known_grads has the key {shortly(tensor)}, which is no symbol{at(here())}")
         out = as_symbol(g)
         if out.ndim > tensor.ndim or (dtypes.is_complex(out.dtype) and not dtypes.is_complex(tensor.dtype)):
             raise GradientError(f"known_grads gives {_show(tensor)}, which is {tensor.type}, a gradient that is {out.type}{at(here())}")

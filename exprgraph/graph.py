@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from exprgraph.dims import Value, atoms
-from exprgraph.errors import GraphError, UseError, at, here
+from exprgraph.errors import GraphError, UseError, at, here, shortly
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out
 from exprgraph.types import dim_of
 
@@ -76,7 +76,7 @@ def symbol_of(key: Any, outputs: Iterable[Out]) -> Out:
     if len(found) != 1:
         kind = "a symbol or the name of an input is needed" if not isinstance(key, str) else (
             "several inputs have this name" if found else "no input has this name")
-        raise UseError(f"{key!r:.60}: {kind}{at(here())}")
+        raise UseError(f"{shortly(key)}: {kind}{at(here())}")
     return found[0]
 
 

@@ -12,7 +12,7 @@ from exprgraph import dtypes, nested
 from exprgraph.batch import Lane, batched, lanes
 from exprgraph.batch_rules import each
 from exprgraph.dims import Dim, constant
-from exprgraph.errors import CallError, DTypeError, RankError, UseError, at, here
+from exprgraph.errors import CallError, DTypeError, RankError, UseError, at, here, shortly
 from exprgraph.graph import depends, symbol_of
 from exprgraph.named import NamedTuple
 from exprgraph.node import Out, as_symbol, make_constant
@@ -78,7 +78,7 @@ def _front(where: str, value: Any, axis: Any) -> Argument:
     """A mapped argument, its batch axis in front."""
     label = f"argument {where[1:].replace(']', '', 1)}"
     if dtypes.is_weak(value):
-        raise UseError(f"vmap: {label} is the number {value!r}, which has no axis to map: give it None in in_axes{at(here())}")
+        raise UseError(f"vmap: {label} is the number {shortly(value)}, which has no axis to map: give it None in in_axes{at(here())}")
     out, axis = as_symbol(value), _axis("in_axes", axis, label)
     if not -out.ndim <= axis < out.ndim:
         raise RankError(f"vmap: {Argument(label, out)} has {out.ndim} axes, it cannot be mapped along axis {axis}{at(here())}")
@@ -91,7 +91,7 @@ def _axis(setting: str, value: Any, label: str) -> int:
     """An axis, any integer; UseError for anything else."""
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
         return int(value)
-    raise UseError(f"vmap: {setting} has {value!r:.60} for {label}; an axis or None is needed{at(here())}")
+    raise UseError(f"vmap: {setting} has {shortly(value)} for {label}; an axis or None is needed{at(here())}")
 
 
 def _known(dims: Sequence[Dim]) -> Dim:
@@ -180,7 +180,7 @@ def _signature(text: str) -> Signature:
     sides = re.sub(r"\s", "", text).split("->")
     one = r"\((?:\w+(?:,\w+)*)?\)"
     if len(sides) != 2 or not all(re.fullmatch(f"{one}(?:,{one})*", s) for s in sides):
-        raise UseError(f'vectorize: the signature {text!r:.60} is not of the form "(n),(n,m)->(m)"{at(here())}')
+        raise UseError(f'vectorize: the signature {shortly(text)} is not of the form "(n),(n,m)->(m)"{at(here())}')
     left, right = (tuple(tuple(re.findall(r"\w+", c)) for c in re.findall(r"\([^)]*\)", s)) for s in sides)
     return Signature(left, right)
 

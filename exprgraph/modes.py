@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from exprgraph.errors import OptionError, UseError, at, here
+from exprgraph.errors import OptionError, UseError, at, here, shortly
 from exprgraph.flags import callable_or_none, truth
 from exprgraph.named import NamedTuple
 
@@ -58,7 +58,7 @@ class Mode(_Fields):
         if others:
             raise UseError(f"Mode takes no {next(iter(others))}={theano_words.keyword(next(iter(others)), cls._fields)}{at(here())}")
         if isinstance(guard, str):  # Theano's Mode("py", "fast_run")
-            raise UseError(f"Mode({optimizer!r}, {guard!r}): Mode takes an optimizer alone, and no linker: "
+            raise UseError(f"Mode({shortly(optimizer)}, {shortly(guard)}): Mode takes an optimizer alone, and no linker: "
                            f"{theano_words.KEYWORDS['linker']}{at(here())}")
         return super().__new__(cls, optimizer, guard, monitor, debug)
 
@@ -105,7 +105,7 @@ def DebugMode(check_rewrites: bool = True, check_kernels: bool = True, optimizer
 
 def _known(optimizer: Any) -> str:
     if not isinstance(optimizer, str):
-        raise OptionError(f"optimizer={optimizer!r:.40}: a text is needed, one of {', '.join(map(repr, OPTIMIZERS))}{at(here())}")
+        raise OptionError(f"optimizer={shortly(optimizer, 40)}: a text is needed, one of {', '.join(map(repr, OPTIMIZERS))}{at(here())}")
     return optimizer
 
 
@@ -113,7 +113,8 @@ def checked(mode: Mode) -> Mode:
     """A mode, whose parts are what they have to be; OptionError."""
     for what, value, kind in (("guard", mode.guard, Guard), ("monitor", mode.monitor, Monitor), ("debug", mode.debug, Debug)):
         if value is not None and not isinstance(value, kind):
-            raise OptionError(f"Mode({what}={value!r:.40}): NanGuardMode(), MonitorMode(), DebugMode() make modes that watch{at(here())}")
+            raise OptionError(f"Mode({what}={shortly(value, 40)}): NanGuardMode(), MonitorMode(), DebugMode() make modes that watch"
+                              f"{at(here())}")
     return mode
 
 

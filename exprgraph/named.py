@@ -1,7 +1,8 @@
 """Records: `NamedTuple` whose classes cost little to make; a process makes some hundred of them before it computes anything.
 
 The one of `typing` compiles each annotation and a constructor for each class, some 0.15 ms; here the constructor is compiled when the first
-record is made, and annotations stay text.  To a type checker it is the one of `typing`, and it takes and gives the same.
+record is made, and annotations stay text.  To a type checker it is the one of `typing`, and it takes, gives and refuses the same, but for
+this: the constructor's signature has names and defaults and no annotations, and a record has a `__dict__` that nothing is kept in.
 """
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from typing import NamedTuple as NamedTuple
 else:
+    _OURS = ("__new__", "__init__", "__slots__", "__getnewargs__", "_fields", "_field_defaults", "_make", "_replace", "_asdict")
     _getter = getattr(collections, "_tuplegetter", lambda index, about: property(itemgetter(index), doc=about))
 
     class NamedTuple(tuple):
@@ -26,6 +28,7 @@ else:
                 return
             body = vars(cls)
             fields = tuple(body.get("__annotations__", ()))
+            _refuse(cls.__name__, fields, body)
             defaults = {n: body[n] for n in fields if n in body}
             if any(n not in defaults for n in fields[len(fields) - len(defaults):]):
                 raise TypeError(f"{cls.__name__}: a field without a default follows one that has a default")
@@ -63,6 +66,15 @@ else:
 
         def __repr__(self) -> str:
             return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in zip(self._fields, self))})"
+
+    def _refuse(name: str, fields: tuple[str, ...], body: Any) -> None:
+        """ValueError for a field that begins with an underscore, AttributeError for a body that defines what records are made of."""
+        for field in fields:
+            if field.startswith("_"):
+                raise ValueError(f"{name}: the field {field} begins with an underscore")
+        for ours in _OURS:
+            if ours in body:
+                raise AttributeError(f"{name}: a record cannot define {ours}")
 
     def _constructor(cls: type) -> Any:
         """The constructor of the class whose fields these are, which has it from now on."""

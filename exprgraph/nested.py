@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from exprgraph.errors import UseError, at, here
+from exprgraph.errors import UseError, at, here, shortly
 
 
 def is_container(value: Any) -> bool:
@@ -41,7 +41,7 @@ def spread(given: Any, value: Any, what: str) -> list[Any]:
         return [given] * len(flat(value))
     keys = [k for k, _ in _items(given)]
     if not is_container(value) or isinstance(value, Mapping) != isinstance(given, Mapping) or {*keys} != {k for k, _ in _items(value)}:
-        raise UseError(f"{what}={given!r:.60} has another form than what it is for: {_form(value)}{at(here())}")
+        raise UseError(f"{what}={shortly(given)} has another form than what it is for: {_form(value)}{at(here())}")
     parts = dict(_items(given))
     return [found for k, v in _items(value) for found in spread(parts[k], v, what)]
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from exprgraph import dtypes, numpy_calls
 from exprgraph.dims import Dim, Size, constant, of_atom
-from exprgraph.errors import CallError, DTypeError, ShapeError, Source, UseError, ValueFault, at, here
+from exprgraph.errors import CallError, DTypeError, ShapeError, Source, UseError, ValueFault, at, here, shortly
 from exprgraph.named import NamedTuple
 
 Params = tuple[tuple[str, Any], ...]
@@ -211,7 +211,7 @@ class Out:
     def __init__(self, node: Node | Out, index: int = 0, name: str | None = None, borrow: bool = False) -> None:
         if not isinstance(node, Node):
             if not isinstance(node, Out):
-                raise UseError(f"Out({node!r:.60}): a symbol is needed{at(here())}")
+                raise UseError(f"Out({shortly(node)}): a symbol is needed{at(here())}")
             given = node
             node, index, name = given.node, given.index, given._name
         self.node, self.index, self._name = node, index, name

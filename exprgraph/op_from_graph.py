@@ -10,7 +10,7 @@ from exprgraph.bodies import fresh
 from exprgraph.body_gradient import DEFAULT, is_default
 from exprgraph.body_rules import Trace, applied, traced
 from exprgraph.called import formed, per_tensor, results, tensors, with_tensors
-from exprgraph.errors import CallError, DTypeError, GradientError, GraphError, RankError, at, here
+from exprgraph.errors import CallError, DTypeError, GradientError, GraphError, RankError, at, here, shortly
 from exprgraph.functions.shaping import specify_shape
 from exprgraph.node import CONSTANT, Out, as_symbol
 from exprgraph.ops.rows import Undefined
@@ -99,7 +99,7 @@ class OpFromGraph:
 def _symbols(what: str, given: Any) -> list[Out]:
     items = [given] if isinstance(given, Out) else given
     if not isinstance(items, list | tuple) or not items or any(not isinstance(i, Out) for i in items):
-        raise GraphError(f"OpFromGraph: {what}={given!r:.60}: a list of symbols is needed{at(here())}")
+        raise GraphError(f"OpFromGraph: {what}={shortly(given)}: a list of symbols is needed{at(here())}")
     return list(items)
 
 
@@ -108,7 +108,7 @@ def _check_override(what: str, given: Any, count: int) -> None:
         raise GradientError(f"{what} has {len(given)} entries where {count} are needed{at(here())}")
     for item in given if isinstance(given, list | tuple) else [given]:
         if not (item is None or isinstance(item, Undefined) or callable(item) or is_default(item)):
-            raise GradientError(f"{what}: {item!r:.60}: \"default\", a function, an OpFromGraph or None is needed{at(here())}")
+            raise GradientError(f"{what}: {shortly(item)}: \"default\", a function, an OpFromGraph or None is needed{at(here())}")
 
 
 def _overridden(given: Any, parts: Sequence[list[Any]], count: int) -> Sequence[Any]:
@@ -155,7 +155,8 @@ def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
         inputs = [fresh(t) for t in given]
         returned = function(*with_tensors(args, inputs), **keywords)
         if not isinstance(returned, tuple) or len(returned) not in (2, 3) or not callable(returned[1]) or not callable(returned[-1]):
-            raise GradientError(f"{name}: a custom_gradient returns (value, pull) or (value, pull, push), not {returned!r:.80}{at(here())}")
+            raise GradientError(f"{name}: a custom_gradient returns (value, pull) or (value, pull, push), not {shortly(returned, 80)}"
+                                f"{at(here())}")
         outs = results(name, returned[0])
         pull = traced(function, lambda s: per_tensor(returned[1](*s), args, f"{name}: its cotangents"), [fresh(o) for o in outs])
         push = traced(function, lambda s: returned[2](*s), [fresh(i) for i in inputs]) if len(returned) == 3 else None

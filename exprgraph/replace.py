@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from exprgraph import dtypes
-from exprgraph.errors import GraphError, at, here
+from exprgraph.errors import GraphError, at, here, shortly
 from exprgraph.graph import order
 from exprgraph.node import CONSTANT, INPUT, Node, Out, TensorType, as_symbol, leaf
 from exprgraph.types import cast_to
@@ -46,7 +46,7 @@ def graph_replace(outputs: Any, replace: Any = None, *, strict: bool = True) -> 
     nodes = set(order(_listed(outputs)))
     for node, index in given if strict else ():
         if node not in nodes:
-            raise GraphError(f"graph_replace: {Out(node, index)!r:.60} is not in the graph; strict=False allows that{at(here())}")
+            raise GraphError(f"graph_replace: {shortly(Out(node, index))} is not in the graph; strict=False allows that{at(here())}")
     return _cloned(outputs, given, True)
 
 
@@ -67,11 +67,11 @@ def _replacements(replace: Any, strict: bool) -> dict[Place, Out]:
     found: dict[Place, Out] = {}
     for item in items:
         if not isinstance(item, tuple | list) or len(item) != 2 or not isinstance(item[0], Out):
-            raise GraphError(f"replace must be a dict or pairs of a symbol and its replacement, not {item!r:.60}{at(here())}")
+            raise GraphError(f"replace must be a dict or pairs of a symbol and its replacement, not {shortly(item)}{at(here())}")
         old, new = item
         out = cast_to(new, old.dtype) if dtypes.is_weak(new) or not strict else as_symbol(new)
         if (out.dtype, out.ndim) != (old.dtype, old.ndim):
-            raise GraphError(f"replace {old!r:.60} by {out!r:.60}: dtype and rank must agree; strict=False casts{at(here())}")
+            raise GraphError(f"replace {shortly(old)} by {shortly(out)}: dtype and rank must agree; strict=False casts{at(here())}")
         found[old.node, old.index] = out
     return found
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TextIO
 
-from exprgraph.errors import UseError, at, here
+from exprgraph.errors import UseError, at, here, shortly
 from exprgraph.graph import consumers, order
 from exprgraph.infix import pp as pp
 from exprgraph.labels import COUNTED, Shown, leaf_text, name_text, named, op_text, roots, short, shown, value_text
@@ -120,14 +120,14 @@ def debugprint(obj: Any, depth: int = -1, print_type: bool = False, file: TextIO
     the same dict only names.  print_storage: the values of shared variables and of defaults too.  print_clients: what reads each node.
     The text ends after `limit` characters with a count of nodes.
     """
-    if ids not in IDS:
-        raise UseError(f"debugprint: ids={ids!r}: expected one of {', '.join(map(repr, IDS))}{at(here())}")
+    if not isinstance(ids, str) or ids not in IDS:
+        raise UseError(f"debugprint: ids={shortly(ids)}: expected one of {', '.join(map(repr, IDS))}{at(here())}")
     notes = Notes(_places(obj), _values(obj) if print_storage else {}, _clients(roots(obj)) if print_clients else {})
     text = _tree_text(obj, _Tree(depth, print_type, ids, stop_on_name, {} if done is None else done, notes), limit)
     if file == "str":
         return text
     if isinstance(file, str):
-        raise UseError(f'debugprint: file={file!r}: expected an open file, or "str" for the text itself{at(here())}')
+        raise UseError(f'debugprint: file={shortly(file)}: expected an open file, or "str" for the text itself{at(here())}')
     print(text, end="", file=file or sys.stdout)
     return None
 

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from exprgraph.containers import Container
-from exprgraph.errors import CallError, GraphError, at, counted, here
+from exprgraph.errors import CallError, GraphError, at, counted, here, shortly
 from exprgraph.flags import text_or_none, truth, truth_or_none
 from exprgraph.named import NamedTuple
 from exprgraph.node import CONSTANT, SHARED, Out
@@ -67,7 +67,7 @@ def as_input(item: Any, position: int) -> In:
     out = spec.variable
     what = f"inputs[{position}]"
     if not isinstance(out, Out):
-        raise GraphError(f"{what} is {out!r:.60}: a symbol or In(symbol) is needed{at(here())}")
+        raise GraphError(f"{what} is {shortly(out)}: a symbol or In(symbol) is needed{at(here())}")
     if out.node.op is SHARED:
         raise GraphError(f"{what} is the shared variable {out.name!r}: functions find these by themselves, leave it out; to replace "
                          f"its value in this function use givens{at(here())}")
@@ -134,20 +134,20 @@ class Signature:
         for name, value in keywords.items():
             number = self.find(name)
             if number in given:
-                self._fail(f"argument {name!r} was given twice")
+                self._fail(f"argument {shortly(name)} was given twice")
             given[number] = value
         return given
 
     def find(self, key: Any) -> int:
         """The number of the slot of a symbol or a name; CallError where there is none."""
         if not isinstance(key, Out | str):
-            self._fail(f"a dict of arguments is keyed by symbols or names, not by {key!r:.40}")
+            self._fail(f"a dict of arguments is keyed by symbols or names, not by {shortly(key, 40)}")
         found = [i for i in self._open if self._fits(self.slots[i], key)]
         if len(found) == 1:
             return found[0]
         if found:
-            self._fail(f"several inputs are called {key!r}: give them by position or in a dict of symbols")
-        self._fail(f"there is no input {key!r}")
+            self._fail(f"several inputs are called {shortly(key)}: give them by position or in a dict of symbols")
+        self._fail(f"there is no input {shortly(key)}")
 
     @staticmethod
     def _fits(slot: Slot, key: Any) -> bool:

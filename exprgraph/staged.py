@@ -28,7 +28,7 @@ class Staged:
         known: dict[Node, Any] = dict(zip(self.leaves, values))
         results: list[Any] = [None] * self.count
         for stage, run in self.steps:
-            with beside(_held(stage, known, results)):
+            with beside(stage.program.options, _held(stage, known, results)):
                 found = run([known[n] for n in stage.takes])
             _keep(stage, found, known, results)
             del found
@@ -91,5 +91,5 @@ def _size(read: Read, value: Any) -> Any:
 
 def build(program: Program, backend: Callable[[Program], Executable]) -> Any:
     """The executable of a program by a backend, in stages where sizes have to be read."""
-    found = stages(program)
+    found = stages(program._replace(options=dict(program.options)))  # options that no other program has
     return Staged(program, found, backend) if found else backend(program)

@@ -32,7 +32,7 @@ def footprint(program: Program, steps: Sequence[tuple[Stage, Any]], given: Seque
     for stage, run in steps:
         lives = {n: _tensor(n, v.shape or (), n in computed) for n, v in known.items()}
         taken = [lives.pop(n) for n in stage.takes]
-        with beside(sum(t.nbytes for t in (*lives.values(), *finished))):
+        with beside(stage.program.options, sum(t.nbytes for t in (*lives.values(), *finished))):
             one = run.memory_of([known[n] for n in stage.takes], {})
         done.append(_beside(one, stage, taken, [*lives.values(), *finished]))
         for key, shape in zip(stage.gives, one.shapes):

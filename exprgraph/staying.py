@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from exprgraph.errors import GraphError, at, here
+from exprgraph.errors import GraphError, at, here, shortly
 from exprgraph.later import Later
 from exprgraph.marked import Pack
 from exprgraph.resident import DeviceArray
@@ -21,16 +21,16 @@ def places(output: Any, names: tuple[str, ...] | None, count: int) -> tuple[bool
         return (_stays(output or "host"),) * count
     if isinstance(output, Mapping):
         if names is None or set(output) != set(names):
-            raise GraphError(f"output={output!r:.60}: the keys have to be those of a dict of outputs{at(here())}")
+            raise GraphError(f"output={shortly(output)}: the keys have to be those of a dict of outputs{at(here())}")
         return tuple(_stays(output[name]) for name in names)
     if not isinstance(output, list | tuple) or len(output) != count:
-        raise GraphError(f"output={output!r:.60}: expected 'host' or 'device', or one of them for each of {count} outputs{at(here())}")
+        raise GraphError(f"output={shortly(output)}: expected 'host' or 'device', or one of them for each of {count} outputs{at(here())}")
     return tuple(map(_stays, output))
 
 
 def _stays(place: Any) -> bool:
     if place not in PLACES:
-        raise GraphError(f"output={place!r:.60}: expected 'host' or 'device'{at(here())}")
+        raise GraphError(f"output={shortly(place)}: expected 'host' or 'device'{at(here())}")
     return bool(place == "device")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from exprgraph import dtypes
-from exprgraph.errors import RankError, ShapeError, UseError, at, here
+from exprgraph.errors import RankError, ShapeError, UseError, at, here, shortly
 from exprgraph.node import INPUT, Out, TensorType, as_symbol, leaf, make_constant
 
 Lengths = tuple[int | None, ...]
@@ -26,14 +26,14 @@ def lengths(shape: Any) -> Lengths:
     found: list[int | None] = [(1 if n else None) if isinstance(n, bool | np.bool_) else n for n in given]
     for n in found:
         if n is not None and (not isinstance(n, int | np.integer) or n < 0):
-            raise ShapeError(f"a length must be None or an integer of at least 0, not {n!r}{at(here())}")
+            raise ShapeError(f"a length must be None or an integer of at least 0, not {shortly(n)}{at(here())}")
     return tuple(None if n is None else int(n) for n in found)
 
 
 def symbol(dtype: Any, shape: Any, name: str | None = None) -> Out:
     """A new input symbol."""
     if name is not None and not isinstance(name, str):
-        raise UseError(f"the name of a symbol must be a string, not {name!r}{at(here())}")
+        raise UseError(f"the name of a symbol must be a string, not {shortly(name)}{at(here())}")
     return Out(leaf(INPUT, dtypes.canonical("floatX" if dtype is None else dtype), lengths(shape), name))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.called import results
-from exprgraph.errors import GradientError, at, here
+from exprgraph.errors import GradientError, at, here, shortly
 from exprgraph.forward import pushforward
 from exprgraph.grad import backward, grad
 from exprgraph.named import NamedTuple
@@ -41,10 +41,10 @@ def check_grads(function: Callable[..., Any], point: Sequence[Any], order: int =
     and the element that is wrong.
     """
     if not isinstance(order, int | np.integer) or isinstance(order, bool) or order < 1:
-        raise ValueError(f"order={order!r:.60}: a whole number of at least 1 is needed, else nothing is checked{at(here())}")
+        raise ValueError(f"order={shortly(order)}: a whole number of at least 1 is needed, else nothing is checked{at(here())}")
     chosen = (modes,) if isinstance(modes, str) else tuple(modes)
-    if not chosen or any(m not in MODES for m in chosen):
-        raise ValueError(f"modes={modes!r}: expected some of {', '.join(map(repr, MODES))}{at(here())}")
+    if not chosen or any(not isinstance(m, str) or m not in MODES for m in chosen):
+        raise ValueError(f"modes={shortly(modes)}: expected some of {', '.join(map(repr, MODES))}{at(here())}")
     rng = np.random.default_rng(seed)
     values = _point(point)
     symbols = [Out(leaf(INPUT, "float64", (None,) * v.ndim, f"argument {i}")) for i, v in enumerate(values)]
@@ -161,9 +161,9 @@ def verify_grad(fun: Callable[..., Any], pt: Sequence[Any], n_tests: int = 2, rn
     symbols = [Out(leaf(INPUT, v.dtype.name, (None,) * v.ndim, f"input {k}")) for k, v in enumerate(values)]
     out = fun(*symbols)
     if not isinstance(out, Out):
-        raise GradientError(f"verify_grad: the function gave {out!r:.60}, not one symbol{at(here())}")
+        raise GradientError(f"verify_grad: the function gave {shortly(out)}, not one symbol{at(here())}")
     if out_type is not None and out.dtype != dtypes.canonical(out_type):
-        raise GradientError(f"verify_grad: the result is {out.dtype} where out_type={out_type!r} is expected{at(here())}")
+        raise GradientError(f"verify_grad: the result is {out.dtype} where out_type={shortly(out_type)} is expected{at(here())}")
     narrow = min((np.dtype(s.dtype) for s in (*symbols, out)), key=lambda d: d.itemsize).name
     step, absolute, relative = (given if given is not None else own for given, own in zip((eps, abs_tol, rel_tol), STEPS[narrow]))
     draw = rng if hasattr(rng, "uniform") else np.random.default_rng(rng if rng is not None else 0)

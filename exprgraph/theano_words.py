@@ -4,6 +4,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from exprgraph.errors import shortly
 from exprgraph.near import nearest
 
 _NO_COMPILER = "no C or CUDA compiler is called, the device's driver builds OpenCL C"
@@ -67,8 +68,8 @@ def device(wanted: str) -> str:
     """What Theano's name of a device is here, as the rest of a message; "" for any other."""
     found = _OPENCL.fullmatch(wanted)
     if found:
-        return f"; Theano's {wanted!r} is '{found[1]}:{found[2]}' here"
-    return f"; Theano's {wanted!r} is 'gpu' here" if _GPU.fullmatch(wanted) and wanted != "gpu" else ""
+        return f"; Theano's {shortly(wanted)} is '{found[1]}:{found[2]}' here"
+    return f"; Theano's {shortly(wanted)} is 'gpu' here" if _GPU.fullmatch(wanted) and wanted != "gpu" else ""
 
 
 def flags(text: str, known: Mapping[str, str]) -> list[str]:

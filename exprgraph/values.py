@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from exprgraph import dtypes
-from exprgraph.errors import CallError, ShapeError, Source, at, counted, here
+from exprgraph.errors import CallError, ShapeError, Source, at, counted, here, shortly
 from exprgraph.named import NamedTuple
 from exprgraph.node import Out
 from exprgraph.resident import DeviceArray
@@ -65,7 +65,7 @@ def describe(value: Any) -> str:
     if isinstance(value, Out):
         return f"the symbol {value!r}"
     if value is None or isinstance(value, bool | int | float | complex | str | np.generic):
-        return f"{type(value).__name__} {value!r:.40}" if value is not None else "None"
+        return f"{type(value).__name__} {shortly(value, 40)}" if value is not None else "None"
     return f"a value of type {type(value).__name__}"
 
 

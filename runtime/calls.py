@@ -1,13 +1,12 @@
 """Calls that return before they have finished: whose they are, where the user made them, and what they came to."""
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from codegen.plan import Site
-from exprgraph.errors import Source
+from exprgraph.errors import Source, renewed
 from exprgraph.resident import Call
 from runtime.actions import fault_of
 from runtime.device import FORKED, Session, check_process
@@ -28,16 +27,6 @@ def attributed(error: Exception, name: str, source: Source) -> Exception:
         told = error
     told.__cause__, told.of_a_call = error.__cause__, True  # type: ignore[attr-defined]
     return told.with_traceback(None)  # whose frames would keep what the call worked on
-
-
-def renewed(error: Exception) -> Exception:
-    """The error to raise once more, without the traceback of the last time."""
-    try:
-        made = copy.copy(error)
-    except Exception:
-        return error.with_traceback(None)
-    made.__cause__ = error.__cause__
-    return made
 
 
 class Launched:

@@ -11,7 +11,7 @@ from typing import Any
 from codegen.target import Target
 from exprgraph.backend import FORKED as FORKED_TEXT
 from exprgraph.config import Config
-from exprgraph.errors import DeviceError, NoDeviceError, UnknownDeviceError, at, here
+from exprgraph.errors import DeviceError, NoDeviceError, UnknownDeviceError, at, here, shortly
 from exprgraph.named import NamedTuple
 from exprgraph.near import nearest
 from runtime import crashes, driver, limits, pocl, vendors
@@ -293,7 +293,8 @@ def fitting(spec: str | None = "auto") -> tuple[Device, ...]:
     if not fitting and wanted == "auto":
         raise NoDeviceError(f"no device but Oclgrind, which is used by name only, was found: {driver.CURE}")
     if not fitting:
-        asked = f"{Config.device.variable}={spec}" if spec and spec == os.environ.get(Config.device.variable) else f"device={spec!r}"
+        variable = spec and spec == os.environ.get(Config.device.variable)
+        asked = f"{Config.device.variable}={spec:.80}" if variable else f"device={shortly(spec, 80)}"
         unkept = None if any(d.pocl for d in found) else crashes.unusable()
         said = f"\n{unkept}: {crashes.CURE}\n" if unkept else f"{_nearest(wanted, found)}\n"
         raise UnknownDeviceError(f"no device fits {asked}{said}{describe()}{at(here())}")

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from exprgraph.errors import Source, here
+from exprgraph.errors import Source, here, renewed
 from exprgraph.locks import lock
 from exprgraph.resident import DeviceArray
-from runtime.calls import attributed, renewed
+from runtime.calls import attributed
 from runtime.device import FORKED, check_process
 from runtime.memory import View
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 import pickle
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from weakref import WeakSet
 
@@ -106,6 +106,75 @@ def test_what_numpy_has_no_meaning_for_waits(gate: Gate) -> None:
     assert found[0].tolist() == [2, 4] and found[1] == 2
 
 
+TWICE = "__kernel void twice(__global const float *x, __global float *y) { int i = get_global_id(0); y[i] = 2 * x[i]; }"
+MORE = "float more(float a, float b) { while (a < b) a = b; return a; }"
+SEEN: list[Any] = []
+
+
+@eg.as_op([eg.fvector], [eg.fvector], infer_shape=lambda shapes: shapes, pure=False)
+def seen(a: Any) -> Any:
+    SEEN.append(a.tolist())
+    return a + 1
+
+
+SILENT: dict[str, Callable[[Any], Any]] = {
+    "alone": lambda x: eg.RawKernel(TWICE, outputs={"y": "x"})(x),
+    "lanes": lambda x: eg.vmap(eg.RawKernel(TWICE, outputs={"y": "x"}))(eg.stack([x, x])),
+    "inside": lambda x: eg.OpFromGraph([x], [eg.RawKernel(TWICE, outputs={"y": "x"})(x)])(x + 0),
+    "map": lambda x: eg.ElementwiseKernel("float x", "more(x, 1)", preamble=MORE)(x),
+    "fold": lambda x: eg.ReductionKernel("float32", "-INFINITY", "more(a, b)", arguments="float *x", preamble=MORE)(x),
+    "behind a size": lambda x: eg.RawKernel(TWICE, outputs={"y": "x"})(x[:(x > 0).sum()])}
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_who_answers_is_decided_before_anything_runs(gate: Gate, name: str) -> None:
+    """What acts once acts once, whatever NumPy has no meaning for behind it."""
+    x = eg.fvector("x")
+    SEEN.clear()
+    told = list[Any]()
+    first = eg.Print("x", global_fn=lambda op, value: told.append(value.tolist()))(seen(x))
+    f = eg.compile([x], SILENT[name](first), device="pocl", background=True)
+    threading.Timer(0.05, gate.open.set).start()
+    f([1, 2])
+    assert SEEN == [[1, 2]] and told == [[2, 3]]
+
+
+def begun_once() -> eg.Function:
+    """NumPy has no room for its second stage, where the first has 10 elements and has acted."""
+    SEEN.clear()
+    x = eg.fvector("x")
+    y = seen(x)
+    z = eg.zeros(((y > 0).sum() * 100,))
+    return eg.compile([x], (eg.exp(eg.sin(z) + eg.cos(z)) * eg.tanh(z)).sum() + y[0], device="pocl", background=True, max_bytes=5_000)
+
+
+def test_what_acts_once_is_not_begun_where_a_bound_may_refuse_it(gate: Gate) -> None:
+    f = begun_once()
+    threading.Timer(0.05, gate.open.set).start()
+    assert f(np.ones(10, F)) == 2 and len(SEEN) == 1 and f.ready
+
+
+def test_after_a_failed_build_what_acts_once_is_numpys(gate: Gate) -> None:
+    f = failed(gate, begun_once, (np.ones(1, F),))
+    assert f(np.ones(1, F)) == 2 and len(SEEN) == 2
+    with pytest.raises(eg.AllocationError, match="NumPy's one order"):
+        f(np.ones(10, F))
+    assert len(SEEN) == 3
+
+
+def test_the_error_of_a_build_is_raised_anew_and_holds_nothing(gate: Gate) -> None:
+    f = failed(gate, lambda: eg.compile([], [eg.constant(1.0) + 1], device="pocl", background=True), ())
+    lengths, errors = set(), list[BaseException]()
+    for _ in range(3):
+        with pytest.raises(eg.DeviceError, match="the driver is broken") as caught:
+            f.wait()
+        lengths.add(len(caught.traceback))
+        errors.append(caught.value)
+    assert len(lengths) == 1 and len({id(e) for e in errors}) == 3
+    inside = [t.frame.f_locals for t in caught.traceback if t.name in ("held", "built", "build")]
+    assert len(inside) == 3 and not any(inside)
+
+
 def test_mistakes_of_users_come_at_once_and_parts_and_pickles_wait(gate: Gate) -> None:
     x, y = eg.vector("x"), eg.vector("y")
     with pytest.raises(eg.MissingInputError):
@@ -137,13 +206,13 @@ def test_a_device_is_told_at_once_where_there_is_no_opencl(gate: Gate, monkeypat
     assert f([1]).tolist() == [2]
 
 
-def failed(gate: Gate, make: Any) -> Any:
+def failed(gate: Gate, make: Any, arguments: tuple[Any, ...] = ([1],)) -> Any:
     """A function whose build has failed, which has been told."""
     f = make()
     gate.fault.append(eg.DeviceError("the driver is broken"))
     gate.open.set()
     with pytest.warns(RuntimeWarning, match="the driver is broken"):
-        f([1], output_subset=[0])
+        f(*arguments, output_subset=[0])
     return f
 
 

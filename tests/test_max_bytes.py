@@ -222,6 +222,27 @@ def test_results_of_earlier_stages_count_too(device: str, dtype: str) -> None:
     f(few[:10], many)
 
 
+@pytest.mark.parametrize("most", [None, 10**9])
+@pytest.mark.parametrize("way", ["an op", "a monitor"])
+def test_a_function_that_a_stage_calls_has_its_bound_for_itself(way: str, most: int | None) -> None:
+    """What the stages of one function hold is no part of a call of another, nor of a call of the same one within."""
+    u, v, w = eg.vectors("u", "v", "w")
+    inner = eg.compile([v], v * 2, device="numpy", max_bytes=1000)
+    sums = list[float]()
+
+    @eg.as_op([eg.fvector], [eg.fvector], infer_shape=lambda shapes: shapes)
+    def doubled(a: Any) -> Any:
+        return called(a)
+
+    def called(a: Any) -> Any:
+        sums.append(float(inner(a[:3]).sum()))
+        return a * 2
+    y, mode = v[:(v > 0).sum()], eg.MonitorMode(lambda i, step, inputs, outputs: called(np.ones(3, F)))
+    f = eg.compile([u, v, w], [(doubled(y) if way == "an op" else y * 2), u[:(w > 0).sum()] + 1], device="numpy", max_bytes=most,
+                   mode=mode if way == "a monitor" else None)
+    assert f(np.ones(100_000, F), np.ones(3, F), np.ones(2, F))[0].tolist() == [2, 2, 2] and set(sums) == {6}
+
+
 def chain(length: int) -> tuple[int, int]:
     """What a chain of stages takes as it is told, and as Python counts it; each gives a large array to the next one only."""
     v = x = eg.vector("x")

@@ -111,6 +111,26 @@ def test_a_record_without_a_field():
         Empty(1)  # type: ignore[call-arg]
 
 
+BODIES = ["_left: int", "__left: int", "_make: int = 1", *(f"left: int\n    {name} = ()" for name in (
+    "__new__", "__init__", "__slots__", "__getnewargs__", "_fields", "_field_defaults", "_make", "_replace", "_asdict")),
+    "left: int\n    _other = 1", "left: int\n    __repr__ = None", "left: int\n    def _own(self): pass"]
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_a_body_is_refused_where_typing_refuses_it(body):
+    def made(base: Any) -> str:
+        try:
+            exec(f"class Made(Base):\n    {body}", {"Base": base})
+        except (TypeError, ValueError, AttributeError) as error:
+            return type(error).__name__
+        return "a class"
+    assert made(NamedTuple) == made(typing.NamedTuple)
+
+
+def test_limits_of_a_record_that_the_module_tells():
+    assert Ours(1).__dict__ == {} and str(inspect.signature(Ours.__new__)) == "(_cls, left, right=(), said='so')"
+
+
 def test_a_field_without_a_default_after_one_that_has_one():
     with pytest.raises(TypeError, match="Wrong: a field without a default follows one that has a default"):
         exec("class Wrong(Base):\n    a: int = 1\n    b: int", {"Base": NamedTuple})

@@ -65,7 +65,7 @@ def alone(patch: Patch) -> None:
 def behind(patch: Patch) -> None:
     def build() -> NoReturn:
         raise RuntimeError("no compiler\n" + "kernel text\n" * 1000)
-    program: Any = SimpleNamespace(stays=(), options={})
+    program: Any = SimpleNamespace(stays=(), options={}, graph=Graph((), ()))
     plain: Any = list
     f = background.Background(program, plain, build)
     f.done.wait(20)

@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from exprgraph.dims import product
-from exprgraph.errors import RankError, ShapeError, UseError, at, here
+from exprgraph.errors import RankError, ShapeError, UseError, at, here, shortly
 from exprgraph.functions.stats import as_floats, mean, var
 from exprgraph.named import NamedTuple
 from exprgraph.node import Out, as_symbol
@@ -42,7 +42,7 @@ class Layout(NamedTuple):
 def _layout(name: str, inputs: Out, gamma: Any, axes: Axes) -> Layout:
     if isinstance(axes, str):
         if axes not in ("per-activation", "spatial"):
-            raise UseError(f"{name}: axes must be \"per-activation\", \"spatial\" or axes, not {axes!r}{at(here())}")
+            raise UseError(f"{name}: axes must be \"per-activation\", \"spatial\" or axes, not {shortly(axes)}{at(here())}")
         chosen = (0,) if axes == "per-activation" else (0, *range(2, inputs.ndim))
     else:
         chosen = normal_axes(axes, inputs.ndim)

@@ -7,7 +7,7 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.dims import product
-from exprgraph.errors import DTypeError, ShapeError, UseError, at, here
+from exprgraph.errors import DTypeError, ShapeError, UseError, at, here, shortly
 from exprgraph.functions.selecting import flatnonzero, natural
 from exprgraph.functions.shaping import ravel
 from exprgraph.functions.sorting import searchsorted
@@ -102,7 +102,7 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None) -> Out:
     if np.ndim(bins) or (isinstance(bins, Out) and bins.ndim):
         return as_symbol(bins)
     if not isinstance(bins, Out) and (isinstance(bins, str) or int(bins) < 1):
-        raise ShapeError(f"histogram: bins must be a positive integer or a vector of edges, not {bins!r}{at(here())}")
+        raise ShapeError(f"histogram: bins must be a positive integer or a vector of edges, not {shortly(bins)}{at(here())}")
     low, high = _ends(cast_to(out, dtypes.as_float(out.dtype)), range)
     half: Any = switch(eq(low, high), cast_to(0.5, low.dtype), cast_to(0, low.dtype))
     first, last = low - half, high + half

@@ -7,7 +7,7 @@ from typing import Any
 
 from exprgraph import dtypes
 from exprgraph.dims import Dim
-from exprgraph.errors import ShapeError, UseError, at, here
+from exprgraph.errors import ShapeError, UseError, at, here, shortly
 from exprgraph.functions.einsum_labels import Labels, is_dots, read
 from exprgraph.functions.einsum_order import SEARCHES, Lengths, Pair, Step, estimate, find, steps
 from exprgraph.functions.indexing import diagonal
@@ -95,7 +95,7 @@ def _lengths(terms: Sequence[Term]) -> dict[str, Dim]:
 
 def _fitted(term: Term, lengths: dict[str, Dim]) -> Term:
     """Named axes declared to have the lengths of their labels; those known to be 1 where others are not are dropped."""
-    wrong = {axis: (lengths[label], f"einsum: the axes labelled {label!r} have {{right}} and {{left}} elements")
+    wrong = {axis: (lengths[label], f"einsum: the axes labelled {shortly(label)} have {{right}} and {{left}} elements")
              for axis, (label, dim) in enumerate(zip(term.labels, term.out.type.shape))
              if not is_dots(label) and (dim.const != 1 or term.labels.count(label) > 1)}
     kept = [k for k, (label, dim) in enumerate(zip(term.labels, term.out.type.shape)) if k in wrong or dim == lengths[label] or
@@ -135,7 +135,7 @@ def _path(problem: Problem, optimize: Any) -> list[Pair]:
     if isinstance(optimize, list | tuple):
         return _pairs(optimize, len(problem.terms))
     if not isinstance(optimize, bool) and optimize not in SEARCHES:
-        raise UseError(f"einsum: optimize is True, False, \"optimal\", \"greedy\" or a path, not {optimize!r}{at(here())}")
+        raise UseError(f"einsum: optimize is True, False, \"optimal\", \"greedy\" or a path, not {shortly(optimize)}{at(here())}")
     return find([t.labels for t in problem.terms], problem.result, problem.lengths, optimize)
 
 
@@ -145,7 +145,7 @@ def _pairs(path: Sequence[Any], count: int) -> list[Pair]:
     for places in path[1:] if path and path[0] == "einsum_path" else path:
         todo = sorted(places) if isinstance(places, tuple | list) else []
         if not todo or todo[0] < 0 or todo[-1] >= left or len(set(todo)) != len(todo) or (len(todo) == 1 and left > 1):
-            raise ShapeError(f"einsum: the path takes {places!r} out of {left} operands{at(here())}")
+            raise ShapeError(f"einsum: the path takes {shortly(places)} out of {left} operands{at(here())}")
         while len(todo) > 1:
             found.append((todo[0], todo[1]))
             left -= 1

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import EllipsisType
 from typing import Any
 
-from exprgraph.errors import CallError, RankError, ShapeError, at, here
+from exprgraph.errors import CallError, RankError, ShapeError, at, here, shortly
 from exprgraph.named import NamedTuple
 from exprgraph.node import Out, as_symbol
 
@@ -75,7 +75,7 @@ def _given(text: str, right: str, dots: Sequence[str], terms: Sequence[Labels]) 
     for label, times in Counter(before + after).items():
         if times > 1 or label not in known:
             what = "occurs more than once in the result" if times > 1 else "is that of no operand"
-            raise ShapeError(f"einsum: the label {label!r} of {text!r} {what}{at(here())}")
+            raise ShapeError(f"einsum: the label {shortly(label)} of {text!r} {what}{at(here())}")
     if dots and not ellipsis:
         raise ShapeError(f"einsum: the result of {text!r} needs '...' for the axes that broadcast{at(here())}")
     return (*before, *_dotted(len(dots)), *after)
@@ -96,7 +96,7 @@ def _from_lists(args: Sequence[Any]) -> tuple[str, list[Any]]:
 
 def _word(labels: Any) -> str:
     if isinstance(labels, Out) or not isinstance(labels, list | tuple):
-        raise CallError(f"einsum: the labels of an operand are a list of integers and Ellipsis, not {labels!r}{at(here())}")
+        raise CallError(f"einsum: the labels of an operand are a list of integers and Ellipsis, not {shortly(labels)}{at(here())}")
     return "".join(DOTS if isinstance(label, EllipsisType) else _letter(label) for label in labels)
 
 
@@ -106,5 +106,6 @@ def _letter(label: Any) -> str:
     except TypeError:
         number = -1
     if not 0 <= number < len(LETTERS):
-        raise ShapeError(f"einsum: a label in a list is an integer from 0 to {len(LETTERS) - 1} or Ellipsis, not {label!r}{at(here())}")
+        raise ShapeError(f"einsum: a label in a list is an integer from 0 to {len(LETTERS) - 1} or Ellipsis, not {shortly(label)}"
+                         f"{at(here())}")
     return LETTERS[number]

@@ -8,7 +8,7 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.dims import Dim
-from exprgraph.errors import RankError, UseError, at, here
+from exprgraph.errors import RankError, UseError, at, here, shortly
 from exprgraph.functions.creation import arange
 from exprgraph.functions.joining import stack
 from exprgraph.functions.shaping import atleast_1d, sizes
@@ -38,7 +38,7 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
     length 1 along all axes but their own.  copy is accepted and not needed.
     """
     if indexing not in ("xy", "ij"):
-        raise UseError(f"meshgrid: indexing must be \"xy\" or \"ij\", not {indexing!r}{at(here())}")
+        raise UseError(f"meshgrid: indexing must be \"xy\" or \"ij\", not {shortly(indexing)}{at(here())}")
     vectors = [atleast_1d(as_symbol(x)) for x in xi]
     if any(v.ndim != 1 for v in vectors):
         raise RankError(f"meshgrid takes vectors and scalars; ranks given: {', '.join(str(v.ndim) for v in vectors)}{at(here())}")
@@ -73,7 +73,7 @@ class Grid:
 
 def _range(name: str, part: Any) -> Any:
     if not isinstance(part, slice):
-        raise UseError(f"{name} is indexed by slices, as in {name}[0:5, 0:3], not by {part!r}{at(here())}")
+        raise UseError(f"{name} is indexed by slices, as in {name}[0:5, 0:3], not by {shortly(part)}{at(here())}")
     start = 0 if part.start is None else part.start
     if isinstance(part.step, complex):
         return linspace(start, part.stop, int(abs(part.step)))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from exprgraph.dims import Dim, constant, maximum, minimum, product
-from exprgraph.errors import DTypeError, RankError, ShapeError, at, here
+from exprgraph.errors import DTypeError, RankError, ShapeError, at, here, shortly
 from exprgraph.functions.shaping import flatten, ravel
 from exprgraph.functions.slicing import Section
 from exprgraph.functions.subscript import Entry, Subscript, index_symbol, layout, section_of, subscript, together, without_masks
@@ -86,7 +86,7 @@ def take(a: Any, indices: Any, axis: Any = None, mode: str = "raise") -> Out:
     idx: Any = rows.index_array(_integers(indices))
     size: Any = shape_of(out)[axis]
     if mode not in ("raise", "wrap", "clip"):
-        raise ShapeError(f"take: mode must be 'raise', 'wrap' or 'clip', not {mode!r}{at(here())}")
+        raise ShapeError(f"take: mode must be 'raise', 'wrap' or 'clip', not {shortly(mode)}{at(here())}")
     if mode == "wrap":
         idx = idx % size
     elif mode == "clip":

@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from exprgraph import dtypes
-from exprgraph.errors import RankError, UseError, at, here
+from exprgraph.errors import RankError, UseError, at, here, shortly
 from exprgraph.functions.shaping import squeeze
 from exprgraph.functions.stats import Axis, as_floats, safe_sqrt, squared_size
 from exprgraph.node import Out
@@ -52,7 +52,8 @@ def _of_matrices(out: Out, ord: Any, rows: int, columns: int, keepdims: bool) ->
         return entrywise_norm(out, None, (rows, columns), keepdims)
     if isinstance(ord, Out) or ord not in (1, -1, INFINITY, -INFINITY):
         why = "needs singular values, which are not there yet" if ord in (2, -2, "nuc") else "is no norm of matrices"
-        raise UseError(f"norm: ord {ord!r} {why}: use 1, -1, inf, -inf or \"fro\"; x.norm(p) takes all elements together{at(here())}")
+        raise UseError(f"norm: ord {shortly(ord)} {why}: use 1, -1, inf, -inf or \"fro\"; x.norm(p) takes all elements together"
+                       f"{at(here())}")
     summed, kept = (rows, columns) if abs(ord) == 1 else (columns, rows)
     sums = sum_(absolute(out), axis=summed, keepdims=True)
     found = (max_ if ord > 0 else min_)(sums, axis=kept, keepdims=True)
@@ -67,7 +68,7 @@ def entrywise_norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = 
     """
     out = as_floats(x)
     if isinstance(ord, Out) or not (ord is None or ord == "fro" or isinstance(ord, int | float)):
-        raise UseError(f"norm: ord must be a number, inf, \"fro\" or None, not {ord!r}{at(here())}")
+        raise UseError(f"norm: ord must be a number, inf, \"fro\" or None, not {shortly(ord)}{at(here())}")
     if ord is None or ord in ("fro", 2):
         return safe_sqrt(sum_(squared_size(out), axis=axis, keepdims=keepdims))
     if ord == 0:

@@ -8,7 +8,7 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.dims import Dim, constant, maximum, minimum
-from exprgraph.errors import CallError, ShapeError, UseError, at, here
+from exprgraph.errors import CallError, ShapeError, UseError, at, here, shortly
 from exprgraph.functions.indexing import getitem
 from exprgraph.functions.joining import concatenate
 from exprgraph.functions.shaping import expand_dims
@@ -49,11 +49,11 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", **keywords: Any) -> 
     the mode takes its elements from there; UseError for another mode.
     """
     out = as_symbol(array)
-    if mode not in MODES:
-        raise UseError(f"pad: mode must be one of {', '.join(map(repr, MODES))}, not {mode!r}{at(here())}")
+    if not isinstance(mode, str) or mode not in MODES:
+        raise UseError(f"pad: mode must be one of {', '.join(map(repr, MODES))}, not {shortly(mode)}{at(here())}")
     known = KEYWORDS.get(mode, {})
     if unknown := [k for k in keywords if k not in known]:
-        raise CallError(f"pad: mode {mode!r} does not take {', '.join(unknown)}{at(here())}")
+        raise CallError(f"pad: mode {shortly(mode)} does not take {', '.join(unknown)}{at(here())}")
     widths = [(_width(b), _width(a)) for b, a in _pairs("pad_width", pad_width, out.ndim)]
     known_widths = all(n.const is not None for w in widths for n in w)
     if mode in ("constant", "empty") and known_widths and _is_zero(keywords.get("constant_values", 0)):
@@ -101,7 +101,7 @@ def _pairs(name: str, value: Any, rank: int) -> list[tuple[Any, Any]]:
             return found * (rank if len(found) == 1 else 1)
     elif len(parts) in (1, 2):
         return [_pair(name, parts, rank)] * rank
-    raise ShapeError(f"pad: {name} is one value, a pair, or a pair for each of {rank} axes, not {value!r}{at(here())}")
+    raise ShapeError(f"pad: {name} is one value, a pair, or a pair for each of {rank} axes, not {shortly(value)}{at(here())}")
 
 
 def _is_list(value: Any) -> bool:
@@ -111,7 +111,7 @@ def _is_list(value: Any) -> bool:
 def _pair(name: str, value: Any, rank: int) -> tuple[Any, Any]:
     parts = list(value) if _is_list(value) else [value]
     if len(parts) not in (1, 2) or any(_is_list(p) for p in parts):
-        raise ShapeError(f"pad: {name} has {value!r} where a pair (before, after) should stand{at(here())}")
+        raise ShapeError(f"pad: {name} has {shortly(value)} where a pair (before, after) should stand{at(here())}")
     return parts[0], parts[-1]
 
 
@@ -166,7 +166,7 @@ def _mirrored(turn: int) -> Callable[..., Out]:
     """
     def mirror(x: Out, axis: Axis, reflect_type: str) -> Out:
         if reflect_type not in ("even", "odd"):
-            raise UseError(f"pad: reflect_type must be \"even\" or \"odd\", not {reflect_type!r}{at(here())}")
+            raise UseError(f"pad: reflect_type must be \"even\" or \"odd\", not {shortly(reflect_type)}{at(here())}")
         places, n = _place_numbers(axis)
         period = dim_node(maximum((axis.length - 1 + turn) * 2, 1))
         inside = mod(places, period)

@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from exprgraph.dims import Dim, ceildiv, constant, product
-from exprgraph.errors import RankError, ShapeError, UseError, at, here
+from exprgraph.errors import RankError, ShapeError, UseError, at, here, shortly
 from exprgraph.functions.padding import pad
 from exprgraph.functions.shaping import sizes
 from exprgraph.named import NamedTuple
@@ -29,7 +29,7 @@ class Side(NamedTuple):
 def _pair(name: str, value: Any) -> tuple[Dim, Dim]:
     found = size_dims(sizes(value))
     if len(found) != 2 or any(d.const is not None and d.const < 1 for d in found):
-        raise ShapeError(f"images2neibs: {name} is two positive integers, not {value!r}{at(here())}")
+        raise ShapeError(f"images2neibs: {name} is two positive integers, not {shortly(value)}{at(here())}")
     return found[0], found[1]
 
 
@@ -44,8 +44,8 @@ def images2neibs(ten4: Any, neib_shape: Any, neib_step: Any = None, mode: str = 
     out = as_symbol(ten4)
     if out.ndim != 4:
         raise RankError(f"images2neibs takes a tensor of 4 axes, not {out.ndim}{at(here())}")
-    if mode not in MODES:
-        raise UseError(f"images2neibs: mode must be one of {', '.join(map(repr, MODES))}, not {mode!r}{at(here())}")
+    if not isinstance(mode, str) or mode not in MODES:
+        raise UseError(f"images2neibs: mode must be one of {', '.join(map(repr, MODES))}, not {shortly(mode)}{at(here())}")
     lengths = _pair("neib_shape", neib_shape)
     steps = lengths if neib_step is None else _pair("neib_step", neib_step)
     if mode in ("half", "full"):
@@ -87,7 +87,7 @@ def neibs2images(neibs: Any, neib_shape: Any, original_shape: Any, mode: str = "
     out = as_symbol(neibs)
     lengths, shape = _pair("neib_shape", neib_shape), size_dims(sizes(original_shape))
     if mode not in ("valid", "ignore_borders"):
-        raise UseError(f"neibs2images: mode must be 'valid' or 'ignore_borders', not {mode!r}{at(here())}")
+        raise UseError(f"neibs2images: mode must be 'valid' or 'ignore_borders', not {shortly(mode)}{at(here())}")
     if out.ndim != 2 or len(shape) != 4:
         raise RankError(f"neibs2images takes a matrix and a shape of 4 sizes, not {out.ndim} axes and {len(shape)} sizes{at(here())}")
     counts = [n // d for n, d in zip(shape[2:], lengths)]

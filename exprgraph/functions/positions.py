@@ -6,7 +6,7 @@ from typing import Any
 
 from exprgraph import dtypes
 from exprgraph.dims import constant, product
-from exprgraph.errors import DTypeError, RankError, ShapeError, UseError, at, here
+from exprgraph.errors import DTypeError, RankError, ShapeError, UseError, at, here, shortly
 from exprgraph.functions.indexing import take_along_axis
 from exprgraph.functions.joining import stack
 from exprgraph.functions.shaping import broadcast_arrays, flatten, sizes
@@ -27,8 +27,8 @@ def inside(name: str, index: Any, size: Any, mode: str, place: bool = False) -> 
 
     place: whether that is an IndexFault, not a ValueFault.
     """
-    if mode not in MODES:
-        raise UseError(f"{name}: mode must be one of {', '.join(map(repr, MODES))}, not {mode!r}{at(here())}")
+    if not isinstance(mode, str) or mode not in MODES:
+        raise UseError(f"{name}: mode must be one of {', '.join(map(repr, MODES))}, not {shortly(mode)}{at(here())}")
     places: Any = index_array(index)
     if mode == "wrap":
         return mod(places, size)
@@ -54,7 +54,7 @@ def unravel_index(indices: Any, shape: Any = None, order: str = "C", dims: Any =
 
 def _fastest_first(name: str, parts: Sequence[Any], order: str) -> list[Any]:
     if order not in ("C", "F"):
-        raise UseError(f"{name}: order must be \"C\" or \"F\", not {order!r}{at(here())}")
+        raise UseError(f"{name}: order must be \"C\" or \"F\", not {shortly(order)}{at(here())}")
     return list(parts) if order == "F" else list(parts)[::-1]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from exprgraph.dims import Dim, constant
-from exprgraph.errors import CallError, RankError, UseError, at, here
+from exprgraph.errors import CallError, RankError, UseError, at, here, shortly
 from exprgraph.functions.complexes import conj
 from exprgraph.functions.creation import eye
 from exprgraph.functions.einsum import einsum
@@ -73,7 +73,7 @@ def matrix_power(a: Any, n: int) -> Out:
     try:
         exponent = operator.index(n)
     except TypeError:
-        raise UseError(f"matrix_power: n must be a Python integer, not {n!r}{at(here())}") from None
+        raise UseError(f"matrix_power: n must be a Python integer, not {shortly(n)}{at(here())}") from None
     if exponent < 0:
         raise UseError(f"matrix_power: the inverse that n = {exponent} asks for is not there yet; n must be at least 0{at(here())}")
     return _power(_square("matrix_power", out), exponent)

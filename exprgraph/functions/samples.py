@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from exprgraph import dtypes
-from exprgraph.errors import RankError, UseError, at, here
+from exprgraph.errors import RankError, UseError, at, here, shortly
 from exprgraph.functions.complexes import conj, imag, real
 from exprgraph.functions.indexing import diagonal, getitem
 from exprgraph.functions.indexing import diff as differences
@@ -59,7 +59,7 @@ def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: in
     each observation counts, integers; aweights: how much each weighs.  A matrix, or a scalar for one variable.
     """
     if ddof is not None and (isinstance(ddof, bool) or not isinstance(ddof, int)):
-        raise UseError(f"cov: ddof must be an integer or None, not {ddof!r}{at(here())}")
+        raise UseError(f"cov: ddof must be an integer or None, not {shortly(ddof)}{at(here())}")
     data: Any = _variables(m, rowvar)
     if y is not None:
         data = concatenate([data, _variables(y, rowvar)], 0)

@@ -7,7 +7,7 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.dims import product
-from exprgraph.errors import CallError, RankError, ShapeError, at, here
+from exprgraph.errors import CallError, RankError, ShapeError, at, here, shortly
 from exprgraph.functions.shaping import ravel
 from exprgraph.node import Out, as_symbol, make_constant
 from exprgraph.ops import index
@@ -25,8 +25,8 @@ METHODS = ("linear", "lower", "higher", "nearest", "midpoint")
 
 def _sortable(x: Any, axis: Any, kind: Any, order: Any) -> tuple[Out, int]:
     if kind not in KINDS or order is not None:
-        raise CallError(f"sort: kind={kind!r}, order={order!r}: kind is one of {', '.join(map(repr, KINDS[1:]))} (all are stable here), "
-                        f"and there are no fields to order by{at(here())}")
+        raise CallError(f"sort: kind={shortly(kind)}, order={shortly(order)}: kind is one of {', '.join(map(repr, KINDS[1:]))} (all are "
+                        f"stable here), and there are no fields to order by{at(here())}")
     out = ravel(x) if axis is None else as_symbol(x)
     if not out.ndim:
         raise RankError(f"a scalar has no axis to sort along{at(here())}")
@@ -75,7 +75,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Out:
     sorter: positions that sort a.  The shape is that of v.
     """
     if side not in ("left", "right"):
-        raise CallError(f"searchsorted: side must be 'left' or 'right', not {side!r}{at(here())}")
+        raise CallError(f"searchsorted: side must be 'left' or 'right', not {shortly(side)}{at(here())}")
     keys, values = as_symbol(a), as_symbol(v)
     if keys.ndim != 1:
         raise RankError(f"searchsorted takes a sorted vector, not a tensor of {keys.ndim} axes{at(here())}")
@@ -129,8 +129,8 @@ def quantile(a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims:
     q: a number or array, or a float symbol; its axes come first in the result.  method: "linear", "lower", "higher", "nearest" or
     "midpoint".  NaN where there is a NaN among the elements, or none at all.  Integers give floatX.
     """
-    if method not in METHODS:
-        raise CallError(f"quantile: method must be one of {', '.join(map(repr, METHODS))}, not {method!r}{at(here())}")
+    if not isinstance(method, str) or method not in METHODS:
+        raise CallError(f"quantile: method must be one of {', '.join(map(repr, METHODS))}, not {shortly(method)}{at(here())}")
     if not isinstance(q, Out) and not np.all((np.asarray(q) >= 0) & (np.asarray(q) <= 1)):
         raise ShapeError(f"quantile: parts must lie between 0 and 1{at(here())}")
     out = as_symbol(a)

@@ -10,7 +10,7 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.dims import Dim, constant
-from exprgraph.errors import DTypeError, IndexFault, ShapeError, at, here
+from exprgraph.errors import DTypeError, IndexFault, ShapeError, at, here, shortly
 from exprgraph.functions.slicing import Section, section, wrap
 from exprgraph.named import NamedTuple
 from exprgraph.node import OPERATORS, Out, as_symbol, constant_value, make_constant
@@ -146,7 +146,7 @@ def _bound(value: Any) -> Dim | None:
     try:
         return constant(operator.index(value))
     except TypeError:
-        raise DTypeError(f"a slice bound must be an integer or None, not {value!r}{at(here())}") from None
+        raise DTypeError(f"a slice bound must be an integer or None, not {shortly(value)}{at(here())}") from None
 
 
 def without_masks(sub: Subscript) -> Subscript:

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from exprgraph import dtypes
-from exprgraph.errors import CallError, UseError, at, here
+from exprgraph.errors import CallError, UseError, at, here, shortly
 from exprgraph.functions.complexes import imag, real
 from exprgraph.node import Out, as_symbol
 from exprgraph.ops.arithmetic import absolute, add, deg2rad, int_div, mod, mul, neg, rad2deg, reciprocal, sign, sqr, sub, true_div
@@ -54,8 +54,8 @@ ROUNDINGS = {"half_to_even": round_half_to_even, "half_away_from_zero": round_ha
 def round(x: Any, mode: str = "half_to_even", decimals: int = 0) -> Out:
     """The nearest number of so many decimals, in the dtype of x; halves go to the even one, or away from zero with mode
     "half_away_from_zero".  Negative decimals round to tens, hundreds, ..."""
-    if mode not in ROUNDINGS:
-        raise UseError(f"round: mode must be one of {', '.join(map(repr, ROUNDINGS))}, not {mode!r}{at(here())}")
+    if not isinstance(mode, str) or mode not in ROUNDINGS:
+        raise UseError(f"round: mode must be one of {', '.join(map(repr, ROUNDINGS))}, not {shortly(mode)}{at(here())}")
     out = as_symbol(x)
     if not decimals or (decimals > 0 and not dtypes.is_float(out.dtype)):
         return ROUNDINGS[mode](out)

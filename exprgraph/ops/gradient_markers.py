@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from exprgraph import dtypes
-from exprgraph.errors import DTypeError, NullTypeGradError, UseError, at, here
+from exprgraph.errors import DTypeError, NullTypeGradError, UseError, at, here, shortly
 from exprgraph.node import OPERATORS, Op, Out, as_symbol, make_constant
 from exprgraph.ops.complexes import real_part
 from exprgraph.ops.markers import disconnected_grad, zero_grad
@@ -25,7 +25,7 @@ _tokens = itertools.count(1)
 
 def _number(name: str, value: Any) -> float:
     if not dtypes.is_weak(value) or isinstance(value, complex):
-        raise UseError(f"{name}: {value!r:.60}: a number is needed{at(here())}")
+        raise UseError(f"{name}: {shortly(value)}: a number is needed{at(here())}")
     return float(value)
 
 
@@ -45,7 +45,7 @@ def _scale_accept(x: Any, multiplier: Any = 1.0) -> Accepted:
         multiplier = _number("grad_scale", multiplier.item() if isinstance(multiplier, np.ndarray) and not multiplier.ndim else multiplier)
         return (as_symbol(x), make_constant(multiplier, "float64")), {}
     if multiplier.ndim or not (dtypes.is_float(multiplier.dtype) or dtypes.is_int(multiplier.dtype)):
-        raise UseError(f"grad_scale: {multiplier!r:.60}: a number, or a real scalar, is needed{at(here())}")
+        raise UseError(f"grad_scale: {shortly(multiplier)}: a number, or a real scalar, is needed{at(here())}")
     return (as_symbol(x), disconnected_grad(multiplier)), {}
 
 
@@ -73,7 +73,7 @@ def _scaled(g: Out, y: Out, x: Out, multiplier: Out) -> tuple[Out | None, ...]:
 def _no_tangent(tangents: Sequence[Out | None], y: Out, x: Out) -> Out | None:
     if tangents[0] is None:
         return None
-    raise NullTypeGradError(f"undefined_grad: the derivative of {x!r:.60} is declared to be undefined{at(y.node.source)}")
+    raise NullTypeGradError(f"undefined_grad: the derivative of {shortly(x)} is declared to be undefined{at(y.node.source)}")
 
 
 def _marker(name: str, grad: Grad, accept: Accept | None, forward: Callable[..., Any], doc: str) -> Op:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from exprgraph.dims import Dim
-from exprgraph.errors import AssertionFault, IndexFault, UseError, ValueFault, at, here
+from exprgraph.errors import AssertionFault, IndexFault, UseError, ValueFault, at, here, shortly
 from exprgraph.node import Condition, Node, Op, Out, Refusal, TensorType, as_symbol, make_constant
 from exprgraph.ops.bits import and_, invert
 from exprgraph.ops.compare import eq, ge, gt, le, lt, neq
@@ -37,7 +37,7 @@ def _assert(x: Any, holds: Any, message: str = "") -> Any:
 
 def _assert_accept(x: Any, condition: Any, message: str = "the condition does not hold") -> Accepted:
     if not isinstance(message, str):
-        raise UseError(f"the message of an assertion is a text, not {message!r:.60}{at(here())}")
+        raise UseError(f"the message of an assertion is a text, not {shortly(message)}{at(here())}")
     holds: Any = as_symbol(condition)
     holds = holds if holds.dtype == "bool" else neq(holds, 0)
     return (as_symbol(x), all_(holds) if holds.ndim else holds), {"message": message}
@@ -155,7 +155,7 @@ class Print:
     def __init__(self, message: str = "", attrs: Sequence[str] = ("__str__",),
                  global_fn: Callable[[Print, Any], Any] | None = None) -> None:
         if isinstance(attrs, str) or not all(isinstance(a, str) for a in attrs):
-            raise UseError(f"Print: attrs={attrs!r:.60}: a tuple of names of attributes is needed{at(here())}")
+            raise UseError(f"Print: attrs={shortly(attrs)}: a tuple of names of attributes is needed{at(here())}")
         self.message, self.attrs, self.global_fn = message, tuple(attrs), global_fn
         same: Callable[..., Any] = lambda x, message="": x  # noqa: E731
         made = row("print", same, "{0}", lambda g, y, x, message: (g,), flags="impure unmergeable", accept=self._accept, pair=EACH,

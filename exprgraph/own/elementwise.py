@@ -12,7 +12,7 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.dims import product
-from exprgraph.errors import CallError, DTypeError, GradientError, NoMeaningError, OwnOpError, Source, UseError, at, defined, here
+from exprgraph.errors import CallError, DTypeError, GradientError, NoMeaningError, OwnOpError, Source, UseError, at, defined, here, shortly
 from exprgraph.named import NamedTuple
 from exprgraph.node import OPERATORS, Op, Out, TensorType, as_symbol
 from exprgraph.ops.create import iota
@@ -24,7 +24,7 @@ from exprgraph.own.made import Made, Recipe
 from exprgraph.own.made import arguments as made_of
 from exprgraph.own.meaning import meaning
 from exprgraph.own.narrow import narrowed
-from exprgraph.own.op import called, fitted, listed, loses, plain
+from exprgraph.own.op import SILENT, called, fitted, listed, loses, plain
 from exprgraph.own.text import DTYPES, SNIPPETS, Parameter, Snippet
 from exprgraph.types import broadcast_dims, cast_to, dim_of, promoted, size_argument, size_dims
 
@@ -134,8 +134,8 @@ class ElementwiseKernel(Recipe):
         if dtypes.is_complex(wanted) or (isinstance(value, Out) and dtypes.is_complex(value.dtype)):
             raise DTypeError(f"{self.name} does not take complex numbers: pass eg.real(x) and eg.imag(x){at(here())}")
         if loses(value, wanted):
-            raise DTypeError(f"{self.name}: {parameter.name} is {parameter.type}, which does not take {value!r} without loss: cast it"
-                             f"{at(here())}")
+            raise DTypeError(f"{self.name}: {parameter.name} is {parameter.type}, which does not take {shortly(value)} without loss: cast "
+                             f"it{at(here())}")
         if isinstance(value, Out) and parameter.type in DTYPES and not (value.dtype == wanted or _holds(wanted, value)):
             raise DTypeError(f"{self.name}: {parameter.name} is {parameter.type}, which does not take {value.dtype} without loss: cast it"
                              f"{at(here())}")
@@ -190,7 +190,7 @@ class ElementwiseKernel(Recipe):
     def _slope(self, every: Sequence[str], parameter: Parameter, expression: str) -> ElementwiseKernel:
         """The kernel of a gradient; every: its parameters."""
         if not isinstance(expression, str) or ";" in expression:
-            raise UseError(f"grad of {self.name} must be a C expression for {parameter.name}, not {expression!r:.60}{at(self.source)}")
+            raise UseError(f"grad of {self.name} must be a C expression for {parameter.name}, not {shortly(expression)}{at(self.source)}")
         fresh = f"d_{parameter.name}"
         while any(e.split()[-1] == fresh for e in every):
             fresh += "_"
@@ -256,7 +256,7 @@ class _Row(NamedTuple):
         """The row of an output."""
         kernel = self.kernel
         spelled = f"{self.function}({', '.join(f'{{{k}}}' for k in range(arity))})"
-        flags = frozenset({"expensive"} if kernel.body.heavy else ())
+        flags = frozenset(["expensive"] * kernel.body.heavy + [SILENT] * (kernel.numpy is None))
         return TextOp(kernel.source, made, kernel.name, "elementwise", quiet(self._meaning), self._accept, self._infer,
                       self._grad if kernel.grad else None, {"*": spelled}, flags=flags,
                       forward=self._forward if kernel.forward else None, batch=self._batch if kernel.batch else None)
@@ -302,7 +302,7 @@ class _Row(NamedTuple):
 
 def _name(name: Any) -> str:
     if not isinstance(name, str) or not name.isidentifier():
-        raise UseError(f"the name of a kernel must be an identifier, not {name!r:.60}{at(here())}")
+        raise UseError(f"the name of a kernel must be an identifier, not {shortly(name)}{at(here())}")
     return name
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from exprgraph import dtypes
-from exprgraph.errors import DTypeError, OwnOpError, ShapeError, Source, UseError, at, here
+from exprgraph.errors import DTypeError, OwnOpError, ShapeError, Source, UseError, at, here, shortly
 from exprgraph.node import Out, TensorType
 from exprgraph.own.lanes import by_lanes
 from exprgraph.own.made import global_name, text_of
@@ -60,7 +60,7 @@ def _kind(given: Any) -> TensorType:
     else:
         made = given() if callable(given) else None
         if not isinstance(made, Out):
-            raise UseError(f"{given!r:.60} is no type: write eg.fmatrix, eg.TensorType(dtype, shape) or (dtype, rank){at(here())}")
+            raise UseError(f"{shortly(given)} is no type: write eg.fmatrix, eg.TensorType(dtype, shape) or (dtype, rank){at(here())}")
         kind = made.type
     if dtypes.is_complex(kind.dtype):
         raise DTypeError(f"as_op does not take {kind.dtype}: pass eg.real(x) and eg.imag(x){at(here())}")
@@ -132,10 +132,10 @@ class FunctionOp:
         if len(self.otypes) == 1 and isinstance(given, tuple | list) and not (len(given) == 1 and isinstance(given[0], tuple | list)):
             given = [given]
         if not isinstance(given, tuple | list) or not all(isinstance(shape, tuple | list) for shape in given):
-            raise ShapeError(f"infer_shape of {self.name} gave {given!r:.60}: a list with a shape for each output is needed{at(here())}")
+            raise ShapeError(f"infer_shape of {self.name} gave {shortly(given)}: a list with a shape for each output is needed{at(here())}")
         for n in (n for shape in given for n in shape):
             if isinstance(n, bool) or not isinstance(n, int | np.integer | Out):
-                raise ShapeError(f"infer_shape of {self.name} gave {n!r:.60} as a size, which is no integer{at(here())}")
+                raise ShapeError(f"infer_shape of {self.name} gave {shortly(n)} as a size, which is no integer{at(here())}")
         found = [tuple(shape) for shape in given]
         for k, (shape, kind) in enumerate(zip(listed(found, len(self.otypes), f"infer_shape of {self.name}", ShapeError, self.source),
                                               self.otypes)):
@@ -161,7 +161,7 @@ class FunctionOp:
                 return found
             return found.astype(dtype) if dtypes.is_float(dtype) or _is_whole(found, dtype) else found
         except (ValueError, TypeError, OverflowError) as error:
-            raise OwnOpError(f"{self.name} gave {result!r:.60} as output {number}, which is no array of {dtype}{at(where)}") from error
+            raise OwnOpError(f"{self.name} gave {shortly(result)} as output {number}, which is no array of {dtype}{at(where)}") from error
 
     def _typed(self, number: int, result: Array, where: Source | None) -> Array:
         kind = self.otypes[number]

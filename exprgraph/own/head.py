@@ -9,7 +9,7 @@ import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from exprgraph.errors import Source, UseError, at
+from exprgraph.errors import Source, UseError, at, shortly
 from exprgraph.named import NamedTuple
 from exprgraph.own.text import COMMENT, Parameter, parameters
 
@@ -44,7 +44,7 @@ def find(program: str, name: str | None, head: str | None, source: Source | None
     """The name of the kernel that is meant and its parameters; UseError where that is not clear."""
     for text, what in ((program, "the source of a RawKernel"), *(((head, "head="),) if head is not None else ())):
         if not isinstance(text, str):
-            raise UseError(f"{what} must be a text, not {text!r:.60}{at(source)}")
+            raise UseError(f"{what} must be a text, not {shortly(text)}{at(source)}")
     given = program if head is None else head if _words(head) & set(_KERNEL) else "__kernel " + head
     found = list(dict.fromkeys(h for view in _views(given, source) for h in _heads(view)))
     names = list(dict.fromkeys(h.name for h in found))

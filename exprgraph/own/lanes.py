@@ -35,7 +35,7 @@ def _of_lanes(own: Own, rules: Rules, mapped: Mapped, kernel: Callable[[Mapped],
     over = own.arguments([*mapped, *(False for _ in range(max(own.places or (0,)) + 1))])
     sizes = None if own.sizes is None else (*(n for shape in own.shapes(own.sizes) for n in (None, *shape)), *own.sizes[own.ranks:])
     made = Own(f"{own.name} of each lane", own.arity, tuple((t, r + 1) for t, r in own.outputs), _run(own, mapped), own.source, own.pure,
-               kernel(mapped), places, sizes)
+               kernel(mapped), places, sizes, meant=own.meant)
     mine = Rules(None if rules.grad is None else _grad(own, rules.grad, over), None if rules.forward is None else
                  _forward(own, rules.forward, over))
     return rows_of(made, by_lanes(made, mine, lambda outer: _deeper(kernel, mapped, outer)))

@@ -14,7 +14,7 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.dims import Dim, constant
-from exprgraph.errors import CallError, DTypeError, GradientError, OwnOpError, RankError, Source, at, defined, here
+from exprgraph.errors import CallError, DTypeError, GradientError, OwnOpError, RankError, Source, at, defined, here, shortly
 from exprgraph.functions.shaping import specify_shape
 from exprgraph.node import OPERATORS, Condition, Node, Op, Out, Params, TensorType, as_symbol
 from exprgraph.ops.shape import needed
@@ -25,6 +25,8 @@ Array = np.ndarray[Any, Any]
 Shapes = Sequence[tuple[int, ...]]
 Run = Callable[[Sequence[Array], Shapes, Sequence[int], Source | None], Sequence[Array]]
 _calls = count(1)
+SILENT = "no numpy"
+"""The flag of rows without a meaning for NumPy, which raise a NoMeaningError."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Own:
     place, where it is a kernel.  places: which inputs are the user's arguments, in their order; None for the values.  sizes: what each
     of the sizes is in messages, None for an integer that may be negative; without it those of the shapes are called so.  rows: a row
     for each output, filled by `rows_of`.  maker, key: the user's object, and which of its steps this is; None for what cannot be named.
+    meant: whether run has a meaning, and does more than raise a NoMeaningError.
     """
     name: str
     arity: int
@@ -60,6 +63,7 @@ class Own:
     rows: list[OwnOp] = field(default_factory=list)
     maker: Any = None
     key: Any = None
+    meant: bool = True
 
     def shapes(self, sizes: Sequence[Any]) -> list[tuple[Any, ...]]:
         """The shapes of the outputs from the sizes that follow the values."""
@@ -96,8 +100,9 @@ class OwnOp(Op):
 
     def __init__(self, own: Own, number: int, rules: Rules) -> None:
         self.own, self.number = own, number
+        flags = [] if own.pure else ["impure"]
         super().__init__(own.name, "composite", self._meaning, _accept, self._infer, _grad(self, rules), forward=_forward(self, rules),
-                         batch=_batch(self, rules), flags=frozenset(() if own.pure else ("impure",)), requires=self._requires)
+                         batch=_batch(self, rules), flags=frozenset(flags + [SILENT] * (not own.meant)), requires=self._requires)
 
     @property
     def made(self) -> Made | None:
@@ -153,7 +158,8 @@ def accepted(name: str, args: Sequence[Any], kinds: Sequence[TensorType]) -> lis
 def _fitting(name: str, number: int, value: Any, kind: TensorType) -> Out:
     value = plain(value, kind.dtype)
     if loses(value, kind.dtype):
-        raise DTypeError(f"{name}: argument {number} is {value!r}, its type {kind} does not take it without loss: cast it{at(here())}")
+        raise DTypeError(f"{name}: argument {number} is {shortly(value)}, its type {kind} does not take it without loss: cast it"
+                         f"{at(here())}")
     out = cast_to(value, kind.dtype) if dtypes.is_weak(value) else as_symbol(value)
     if out.ndim != kind.ndim:
         raise RankError(f"{name}: argument {number} has {out.ndim} axes, its type {kind} has {kind.ndim}{at(here())}")
@@ -203,7 +209,7 @@ def fitted(found: Any, dtype: str, shape: tuple[int, ...], what: str, source: So
     except ValueError:  # lists of different lengths
         array = np.asarray(None)
     if array.dtype.kind not in "biuf" and array.dtype.name != dtypes.BFLOAT:
-        raise OwnOpError(f"{what} gave {found!r:.60}, which is no array of {dtype}{defined(source)}")
+        raise OwnOpError(f"{what} gave {shortly(found)}, which is no array of {dtype}{defined(source)}")
     try:
         return np.broadcast_to(array.astype(dtype), shape)
     except ValueError:

@@ -25,6 +25,7 @@ from exprgraph.errors import (
     at,
     defined,
     here,
+    shortly,
 )
 from exprgraph.functions.joining import stack
 from exprgraph.named import NamedTuple
@@ -196,7 +197,7 @@ class RawKernel(Recipe):
             dtype, fill = _dtype(self._parameter(name), self.name, self.source), self.fill
             if not isinstance(fill, int | float | np.integer | np.floating) or not (dtypes.is_float(dtype) or (
                     np.isfinite(fill) and int(fill) == fill and dtypes.fits(int(fill), dtype))):
-                raise UseError(f"{self.name}: fill={fill!r:.60} is no {dtype}, of which its result {name} is{at(self.source)}")
+                raise UseError(f"{self.name}: fill={shortly(fill)} is no {dtype}, of which its result {name} is{at(self.source)}")
 
     def _at(self) -> str:
         """The closing lines of a message about a call."""
@@ -280,7 +281,7 @@ class RawKernel(Recipe):
             sizes = (*(f"a size of {n}" for n, r in zip(self.outputs, ranks) for _ in range(r)), *["its global size"] * axes,
                      *["its local size"] * axes * grouped, *(f"the size of {n}" if n in self.local else None for n in numbers))
             own = Own(self.name, len(values), outputs, self._meaning(outputs, places, layout.complexes), self.source, self.pure, raw,
-                      places, sizes, maker=self, key=layout)
+                      places, sizes, maker=self, key=layout, meant=self.numpy is not None)
             self._made[layout] = rows_of(own, by_lanes(own, self.rules, raw.within))
         return self._made[layout]
 
@@ -313,7 +314,7 @@ class RawKernel(Recipe):
         try:
             array = parted(np.asarray(given)).astype(dtype)
         except (TypeError, ValueError) as error:
-            raise OwnOpError(f"numpy of {self.name} gave {name} as {given!r:.60}, which is no array of {dtype}{where}") from error
+            raise OwnOpError(f"numpy of {self.name} gave {name} as {shortly(given)}, which is no array of {dtype}{where}") from error
         if array.shape != tuple(shape):
             raise OwnOpError(f"numpy of {self.name} gave {name} with shape {array.shape}, {tuple(shape)} was expected{where}")
         return array

@@ -15,14 +15,14 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.dims import constant
-from exprgraph.errors import GradientError, NoMeaningError, OwnOpError, UseError, at, defined, here
+from exprgraph.errors import GradientError, NoMeaningError, OwnOpError, UseError, at, defined, here, shortly
 from exprgraph.node import OPERATORS, Op, Out, TensorType, as_symbol
 from exprgraph.ops.reduce import spread
 from exprgraph.own import meaning, text
 from exprgraph.own.elementwise import ElementwiseKernel
 from exprgraph.own.made import Made, Recipe
 from exprgraph.own.made import arguments as made_of
-from exprgraph.own.op import accepted, called, fitted, listed
+from exprgraph.own.op import SILENT, accepted, called, fitted, listed
 from exprgraph.own.text import DTYPES
 from exprgraph.types import Accepted, normal_axes
 
@@ -115,7 +115,7 @@ class ReductionKernel(Recipe):
         """The number that a neutral element is, in the dtype; UseError for one that the dtype does not hold."""
         number = self._read(given) if isinstance(given, str) else np.asarray(given)
         if number.ndim or number.dtype.kind not in "biuf":
-            raise UseError(f"ReductionKernel {self.name}: neutral={given!r:.60} is no number of {self.dtype}{at(self.source)}")
+            raise UseError(f"ReductionKernel {self.name}: neutral={shortly(given)} is no number of {self.dtype}{at(self.source)}")
         value: Any = number.item()
         if isinstance(given, str) and "~" in given and dtypes.is_int(self.dtype) and not dtypes.fits(value, self.dtype):
             value = np.array(value, "int64" if value < 0 else "uint64").astype(self.dtype).item()  # bits, as C converts them
@@ -123,7 +123,7 @@ class ReductionKernel(Recipe):
             held: Any = np.array(value).astype(self.dtype).item()
         close = held == value or value != value or (dtypes.is_float(self.dtype) and abs(held) < np.inf)
         if not close or (value != value and not dtypes.is_float(self.dtype)):
-            raise UseError(f"ReductionKernel {self.name}: neutral={given!r:.60} does not fit {self.dtype}{at(self.source)}")
+            raise UseError(f"ReductionKernel {self.name}: neutral={shortly(given)} does not fit {self.dtype}{at(self.source)}")
         return held
 
     def _read(self, given: str) -> Any:
@@ -132,7 +132,7 @@ class ReductionKernel(Recipe):
         try:
             return np.asarray(meaning.number(tokens))
         except (meaning.NotPlain, TypeError, OverflowError):
-            raise UseError(f"ReductionKernel {self.name}: neutral={given!r:.60} is no number{at(self.source)}") from None
+            raise UseError(f"ReductionKernel {self.name}: neutral={shortly(given)} is no number{at(self.source)}") from None
 
     def _own_fold(self, expression: str, preamble: str, numpy: Callable[..., Any] | None, grad: Callable[..., Any] | None,
                   forward: Callable[..., Any] | None, batch: Callable[..., Any] | None) -> FoldOp:
@@ -142,7 +142,8 @@ class ReductionKernel(Recipe):
         key = row.c["*"].partition("(")[0] + f"_{self.neutral!r}".replace(".", "p").replace("-", "m").replace("+", "")
         return FoldOp(Made(self, None, 0), key, Fold(row, self.neutral), self.name, "reduce",
                       functools.partial(self._meaning, merge.numpy), self._accept, self._infer,
-                      None if grad is None else functools.partial(self._grad, grad), forward=forward, batch=batch)
+                      None if grad is None else functools.partial(self._grad, grad), forward=forward, batch=batch,
+                      flags=frozenset([SILENT] * (merge.numpy is None)))
 
     def _accept(self, x: Out, axis: Any = None, keepdims: bool = False) -> Accepted:
         return (x,), {"axis": normal_axes(axis, x.ndim), "keepdims": bool(keepdims)}

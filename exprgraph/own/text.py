@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
-from exprgraph.errors import Source, UseError, at
+from exprgraph.errors import Source, UseError, at, shortly
 from exprgraph.named import NamedTuple
 
 DTYPES = {"char": "int8", "signed char": "int8", "uchar": "uint8", "unsigned char": "uint8", "short": "int16", "ushort": "uint16",
@@ -82,7 +82,7 @@ def read(text: str, what: str, source: Source | None, preamble: bool = False, ke
     """The tokens of a text, without comments; UseError where it could reach beyond its place.  kernel: whether it is of a program of its
     own, which may use any name."""
     if not isinstance(text, str):
-        raise UseError(f"{what} must be a text, not {text!r:.60}{at(source)}")
+        raise UseError(f"{what} must be a text, not {shortly(text)}{at(source)}")
     joined = text.replace("\r\n", "\n").replace("\r", "\n").replace("\\\n", "")
     found = list(_tokens(COMMENT.sub(lambda m: m.group(1) or " ", joined), what, source))
     _check_brackets(found, what, source)

@@ -210,7 +210,7 @@ MOVES = {
 def simplified(out: Out, *inputs: Out) -> Graph:
     """What the GRAPH half makes of an expression."""
     from exprgraph.passes import run_graph
-    return run_graph(Graph(inputs, (out,)), {"real_rules": False})
+    return run_graph(Graph(inputs, (out,)), {})
 
 
 @pytest.mark.parametrize("name", MOVES)

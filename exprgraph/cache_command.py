@@ -57,6 +57,16 @@ def _list(base: Path, known: Sequence[Entry]) -> str:
     return "\n".join([str(base), *lines, *[f"... and {len(known) - SHOWN} older ones"] * (len(known) > SHOWN)])
 
 
+def _emptied(folder: Path) -> None:
+    """Remove what lies in a folder, which stays for processes that use it; what they write meanwhile stays too."""
+    for inner in folder.iterdir():
+        if inner.is_dir() and not inner.is_symlink():
+            shutil.rmtree(inner, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                inner.unlink()
+
+
 def _clear(base: Path, known: Sequence[Entry]) -> str:
     gone = 0
     for entry in known:
@@ -65,7 +75,7 @@ def _clear(base: Path, known: Sequence[Entry]) -> str:
             gone += entry.size
     for other in (p for pattern in OTHERS for p in base.glob(pattern)):
         if other.is_dir() and not other.is_symlink():
-            shutil.rmtree(other, ignore_errors=True)
+            _emptied(other)
         else:
             with contextlib.suppress(OSError):
                 other.unlink()

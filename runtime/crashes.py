@@ -40,6 +40,7 @@ class _State:
         self.lock = lock()
         self.note: Path | None = None
         self.threads: set[int] = set()
+        self.own: list[str] = []
 
 
 _state = _State()
@@ -119,8 +120,14 @@ def _place(driver_version: str) -> Path | None:
 def _own() -> str:
     """A folder for this process alone."""
     own = tempfile.mkdtemp(prefix="exprgraph-caches-")
+    _state.own.append(own)
     atexit.register(_remove, own)
     return own
+
+
+def private() -> bool:
+    """Whether PoCL's cache goes when this process ends."""
+    return os.environ.get(POCL_CACHE, "").startswith(tuple(_state.own))
 
 
 def _writable(folder: str) -> bool:

@@ -64,17 +64,22 @@ class Device:
         return 1 if not self.pocl else 3 if self.name.startswith("basic") else 2
 
 
-class Session(NamedTuple):
-    """An open device: its context and its queue, in order.
-
-    key: what programs of its context are kept under.  lost: empty as long as the context can be used, then why it cannot.  asked: the
-    device whose short kernels this one runs, where that is another.
-    """
-    device: Device
+class Opened(NamedTuple):
+    """A context and a queue of it."""
     context: Any
     queue: Any
+
+
+class Session(NamedTuple):
+    """A device that is used: its context and its queue, in order, which PoCL's is given when somebody first asks for them.
+
+    key: what programs of its context are kept under.  lost: empty as long as the context can be used, then why it cannot.  opened: the
+    context and the queue, when they are there.  asked: the device whose short kernels this one runs, where that is another.
+    """
+    device: Device
     key: str
     lost: list[str]
+    opened: list[Opened]
     asked: Device | None = None
 
     @property
@@ -82,6 +87,33 @@ class Session(NamedTuple):
         """The device for messages: the one that was asked for where this one helps it."""
         device = self.asked or self.device
         return f"{device.name} ({device.platform})"
+
+    @property
+    def context(self) -> Any:
+        """The context, which all sessions of its devices share; DeviceError where the driver fails."""
+        return self.open().context
+
+    @property
+    def queue(self) -> Any:
+        """The queue; DeviceError where the driver fails."""
+        return self.open().queue
+
+    def open(self) -> Opened:
+        """Both, made on first use."""
+        if not self.opened:
+            with _found.lock:
+                if not self.opened:
+                    self.opened.append(_open(self.device))
+        return self.opened[0]
+
+    def on(self, queue: Any) -> Session:
+        """The same with another queue of its context."""
+        return self._replace(opened=[Opened(self.context, queue)])
+
+    def finish(self) -> None:
+        """Wait for what has been launched."""
+        for one in self.opened:
+            one.queue.finish()
 
 
 class _Found:
@@ -306,29 +338,47 @@ def table(found: Sequence[Device]) -> str:
 
 
 def session(device: Device) -> Session:
-    """The context and the queue of a device, made on first use and kept as long as they can be used; DeviceError where the driver fails."""
+    """The session of a device, kept as long as its context can be used; DeviceError where the driver fails."""
     check_process()
     with _found.lock:
         if device not in _found.sessions:
-            key = tuple(int(h.int_ptr) for h in device.group)
-            try:
-                if key not in _found.contexts:
-                    _found.contexts[key] = driver.cl.Context(list(device.group))
-                queue = driver.cl.CommandQueue(_found.contexts[key], device.handle)
-            except driver.failure as error:
-                _found.contexts.pop(key, None)
-                raise DeviceError(f"{device.name} cannot be opened: {error}") from None
             name = f"{device.spec} {len(_keys)}" if device.spec in _keys else device.spec
+            made = Session(device, name, [], [])
+            if not device.pocl:
+                made.open()
             _keys.add(name)
-            _found.sessions[device] = Session(device, _found.contexts[key], queue, name, [])
+            _found.sessions[device] = made
         return _found.sessions[device]
+
+
+def in_use() -> bool:
+    """Whether a session holds a context."""
+    return bool(_found.contexts)
+
+
+def _group(device: Device) -> tuple[int, ...]:
+    """What its context is known by."""
+    return tuple(int(h.int_ptr) for h in device.group)
+
+
+def _open(device: Device) -> Opened:
+    key = _group(device)
+    try:
+        if key not in _found.contexts:
+            _found.contexts[key] = driver.cl.Context(list(device.group))
+        return Opened(_found.contexts[key], driver.cl.CommandQueue(_found.contexts[key], device.handle))
+    except driver.failure as error:
+        _found.contexts.pop(key, None)
+        raise DeviceError(f"{device.name} cannot be opened: {error}") from None
 
 
 def lose(lost: Session, reason: str) -> None:
     """A context can be used no more: who asks for a session of its devices from now on is given a new one."""
     with _found.lock:
-        gone = [s for s in _found.sessions.values() if s.context is lost.context]
+        group, current = _group(lost.device), any(s.key == lost.key for s in _found.sessions.values())
+        gone = [s for s in _found.sessions.values() if current and _group(s.device) == group]
         for one in (lost, *gone):
             one.lost[:] = [reason]
         _found.sessions = {d: s for d, s in _found.sessions.items() if s not in gone}
-        _found.contexts = {k: c for k, c in _found.contexts.items() if c is not lost.context}
+        if current:
+            _found.contexts.pop(group, None)

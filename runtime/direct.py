@@ -7,7 +7,6 @@ those it was made for.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -22,12 +21,11 @@ from runtime.actions import fault_of
 from runtime.device import FORKED, Session, check_process
 from runtime.driver import cl, failure
 from runtime.failures import reentrant, translated
-from runtime.memory import Array, Block, SharedMemory, View, data_of, flat
+from runtime.memory import Array, Block, SharedMemory, View, data_of, flat, pointer
 from runtime.native import switchboard
 from runtime.recipe import ASLEEP, BUSY, DONE, FAULT, REFUSED
 from runtime.together import Helpers, helper_of
 
-_Byte = ctypes.c_char * 1
 KEPT = 1 << 28
 """The most bytes of workspace that a function keeps between calls."""
 
@@ -94,7 +92,7 @@ class State:
         base = array.base
         if type(base) is np.ndarray and base.nbytes == array.nbytes and base.flags.c_contiguous and base.flags.writeable:
             return cl.SVM(base)
-        return cl.SVM(_Byte.from_address(data_of(array)))
+        return pointer(array)
 
     def translated(self, error: BaseException) -> BaseException:
         """The error to raise after a fault where nothing was launched."""
@@ -137,9 +135,9 @@ class State:
     def fail(self, error: BaseException) -> BaseException:
         """After a fault in the middle of a call: no kernel may still run when its memory goes; the error to raise."""
         self.helpers.halt()
-        for queue in {self.session.queue, self.near.queue if self.near else self.session.queue}:
+        for session in (self.session, self.near or self.session):
             with contextlib.suppress(failure):
-                queue.finish()
+                session.finish()
         if self.setting is not None:
             self.setting.flags.fill(0)
         self.trim()

@@ -210,7 +210,7 @@ class DeviceExecutable:
                 except GroupLimit as error:
                     self._make_anew(narrower(self.target, error))
             if self.state is not None and self.state.board is not None:
-                self.state.helpers.ready()
+                self.state.helpers.ready(always=True)
             self._warm = True
 
     def _complete(self) -> None:

@@ -45,7 +45,7 @@ def _lives(session: Session) -> bool:
         buffer = cl.Buffer(session.context, cl.mem_flags.READ_WRITE, host.nbytes)
         cl.enqueue_copy(session.queue, buffer, host, is_blocking=True)
         session.queue.finish()
-    except failure:
+    except (failure, DeviceError):  # the second of a session that could not even be opened
         return False
     return True
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import math
 import weakref
 from collections.abc import Callable, Sequence
@@ -33,6 +34,7 @@ WIDEST = 128
 AHEAD = 256
 """Calls that may be in a queue before one of them waits for it."""
 _lock = lock()
+_Byte = ctypes.c_char * 1
 
 
 class View(NamedTuple):
@@ -154,7 +156,7 @@ class Buffers(Spare[Any]):
         if foreign():  # where the driver would hang
             return
         with contextlib.suppress(failure):
-            self.session.queue.finish()
+            self.session.finish()
 
 
 _buffers: dict[str, Buffers] = {}
@@ -178,6 +180,11 @@ def data_of(array: Array) -> int:
     """Where the elements of an array begin."""
     found: int = array.__array_interface__["data"][0]
     return found
+
+
+def pointer(array: Array) -> Any:
+    """What a kernel on shared memory is given for an array, whether or not it may be written to; it keeps nothing alive."""
+    return cl.SVM(_Byte.from_address(data_of(array)))
 
 
 def aligned(nbytes: int) -> Array:
@@ -210,8 +217,6 @@ class SharedMemory:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.account, self.idle = account(session.device.spec), pages.POOL
-        self.plain = cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR
-        self.frozen = cl.mem_flags.READ_ONLY | cl.mem_flags.USE_HOST_PTR
 
     def accepts(self, value: Any) -> bool:
         """Whether a device array can be used where it is, at least when it has been computed."""
@@ -225,10 +230,10 @@ class SharedMemory:
         """The bytes that are allocated where so many are asked for."""
         return nbytes
 
-    def leaf(self, value: Array, keep: bool, written: bool = False) -> Block:
-        """An argument or the version of a shared variable, which no kernel may write to unless it is said to be `written`."""
+    def leaf(self, value: Array, keep: bool) -> Block:
+        """An argument or the version of a shared variable."""
         host = flat(value)
-        return Block(cl.Buffer(self.session.context, self.plain if written else self.frozen, hostbuf=host), host, 0)
+        return Block(pointer(host), host, 0)
 
     def constant(self, value: Array) -> Block:
         """A constant of a plan."""
@@ -238,7 +243,7 @@ class SharedMemory:
     def fresh(self, nbytes: int) -> Block:
         """Memory that kernels write to."""
         host = aligned(nbytes)
-        return Block(cl.Buffer(self.session.context, self.plain, hostbuf=host), host, nbytes, self.account)
+        return Block(pointer(host), host, nbytes, self.account)
 
 
 class CopiedMemory:

@@ -20,12 +20,13 @@ from codegen import switchboard as board
 from codegen.jobs import DOOR
 from exprgraph.config import config
 from exprgraph.named import NamedTuple
-from runtime import crashes, loaded
+from runtime import crashes, loaded, pins
 from runtime.device import Session, opened
 from runtime.driver import cl, failure
 from runtime.memory import data_of
 from runtime.pins import Found, pin
 from runtime.recipe import DONE, GATE, OUTCOMES, REFUSED, forever, leaf, recipe
+from runtime.workshop import compiled, workshop
 
 FASTCALL = 0x80
 if hasattr(os, "register_at_fork"):
@@ -60,17 +61,32 @@ def _function(method: Any, made: np.ndarray[Any, Any]) -> Callable[..., Any]:
     return found
 
 
-def addresses(session: Session, program: Any, count: int) -> Found | None:
+def entered(session: Session, text: str, count: int, options: Sequence[str] = ()) -> Found | None:
+    """What the door of a program tells that is built for it, of which nothing else is kept; None where it cannot be kept loaded."""
+    if pins.full():
+        return None
+    device, place = session.device, workshop(session.device)
+    try:
+        opened = place.enter()
+        found = addresses(opened.queue, compiled(opened.context, device, text, options), count)
+    except failure:
+        place.leave()
+        raise
+    loaded.remember(session, text, found)
+    return found
+
+
+def addresses(queue: Any, program: Any, count: int) -> Found | None:
     """What the door of a program tells, and what keeps its code where it is; None where that is not sure."""
     found = np.zeros(max(count, 8), np.int64)
     kernel = cl.Kernel(program, DOOR)
     kernel.set_args(cl.SVM(found), np.int32(0))
-    cl.enqueue_nd_range_kernel(session.queue, kernel, (1,), (1,))
-    session.queue.finish()
+    cl.enqueue_nd_range_kernel(queue, kernel, (1,), (1,))
+    queue.finish()
     told = found[:count].tolist()
-    pins = [pin(address) for address in told]
-    held = tuple(p for p in dict.fromkeys(pins) if p is not None)
-    return None if None in pins else Found(told, held)
+    kept = [pin(address) for address in told]
+    held = tuple(p for p in dict.fromkeys(kept) if p is not None)
+    return None if None in kept else Found(told, held)
 
 
 def possible(session: Session) -> bool:
@@ -86,18 +102,17 @@ def switchboard(session: Session | None) -> Switchboard | None:
     if session is None:
         return None
     with _lock:
-        if session.key not in _known:
-            _known[session.key] = _made(session) if possible(session) else None
-        return _known[session.key]
+        if session.device.spec not in _known:
+            _known[session.device.spec] = _made(session) if possible(session) else None
+        return _known[session.device.spec]
 
 
 def _made(session: Session) -> Switchboard | None:
     try:
-        text = board.source()
-        found = loaded.recalled(session, text, 2)
+        found, text = loaded.found(session, board.source(), 2)
         if found is None:
-            found = addresses(session, compiled(session, text), 2)
-            loaded.remember(session, text, found)
+            crashes.building()
+            found = entered(session, text, 2)
     except (failure, OSError, AttributeError):
         return None
     if found is None:
@@ -107,12 +122,6 @@ def _made(session: Session) -> Switchboard | None:
         forever(kept)
     made = Switchboard(call, sure)
     return made if _layouts() and _rehearsed(made) else None
-
-
-def compiled(session: Session, text: str) -> Any:
-    """The program of the switchboard for a device."""
-    crashes.building()
-    return cl.Program(session.context, text).build(devices=[session.device.handle])
 
 
 def _layouts() -> bool:

@@ -1,7 +1,6 @@
 """Functions and kernels of the user's own: built with their plan, and made actions with the numbers of a call."""
 from __future__ import annotations
 
-import ctypes
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ from runtime import crashes
 from runtime.actions import OwnAction, Run
 from runtime.device import Session
 from runtime.driver import cl, failure
-from runtime.memory import Array, Block, View, aligned, data_of
+from runtime.memory import Array, Block, View, aligned, data_of, pointer
 from runtime.own_text import mismatch, refused
 
 GUARD = 4096
@@ -31,7 +30,6 @@ SMALL = 1 << 16
 """Bytes of results up to which a kernel is checked unless the user says otherwise."""
 KEPT = 256
 Make = Callable[[tuple[View, ...], tuple[View, ...], tuple[int, ...]], OwnAction]
-_Byte = ctypes.c_char * 1
 _lock = lock()
 _programs: OrderedDict[tuple[str, str], Any] = OrderedDict()
 
@@ -268,5 +266,5 @@ _nothing = aligned(4096)
 
 
 def _pointer(array: Array) -> Any:
-    """What a kernel is given for an array, whether or not it may be written to."""
-    return cl.SVM(_Byte.from_address(data_of(array if array.size else _nothing)))
+    """What a kernel is given for an array, which may be empty."""
+    return pointer(array if array.size else _nothing)

@@ -51,12 +51,17 @@ def pinned(file: bytes) -> Pin | None:
     """What keeps a file loaded; None where it cannot be, or too many are."""
     with _lock:
         found = _pinned.get(file)
-        if found is None and len(_pinned) < PINNED:
+        if found is None and not full():
             try:
                 found = _pinned[file] = Pin(file)
             except OSError:
                 return None
         return found
+
+
+def full() -> bool:
+    """Whether no more files can be kept loaded."""
+    return len(_pinned) >= PINNED
 
 
 def _place(address: int) -> tuple[bytes | None, int]:

@@ -276,7 +276,7 @@ class Prepared:
         assert isinstance(self.memory, SharedMemory)
         fit, found = bound.fit, bound.fit.found
         counts = {n: (found[b.size.text], np.dtype(b.dtype)) for n, b in self.buffers.items() if b.role == "output"}
-        blocks = {**self.constants, self.flags: self.memory.leaf(self.zeros, False, written=True)}
+        blocks = {**self.constants, self.flags: self.memory.leaf(self.zeros, False)}
         known = {b.number: b.name for b in self.buffers.values() if b.role == "leaf"}
         full = [leaf._replace(name=known.get(i)) for i, leaf in enumerate(leaves)]
         for leaf in full:

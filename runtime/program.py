@@ -20,14 +20,15 @@ from exprgraph.phases import phase
 from runtime import crashes, loaded
 from runtime.device import Session
 from runtime.driver import cl, failure, told
-from runtime.native import addresses
-from runtime.pins import Pin
+from runtime.native import addresses, entered
+from runtime.pins import Found, Pin
+from runtime.workshop import compiled
 
 if TYPE_CHECKING:
     from exprgraph.own.text import Snippet
 
 KEPT = 256
-"""Kernels that are kept though no function may use them any more; each of them takes some 100 KiB of the driver's memory."""
+"""Kernels that are kept though no function may use them any more; where the driver launches them, each takes some 100 KiB of its memory."""
 PAUSES = (0.05, 0.2)
 """Seconds to wait for another process before a program is built once more."""
 MARK = "own_"
@@ -37,11 +38,16 @@ TextOf = Callable[[Sequence[Code], str, bool], str]
 
 
 class Built(NamedTuple):
-    """A kernel in a built program.  code: the address of its second entry, where it has one, which stays while `pins` live."""
+    """A kernel that was built.  code: the address of its second entry, where it has one, which stays while `pins` live.  program: what
+    the driver launches it from; None where all of the program are called by their addresses."""
     program: Any
     name: str
     code: int = 0
     pins: tuple[Pin, ...] = ()
+
+
+Made = tuple[Any, Found]
+"""A program and the entries of its jobs."""
 
 
 class GroupLimit(Exception):
@@ -92,27 +98,27 @@ def _build(session: Session, codes: Sequence[Code], text_of: TextOf, jobs: bool)
     text = text_of(codes, session.device.target.dialect, jobs)
     known = [c for c in codes if c.job] if jobs else []
     with phase("build", f"{len(codes)} kernel{'s' * (len(codes) != 1)}"):
-        program, told, pins = _compile(session, text, [c.name for c in codes], len(known))
-    addresses = dict(zip((c.name for c in known), told))
+        program, entries = _compile(session, text, [c.name for c in codes], len(known))
+    found = dict(zip((c.name for c in known), entries.addresses))
     for code in codes:
-        _cache.built[_key(session, code, jobs)] = Built(program, code.name, addresses.get(code.name, 0), pins)
+        _cache.built[_key(session, code, jobs)] = Built(program, code.name, found.get(code.name, 0), entries.pins)
 
 
 def _key(session: Session, code: Code, jobs: bool) -> tuple[str, str, bool, str]:
     return session.key, session.device.target.dialect, jobs, code.text
 
 
-def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> tuple[Any, Sequence[int], tuple[Pin, ...]]:
-    """The program and the addresses of its jobs, where they can be had, with what keeps them; no program where all its kernels are jobs
-    whose code lies on disk."""
-    known = loaded.recalled(session, text, jobs) if jobs == len(names) else None
+def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> Made:
+    """The program, or None where all of its kernels have jobs, and the addresses of its jobs, where they can be had."""
+    native = jobs == len(names)
+    known, text = loaded.found(session, text, jobs) if native else (None, text)
     if known is not None:
-        return None, *known
+        return None, known
     crashes.building()
     try:
-        made = _made(session, text, jobs)
+        made = _made(session, text, jobs, native)
     except failure as error:
-        again = _again(session, text, jobs, str(error))
+        again = _again(session, text, jobs, native, str(error))
         if again is None:
             check_snippets(session, text)
             raise DeviceError(_report(session, text, names, error)) from error
@@ -121,35 +127,33 @@ def _compile(session: Session, text: str, names: Sequence[str], jobs: int) -> tu
     return made
 
 
-def _made(session: Session, text: str, jobs: int) -> tuple[Any, Sequence[int], tuple[Pin, ...]]:
-    program = cl.Program(session.context, text)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", cl.CompilerWarning)
-        program.build(list(session.device.options), devices=[session.device.handle])
-        if session.device.pocl and not program.get_info(cl.program_info.NUM_KERNELS):
-            raise failure("the program has no kernels")
-        told = addresses(session, program, jobs) if jobs else None
-        loaded.remember(session, text, told)
-        return program, *(told or ((), ()))
+def _made(session: Session, text: str, jobs: int, native: bool) -> Made:
+    found = entered(session, text, jobs, session.device.options) if native else None
+    if found is not None:
+        return None, found
+    program = compiled(session.context, session.device, text, session.device.options)
+    found = addresses(session.queue, program, jobs) if jobs and not native else None
+    return program, found or Found([], ())
 
 
-def _again(session: Session, text: str, jobs: int, said: str) -> tuple[Any, Sequence[int], tuple[Pin, ...]] | None:
+def _again(session: Session, text: str, jobs: int, native: bool, said: str) -> Made | None:
     """The program where it was not its text that failed: another process may have been writing what PoCL keeps of the same program, which
     is whole a moment later, or that is damaged."""
     if not session.device.pocl:
         return None
     for pause in PAUSES if "error:" not in said else ():
+        crashes.unusable()  # it makes the folder anew where somebody has removed it
         time.sleep(pause)
         with contextlib.suppress(failure):
-            return _made(session, text, jobs)
-    return _afresh(session, text, jobs)
+            return _made(session, text, jobs, native)
+    return _afresh(session, text, jobs, native)
 
 
-def _afresh(session: Session, text: str, jobs: int) -> tuple[Any, Sequence[int], tuple[Pin, ...]] | None:
+def _afresh(session: Session, text: str, jobs: int, native: bool) -> Made | None:
     """The program under a name that PoCL's cache has never heard of: where that succeeds, a file in there is damaged, and the next process
     empties it.  None where it fails too."""
     try:
-        made = _made(session, f"{text}\ntypedef int eg_{os.urandom(8).hex()};\n", jobs)
+        made = _made(session, f"{text}\ntypedef int eg_{os.urandom(8).hex()};\n", jobs, native)
     except failure:
         return None
     crashes.spoilt()

@@ -149,7 +149,7 @@ class Queued:
                 self._settle(values)
         except BaseException as error:
             with contextlib.suppress(failure):  # no kernel may still run when its memory is given back
-                session.queue.finish()
+                session.finish()
             if (told := translated(error, session)) is error:
                 raise  # with what it was caused by
             raise told from None

@@ -12,10 +12,11 @@ from typing import Any
 
 from codegen import switchboard as board
 from exprgraph.warned import warn
-from runtime import crashes, native
-from runtime.device import Session, foreign
+from runtime import crashes
+from runtime.device import Opened, Session, foreign
 from runtime.driver import cl, failure
 from runtime.recipe import forever, lines
+from runtime.workshop import GUESTS, compiled
 
 NEVER = 1 << 62
 """More picoseconds of work than any job has."""
@@ -57,17 +58,30 @@ class Helpers:
         self.box[limits:limits + len(board.LIMITS)] = list(board.LIMITS.values())
         self.stop = self.box[board.BOX["STOP"]:board.BOX["STOP"] + 1]
         self.states = self.box[first::line]
-        self._kernel: Any = None
+        self._running: tuple[Opened, Any] | None = None
+        self._counted_on = False
         self._lock = threading.RLock()  # again, since a signal handler may call a function of its own
         forever(self.box)
-        atexit.register(self._settle)
+        atexit.register(self.leave)
+        GUESTS.append(self)
 
-    def ready(self) -> None:
-        """Build what the helpers run, unless it is there."""
-        if self._kernel is None and self.box[_limit("HELPED")] != NEVER:
-            kernel = cl.Kernel(native.compiled(self.session, board.source()), board.HELP)
-            kernel.set_args(cl.SVM(self.box))
-            self._kernel = kernel
+    def ready(self, always: bool = False) -> None:
+        """Build what the helpers run, unless it is there; always: from now on it is there whenever a call may need it."""
+        with self._lock:
+            self._counted_on |= always
+            if self._running is None and self.box[_limit("HELPED")] != NEVER:
+                crashes.building()
+                device = self.session.device
+                context = cl.Context([device.handle])
+                kernel = cl.Kernel(compiled(context, device, board.source()), board.HELP)
+                kernel.set_args(cl.SVM(self.box))
+                self._running = Opened(context, cl.CommandQueue(context, device.handle)), kernel
+
+    def back(self) -> None:
+        """Build it again after `leave`, if it is counted on."""
+        if self._counted_on and not foreign():
+            with contextlib.suppress(failure):  # the next call finds out
+                self.ready()
 
     def wake(self) -> None:
         """Have them stand by, or do without them for good where that fails."""
@@ -75,7 +89,9 @@ class Helpers:
             with self._lock, crashes.settling():
                 self.ready()
                 self.stop[0] = 0
-                cl.enqueue_nd_range_kernel(self.session.queue, self._kernel, (self.count,), (1,))
+                assert self._running is not None
+                opened, kernel = self._running
+                cl.enqueue_nd_range_kernel(opened.queue, kernel, (self.count,), (1,))
         except (failure, OSError) as error:
             self.limit("HELPED", NEVER)
             warn(f"{self.session.device.name} does not run the kernel for its other threads, so calls use one core from now on: {error}",
@@ -89,22 +105,25 @@ class Helpers:
         """Let go of the threads: something else needs their cores or their queue."""
         self.stop[0] = 1
 
-    def _settle(self) -> None:
-        """Before memory goes, the helpers are through with it; a forked child has none."""
+    def leave(self) -> None:
+        """Let go of the threads and of the context: before memory goes, the helpers are through with it; a forked child has none."""
         if foreign():
             return
-        self.halt()
-        with contextlib.suppress(failure):
-            self.session.queue.finish()
+        with self._lock:
+            self.halt()
+            if self._running is not None:
+                with contextlib.suppress(failure):
+                    self._running[0].queue.finish()
+            self._running = None
 
 
 _lock = threading.RLock()
-_helpers: dict[int, Helpers] = {}
+_helpers: dict[str, Helpers] = {}
 
 
 def helper_of(session: Session) -> Helpers:
     """The helpers of a device."""
     with _lock:
-        if id(session.queue) not in _helpers:
-            _helpers[id(session.queue)] = Helpers(session)
-        return _helpers[id(session.queue)]
+        if session.key not in _helpers:
+            _helpers[session.key] = Helpers(session)
+        return _helpers[session.key]

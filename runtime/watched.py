@@ -187,7 +187,7 @@ def _by_event(run: Run, action: Action) -> int:
     """The nanoseconds of a launch by its event, which is dropped; by the clock where a driver's events do not tell."""
     queue = _timing(run.session.context, run.session.device.handle)
     start = time.perf_counter_ns()
-    event: Any = action.run(run._replace(session=run.session._replace(queue=queue)))
+    event: Any = action.run(run._replace(session=run.session.on(queue)))
     queue.finish()
     try:
         return int(event.profile.end - event.profile.start)

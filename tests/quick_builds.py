@@ -13,7 +13,7 @@ from typing import Any
 
 SETTING = "EXPRGRAPH_TEST_OPTIMISED"
 OPTION = "-cl-opt-disable"
-EXACT = ("tests/test_rows.py", "tests/test_mathlib.py")
+EXACT = ("tests/test_rows.py", "tests/test_mathlib.py", "tests/test_together.py")
 
 
 def wrap() -> None:

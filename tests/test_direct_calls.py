@@ -109,7 +109,7 @@ def test_updates_go_from_pointer_to_pointer(monkeypatch):
     w = eg.shared(np.arange(6, dtype="f4"), "w")
     f = eg.compile([], w.sum(), updates={w: w * 2}, device="pocl")
     f(), f()
-    monkeypatch.setattr(f._run.state.memory, "frozen", None)  # a buffer could no more be made
+    monkeypatch.setattr(f._run.state.memory, "leaf", None)  # what an argument lies in could no more be made
     monkeypatch.setattr(f, "_general", None)
     assert [float(f()) for _ in range(3)] == [60, 120, 240]
     before = w.get_value(borrow=True)

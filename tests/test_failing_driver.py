@@ -10,7 +10,7 @@ import pytest
 
 import exprgraph as eg
 from exprgraph.errors import AllocationError, DeviceError
-from runtime import device, function, program
+from runtime import device, function, native, program
 from tests.failing_driver import ERRORS, POINTS, FailingDriver, failing
 from tests.hand_plans import separate
 
@@ -37,6 +37,7 @@ def apart(monkeypatch: pytest.MonkeyPatch) -> None:
         device.session(one)  # so that the sessions of this test have keys of their own
     monkeypatch.setattr(device, "_found", found)
     monkeypatch.setattr(eg.config, "native", False)
+    monkeypatch.setattr(native, "_known", {})
 
 
 def step(factor: int | None = None) -> tuple[Any, Any, Any, np.ndarray[Any, Any]]:
@@ -134,7 +135,7 @@ def test_D6_a_lost_device_is_opened_anew(where: str, failing: FailingDriver) -> 
     make, w, value, add = step()
     f, g = make(), make()
     f(value), g(value)
-    before, old, built = w.get_value(), device.session(f._run.device), program.built()
+    before, old, built = w.get_value(), f._run.near or f._run.session, program.built()
     failing.fail("launch", 1, ERRORS["lost device"](), persistent=True)
     with pytest.raises(DeviceError, match="was lost: .*DEVICE_NOT_AVAILABLE"):
         f(value)

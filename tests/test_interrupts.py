@@ -17,7 +17,7 @@ import pytest
 
 import exprgraph as eg
 from exprgraph.shared import publish
-from runtime import choices, native, pages, program
+from runtime import choices, native, pages, program, workshop
 from runtime import device as devices
 from tests.test_threads import where  # noqa: F401  (a fixture)
 
@@ -66,7 +66,7 @@ def locks_of(f: Any, *shared: Any) -> list[Any]:
     run, state = f._run, getattr(f._run, "state", None)
     of_run = [run._lock] if hasattr(run, "_lock") else []
     return [*(s.cell.lock for s in shared), *of_run, *([state.lock] if state is not None else []), program._cache.lock, devices._found.lock,
-            choices._lock, native._lock, pages.POOL._lock]
+            choices._lock, native._lock, pages.POOL._lock, *(w.lock for w in workshop._workshops.values())]
 
 
 def compiled(k: int) -> tuple[Any, Any, Any]:

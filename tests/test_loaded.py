@@ -74,12 +74,12 @@ def rewritten(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
 
 
 CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "no file": lambda t: {**t, "file": t["file"] + "x"}, "another digest": lambda t: {**t, "digest": "0" * 64},
+    "no file": lambda t: {**t, "file": t["file"] + "x"},
     "fewer places": lambda t: {**t, "places": []}, "more places": lambda t: {**t, "places": t["places"] * 2},
     "a place outside": lambda t: {**t, "places": [1 << 40]}, "a place before": lambda t: {**t, "places": [-(1 << 20)]},
     "words as places": lambda t: {**t, "places": ["here"]}, "nothing": lambda t: None, "a list": lambda t: [t],
     "no digest": lambda t: {"file": t["file"], "places": t["places"]}, "a folder": lambda t: {**t, "file": os.path.dirname(t["file"])},
-    "a file that is no code": lambda t: {**t, "file": __file__, "digest": loaded._digest(__file__.encode())}}
+    "a file that is no code": lambda t: {**t, "file": __file__, "digest": loaded._digest(Path(__file__).read_bytes())}}
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -110,10 +110,38 @@ def test_the_environment_and_the_cpu_are_part_of_the_key(monkeypatch: pytest.Mon
     with monkeypatch.context() as m:
         m.setenv("POCL_CACHE_DIR", "/elsewhere")
         found.add(loaded._name(NEAR, "text"))
+    for name in ("PYOPENCL_BUILD_OPTIONS", "POCL_EXTRA_BUILD_FLAGS"):
+        with monkeypatch.context() as m:
+            m.setenv(name, "-g")
+            found.add(loaded._name(NEAR, "text"))
     with monkeypatch.context() as m:
         m.setattr(loaded.pocl, "instructions", lambda: {"sse2"})
         found.add(loaded._name(NEAR, "text"))
-    assert len(found) == 3
+    assert len(found) == 5
+
+
+def test_a_changed_file_in_a_cache_of_the_users_own_is_never_run(tmp_path: Path) -> None:
+    """Neither loaded nor found by the driver: the program is built under another name, and a warning names the file."""
+    places = {"EXPRGRAPH_CACHE": tmp_path / "ours", "POCL_CACHE_DIR": tmp_path / "theirs", "EXPRGRAPH_SELFTEST": 0}
+    first = python(COUNT, **places)
+    assert first.returncode == 0, first.stderr
+    changed = list((tmp_path / "theirs").glob("**/eg_door.so"))
+    for file in changed:
+        file.write_bytes(b"\x7fELF" + bytes(500))
+    for builds in (2, 0):
+        again = python(COUNT, **places)
+        assert again.returncode == 0 and again.stdout == first.stdout.replace("2", str(builds), 1)
+        assert again.stderr.count("is not what PoCL wrote there") == 2
+
+
+def test_E11_programs_of_one_key_are_told_apart(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loaded, "_name", lambda session, text: "ab" * 32)
+    assert [compiled(factor)[1] for factor in (8.5, 9.5, 9.5, 8.5)] == [1, 1, 0, 1]
+
+
+def test_nothing_is_remembered_of_a_cache_that_goes_with_the_process(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loaded.crashes, "private", lambda: True)
+    assert compiled(7.5)[1] == 1 and not list(kept.glob("machines/*/*"))
 
 
 def test_functions_of_several_files_are_not_kept(kept: Path) -> None:

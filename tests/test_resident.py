@@ -38,8 +38,8 @@ def test_D14_ten_thousand_calls() -> None:
 
 @pytest.mark.campaign
 def test_D14_two_thousand_compiles() -> None:
-    """Some 8 KiB of each are PoCL's own, which a bare script without us loses too."""
-    assert grown("compiles", 2000, 200, 400) < 0.1
+    """A bare script that builds as many programs in one context loses some 10 KiB of each, 6 per cent in all."""
+    assert grown("compiles", 2000, 200, 400) < 0.05
 
 
 @pytest.mark.parametrize("where", ["shared", "own"])

@@ -231,6 +231,18 @@ def test_clearing_removes_verdicts_too(tmp_path: Path, monkeypatch: pytest.Monke
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
 
 
+def test_E15_a_cache_may_be_cleared_while_others_compile(tmp_path: Path) -> None:
+    """PoCL's folder stays, empty, for the processes that write to it."""
+    done = python("""
+        import subprocess, sys, numpy as np, exprgraph as eg
+        x = eg.vector("x")
+        for k in (2.5, 3.5):
+            print(eg.compile([x], x * k, device="pocl")(np.ones(2, "f")))
+            subprocess.run([sys.executable, "-m", "exprgraph", "cache", "clear"], check=True, capture_output=True)
+        """, EXPRGRAPH_CACHE=tmp_path, without=("POCL_CACHE_DIR",))
+    assert done.stdout == "[2.5 2.5]\n[3.5 3.5]\n" and not done.stderr
+
+
 def test_arrays_go_to_no_device_that_failed_its_test() -> None:
     assert arrays.choose is chosen.choose
 

@@ -168,7 +168,8 @@ def test_F5_tasks_of_asyncio(where: str) -> None:
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers here")
 def test_F5_a_handler_that_calls_functions_meanwhile(where: str) -> None:
     """Another function may always be called; the one that was interrupted says so where it cannot run twice at once.  Neither loses an
-    update, and faulthandler, which looks at all stacks meanwhile, disturbs nothing."""
+    update, and a thread that looks at all stacks meanwhile disturbs nothing.  (It holds the interpreter's lock: faulthandler's own thread
+    does not, and reads frames while they change.)"""
     x, n, m = eg.vector("x"), eg.shared(np.int64(0), "n"), eg.shared(np.int64(0), "m")
     f, g = eg.compile([x], eg.cumsum(x), updates={n: n + 1}), eg.compile([], updates={m: m + 1})
     value, counts = np.ones(50, F), {"f": 0, "g": 0, "refused": 0, "done": 0}
@@ -187,7 +188,11 @@ def test_F5_a_handler_that_calls_functions_meanwhile(where: str) -> None:
     f(value), g()
     before = signal.signal(signal.SIGALRM, handler)
     with open(os.devnull, "w") as nothing:
-        faulthandler.dump_traceback_later(0.05, repeat=True, file=nothing)
+        def look() -> None:
+            while not over.wait(0.05):
+                faulthandler.dump_traceback(nothing)
+        over, looking = threading.Event(), threading.Thread(target=look)
+        looking.start()
         try:
             signal.setitimer(signal.ITIMER_REAL, 0.002)
             while counts["g"] < 10 or counts["f"] < 300:
@@ -197,7 +202,8 @@ def test_F5_a_handler_that_calls_functions_meanwhile(where: str) -> None:
             counts["done"] = 1
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
-            faulthandler.cancel_dump_traceback_later()
+            over.set()
+            looking.join()
     assert n.get_value() == counts["f"] + 1 and m.get_value() == counts["g"] + 1 and counts["g"] > 0
 
 

@@ -257,13 +257,13 @@ def test_a_doubt_that_lies_too_far_ahead_is_none(helpers):
 def test_warm_builds_what_helpers_run():
     f = eg.compile([x := eg.vector("x")], x * 2, device="pocl")
     f.warm()
-    assert f._run.state.helpers._kernel is not None
+    assert f._run.state.helpers._running is not None
 
 
 def test_a_forked_child_does_not_wait_for_helpers(monkeypatch, helpers):
     monkeypatch.setattr(together, "foreign", lambda: True)
     monkeypatch.setattr(helpers, "halt", lambda: pytest.fail("there are no threads"))
-    helpers._settle()
+    helpers.leave()
 
 
 def test_four_threads_with_long_jobs_of_their_own(helpers):

@@ -39,7 +39,7 @@ def stabilised(outputs: Sequence[Out], cuts: Sequence[Out]) -> tuple[list[Out], 
     mode = config.mode
     options = mode.choice if isinstance(mode, Mode) else {}
     if kept_on_disk(options):
-        found = kept("stabilised", graph, graph_leaves(graph.outputs), options.get("chosen"), lambda: _swept(graph, options))
+        found = kept("stabilised", graph, graph_leaves(graph.outputs), options.get("chosen") or None, lambda: _swept(graph, options))
     else:
         found = _swept(graph, options)
     if not found:

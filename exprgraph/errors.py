@@ -5,13 +5,16 @@ import os
 import sys
 from typing import Any
 
+import numpy
+
 from exprgraph.named import NamedTuple
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WRITTEN = "<written by exprgraph>"
 """The file of code that is written for a function."""
-OURS = (*(os.path.join(_ROOT, top) + os.sep for top in ("exprgraph", "codegen", "runtime")), WRITTEN)
-"""What the files of these packages begin with."""
+OURS = (*(os.path.join(_ROOT, top) + os.sep for top in ("exprgraph", "codegen", "runtime")), WRITTEN,
+        os.path.dirname(numpy.__file__) + os.sep)
+"""What the files of these packages begin with, and of NumPy, whose functions hand on what they are given."""
 
 
 class Source(NamedTuple):
@@ -24,7 +27,7 @@ class Source(NamedTuple):
 
 
 def here() -> Source:
-    """The innermost line on the stack that is not exprgraph's own."""
+    """The innermost line on the stack that is neither exprgraph's own nor NumPy's."""
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(OURS):
         frame = frame.f_back

@@ -5,6 +5,7 @@ import copy
 import gc
 import operator
 import pickle
+import re
 import warnings
 from typing import Any
 
@@ -446,3 +447,9 @@ def test_calls_that_are_known_take_the_short_way(kind: str, output: Any, monkeyp
         monkeypatch.setattr(type(f), "_general", lambda *args: pytest.fail("all of it was looked at"))
     for given in (x, x, y, x):
         assert np.asarray(f(given)[0]).tolist() == np.asarray(given).tolist()
+
+
+def test_the_line_is_the_users_where_numpy_hands_an_array_on() -> None:
+    x = eg.array(np.ones(3, "f"), device="numpy")
+    with pytest.raises(eg.UseError, match=rf"np\.maximum.*\n  at {re.escape(__file__)}:"):
+        np.max(x)

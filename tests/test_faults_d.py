@@ -158,7 +158,7 @@ def test_F6_a_kernel_leaves_other_threads_alone(way: str, request: pytest.Fixtur
         request.getfixturevalue("by_driver")
     x = eg.vector("x", dtype="float64")
     y = x
-    for _ in range(40):
+    for _ in range(12):
         y = eg.sin(y)
     f, v = eg.compile([x], y.sum(), device="pocl"), np.ones(300_000)
     f(v)

@@ -34,8 +34,10 @@ class Forms(NamedTuple):
     forms: tuple[Form, ...]
 
 
-def forms(outputs: Sequence[Out], layout: dict[int, str], target: Target) -> Forms:
-    """One form or several.  layout: that of each leaf by uid."""
+def forms(outputs: Sequence[Out], layout: dict[int, str], target: Target, soon: bool = False) -> Forms:
+    """One form or several.  layout: that of each leaf by uid.  soon: one, which serves all sizes, so that it is made sooner."""
+    if soon:
+        return Forms(constant(0), (Form(own_outputs(sums_for_products(outputs, layout, target)), target),))
     pick, found = _plain(outputs, layout, target)
     own = _with_products(found[0], target)
     made = tuple(Form(f, target) for f in found)

@@ -62,7 +62,7 @@ def generate(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | N
     check_rows(resolved)
     resolved = resolved._replace(outputs=onto(expanded(resolved.outputs, target, wide), target))
     layout = {i.node.uid: known for i, known in zip(resolved.inputs, layouts)}
-    pick, found = forms(resolved.outputs, layout, target)
+    pick, found = forms(resolved.outputs, layout, target, (options or {}).get("optimizer") == "fast_compile")
     shared = Shared({}, {}, {})
     each = [_Generator(resolved, form.outputs, layouts, wide, form.target, shared) for form in found]
     steps = [tuple(g.steps()) for g in each]

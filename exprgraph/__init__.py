@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from exprgraph import supported  # noqa: F401  (first: it refuses what nothing here runs on)
-from exprgraph import errors
+from exprgraph import errors, modes as _modes
 from exprgraph.config import change_flags, config
 from exprgraph.errors import (
     AllocationError, AssertionFault, CallError, DeviceError, DisconnectedInputError, DTypeError, GradientError, GraphError, GuardFault,
@@ -102,6 +102,8 @@ OPERATORS.update({f.__name__: f for f in (
     where=where, fill=fill, reduced=lambda thing: importlib.import_module("exprgraph.pickled").reduced(thing))
 OPERATORS.update({name: _late(name) for name in ("sort", "argsort", "nonzero", "compress", "topk", "searchsorted", "choose")},
                  norm=_late("entrywise_norm"), eval=lambda *a, **k: importlib.import_module("exprgraph.compilation").eval(*a, **k))
+_modes.CHOOSING.update({name: lambda *given, name=name: getattr(importlib.import_module("exprgraph.choosing"), name)(*given)
+                        for name in ("including", "excluding", "checked")})
 
 __all__ = [
     "AllocEmpty", "array_split", "average", "bartlett", "blackman", "block", "block_diag", "choose", "column_stack", "corrcoef",
@@ -181,7 +183,7 @@ _LATE = {
     **dict.fromkeys(("Lop", "Rop", "jvp", "linearize", "pullback", "pushforward", "vjp"), "exprgraph.products"),
     **dict.fromkeys(("explain", "get_test_value"), "exprgraph.explanation"),
     **dict.fromkeys(("function_dump", "function_load"), "exprgraph.dump"), "printing": "exprgraph.printing",
-    "profile_summary": "exprgraph.profiles",
+    "profile_summary": "exprgraph.profiles", "Rule": "exprgraph.own.rule", "rule_table": "exprgraph.rules.catalogue",
     **dict.fromkeys(("vectorize", "vectorize_graph", "vmap"), "exprgraph.lanes"),
     **dict.fromkeys(("DeviceInfo", "devices"), "exprgraph.hardware"),
     "as_op": "exprgraph.own.function", "ElementwiseKernel": "exprgraph.own.elementwise",

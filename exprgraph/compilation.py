@@ -67,10 +67,11 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
     allow_input_downcast: True casts arguments even where precision is lost, None takes Python numbers though they are rounded, False
     does not.  rebuild_strict: givens must have the dtype of what they replace; with False they are cast to it.  no_default_updates:
     True, or shared variables whose default update is left out.  mode: "FAST_RUN", "FAST_COMPILE" (few passes), "DebugMode",
-    "NanGuardMode", "MonitorMode", or an object that these names' functions give.  optimizer: "full" or "none", in place of what the
-    mode says.  schedule: "auto", "cpu" or "gpu".  watch: called with (name, before, after) for every pass.  output: "host", or "device"
-    for results that are device arrays; a list or, for a dict of outputs, a dict of these says so for each.  missing_float64: on a
-    device without float64, "raise", or "downcast" to compute in float32 what is float64; arguments and results keep their dtype.
+    "NanGuardMode", "MonitorMode", or an object that these names' functions give, or `Mode`, which also chooses rules.  optimizer:
+    "none", "fast_compile", "default" or "unsafe", in place of what the mode says.  schedule: "auto", "cpu" or "gpu".  watch: called
+    with (name, before, after) for every pass.  output: "host", or "device" for results that are device arrays; a list or, for a dict of
+    outputs, a dict of these says so for each.  missing_float64: on a device without float64, "raise", or "downcast" to compute in
+    float32 what is float64; arguments and results keep their dtype.
     profile: whether calls are timed step by step (`f.profile`).  background: return at once; NumPy answers calls until a thread has
     built the kernels (`f.ready`, `f.wait()`).
     max_bytes: the most that a call may take of memory, as `f.memory` counts it, with all that lives between its stages; steps are
@@ -128,11 +129,10 @@ def _options(device: str | DeviceInfo | None, optimizer: str | None, mode: str |
     meant = _mode(config.mode if mode is None else mode)
     if mode is None and meant == Mode():
         meant = Mode(config.optimizer)
-    chosen = OPTIMIZERS[_choice("optimizer", meant.optimizer, tuple(OPTIMIZERS)) if optimizer is None
-                        else _choice("optimizer", optimizer, ("full", "none"))]
-    return {"device": backend.device_name(config.device if device is None else device), "optimizer": chosen,
+    level = OPTIMIZERS[_choice("optimizer", meant.optimizer if optimizer is None else optimizer, tuple(OPTIMIZERS))]
+    return {"device": backend.device_name(config.device if device is None else device), "optimizer": level,
             "schedule": _choice("schedule", schedule or config.schedule, ("auto", "cpu", "gpu")),
-            "deterministic": config.deterministic, "real_rules": config.real_rules, "name": name, "watch": watch, "mode": meant}
+            "deterministic": config.deterministic, "name": name, "watch": watch, "mode": meant, **meant.choice}
 
 
 def _mode(value: Any) -> Mode:
@@ -186,7 +186,7 @@ def eval(expression: Out, given: Mapping[Any, Any] | None = None) -> Any:
     """
     values = {symbol_of(k, [expression]): v for k, v in (given or {}).items()}
     kept: dict[Any, Function] = expression.tag.__dict__.setdefault("functions", {})
-    key = (tuple((s.node.uid, s.index) for s in values), config.device, config.optimizer, config.real_rules, config.mode, config.profile,
+    key = (tuple((s.node.uid, s.index) for s in values), config.device, config.optimizer, config.mode, config.profile,
            config.deterministic, config.schedule, config.floatX, config.missing_float64)
     if key not in kept:
         kept[key] = compile(list(values), expression, on_unused_input="ignore", name="eval")

@@ -20,6 +20,7 @@ from exprgraph.staying import handing_over
 if TYPE_CHECKING:
     from exprgraph.footprint import Footprint
     from exprgraph.maker import Maker
+    from exprgraph.pass_report import Report
 
 
 class Function:
@@ -225,6 +226,15 @@ class Function:
     def why(self) -> str:
         """Why the plans are as they are."""
         return self._run.why()
+
+    def passes(self) -> Report:
+        """What the optimiser did, found out by letting it run once more, so that nothing is recorded before: a table as text.
+
+        passes with their nodes and times, rules that applied with how often, how long and on which lines, the graph before and after
+        each half, and which rules changed the numerics; of the PLAN half for all plans that there are by now.
+        """
+        from exprgraph.pass_report import report  # rarely needed
+        return report(self.name, self._assembly.graph, self._program.options, self._run)
 
     def warm(self) -> None:
         """Build everything that any later call can need."""

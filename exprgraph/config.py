@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from typing import Any, Generic, TypeVar, overload
 
 from exprgraph.errors import shortly
-from exprgraph.modes import MODES, Mode
+from exprgraph.modes import MODES, OPTIMIZERS, Mode
 from exprgraph.near import nearest
 from exprgraph.warned import warn
 
@@ -123,9 +123,8 @@ class Config:
     floatX = Setting("float32", ("float32", "float64"), "dtype of `matrix()`, of floats without a dtype and of int/int")
     device = Setting("auto", (), "what `compile(device=None)` uses: auto, cpu, gpu, pocl, numpy, 0:1 or part of a name", attribute="spec")
     mode: Setting[str | Mode] = Setting("FAST_RUN", MODES, "what `compile(mode=None)` uses; or an object like `NanGuardMode()`", other=Mode)
-    optimizer = Setting("full", ("full", "none"), "passes over the graph where no mode is named: all, or only those that are needed")
+    optimizer = Setting("default", OPTIMIZERS, "how much is done to a graph where no mode is named; unsafe: also what is true over reals")
     schedule = Setting("auto", ("auto", "cpu", "gpu"), "the form of kernels: auto follows the device's kind")
-    real_rules = Setting(False, (False, True), "also use rules that are true over the reals only")
     deterministic = Setting(False, (False, True), "no float atomics on a GPU, no choice of kernels by time: equal calls give equal bits")
     on_unused_input = Setting("raise", ("raise", "warn", "ignore"), "what an input that nothing depends on leads to")
     profile: Setting[bool | str] = Setting(False, (False, True, "exit"), "profile all functions; exit: and print a summary at the end")

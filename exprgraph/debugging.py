@@ -15,10 +15,10 @@ from exprgraph.named import NamedTuple
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out
 from exprgraph.program import Executable, Outer, Program
 from exprgraph.reference import Array, evaluate
-from exprgraph.rewrite import Match
+from exprgraph.rewrite import Engine, Match
 from exprgraph.steps import lines
 
-BETTER = ("stable", "real")
+BETTER = ("stable", "real", "rules", "own")
 """Lists of rules, and passes of that name: they may give a number where there was none, a better one, or a zero of the other sign."""
 ROUNDED = 1.0
 """The ULPs by which all that such a rule replaces may be off."""
@@ -40,6 +40,10 @@ class Trace:
         self.firings: list[Firing] = []
         self.passes: list[tuple[str, Graph, Graph]] = []
         self.places: dict[str, Out] = {}
+
+    def over(self, engine: Engine) -> Engine:
+        """The engine that sweeps: that of the list."""
+        return engine
 
     def fired(self, rules: str, name: str, match: Match, made: Out) -> None:
         """A rule has applied."""

@@ -8,13 +8,14 @@ from exprgraph import graph_records, keys
 from exprgraph.config import config
 from exprgraph.keys import Structure, UnstorableError
 from exprgraph.locks import LOADING
+from exprgraph.modes import kept_on_disk
 from exprgraph.node import Graph, Node, Out
 from exprgraph.store import Store
 
 GRAPHS = Store("graph")
 ENTRY_BYTES = 32 << 20
 """Graphs whose constants, and plans whose constants, take more are not kept."""
-RULES = ("optimizer", "real_rules")
+RULES = ("optimizer", "chosen")
 """The options that passes look at."""
 
 
@@ -24,7 +25,8 @@ def optimised(graph: Graph, leaves: Sequence[Node], options: Mapping[str, Any]) 
         with LOADING:
             from exprgraph.passes import run_graph  # loads all rules
         return run_graph(graph, options, options.get("watch"))
-    if options.get("watch") is not None or options.get("trace") is not None or options.get("optimizer", "full") == "none":
+    watched = options.get("watch") is not None or options.get("trace") is not None
+    if watched or not kept_on_disk(options) or (options.get("optimizer") == "none" and not options.get("chosen")):
         return run()
     made = kept("optimised", graph, leaves, [options.get(k) for k in RULES], lambda: run().outputs)
     return Graph(graph.inputs, made)

@@ -1,50 +1,124 @@
 """The PIPELINE, read top to bottom: what happens to a graph once per function (GRAPH) and once per plan key (PLAN)."""
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 from exprgraph import graph as graphs
 from exprgraph.dims import Dim
 from exprgraph.fold import fold
 from exprgraph.merge import merge
+from exprgraph.modes import OPTIMIZERS
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out
 from exprgraph.program import Watch
 from exprgraph.resolve import resolve
-from exprgraph.rewrite import Engine, RewriteWarning
+from exprgraph.rewrite import Engine, Fired, Match, RewriteWarning, Rule
 from exprgraph.warned import warn
 
 Options = Mapping[str, Any]
 Pass = Callable[[Graph, Options], Graph]
 SWEEPS = 40
 """After so many sweeps a list of rules that has not come to rest is reported."""
+OFTEN, FEW = 10, 200
+"""How often a rule of the user's may apply in one run of a half: so often for each node of the graph, and a few times more."""
+LEVELS = {"none": (), "fast_compile": ("exact", "stable"), "default": ("exact", "stable"), "unsafe": ("exact", "stable", "real")}
+"""The lists of rules at each level."""
+ALL, OWN = "all", "own"
 
 
 @cache
 def engine(rules: str) -> Engine:
     """The engine of one of the lists "exact", "stable" or "real"; built when first used, since rules import all rows."""
-    from exprgraph.rules.exact import EXACT
-    from exprgraph.rules.movement import MOVEMENT
-    from exprgraph.rules.real import REAL
-    from exprgraph.rules.stable import STABLE
-    return Engine({"exact": MOVEMENT + EXACT, "stable": STABLE, "real": REAL}[rules])
+    from exprgraph.rules.catalogue import LISTS
+    return Engine(LISTS[rules])
 
 
-def rewritten(rules: Sequence[str], graph: Graph, options: Options) -> Graph:
-    """Sweep the lists over the graph in turn, merging and folding in between, until nothing changes."""
-    last: str | None = ""
+@lru_cache(32)
+def _chosen_engine(rules: str, level: str, chosen: str, own: tuple[Rule, ...]) -> Engine:
+    from exprgraph.rules.catalogue import LISTS
+    known, there = (own, True) if rules == OWN else (LISTS[rules], rules in LEVELS[level])
+    return Engine(r for r in known if included((r.name, *r.tags), there, chosen))
+
+
+def engine_of(rules: str, options: Options) -> Engine | None:
+    """The engine of a list, or of the rules "own" of a mode, with what the options leave of it; None where that is nothing."""
+    chosen, own, trace = options.get("chosen") or "", options.get("rules") or (), options.get("trace")
+    if chosen or own:
+        found = _chosen_engine(rules, level_of(options), chosen, own)
+    elif rules in LEVELS[level_of(options)]:
+        found = engine(rules)
+    else:
+        return None
+    return None if not found.rules else found if trace is None else trace.over(found)
+
+
+def level_of(options: Options) -> str:
+    """The level of optimisation."""
+    return OPTIMIZERS[options.get("optimizer") or "default"]
+
+
+def included(names: Sequence[str], there: bool, chosen: str) -> bool:
+    """Whether something is included under any of its names; there: whether it is where nothing is said.  The last word decides."""
+    for line in chosen.split("\n"):
+        if line[:1] in ("+", "-") and line[1:] in (*names, ALL):
+            there = line[0] == "+"
+    return there
+
+
+def folded(graph: Graph, options: Options) -> Graph:
+    """The graph with its constants folded, where this is not excluded."""
+    return fold(graph) if included(("fold",), level_of(options) != "none", options.get("chosen") or "") else graph
+
+
+def swept(rules: str, graph: Graph, options: Options) -> tuple[Graph, str | None]:
+    """One sweep of a list over the graph, and the name of the last rule that applied."""
+    found = engine_of(rules, options)
+    return (graph, None) if found is None else found.sweep(graph, _told(rules, options))
+
+
+def _told(rules: str, options: Options) -> Fired | None:
     trace = options.get("trace")
-    for _ in range(SWEEPS):
-        resting = True
-        for name in rules:
-            graph, last_of = engine(name).sweep(graph, None if trace is None else partial(trace.fired, name))
+    return None if trace is None else partial(trace.fired, rules)
+
+
+def rewritten(rules: Sequence[str], graph: Graph, options: Options, sweeps: int = SWEEPS) -> Graph:
+    """Sweep the lists over the graph in turn, merging and folding in between, until nothing changes or so many sweeps are made."""
+    engines = [(name, found) for name in rules if (found := engine_of(name, options)) is not None]
+    bounds = {name: options.get("bound") or Bound(graph) for name, _ in engines if name == OWN}
+    last: dict[str, str] = {}
+    for _ in range(sweeps):
+        last.clear()
+        for name, found in engines:
+            bound, told = bounds.get(name), _told(name, options)
+            spent = None if bound is None else bound.spent
+            graph, last_of = found.sweep(graph, told if bound is None else partial(bound.fired, told), spent)
             if last_of is not None:
-                graph, last, resting = merge(fold(graph)), last_of, False
-        if resting:
+                graph, last[name] = merge(folded(graph, options)), last_of
+        if not last:
             return graph
-    warn(f"rules have not come to rest after {SWEEPS} sweeps; the last was {last!r}", RewriteWarning)
+    if sweeps == SWEEPS:
+        warn(f"rules have not come to rest after {SWEEPS} sweeps; the last was {' after '.join(map(repr, last.values()))}", RewriteWarning)
     return graph
+
+
+class Bound:
+    """How often a rule of the user's may apply in one run of a half: one that finds no end costs no more than a warning."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.most = FEW + OFTEN * len(graphs.order(graph.outputs))
+        self.times: Counter[str] = Counter()
+        self.spent: set[str] = set()
+
+    def fired(self, told: Fired | None, name: str, match: Match, made: Out) -> None:
+        """A rule has applied."""
+        self.times[name] += 1
+        if self.times[name] == self.most:
+            warn(f"rule {name!r} has applied {self.most} times to one graph; it is left out from here on", RewriteWarning)
+            self.spent.add(name)
+        if told is not None:
+            told(name, match, made)
 
 
 def rewrite_pass(*rules: str) -> Pass:
@@ -57,9 +131,9 @@ def plain(change: Callable[[Graph], Graph]) -> Pass:
     return lambda graph, options: change(graph)
 
 
-def if_real(pass_: Pass) -> Pass:
-    """A pass that runs only where the option real_rules is set."""
-    return lambda graph, options: pass_(graph, options) if options.get("real_rules") else graph
+def if_any(rules: str, pass_: Pass) -> Pass:
+    """A pass that runs only where a list has rules under the options."""
+    return lambda graph, options: graph if engine_of(rules, options) is None else pass_(graph, options)
 
 
 def relink(graph: Graph) -> Graph:
@@ -71,37 +145,54 @@ def relink(graph: Graph) -> Graph:
     return Graph(graph.inputs, graphs.transform(graph.outputs, change))
 
 
-GRAPH: tuple[tuple[str, Pass], ...] = (
+Passes = tuple[tuple[str, Pass], ...]
+GRAPH: Passes = (
     ("merge", plain(merge)),
-    ("fold", plain(fold)),
+    ("fold", folded),
+    ("own", if_any("own", rewrite_pass("own"))),
     ("exact", rewrite_pass("exact")),
-    ("stable", rewrite_pass("stable", "exact")),
-    ("real", if_real(rewrite_pass("real", "exact"))),
+    ("stable", rewrite_pass("own", "stable", "exact")),
+    ("real", if_any("real", rewrite_pass("own", "real", "exact"))),
 )
 """Once per function."""
-
-PLAN: tuple[tuple[str, Pass], ...] = (
+FAST: Passes = (
     ("merge", plain(merge)),
-    ("fold", plain(fold)),
+    ("fold", folded),
+    ("rules", partial(rewritten, ("own", "exact", "stable", "real"), sweeps=1)),
+)
+"""Once per function that shall be compiled soon: each list sweeps once."""
+CHOSEN: Passes = (("rules", rewrite_pass("own", "exact", "stable", "real")),)
+"""Once per function that wants no rules but those that its mode includes."""
+
+PLAN: Passes = (
+    ("merge", plain(merge)),
+    ("fold", folded),
+    ("own", if_any("own", rewrite_pass("own"))),
     ("exact", rewrite_pass("exact")),
     ("relink", plain(relink)),
     ("merge again", plain(merge)),
 )
 """Once per plan key, on the graph that `resolve` has rebuilt under the facts of the key."""
+LATE: Passes = PLAN[-2:]
+"""What no plan can do without."""
+HALVES: dict[str, tuple[Passes, Passes]] = {
+    "none": (CHOSEN, LATE), "fast_compile": (FAST, LATE), "default": (GRAPH, PLAN), "unsafe": (GRAPH, PLAN)}
+"""The halves of the pipeline at each level."""
 
 
 def run_graph(graph: Graph, options: Options, watch: Watch | None = None) -> Graph:
-    """The GRAPH half; with optimizer "none" the graph as it is.  `watch(name, before, after)` is called after each pass."""
-    return _run(GRAPH, graph, options, watch) if options.get("optimizer", "full") == "full" else graph
+    """The GRAPH half; at the level "none" the graph as it is.  `watch(name, before, after)` is called after each pass."""
+    level = level_of(options)
+    return graph if level == "none" and not options.get("chosen") else _run(HALVES[level][0], graph, options, watch)
 
 
 def run_plan(graph: Graph, facts: Mapping[str, Dim], options: Options, watch: Watch | None = None) -> Graph:
-    """The PLAN half: the graph resolved under `facts`, then the passes; with optimizer "none" only resolved."""
-    chosen = PLAN if options.get("optimizer", "full") == "full" else PLAN[-2:]
-    return _run((("resolve", lambda g, o: resolve(g, facts)), *chosen), graph, options, watch)
+    """The PLAN half: the graph resolved under `facts`, then the passes."""
+    return _run((("resolve", lambda g, o: resolve(g, facts)), *HALVES[level_of(options)][1]), graph, options, watch)
 
 
 def _run(passes: Sequence[tuple[str, Pass]], graph: Graph, options: Options, watch: Watch | None) -> Graph:
+    options = {**options, "bound": Bound(graph)} if options.get("rules") else options
     for name, pass_ in passes:
         after = pass_(graph, options)
         for told in (watch, options.get("trace") and options["trace"].passed):

@@ -17,21 +17,22 @@ from exprgraph.assemble import Assembly, Form
 from exprgraph.bodies import Body, opened
 from exprgraph.compilation import later
 from exprgraph.compiled import Function
-from exprgraph.errors import GraphError, at, here
+from exprgraph.errors import GraphError, at, defined, here
 from exprgraph.graph import order, replace
 from exprgraph.locks import lock
 from exprgraph.modes import Mode
 from exprgraph.named import NamedTuple
 from exprgraph.node import Graph, Node, Out
 from exprgraph.ops.markers import Print
-from exprgraph.own.made import Made, found_by_name
+from exprgraph.own.made import Made, found_by_name, name_of
 from exprgraph.program import Executable, Program
 from exprgraph.records import Arrays, Reader, Record, Writer
+from exprgraph.rewrite import Rule
 from exprgraph.shared import Shared, SharedNode
 from exprgraph.signature import CURE, Slot
 from exprgraph.values import want
 
-VERSION = 1
+VERSION = 2
 STAY_BEHIND = ("watch", "mode", "profile", "compared")
 """Options that watch a compile or calls in this process."""
 
@@ -40,17 +41,19 @@ class Stored(NamedTuple):
     """A function without its symbols and shared variables.
 
     text: JSON with the nodes, how the graph is put together of them, and the options.  arrays: constants.  own: ops of the user's own.
-    printers: message, attributes and function of each Print.
+    printers: message, attributes and function of each Print.  rules: those of the user's that its mode includes.
     """
     text: str
     arrays: Arrays
     own: tuple[Made, ...]
     printers: tuple[tuple[Any, ...], ...]
+    rules: tuple[Rule, ...] = ()
 
     @property
     def key(self) -> str:
         """The name of what is compiled from this, in any process."""
         found = hashlib.sha256(self.text.encode())
+        found.update(repr([(r.name, r.version, *map(name_of, _functions(r))) for r in self.rules]).encode())
         for name, array in sorted(self.arrays.items()):
             found.update(f"\0{name}\0".encode() + array.tobytes())
         return found.hexdigest()
@@ -122,7 +125,7 @@ def _stored(function: Function) -> Stored:
         if printer.global_fn is not None and not found_by_name(printer.global_fn):
             raise GraphError(f"{function.name} cannot be pickled: the global_fn of Print({printer.message!r}) has no name to be found by: "
                              f"define it with def at the top level of a module{at(here())}")
-    stored = Stored(text, writer.arrays, tuple(own), printers)
+    stored = Stored(text, writer.arrays, tuple(own), printers, _rules(program.options.get("rules") or (), function.name))
     watched = any(program.options.get(k) is not None for k in ("profile", "trace", "around"))
     if not function.ready or watched or not program.options.get("mode", Mode()).plain:
         return stored  # what is watched here is no executable for those who unpickle it
@@ -131,6 +134,19 @@ def _stored(function: Function) -> Stored:
         if known is function._run:
             _kept[known] = Kept(program, assembly, function.device)
     return stored
+
+
+def _rules(rules: Sequence[Rule], name: str) -> tuple[Rule, ...]:
+    """Rules of the user's; GraphError for one whose functions cannot be found by their names."""
+    for rule in rules:
+        if not all(map(found_by_name, _functions(rule))):
+            raise GraphError(f"{name} cannot be pickled: a function of the rule {rule.name!r} of its mode has no name to be found by: "
+                             f"define it with def at the top level of a module{at(here())}{defined(rule.source)}")
+    return tuple(rules)
+
+
+def _functions(rule: Rule) -> list[Any]:
+    return [f for f in (rule.pattern, rule.replacement, rule.when) if f is not None]
 
 
 def _beside(function: Function) -> tuple[Any, ...]:
@@ -185,6 +201,6 @@ def _fresh(stored: Stored) -> tuple[Executable, Kept]:
     inputs, outputs = (tuple(reader.out(p) for p in record[k]) for k in ("inputs", "outputs"))
     leaves = tuple(i.node for i in inputs if isinstance(i.node, SharedNode))
     assembly = Assembly(Graph(inputs, outputs), record["n_outputs"], leaves, (), ())
-    options = {**record["options"], "watch": None, "mode": Mode(record["options"]["optimizer"])}
+    options = {**record["options"], "watch": None, "mode": Mode(record["options"]["optimizer"]), "rules": stored.rules or None}
     program, executable, device = later(assembly, options, tuple(record["stays"]))
     return executable, Kept(program, assembly, device)

@@ -18,7 +18,8 @@ class Program(NamedTuple):
 
     graph: after the GRAPH half of the pipeline; its outputs are the function's outputs and then the new values of shared variables.
     leaves: INPUT and SHARED nodes in the order in which a call brings their values.  n_outputs: how many outputs go to the user; the
-    rest may stay on the device.  options: device, schedule, optimizer, real_rules, name, watch, mode (a Mode); where calls are watched also
+    rest may stay on the device.  options: device, schedule, optimizer, chosen and rules (what its mode includes
+    and excludes), name, watch, mode (a Mode); where calls are watched also
     around (what goes around the nodes of the NumPy backend), profile (a Profile), trace and compared (what DebugMode records).  stays:
     which of the first outputs are device arrays.
     """

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from exprgraph import graph as graphs
+from exprgraph.errors import OwnOpError, Source, at, defined
 from exprgraph.named import NamedTuple
 from exprgraph.node import CONSTANT, INPUT, Graph, Node, Op, Out, Params, TensorType, constant_value, leaf
 from exprgraph.ops.shape import dim_node
@@ -37,13 +38,15 @@ CARRIERS = ("broadcast_to", "dimshuffle", "reshape")
 
 
 class RewriteWarning(UserWarning):
-    """A rule that broke its promise or never came to an end: a fault of ours, not of the user's graph."""
+    """A rule that broke its promise or never came to an end: a fault of the rule, not of the user's graph."""
 
 
 class Rule(NamedTuple):
     """Where `pattern` matches, `when` holds and the wild tensors have dtypes of `kinds` (of "fiub"), `replacement` takes its place.
 
-    A replacement may return None, which declines.  With pattern None it is asked about every elementwise node.
+    A replacement may return None, which declines.  With pattern None it is asked about every elementwise node.  tags: what a mode may
+    call it beside its name; the first is the list that it is of.  version, source: of a rule of the user's what tells its text from an
+    older one, if it says so, and where it was made.
     """
     name: str
     pattern: Callable[..., Any] | None
@@ -51,6 +54,14 @@ class Rule(NamedTuple):
     when: Callable[[Match], bool] | None = None
     kinds: str = "f"
     why: str = ""
+    tags: tuple[str, ...] = ()
+    version: str | None = None
+    source: Source | None = None
+
+
+def tagged(tags: str, rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """Rules with these tags."""
+    return tuple(r._replace(tags=tuple(tags.split())) for r in rules)
 
 
 class Match(NamedTuple):
@@ -91,11 +102,11 @@ def some(op: str, params: Any, *inputs: Any) -> Out:
 
 def arguments(rule: Rule) -> tuple[str, ...]:
     """The names of the rule's wild arguments."""
-    return _required(rule.pattern) if rule.pattern is not None else ()
+    return required(rule.pattern) if rule.pattern is not None else ()
 
 
 @cache
-def _required(function: Callable[..., Any]) -> tuple[str, ...]:
+def required(function: Callable[..., Any]) -> tuple[str, ...]:
     """The names of the arguments that have no default."""
     code, defaults = function.__code__, function.__defaults__ or ()
     return tuple(code.co_varnames[:code.co_argcount - len(defaults)])
@@ -118,7 +129,10 @@ def trace(rule: Rule) -> Any:
             wild[symbol.node] = Wild(name)
             given.append(symbol)
     assert rule.pattern is not None
-    return _tree(rule.pattern(*given), wild)
+    found = rule.pattern(*given)
+    if not isinstance(found, Out):
+        raise TypeError(f"it gives {found!r:.40}, which is no expression")
+    return _tree(found, wild)
 
 
 def _tree(out: Out, wild: Mapping[Node, Wild]) -> Any:
@@ -257,17 +271,18 @@ class Engine:
     """Applies a list of rules, indexed by the row at the root of their patterns and what they ask of its inputs."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
+        self.rules = tuple(rules)
         self._rules: dict[str, list[tuple[Rule, Any, frozenset[str]]]] = {}
         self._elementwise: list[tuple[Rule, Any, frozenset[str]]] = []
         self._asked = set[str]()
         self._chosen: dict[tuple[str, frozenset[str]], list[tuple[Rule, Any]]] = {}
-        for rule in rules:
+        for rule in self.rules:
             tree = None if rule.pattern is None else trace(rule)
             asked = frozenset(_asked(tree))
             self._asked |= asked
             (self._elementwise if tree is None else self._rules.setdefault(tree.op.name, [])).append((rule, tree, asked))
 
-    def _candidates(self, node: Node) -> list[tuple[Rule, Any]]:
+    def candidates(self, node: Node) -> list[tuple[Rule, Any]]:
         """The rules that may apply at a node, in their order."""
         key = node.op.name, frozenset(self._asked.intersection(_words(node)))
         found = self._chosen.get(key)
@@ -276,39 +291,61 @@ class Engine:
             found = self._chosen[key] = [(rule, tree) for rule, tree, asked in known if asked <= key[1]]
         return found
 
-    def sweep(self, graph: Graph, fired: Fired | None = None) -> tuple[Graph, str | None]:
+    def sweep(self, graph: Graph, fired: Fired | None = None, spent: set[str] | None = None) -> tuple[Graph, str | None]:
         """One walk from the inputs to the outputs, and the name of the last rule that applied, None where the graph is at rest.
 
-        fired(rule, match, made) is called for every rule that applies.
+        fired(rule, match, made) is called for every rule that applies.  spent: names of rules that are left out, to which one is added
+        that finds no end at a node.
         """
-        matcher, last = Matcher(), None
+        matcher, last, out_of_use = Matcher(), None, set() if spent is None else spent
 
         def change(node: Node, inputs: tuple[Out, ...]) -> Out:
             nonlocal last
             out = graphs.reuse(node, inputs)
             for _ in range(ROUNDS if len(node.outs) == 1 else 0):
-                name, made = self._once(out, matcher, fired)
+                name, made = self.once(out, matcher, fired, out_of_use)
                 if made is None:
                     return out
                 out, last = made, name
             if len(node.outs) == 1:
                 warn(f"rule {last!r} still applies after {ROUNDS} rounds at one node", RewriteWarning)
+                if spent is not None and last is not None:
+                    spent.add(last)
             return out
 
         outputs = graphs.transform(graph.outputs, change)
         return (graph, None) if last is None else (Graph(graph.inputs, outputs), last)
 
-    def _once(self, out: Out, matcher: Matcher, fired: Fired | None) -> tuple[str, Out | None]:
+    def once(self, out: Out, matcher: Matcher, fired: Fired | None, spent: set[str]) -> tuple[str, Out | None]:
         """The first rule that applies at a tensor, and what it makes of it."""
-        for rule, tree in self._candidates(out.node):
-            for match in matcher.find(tree, out) if tree is not None else [Match(out, {}, (out.node,))]:
-                if _holds(rule, match):
-                    made = _made(rule, match)
-                    if made is not None:
-                        if fired is not None:
-                            fired(rule.name, match, made)
-                        return rule.name, made
+        for rule, tree in self.candidates(out.node):
+            if rule.name not in spent:
+                made = self.tried(rule, tree, out, matcher, fired)
+                if made is not None:
+                    return rule.name, made
         return "", None
+
+    def tried(self, rule: Rule, tree: Any, out: Out, matcher: Matcher, fired: Fired | None) -> Out | None:
+        """What a rule makes of a tensor; None where it does not apply."""
+        for match in matcher.find(tree, out) if tree is not None else [Match(out, {}, (out.node,))]:
+            made = applied(rule, match)
+            if made is not None:
+                if fired is not None:
+                    fired(rule.name, match, made)
+                return made
+        return None
+
+
+def applied(rule: Rule, match: Match) -> Out | None:
+    """What a rule makes of a match, None where it declines; OwnOpError where a function of the user's fails."""
+    try:
+        return _made(rule, match) if _holds(rule, match) else None
+    except Exception as error:
+        if rule.source is None or isinstance(error, Warning):
+            raise
+        told = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise OwnOpError(f"rule {rule.name!r} failed at {match.root.node.op.name}: {told}{at(match.root.node.source)}"
+                         f"{defined(rule.source)}") from error
 
 
 def _holds(rule: Rule, match: Match) -> bool:
@@ -321,7 +358,7 @@ def _holds(rule: Rule, match: Match) -> bool:
 def _made(rule: Rule, match: Match) -> Out | None:
     """What a rule makes of a match, in the type of what it replaces; None where it declines."""
     root = match.root
-    made = rule.replacement(*(root if n == "root" else match.bound[n] for n in _required(rule.replacement)))
+    made = rule.replacement(*(root if n == "root" else match.bound[n] for n in required(rule.replacement)))
     if made is None or (isinstance(made, Out) and made.node is root.node):
         return None
     fitted = _fit(made if isinstance(made, Out) else cast_to(made, root.dtype), root)

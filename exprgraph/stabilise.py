@@ -5,13 +5,16 @@ batch there are reshapes in between.  So the rules see a graph first, and what t
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from exprgraph.config import config
 from exprgraph.fold import fold
 from exprgraph.graph import leaves as graph_leaves
 from exprgraph.graph import order
 from exprgraph.kept import kept
 from exprgraph.merge import merge
+from exprgraph.modes import Mode, kept_on_disk
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out
 from exprgraph.ops.markers import disconnected_grad, zero_grad
 from exprgraph.replace import copied, stand_in
@@ -33,18 +36,23 @@ def stabilised(outputs: Sequence[Out], cuts: Sequence[Out]) -> tuple[list[Out], 
     inner = {(c.node, c.index): c for c in cuts if c.node.op not in (INPUT, SHARED)}
     leaves = {place: stand_in(c) for place, c in inner.items()}
     graph = Graph((), tuple(copied(outputs, leaves) if leaves else outputs))
-    found = kept("stabilised", graph, graph_leaves(graph.outputs), None, lambda: _swept(graph))
+    mode = config.mode
+    options = mode.choice if isinstance(mode, Mode) else {}
+    if kept_on_disk(options):
+        found = kept("stabilised", graph, graph_leaves(graph.outputs), options.get("chosen") or None, lambda: _swept(graph, options))
+    else:
+        found = _swept(graph, options)
     if not found:
         return list(outputs), {}
     return list(found), {(leaf.node, 0): inner[place] for place, leaf in leaves.items()}
 
 
-def _swept(graph: Graph) -> tuple[Out, ...]:
-    """The outputs as the stable rules make them; none where no such rule applies."""
-    from exprgraph.passes import engine, rewritten  # they load all rules
-    plain = rewritten(("exact",), merge(fold(graph)), {})
-    found, fired = engine("stable").sweep(plain)
-    return () if fired is None else rewritten(("stable", "exact"), found, {}).outputs
+def _swept(graph: Graph, options: Mapping[str, Any]) -> tuple[Out, ...]:
+    """The outputs as the stable rules make them, or rules of the user's; none where no such rule applies."""
+    from exprgraph.passes import rewritten, swept  # they load all rules
+    own, applied = swept("own", merge(fold(graph)), options)
+    found, fired = swept("stable", rewritten(("exact",), own, options), options)
+    return () if applied is None and fired is None else rewritten(("own", "stable", "exact"), found, options).outputs
 
 
 def swapped(tensors: Sequence[Out], leaves: dict[Place, Out]) -> list[Out]:

@@ -12,8 +12,8 @@ _MEMORY = "intermediates give their memory back by themselves; max_bytes= of com
 _ERRORS = 'errors name your line, sizes and dtypes; eg.explain shows every value, mode="DebugMode" checks every step'
 _TEST_VALUES = "eg.explain(y, {x: value}) evaluates a graph step by step when asked, with x.tag.test_value where that is set"
 _LINKER = 'there is one way to run a function; device="numpy" runs it in plain NumPy'
-_WATCH = "watch= of compile is called with (name, before, after) for every pass"
-_PASSES = 'passes are left out together, by optimizer="none" or mode="FAST_COMPILE"'
+_WATCH = "f.passes() tells of passes and rules, watch= of compile is called with (name, before, after) for every pass"
+_PASSES = 'eg.Mode().including("tag").excluding("tag") as mode= or config.mode; eg.rule_table() has names and tags'
 _MEMORY_TABLE = "f.memory(n=...) says what a call takes, by kind and tensor, before it runs; profile=True times its steps"
 _CACHE = "config.cache is the folder of all that is kept; `python -m exprgraph cache` lists and clears it"
 _CORES = "all cores that the process may use are used; taskset, or POCL_MAX_PTHREAD_COUNT, limits them"

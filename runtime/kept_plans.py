@@ -16,13 +16,14 @@ from exprgraph import keys
 from exprgraph.config import config
 from exprgraph.kept import ENTRY_BYTES
 from exprgraph.keys import Structure, UnstorableError
+from exprgraph.modes import kept_on_disk
 from exprgraph.program import Program
 from exprgraph.store import SUFFIX, Store, files, folder
 from runtime import plan_records
 from runtime.device import Device
 
 PLANS, PROGRAMS = Store("plan"), Store("program")
-SILENT = ("device", "name", "watch", "schedule", "missing_float64", "max_bytes", "mode", "around", "profile", "trace", "compared")
+SILENT = ("device", "name", "watch", "schedule", "missing_float64", "max_bytes", "mode", "around", "profile", "trace", "compared", "rules")
 """Options that no plan depends on, or that its target says; of its mode a plan depends on what NanGuardMode tests."""
 SEARCHED = 1000
 """Entries that are looked through for the nearest one, the latest first."""
@@ -39,8 +40,9 @@ class KeptPlans:
         self.structure: Structure | None = None
         try:
             if not self.reason:
-                self.structure = keys.structure(program.graph, program.leaves)
-                self.parts = {**self.structure.parts, **_places(device, target), "options": _settings(program.options)}
+                found = keys.structure(program.graph, program.leaves)
+                self.parts = {**found.parts, **_places(device, target), "options": _settings(program.options)}
+                self.structure = found
         except UnstorableError as error:
             self.reason = str(error)
 
@@ -109,6 +111,8 @@ def _places(device: Device, target: Target) -> dict[str, str]:
 
 
 def _settings(options: Mapping[str, Any]) -> str:
+    if not kept_on_disk(options):
+        raise UnstorableError("a rule of its mode has no version")
     found = sorted((k, v) for k, v in options.items() if k not in SILENT)  # deterministic is one of them
     for name, value in found:
         if not isinstance(value, str | int | float | None):

@@ -20,9 +20,9 @@ from tests.processes import command
 configuration = sys.modules[Config.__module__]  # `exprgraph.config` is the settings themselves
 
 ROOT = Path(__file__).resolve().parent.parent
-GOOD = {"floatX": ("float64", "float64"), "real_rules": ("1", True), "deterministic": ("yes", True), "native": ("off", False),
+GOOD = {"floatX": ("float64", "float64"), "host_mirror": ("1", True), "deterministic": ("yes", True), "native": ("off", False),
         "profile": ("exit", "exit"), "cache": ("", ""), "cache_bytes": ("1024", 1024), "mode": ("FAST_COMPILE", "FAST_COMPILE")}
-BAD = {"floatX": "float31", "device": " ", "real_rules": "maybe", "native": "2", "profile": "quit", "cache_bytes": "-1", "progress": "1",
+BAD = {"floatX": "float31", "device": " ", "host_mirror": "maybe", "native": "2", "profile": "quit", "cache_bytes": "-1", "progress": "1",
        "mode": "FAST", "schedule": "tpu", "optimizer": "FULL", "on_unused_input": "", "deterministic": "None"}
 
 
@@ -91,7 +91,7 @@ def test_when_a_command_is_being_started(words: list[str], place: str, meant: bo
     assert _commanded(words, place) is meant
 
 
-WRONG = {"floatX": "float31", "device": "", "real_rules": 2, "native": None, "cache_bytes": -1, "cache": None, "mode": 3, "profile": "no"}
+WRONG = {"floatX": "float31", "device": "", "host_mirror": 2, "native": None, "cache_bytes": -1, "cache": None, "mode": 3, "profile": "no"}
 
 
 @pytest.mark.parametrize("name", WRONG)
@@ -151,8 +151,8 @@ def test_no_other_module_reads_a_variable_of_ours() -> None:
 
 
 def test_the_table_marks_what_is_not_the_default() -> None:
-    with eg.change_flags(real_rules=True):
-        assert "real_rules       1*" in table() and str(eg.config) == table()
+    with eg.change_flags(host_mirror=True):
+        assert "host_mirror      1*" in table() and str(eg.config) == table()
     assert Config.floatX.variable == "EXPRGRAPH_FLOATX" and dir(eg.config) == sorted(SETTINGS)
 
 

@@ -210,9 +210,9 @@ def test_functions_without_a_name_stay_behind_and_say_so() -> None:
 def test_another_version_is_refused() -> None:
     x = eg.vector("x")
     text = pickle.dumps(eg.compile([x], x + 41, device="numpy"), 0)
-    assert text.count(b'"version": 1') == 1
+    assert text.count(b'"version": 2') == 1
     with pytest.raises(eg.GraphError, match="another version"):
-        pickle.loads(text.replace(b'"version": 1', b'"version": 7'))
+        pickle.loads(text.replace(b'"version": 2', b'"version": 7'))
 
 
 def test_F4_pools_of_processes() -> None:

@@ -350,7 +350,7 @@ def test_e4_eight_processes_fill_an_empty_folder_with_25_functions_each(tmp_path
 
 
 @pytest.mark.parametrize("change, part", [
-    ({"real_rules": True}, "options"), ({"deterministic": True}, "options")])
+    ({"optimizer": "unsafe"}, "options"), ({"deterministic": True}, "options")])
 def test_why_says_which_part_of_the_key_differed(cache, change, part):
     assert "no other plan is kept" in compiled().why()
     with eg.change_flags(**change):

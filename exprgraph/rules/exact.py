@@ -7,13 +7,13 @@ from exprgraph.ops.compare import eq, ge, gt, isfinite, isinf, isnan, le, lt, ma
 from exprgraph.ops.markers import disconnected_grad, zero_grad
 from exprgraph.ops.rounding import ceil, floor, identity, round_half_away_from_zero, round_half_to_even, second, trunc
 from exprgraph.ops.transcendental import exp, power, sigmoid
-from exprgraph.rewrite import Rule
+from exprgraph.rewrite import Rule, tagged
 from exprgraph.rules.conditions import boolean, power_of_two, value
 
 NUMBERS, ANY, WHOLE, RING, BITS = "fiu", "fiub", "iu", "iub", "iub"
 ROUNDINGS = (floor, ceil, trunc, round_half_to_even, round_half_away_from_zero)
 
-NEUTRAL = (
+NEUTRAL = tagged("exact neutral", (
     Rule("x * 1", lambda x: x * 1, lambda x: x, kinds=NUMBERS),
     Rule("x * True", lambda x: x * True, lambda x: x, kinds="b"),
     Rule("x / 1", lambda x: x / 1, lambda x: x),
@@ -32,8 +32,8 @@ NEUTRAL = (
     Rule("second", lambda x, y: second(x, y), lambda x, y: y, kinds=ANY),
     Rule("disconnected_grad", lambda x: disconnected_grad(x), lambda x: x, kinds=ANY, why="gradients have been taken"),
     Rule("zero_grad", lambda x: zero_grad(x), lambda x: x, kinds=ANY, why="gradients have been taken"),
-)
-SIGNS = (
+))
+SIGNS = tagged("exact signs", (
     Rule("-(-x)", lambda x: neg(neg(x)), lambda x: x, kinds=NUMBERS),
     Rule("0 - x", lambda x: 0 - x, lambda x: -x, kinds=WHOLE),
     Rule("-0.0 - x", lambda x: -0.0 - x, lambda x: -x),
@@ -60,10 +60,12 @@ SIGNS = (
     Rule("relu(x) unsigned", lambda x: relu(x), lambda x: x, kinds="u"),
     Rule("1 / x", lambda x: reciprocal(x), lambda x: 1 / x, why="one spelling for all other rules"),
     Rule("x / 2**n", lambda x, k: x / k, lambda x, k: x * (1 / value(k)), power_of_two, why="both round the same real number"),
-)
-ROUNDED = tuple(Rule(f"{f.name}(whole)", lambda x, f=f: f(x), lambda x: x, kinds=RING) for f in ROUNDINGS) + tuple(
-    Rule(f"{f.name}({g.name}(x))", lambda x, f=f, g=g: f(g(x)), lambda x, g=g: g(x)) for f in ROUNDINGS for g in ROUNDINGS)
-CHOICES = (
+))
+ROUNDED = tagged("exact rounding", (
+    *(Rule(f"{f.name}(whole)", lambda x, f=f: f(x), lambda x: x, kinds=RING) for f in ROUNDINGS),
+    *(Rule(f"{f.name}({g.name}(x))", lambda x, f=f, g=g: f(g(x)), lambda x, g=g: g(x)) for f in ROUNDINGS for g in ROUNDINGS),
+))
+CHOICES = tagged("exact choices", (
     Rule("maximum(x, x)", lambda x: maximum(x, x), lambda x: x, kinds=ANY),
     Rule("minimum(x, x)", lambda x: minimum(x, x), lambda x: x, kinds=ANY),
     Rule("maximum(maximum(x, y), y)", lambda x, y: maximum(maximum(x, y), y), lambda x, y: maximum(x, y), kinds=ANY),
@@ -76,8 +78,8 @@ CHOICES = (
     Rule("switch(not c, x, y)", lambda c, x, y: switch(invert(c), x, y), lambda c, x, y: switch(c, y, x), kinds=ANY),
     Rule("switch(c, switch(c, x, y), z)", lambda c, x, y, z: switch(c, switch(c, x, y), z), lambda c, x, y, z: switch(c, x, z), kinds=ANY),
     Rule("switch(c, x, switch(c, y, z))", lambda c, x, y, z: switch(c, x, switch(c, y, z)), lambda c, x, y, z: switch(c, x, z), kinds=ANY),
-)
-LOGIC = (
+))
+LOGIC = tagged("exact logic", (
     Rule("x and x", lambda x: and_(x, x), lambda x: x, kinds=BITS),
     Rule("x or x", lambda x: or_(x, x), lambda x: x, kinds=BITS),
     Rule("x xor x", lambda x: xor(x, x), lambda x: 0, kinds=BITS),
@@ -93,8 +95,8 @@ LOGIC = (
     Rule("not not x", lambda x: invert(invert(x)), lambda x: x, kinds=BITS),
     Rule("x << 0", lambda x: left_shift(x, 0), lambda x: x, kinds=WHOLE),
     Rule("x >> 0", lambda x: right_shift(x, 0), lambda x: x, kinds=WHOLE),
-)
-COMPARISONS = (
+))
+COMPARISONS = tagged("exact comparisons", (
     *(Rule(f"not {f.name}", lambda x, y, f=f: invert(f(x, y)), lambda x, y, g=g: g(x, y), kinds=RING, why="wrong for NaN")
       for f, g in ((lt, ge), (le, gt), (gt, le), (ge, lt))),
     Rule("not eq", lambda x, y: invert(eq(x, y)), lambda x, y: neq(x, y), kinds=ANY),
@@ -105,6 +107,6 @@ COMPARISONS = (
     Rule("neq(x, x) of floats", lambda x: neq(x, x), lambda x: isnan(x)),
     *(Rule(f"{f.name}(whole)", lambda x, f=f: f(x), lambda x, r=r: r, kinds=RING)
       for f, r in ((isnan, False), (isinf, False), (isfinite, True))),
-)
+))
 EXACT: tuple[Rule, ...] = (*NEUTRAL, *SIGNS, *ROUNDED, *CHOICES, *LOGIC, *COMPARISONS)
 """All exact rules, in the order in which they are tried."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from exprgraph.ops.bits import and_, invert, or_
 from exprgraph.ops.compare import switch
-from exprgraph.rewrite import Rule
+from exprgraph.rewrite import Rule, tagged
 
 Mask = Callable[[Any, Any], Any]
 WHY = "0 times an infinite or undefined slope is NaN"
@@ -58,5 +58,5 @@ def _two(m: Mask, n: Mask) -> Iterator[Rule]:
                why="one mask for two, so that chains stay linear")
 
 
-MASKS: tuple[Rule, ...] = (*(r for m in TEXT for n in TEXT for r in _two(m, n)), *(r for m in TEXT for r in _one(m)))
+MASKS = tagged("stable masks", (*(r for m in TEXT for n in TEXT for r in _two(m, n)), *(r for m in TEXT for r in _one(m))))
 """All mask rules, in the order in which they are tried."""

@@ -8,7 +8,7 @@ from exprgraph.dtypes import BFLOAT, has_gradient, is_complex
 from exprgraph.node import Out, Params
 from exprgraph.ops.rounding import cast
 from exprgraph.ops.shape import broadcast_to, dim_node
-from exprgraph.rewrite import Rule, some
+from exprgraph.rewrite import Rule, some, tagged
 from exprgraph.rules.conditions import always, reduces_nothing
 from exprgraph.types import broadcast_dims
 
@@ -128,8 +128,10 @@ def _one(x: Out) -> bool:
 
 
 REDUCTIONS = ("prod", "max", "min", "any", "all")
-MOVEMENT: tuple[Rule, ...] = (
+SIZES = tagged("movement sizes", (
     Rule("size", lambda x, p: some("size", p, x), lambda x, p: known_size(x, p), kinds="fiub"),
+))
+VIEWS = tagged("movement views", (
     Rule("dimshuffle of dimshuffle", lambda x, p, q: some("dimshuffle", q, some("dimshuffle", p, x)),
          lambda x, p, q: shuffle_twice(x, p, q), kinds="fiub"),
     Rule("dimshuffle of nothing", lambda x, p: some("dimshuffle", p, x), lambda x, p: shuffle_nothing(x, p), kinds="fiub"),
@@ -141,13 +143,24 @@ MOVEMENT: tuple[Rule, ...] = (
     Rule("broadcast_to of nothing", lambda x, p, rest: some("broadcast_to", p, x, rest), lambda x, root: same_shape(x, root), kinds="fiub"),
     Rule("specify_shape of nothing", lambda x, p, rest: some("specify_shape", p, x, rest), lambda x, root: same_shape(x, root),
          kinds="fiub"),
+))
+SUMS = tagged("movement reductions", (
     Rule("sum_to decided", lambda x, p, rest: some("sum_to", p, x, rest), lambda x, root: sum_decided(x, root), kinds="fiub"),
+))
+CASTS = tagged("movement casts", (
     Rule("cast of nothing", lambda x, p: some("cast", p, x), lambda x, root: cast_nothing(x, root), kinds="fiub"),
     Rule("cast of cast", lambda x, p, q: some("cast", q, some("cast", p, x)), lambda x, p, root: cast_twice(x, p, root), kinds="fiub"),
+))
+FOLDS = tagged("movement reductions", (
     Rule("sum over no axis", lambda x, p: some("sum", p, x), lambda x: sum_nothing(x), reduces_nothing, kinds="fiub"),
     *(Rule(f"{name} over no axis", lambda x, p, name=name: some(name, p, x), lambda x: x, reduces_nothing, kinds="fiub")
       for name in REDUCTIONS),
+))
+CHECKS = tagged("movement checks", (
     Rule("assert of what holds", lambda x, p, c: some("assert", p, x, c), lambda x: x, always, kinds="fiub"),
+))
+BROADCASTS = tagged("movement broadcasts", (
     Rule("broadcast operands", None, bare, kinds="fiub"),
-)
+))
+MOVEMENT: tuple[Rule, ...] = (*SIZES, *VIEWS, *SUMS, *CASTS, *FOLDS, *CHECKS, *BROADCASTS)
 """All movement rules, in the order in which they are tried."""

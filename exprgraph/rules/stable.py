@@ -10,7 +10,7 @@ from exprgraph.node import Params
 from exprgraph.ops.arithmetic import sqr
 from exprgraph.ops.compare import isfinite, switch
 from exprgraph.ops.transcendental import erf, erfc, exp, expm1, log, log1p, logaddexp, power, sigmoid, softplus
-from exprgraph.rewrite import Rule, some
+from exprgraph.rewrite import Rule, some, tagged
 from exprgraph.rules.conditions import keeps_axes, reduces, unshifted
 from exprgraph.rules.masks import MASKS
 
@@ -60,7 +60,7 @@ def shifted_sum(x: Any, z: Any, p: Params, y: Any = None) -> Any:
     return (below if y is None else y / total + below) * e
 
 
-LOGARITHMS = (
+LOGARITHMS = tagged("stable logarithms", (
     Rule("log(1 + exp(x))", lambda x: log(1 + exp(x)), lambda x: softplus(x), why=FAR),
     Rule("log1p(exp(x))", lambda x: log1p(exp(x)), lambda x: softplus(x), why=FAR),
     Rule("log(exp(x) + exp(y))", lambda x, y: log(exp(x) + exp(y)), lambda x, y: logaddexp(x, y), why=FAR),
@@ -74,16 +74,16 @@ LOGARITHMS = (
     Rule("log(dimshuffle(sum(exp(x))))", lambda x, p, q: log(some("dimshuffle", q, some("sum", p, exp(x)))),
          lambda x, p, q: some("dimshuffle", q, shifted_log(x, p)), lambda m: reduces(m) and unshifted(m), why=FAR),
     Rule("softplus(x) - x", lambda x: softplus(x) - x, lambda x: softplus(-x), why="two large equal numbers are subtracted"),
-)
-DIFFERENCES = (
+))
+DIFFERENCES = tagged("stable differences", (
     Rule("exp(x) - 1", lambda x: exp(x) - 1, lambda x: expm1(x), why=NEAR_ZERO),
     Rule("exp(x) + -1", lambda x: exp(x) + -1, lambda x: expm1(x), why=NEAR_ZERO),
     Rule("1 - exp(x)", lambda x: 1 - exp(x), lambda x: -expm1(x), why=NEAR_ZERO),
     Rule("1 - sigmoid(x)", lambda x: 1 - sigmoid(x), lambda x: sigmoid(-x), why=TAIL),
     Rule("1 - erf(x)", lambda x: 1 - erf(x), lambda x: erfc(x), why=TAIL),
     Rule("1 - erfc(x)", lambda x: 1 - erfc(x), lambda x: erf(x), why="erfc is rounded near 1"),
-)
-QUOTIENTS = (
+))
+QUOTIENTS = tagged("stable sigmoid", (
     Rule("1 / (1 + exp(-x))", lambda x: 1 / (1 + exp(-x)), lambda x: sigmoid(x), why="one rounding instead of three"),
     Rule("y / (1 + exp(-x))", lambda x, y: y / (1 + exp(-x)), lambda x, y: y * sigmoid(x), why=FAR),
     Rule("exp(x) / (1 + exp(x))", lambda x: exp(x) / (1 + exp(x)), lambda x: sigmoid(x), why=FAR),
@@ -95,6 +95,8 @@ QUOTIENTS = (
     Rule("y * sigmoid(-x) * exp(x)", lambda x, y: y * sigmoid(-x) * exp(x), lambda x, y: y * sigmoid(x), why=FAR),
     Rule("sqr(sigmoid(x)) * exp(-x)", lambda x: sqr(sigmoid(x)) * exp(-x), lambda x: sigmoid(x) * sigmoid(-x), why=FAR),
     Rule("sqr(sigmoid(-x)) * exp(x)", lambda x: sqr(sigmoid(-x)) * exp(x), lambda x: sigmoid(x) * sigmoid(-x), why=FAR),
+))
+SOFTMAXES = tagged("stable softmax", (
     Rule("exp(x) / sum(exp(x))", lambda x, p: exp(x) / some("sum", p, exp(x)), lambda x, p: shifted_softmax(x, p, lambda s: s),
          lambda m: reduces(m) and unshifted(m), why=FAR),
     Rule("exp(x) / dimshuffle(sum(exp(x)))", lambda x, p, q: exp(x) / some("dimshuffle", q, some("sum", p, exp(x))),
@@ -111,8 +113,8 @@ QUOTIENTS = (
     Rule("(y / sum(exp(x)) + sum(-(z / sum(exp(x))))) * exp(x)",
          lambda x, y, z, p: (y / some("sum", p, exp(x)) + some("sum", p, -(z / some("sum", p, exp(x))))) * exp(x),
          lambda x, y, z, p: shifted_sum(x, z, p, y), lambda m: reduces(m) and keeps_axes(m) and unshifted(m), why=SOFTMAX),
-)
-GRADIENTS = (
+))
+GRADIENTS = tagged("stable gradients", (
     Rule("y / sigmoid(x) * sigmoid(x)", lambda x, y: y / sigmoid(x) * sigmoid(x), lambda x, y: y, why=RATIO),
     Rule("y / sigmoid(x) * z * sigmoid(x)", lambda x, y, z: y / sigmoid(x) * z * sigmoid(x), lambda x, y, z: y * z, why=RATIO),
     Rule("(y/s - z/(1-s)) * s * (1-s)",
@@ -130,10 +132,10 @@ GRADIENTS = (
          why="the gradient of the log of a softmax; " + RATIO),
     Rule("y / (exp(x) / z) / z", lambda x, y, z: y / (exp(x) / z) / z, lambda x, y, z: y / exp(x), why=RATIO),
     Rule("y / (exp(x) / z) * (exp(x) / z)", lambda x, y, z: y / (exp(x) / z) * (exp(x) / z), lambda x, y, z: y, why=RATIO),
-)
-POWERS = (
+))
+POWERS = tagged("stable powers", (
     Rule("x ** 2", lambda x: power(x, 2), lambda x: sqr(x), kinds="fiu", why="one product is rounded correctly, a power need not be"),
     Rule("x ** -1", lambda x: power(x, -1.0), lambda x: 1 / x, why="one quotient is rounded correctly, a power need not be"),
-)
-STABLE: tuple[Rule, ...] = (*LOGARITHMS, *DIFFERENCES, *QUOTIENTS, *GRADIENTS, *POWERS, *MASKS)
+))
+STABLE: tuple[Rule, ...] = (*LOGARITHMS, *DIFFERENCES, *QUOTIENTS, *SOFTMAXES, *GRADIENTS, *POWERS, *MASKS)
 """All stable rules, in the order in which they are tried."""

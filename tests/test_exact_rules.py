@@ -28,8 +28,7 @@ def test_float16_divided_by_what_has_no_finite_reciprocal(k: float, real: bool) 
     """0 was NaN: times the infinite reciprocal of a constant."""
     x = eg.vector("x", dtype="float16")
     v = np.array([0, 2.0 ** -20, 1], "float16")
-    with eg.change_flags(real_rules=real):
-        got = eg.compile([x], x / k, device="numpy")(v)
+    got = eg.compile([x], x / k, device="numpy", optimizer="unsafe" if real else "default")(v)
     np.testing.assert_array_equal(got, eg.compile([x], x / k, device="numpy", optimizer="none")(v))
 
 

@@ -307,7 +307,7 @@ def interrupt_everywhere(pool: Any, met: list[int]) -> None:
                 met.append(line)
             finally:
                 sys.settrace(None)
-    pool.hand_over(lambda: met.append(0))
+    pool.hand_over(lambda: met.append(0)).exception()
 
 
 def test_D8_an_interrupt_at_any_line_of_handing_over_takes_no_place() -> None:

@@ -83,12 +83,12 @@ def _told(rules: str, options: Options) -> Fired | None:
     return None if trace is None else partial(trace.fired, rules)
 
 
-def rewritten(rules: Sequence[str], graph: Graph, options: Options, sweeps: int = SWEEPS) -> Graph:
+def rewritten(rules: Sequence[str], graph: Graph, options: Options, sweeps: int | None = None) -> Graph:
     """Sweep the lists over the graph in turn, merging and folding in between, until nothing changes or so many sweeps are made."""
     engines = [(name, found) for name in rules if (found := engine_of(name, options)) is not None]
     bounds = {name: options.get("bound") or Bound(graph) for name, _ in engines if name == OWN}
     last: dict[str, str] = {}
-    for _ in range(sweeps):
+    for _ in range(SWEEPS if sweeps is None else sweeps):
         last.clear()
         for name, found in engines:
             bound, told = bounds.get(name), _told(name, options)
@@ -98,7 +98,7 @@ def rewritten(rules: Sequence[str], graph: Graph, options: Options, sweeps: int 
                 graph, last[name] = merge(folded(graph, options)), last_of
         if not last:
             return graph
-    if sweeps == SWEEPS:
+    if sweeps is None:
         warn(f"rules have not come to rest after {SWEEPS} sweeps; the last was {' after '.join(map(repr, last.values()))}", RewriteWarning)
     return graph
 

@@ -62,7 +62,7 @@ class Helpers:
         self._counted_on = False
         self._lock = threading.RLock()  # again, since a signal handler may call a function of its own
         forever(self.box)
-        atexit.register(self.leave)
+        atexit.register(self._end)
         GUESTS.append(self)
 
     def ready(self, always: bool = False) -> None:
@@ -76,6 +76,12 @@ class Helpers:
                 kernel = cl.Kernel(compiled(context, device, board.source()), board.HELP)
                 kernel.set_args(cl.SVM(self.box))
                 self._running = Opened(context, cl.CommandQueue(context, device.handle)), kernel
+
+    def _end(self) -> None:
+        """The interpreter is ending: calls that finalisers make from here on do without helpers, which could not be built any more."""
+        if not foreign():
+            self.limit("HELPED", NEVER)
+            self.leave()
 
     def back(self) -> None:
         """Build it again after `leave`, if it is counted on."""

@@ -283,7 +283,7 @@ def test_F3_a_forked_child_neither_reads_nor_waits(monkeypatch) -> None:
 def test_D13_a_child_that_was_forked_before_OpenCL_was_used_waits_at_its_end(monkeypatch) -> None:
     pool = memory.Buffers(session(separate()))
     waited = []
-    pool.session = SimpleNamespace(queue=SimpleNamespace(finish=lambda: waited.append(True)))
+    pool.session = SimpleNamespace(finish=lambda: waited.append(True))
     monkeypatch.setattr(devices, "FORKED", [True])
     pool._finish()
     monkeypatch.setattr(devices._found, "pid", -1)

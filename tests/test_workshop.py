@@ -145,3 +145,18 @@ def test_D14_the_compiler_lets_go_of_all_with_the_last_context() -> None:
     assert done.returncode == 0, done.stderr
     kept, woken, same, again = done.stdout.split()
     assert int(kept) > 20_000 and same == again == "True" and woken == str(together.helpers_of(device.session(device.choose("pocl"))) > 0)
+
+
+def test_D13_calls_at_the_very_end_do_without_helpers() -> None:
+    """After `atexit` nothing can be built any more, and a finaliser's call is right all the same."""
+    done = python("""
+        import numpy as np, exprgraph as eg
+        x, value = eg.vector("x"), np.linspace(0, 1, 300_000, dtype="float32")
+        f = eg.compile([x], eg.exp(x) * 2, device="pocl")
+        helpers, first = f._run.state.helpers, f(value)
+        helpers.limit("HELPED", 1)
+        helpers.limit("WOKEN", 1)
+        helpers._end()
+        print((f(value) == first).all(), helpers._running)
+        """)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True None\n", "")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar, overload
 
+from exprgraph.columns import columns
 from exprgraph.errors import shortly
 from exprgraph.modes import MODES, OPTIMIZERS, Mode
 from exprgraph.near import nearest
@@ -152,9 +153,8 @@ class Config:
         return table()
 
     def __repr__(self) -> str:
-        rows = [(s.name, repr(getattr(self, s.name)), origin(s)) for s in SETTINGS.values()]
-        widths = [max(len(r[k]) for r in rows) for k in range(2)]
-        return "\n".join(f"{name.ljust(widths[0])} = {value.ljust(widths[1])}  {whence}" for name, value, whence in rows)
+        wide = max(map(len, SETTINGS))
+        return "\n".join(columns([(f"{s.name:{wide}} = {getattr(self, s.name)!r}", origin(s)) for s in SETTINGS.values()]))
 
 
 def origin(setting: Setting[Any]) -> str:
@@ -214,9 +214,7 @@ def table() -> str:
     for s in SETTINGS.values():
         value = getattr(config, s.name)
         rows.append((s.name, _word(value) + "*" * bool(value != s.default), s.kind, s.meaning))
-    widths = [max(len(r[k]) for r in rows) for k in range(3)]
-    lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths)), row[3]]) for row in rows]
-    return "\n".join([*lines, f"Each also as {PREFIX}<NAME> in the environment; * is not the default."])
+    return "\n".join([*columns(rows), f"Each also as {PREFIX}<NAME> in the environment; * is not the default."])
 
 
 def _word(value: Any) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from exprgraph.close import Tolerance, problem_of, tolerances
+from exprgraph.columns import columns
 from exprgraph.errors import MismatchFault, Source, at
 from exprgraph.graph import order
 from exprgraph.labels import op_text
@@ -89,8 +90,7 @@ class Comparisons:
         rows = sorted(self.rows, key=lambda r: -1.0 if r.ulps is None else r.ulps, reverse=True)
         table = [("ULPs", "", "name", "what", "lines")]
         table += [("-" if r.ulps is None else f"{r.ulps:.3g}", r.kind, r.name, r.text, lines(r.sources)) for r in rows]
-        widths = [max(len(r[k]) for r in table) for k in range(5)]
-        return "\n".join("  ".join(c.ljust(w) for c, w in zip(r, widths)).rstrip() for r in table)
+        return "\n".join(columns(table))
 
     def __repr__(self) -> str:
         return str(self)

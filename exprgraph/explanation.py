@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from exprgraph.bodies import opened, without_rules
+from exprgraph.columns import columns
 from exprgraph.errors import MissingInputError, NoMeaningError, Source, at, here
 from exprgraph.graph import ancestors, order, symbol_of
 from exprgraph.labels import leaf_text, name_text, number_text, op_text, roots, short
@@ -70,9 +71,7 @@ class Explanation(NamedTuple):
 
     def __str__(self) -> str:
         start, stop = self._shown()
-        table = [HEADS, *(r.cells() for r in self.rows[start:stop])]
-        widths = [max(len(line[k]) for line in table) for k in range(len(HEADS))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in table]
+        lines = columns([HEADS, *(r.cells() for r in self.rows[start:stop])])
         left = self.total - (stop - start)
         return "\n".join([*lines, *([f"... {stop - start} of {self.total} tensors are shown"] if left else []), self._verdict()])
 

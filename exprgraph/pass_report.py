@@ -2,9 +2,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from exprgraph.columns import columns
 from exprgraph.errors import Source
 from exprgraph.graph import order
 from exprgraph.labels import op_text
@@ -71,14 +72,14 @@ class Half(NamedTuple):
         idle = [r for r in self.tried if not r.times]
         head = [f"{self.name}: {_size(self.before)} -> {_size(self.after)} nodes in {_ms(sum(p.nanoseconds for p in self.passes))} ms"]
         vain = [f"  {len(idle)} rules were tried in vain for {_ms(sum(r.matching + r.replacing for r in idle))} ms"] if idle else []
-        return "\n".join([*head, *_table(rows), *self._rules(), *vain, *self._numerics()])
+        return "\n".join([*head, *columns(rows, indent="  "), *self._rules(), *vain, *self._numerics()])
 
     def _rules(self) -> list[str]:
         found = self.rules
         rows = [("times", "matching ms", "replacing ms", "list", "rule", "first", "lines")]
         rows += [(str(r.times), _ms(r.matching), _ms(r.replacing), " ".join(r.rule.tags[:1]), r.rule.name, r.first, lines(r.sources))
                  for r in found[:SHOWN]]
-        return [*_table(rows if found else []), *([f"  and {len(found) - SHOWN} more rules"] if len(found) > SHOWN else [])]
+        return [*columns(rows if found else [], indent="  "), *([f"  and {len(found) - SHOWN} more rules"] if len(found) > SHOWN else [])]
 
     def _numerics(self) -> list[str]:
         told = [f"    {r.rule.name}" + (f": {r.rule.why}" if r.rule.why else "") + f" ({lines(r.sources)})" for r in self.numerics]
@@ -214,8 +215,3 @@ def _size(graph: Graph) -> int:
 
 def _ms(nanoseconds: int) -> str:
     return f"{nanoseconds / 1e6:.2f}"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> Iterable[str]:
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))] if rows else []
-    return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]

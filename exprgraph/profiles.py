@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from exprgraph.columns import columns
 from exprgraph.locks import lock
 from exprgraph.named import NamedTuple
 from exprgraph.steps import Step, lines
@@ -134,9 +135,7 @@ HEADS = ("share", "ms", "count", "us each", "GB/s", "of copy", "GFLOP/s", "step"
 
 def _table(rows: Sequence[tuple[Row, float | None]], total: int) -> list[str]:
     table = [HEADS, *(_cells(row, rate, total) for row, rate in rows)]
-    widths = [max(len(line[k]) for line in table) for k in range(len(HEADS))]
-    right = range(7)
-    return ["  ".join(c.rjust(w) if k in right else c.ljust(w) for k, (c, w) in enumerate(zip(line, widths))).rstrip() for line in table]
+    return columns(table, right=range(7))
 
 
 def _cells(row: Row, rate: float | None, total: int) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from codegen.target import Target
 from exprgraph.backend import FORKED as FORKED_TEXT
+from exprgraph.columns import columns
 from exprgraph.config import Config
 from exprgraph.errors import DeviceError, NoDeviceError, UnknownDeviceError, at, here, shortly
 from exprgraph.named import NamedTuple
@@ -334,8 +335,7 @@ def table(found: Sequence[Device]) -> str:
         rows.append((d.spec, d.kind, str(d.target.units), f"{d.memory / _GIB:.1f} GiB", "yes" if d.target.fp64 else "no",
                      f"{d.name} ({d.platform})"))
     rows.append(("numpy", "oracle", "1", "", "yes", "NumPy, without generated code"))
-    widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows)
+    return "\n".join(columns(rows))
 
 
 def session(device: Device) -> Session:

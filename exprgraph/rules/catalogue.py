@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from exprgraph.columns import columns
 from exprgraph.named import NamedTuple
 from exprgraph.rewrite import Rule
 from exprgraph.rules.exact import EXACT
@@ -28,8 +29,7 @@ class Table(NamedTuple):
 
     def __str__(self) -> str:
         rows = [("list", "tag", "kinds", "rule", "why"), *((r.tags[0], " ".join(r.tags[1:]), r.kinds, r.name, r.why) for r in self.rules)]
-        widths = [max(len(row[k]) for row in rows) for k in range(5)]
-        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+        return "\n".join(columns(rows))
 
     def __repr__(self) -> str:
         return str(self)

@@ -199,7 +199,7 @@ class _Fusion:
     """The state of one run of `fuse`."""
 
     def __init__(self, roots: Roots, outputs: set[Node], target: Target, together: bool) -> None:
-        self.roots, self.target, self.builder = frozenset(roots.nodes), target, Builder()
+        self.roots, self.target, self.builder, self.read = frozenset(roots.nodes), target, roots.b, roots.read
         self.largest = LARGEST_CLUSTER[target.schedule]
         self.arrays, self.after, self.outputs, self.together = roots.arrays, roots.after, outputs, together
         self.apart: dict[str, Dim] = {}
@@ -275,8 +275,11 @@ class _Fusion:
 
     def reads(self, task: Task, positions: Place) -> set[tuple[Node, Index]]:
         """The roots that a task reads, each with the index at which it does, in the loop variables of `positions`."""
-        b = self.builder
-        found: set[tuple[Node, Index]] = set()
+        key, b = (task.node, task.kind, positions), self.builder
+        known = self.read.get(key)
+        if known is not None:
+            return known
+        found = self.read[key] = set[tuple[Node, Index]]()
 
         def memory(node: Node, index: Index) -> Expr | None:
             if node.op in (INPUT, SHARED) or is_array_constant(node):

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from codegen.describe import describe
+from codegen.describe import Counted, describe
 from codegen.expansions import expanded
 from codegen.forms import forms
 from codegen.fuse import Cluster, Fused, fuse, make_task
@@ -60,7 +60,7 @@ def generate(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | N
     resolved = resolved._replace(outputs=onto(expanded(resolved.outputs, target, wide), target))
     layout = {i.node.uid: known for i, known in zip(resolved.inputs, layouts)}
     pick, found = forms(resolved.outputs, layout, target, (options or {}).get("optimizer") == "fast_compile")
-    shared = Shared({}, {}, {}, Made())
+    shared = Shared({}, {}, {}, Made(), {})
     each = [_Generator(resolved, form.outputs, layouts, wide, form.target, shared) for form in found]
     steps = [tuple(g.steps()) for g in each]
     if options is not None and options.get("trace") is not None:
@@ -120,11 +120,13 @@ def _same_order(node: Node) -> bool:
 
 
 class Shared(NamedTuple):
-    """What the forms of a plan have in common: buffers by name, fault sites by number, notes, and what was made of kernels."""
+    """What the forms of a plan have in common: buffers by name, fault sites by number, notes, what was made of kernels, and
+    what their operations count."""
     buffers: dict[str, Buffer]
     sites: dict[Site, int]
     notes: dict[Note, None]
     made: Made
+    counted: Counted
 
 
 class Told(NamedTuple):
@@ -144,7 +146,7 @@ class _Generator:
         self.found = find_roots(outputs, target)
         self.roots = frozenset(self.found.nodes)
         self.memory = memory = Memory([i.node for i in graph.inputs], layouts, outputs, set(), shared.buffers, shared.sites)
-        self.shared, self.notes, self.called = shared, shared.notes, set[Hashable]()
+        self.shared, self.notes, self.called, self.done = shared, shared.notes, set[Hashable](), dict[Hashable, list[Step]]()
         self.env = Lowering(self.b, lambda n, i: memory.load(self.b, n, i), lambda n, i: memory.address(self.b, n, i), memory.store,
                             memory.site, lambda n: memory.name(n) is not None, memory.lend, memory.release, self.found.heavy)
 
@@ -169,7 +171,17 @@ class _Generator:
     def _run(self, fused: Fused) -> list[Step]:
         self.memory.crossing = fused.crossing
         self.called.clear()
-        return [step for cluster in fused.clusters for step in self._steps(cluster)]
+        return [step for cluster in fused.clusters for step in self._once(cluster)]
+
+    def _once(self, cluster: Cluster) -> list[Step]:
+        """The steps of a cluster, made once where a graph that is fused for small sizes and for large ones has the cluster in both."""
+        nodes = tuple(t.node for t in cluster.tasks)
+        if any(isinstance(n.op, OwnOp) for n in nodes):
+            return self._steps(cluster)
+        key = (cluster.kind, cluster.space, cluster.inner, nodes, tuple(n in self.memory.crossing for n in nodes))
+        if key not in self.done:
+            self.done[key] = self._steps(cluster)
+        return self.done[key]
 
     def _steps(self, cluster: Cluster) -> list[Step]:
         node = self.memory.current = cluster.tasks[0].node
@@ -281,5 +293,5 @@ class _Generator:
 
     def _told(self, cluster: Cluster) -> Told:
         """What is told of the launches of a cluster."""
-        return Told(*describe("", cluster, self.roots), {self.memory.names[t.node]: t.node.outs[0].shape
+        return Told(*describe(cluster, self.roots, self.shared.counted), {self.memory.names[t.node]: t.node.outs[0].shape
                                                          for t in cluster.tasks if t.node in self.memory.names})

@@ -160,7 +160,8 @@ def renamed(kernel: Kernel, renaming: Renaming) -> Kernel:
         for stmt in body:
             for e in postorder(exprs_of(stmt)):
                 if id(e) not in new:
-                    new[id(e)] = b.make(e.kind, e.dtype, tuple(new[id(a)] for a in e.args), renaming(e.value) if e.kind == "dim" else e.value)
+                    value = renaming(e.value) if e.kind == "dim" else e.value
+                    new[id(e)] = b.make(e.kind, e.dtype, tuple(new[id(a)] for a in e.args), value)
             made = type(stmt)._make(map(change, stmt))
             if isinstance(made, Loop):
                 made = made._replace(body=block(made.body))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from codegen.inline import Index, Inliner, is_array_constant
 from codegen.kernel import Builder, Expr
 from codegen.products import is_call
-from codegen.roots import Roots, widest_value
+from codegen.roots import Roots, find_roots, widest_value
 from codegen.target import Target
 from exprgraph.dims import Dim, constant, is_one, product
 from exprgraph.named import NamedTuple
@@ -179,6 +179,24 @@ def fuse(outputs: Sequence[Out], roots: Roots, target: Target, together: bool = 
         fusion.place(make_task(node, roots.cost[node]))
     clusters = sorted((c for c in fusion.clusters if c.tasks), key=lambda c: c.level)
     return Fused(tuple(clusters), fusion.crossing, tuple(fusion.apart.values()))
+
+
+class Fusions:
+    """The roots and clusters of the graphs that a plan is made of, each found once."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[tuple[Node, ...], Target], Roots] = {}
+        self.fused: dict[tuple[tuple[Node, ...], Target, bool], Fused] = {}
+
+    def roots(self, outputs: Sequence[Out], target: Target) -> Roots:
+        """`find_roots`."""
+        key = tuple(o.node for o in outputs), target
+        return self.known.get(key) or self.known.setdefault(key, find_roots(outputs, target))
+
+    def clusters(self, outputs: Sequence[Out], target: Target, together: bool = False) -> Fused:
+        """`fuse`."""
+        key = tuple(o.node for o in outputs), target, together
+        return self.fused.get(key) or self.fused.setdefault(key, fuse(outputs, self.roots(outputs, target), target, together))
 
 
 def fed(outputs: Sequence[Out], roots: Roots, target: Target) -> dict[Node, Cluster]:

@@ -7,7 +7,7 @@ from typing import Any
 from codegen.describe import Counted, describe
 from codegen.expansions import expanded
 from codegen.forms import forms
-from codegen.fuse import Cluster, Fused, fuse, make_task
+from codegen.fuse import Cluster, Fused, Fusions, make_task
 from codegen.kernel import Builder, Kernel, Stmt
 from codegen.lower.mapreduce import Lowering, map_reduce
 from codegen.lower.prefix import variants as scan_variants
@@ -18,9 +18,9 @@ from codegen.lower.scatter import scatter_atomic, scatter_owned, scatter_starts
 from codegen.memory import Memory
 from codegen.onto import onto
 from codegen.own_call import own_call
-from codegen.plan import Branch, Buffer, Check, Commit, Launch, Note, Operand, Plan, Site, Step
+from codegen.plan import About, Branch, Buffer, Check, Commit, Launch, Note, Operand, Plan, Site, Step
 from codegen.products import could_be_call, is_call, is_kernel
-from codegen.roots import find_roots, in_place
+from codegen.roots import in_place
 from codegen.rows import template_of
 from codegen.scattering import by_atomics
 from codegen.schedule.common import used
@@ -59,8 +59,9 @@ def generate(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | N
     check_rows(resolved)
     resolved = resolved._replace(outputs=onto(expanded(resolved.outputs, target, wide), target))
     layout = {i.node.uid: known for i, known in zip(resolved.inputs, layouts)}
-    pick, found = forms(resolved.outputs, layout, target, (options or {}).get("optimizer") == "fast_compile")
-    shared = Shared({}, {}, {}, Made(), {})
+    fusions = Fusions()
+    pick, found = forms(resolved.outputs, layout, target, (options or {}).get("optimizer") == "fast_compile", fusions)
+    shared = Shared({}, {}, {}, Made(), {}, fusions)
     each = [_Generator(resolved, form.outputs, layouts, wide, form.target, shared) for form in found]
     steps = [tuple(g.steps()) for g in each]
     if options is not None and options.get("trace") is not None:
@@ -121,12 +122,13 @@ def _same_order(node: Node) -> bool:
 
 class Shared(NamedTuple):
     """What the forms of a plan have in common: buffers by name, fault sites by number, notes, what was made of kernels, and
-    what their operations count."""
+    what their operations count; and how graphs are fused."""
     buffers: dict[str, Buffer]
     sites: dict[Site, int]
     notes: dict[Note, None]
     made: Made
     counted: Counted
+    fusions: Fusions
 
 
 class Told(NamedTuple):
@@ -143,7 +145,7 @@ class _Generator:
     def __init__(self, graph: Graph, outputs: tuple[Out, ...], layouts: Sequence[str], wide: bool, target: Target, shared: Shared) -> None:
         self.results, self.outputs, self.wide, self.target, self.b = outputs, written(outputs), wide, target, Builder()
         outputs = self.outputs
-        self.found = find_roots(outputs, target)
+        self.found = shared.fusions.roots(outputs, target)
         self.roots = frozenset(self.found.nodes)
         self.memory = memory = Memory([i.node for i in graph.inputs], layouts, outputs, set(), shared.buffers, shared.sites)
         self.shared, self.notes, self.called, self.done = shared, shared.notes, set[Hashable](), dict[Hashable, list[Step]]()
@@ -159,10 +161,10 @@ class _Generator:
 
     def steps(self) -> list[Step]:
         """The kernels; where reductions over everything were kept apart, small sizes branch to fewer and larger kernels."""
-        apart = fuse(self.outputs, self.found, self.target)
+        apart = self.shared.fusions.clusters(self.outputs, self.target)
         if not apart.apart:
             return self._run(apart)
-        small = self._run(fuse(self.outputs, self.found, self.target, together=True))
+        small = self._run(self.shared.fusions.clusters(self.outputs, self.target, together=True))
         largest = constant(0)
         for size in apart.apart:
             largest = maximum(largest, size)

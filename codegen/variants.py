@@ -47,7 +47,8 @@ def piece(kernel: Kernel, target: Target, work: Dim) -> Piece:
     kernel = named(apart(kernel) if target.schedule == "cpu" else kernel, target.dialect)
     items, local = geometry(kernel.body)
     grid = tuple(g.value if isinstance(g.value, Dim) else constant(g.value) for g in items)
-    return Piece(kernel, tuple(p.name for p in kernel.params), dims_of(kernel.body), grid, local, tuple(p.access for p in kernel.params), work)
+    names, access = tuple(p.name for p in kernel.params), tuple(p.access for p in kernel.params)
+    return Piece(kernel, names, dims_of(kernel.body), grid, local, access, work)
 
 
 def as_it_is(kernel: Kernel, target: Target) -> Parts:

@@ -1,4 +1,4 @@
-"""A long search through random graphs: chunks that the seed repeats, a file that remembers them, and every fault with its smallest graph."""
+"""A long search through random graphs: chunks that the seed repeats, a file that remembers them, and each fault with its smallest graph."""
 from __future__ import annotations
 
 import json
@@ -54,7 +54,8 @@ def check(drawn: Drawn, number: int) -> None:
     optimised = run_graph(whole, {"optimizer": level})
     with np.errstate(all="ignore"), unprinted():
         found = evaluate(optimised.outputs, drawn.by_leaf) if level != "none" else []
-        found += interpret(optimised, list(drawn.by_leaf), list(drawn.by_leaf.values()), target, general, last, options={"optimizer": level})
+        leaves, values = list(drawn.by_leaf), list(drawn.by_leaf.values())
+        found += interpret(optimised, leaves, values, target, general, last, options={"optimizer": level})
         close(found, drawn.outputs * (len(found) // len(drawn.outputs)), drawn.by_leaf)
 
 
@@ -81,6 +82,11 @@ def run_chunk(number: int, checked: Callable[[Drawn, int], None] = check, size: 
     return Chunk(number, next(drawn), round(time.process_time() - start, 2), told[0])
 
 
+def chunk_seed(base: int, number: int) -> int:
+    """The seed of a chunk of the campaign that begins with a seed."""
+    return zlib.crc32(f"{base} {number}".encode())
+
+
 def run_campaign(graphs: int, where: Path | None, base: int) -> list[Chunk]:
     """So many graphs, chunk after chunk; those that the file remembers are not drawn again."""
     known = [Chunk(**json.loads(line)) for line in where.read_text().splitlines()] if where is not None and where.exists() else []
@@ -88,7 +94,7 @@ def run_campaign(graphs: int, where: Path | None, base: int) -> list[Chunk]:
     for number in count():
         if sum(c.graphs for c in found) >= graphs:
             return found
-        chosen = zlib.crc32(f"{base} {number}".encode())
+        chosen = chunk_seed(base, number)
         if chosen not in done:
             found.append(run_chunk(chosen))
             if where is not None:
@@ -100,4 +106,5 @@ def run_campaign(graphs: int, where: Path | None, base: int) -> list[Chunk]:
 def from_environment() -> list[Chunk]:
     """The campaign that EXPRGRAPH_CAMPAIGN (how many graphs) and EXPRGRAPH_CAMPAIGN_FILE (what is remembered) ask for."""
     where = os.environ.get("EXPRGRAPH_CAMPAIGN_FILE")
-    return run_campaign(int(os.environ.get("EXPRGRAPH_CAMPAIGN", "3000")), Path(where) if where else None, int(os.environ["EXPRGRAPH_SEED"]))
+    asked = int(os.environ.get("EXPRGRAPH_CAMPAIGN", "3000"))
+    return run_campaign(asked, Path(where) if where else None, int(os.environ["EXPRGRAPH_SEED"]))

@@ -1,6 +1,8 @@
 """Random graphs: optimised against unoptimised on the oracle, both schedules in the tree interpreter, a sample of them on PoCL."""
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +12,7 @@ from exprgraph.close import close
 from exprgraph.node import Graph
 from exprgraph.passes import run_graph
 from exprgraph.reference import evaluate
+from tests.campaign import Chunk, chunk_seed, from_environment, run_campaign, run_chunk
 from tests.graphs import Drawn, graphs
 from tests.plan_runner import CPU, GPU, interpret
 
@@ -70,11 +73,30 @@ def test_pocl_equals_the_oracle(drawn: Drawn) -> None:
 
 
 @pytest.mark.campaign
-@given(graphs(most=10))
-@settings(max_examples=3000, deadline=None, suppress_health_check=RELAXED)
-def test_campaign_trees(drawn: Drawn) -> None:
-    check_optimiser(drawn)
-    check_trees(drawn)
+def test_campaign_trees(capsys: pytest.CaptureFixture[str]) -> None:
+    """EXPRGRAPH_CAMPAIGN=100000 EXPRGRAPH_CAMPAIGN_FILE=campaign.jsonl pytest -m campaign -k campaign_trees."""
+    found = from_environment()
+    with capsys.disabled():
+        print(f"{sum(c.graphs for c in found)} graphs in {sum(c.seconds for c in found):.0f} s of processor time")
+    assert not [c for c in found if c.fault]
+
+
+def test_a_chunk_of_the_campaign() -> None:
+    """Graphs come from the seed; what is wrong is told with its smallest graph, and does not end the search."""
+    def wrong(drawn: Drawn, number: int) -> None:
+        assert len(drawn.outputs) < 3, "three outputs"
+    one, other = (run_chunk(7, wrong, 60) for _ in range(2))
+    assert one.fault == other.fault and "three outputs" in one.fault
+    fine = run_chunk(12, size=8)
+    assert fine.graphs >= 8 and fine.fault == ""
+
+
+def test_a_campaign_goes_on_where_it_was_stopped(tmp_path) -> None:
+    """What the file remembers is not drawn again."""
+    where = tmp_path / "campaign.jsonl"
+    chunks = [Chunk(chunk_seed(5, k), 100, 1.0, "") for k in range(3)]
+    where.write_text("".join(json.dumps(c._asdict()) + "\n" for c in chunks))
+    assert run_campaign(300, where, 5) == chunks
 
 
 @pytest.mark.campaign

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 
-from codegen import generate as generation
+from codegen import variants
 from exprgraph.close import close
 from exprgraph.node import Graph
 from exprgraph.passes import run_graph
@@ -39,12 +39,12 @@ class Chunk(NamedTuple):
 @contextmanager
 def unprinted() -> Iterator[None]:
     """The interpreter needs no text, so kernels get numbers for names: that is half of what a plan costs."""
-    numbers, before = count(), generation.named
-    generation.named = lambda kernel, dialect: kernel._replace(name=f"k_{next(numbers):012x}")
+    numbers, before = count(), variants.named
+    variants.named = lambda kernel, dialect: kernel._replace(name=f"k_{next(numbers):012x}")
     try:
         yield
     finally:
-        generation.named = before
+        variants.named = before
 
 
 def check(drawn: Drawn, number: int) -> None:

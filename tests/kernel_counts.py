@@ -54,7 +54,8 @@ def counts(case: Case, *sizes: dict[str, int]) -> list[int]:
         values = arguments(case, some)
         asked = Sizes([i.node for i in inputs], values)
         with unprinted():
-            plan = generation.generate(graph, [i.node for i in inputs], decide(generation.uncertain(graph), asked), ["C"] * len(inputs), False, CPU)
+            outcomes = decide(generation.uncertain(graph), asked)
+            plan = generation.generate(graph, [i.node for i in inputs], outcomes, ["C"] * len(inputs), False, CPU)
         found.append(sum(1 for _ in launched(plan.steps, asked)))
     return found
 

@@ -126,7 +126,8 @@ ONCE = tagged("search stable constants", (
     Rule("x + k + k2", lambda x, k, k2: x + k + k2, lambda x, k, k2: x + (k + k2), folds("+")),
     Rule("x + k - k2", lambda x, k, k2: x + k - k2, lambda x, k, k2: x + (k - k2), folds("-")),
     Rule("x - k2 + k", lambda x, k, k2: x - k2 + k, lambda x, k, k2: x + (k - k2), folds("-")),
-    Rule("x - k - k2", lambda x, k, k2: x - k - k2, lambda x, k, k2: x - (k + k2), folds("+")),
+    Rule("x - k - k2", lambda x, k, k2: x - k - k2, lambda x, k, k2: x + (-k - k2), folds("+"),
+         why="x - 0.0 keeps -0.0, which x - 3 - -3 does not"),
     Rule("k - x + k2", lambda x, k, k2: k - x + k2, lambda x, k, k2: (k + k2) - x, folds("+")),
     Rule("k - x - k2", lambda x, k, k2: k - x - k2, lambda x, k, k2: (k - k2) - x, folds("-")),
     Rule("k - (x + k2)", lambda x, k, k2: k - (x + k2), lambda x, k, k2: (k - k2) - x, folds("-")),
@@ -191,6 +192,6 @@ RISKY = ("exponentials", "angles")
 
 def risk(rule: Rule | None) -> float:
     """What it costs to rely on an equality."""
-    if rule is None or rule.tags[1] != "real":
+    if rule is None or rule.tags[1:2] != ("real",):
         return SAFE
     return LARGE if rule.tags[2] in RISKY else SMALL

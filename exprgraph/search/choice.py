@@ -4,14 +4,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from exprgraph.node import CONSTANT, TensorType
-from exprgraph.rules.equalities import risk
 from exprgraph.search.egraph import Clock, EGraph, Term
 from exprgraph.weights import INDEX_DIVISION, weight
 
 Choice = dict[int, Term]
 REPEATED = 16
 """About how long an axis is along which a smaller operand is repeated."""
-PASSES, TRIES = 12, 24
+PASSES, TRIES = 12, 12
 """How often all classes are looked at again, and how many classes are tried as shared."""
 
 
@@ -27,17 +26,16 @@ class Prices:
         found = self._known.get((term, number))
         if found is None:
             kind = self.graph.types[number]
-            rule = self.graph.terms[number].get(term)
-            plain = 0.0 if not term[2] else operation(term, self.graph.types[term[2][-1]].dtype) + risk(rule)
+            plain = 0.0 if not term[2] else operation(term, self.graph.types[term[2][-1]].dtype) + self.graph.risks.get(term, 0.0)
             found = self._known[term, number] = plain * REPEATED ** (axes_of(kind) - self.axes)
         return found
 
 
 def operation(term: Term, dtype: str) -> float:
-    """The weight of a term's row; no vector unit divides integers."""
+    """The weight of a term's row; no vector unit divides integers, and products of them take longer than sums."""
     if dtype[0] in "iu" and term[0].name in ("int_div", "mod"):
         return INDEX_DIVISION
-    return weight(term[0], dtype)
+    return weight(term[0], dtype) * (2 if dtype[0] in "iu" and term[0].name in ("mul", "sqr") else 1)
 
 
 def axes_of(kind: TensorType) -> int:
@@ -66,32 +64,35 @@ def needed(choice: Choice, roots: Iterable[int], graph: EGraph) -> list[int]:
 
 
 def best(graph: EGraph, roots: Sequence[int], prices: Prices, clock: Clock) -> Choice | None:
-    """A cheap choice: greedy with shared classes counted once, then again and again with a class taken for granted that several
-    terms would share.  None where the clock stands still before there is one."""
+    """A cheap choice: greedy with shared classes counted once, then, while the clock runs, with a class taken for granted that several
+    terms would share.  None where there is none without a circle."""
     choice = _greedy(graph, prices, clock, frozenset())
     if choice is None or not all(graph.find(r) in choice for r in roots):
         return None
     least = cost(choice, roots, prices)
-    for shared in _shareable(graph, choice, roots)[:TRIES]:
-        granted = _greedy(graph, prices, clock, frozenset((shared,)))
-        if granted is None:
+    for shared in _shareable(graph, choice, roots, prices)[:TRIES]:
+        if clock.left <= 0:
             break
-        found = cost(granted, roots, prices)
-        if found < least:
+        granted = _greedy(graph, prices, clock, frozenset((shared,)))
+        found = least if granted is None else cost(granted, roots, prices)
+        if granted is not None and found < least:
             choice, least = granted, found
     return choice
 
 
-def _shareable(graph: EGraph, choice: Choice, roots: Sequence[int]) -> list[int]:
-    """Classes that are not computed now and that terms of several classes would read."""
-    there = set(needed(choice, roots, graph))
+def _shareable(graph: EGraph, choice: Choice, roots: Sequence[int], prices: Prices) -> list[int]:
+    """Classes that terms of several classes would read, those that cost most first."""
     readers: dict[int, set[int]] = {}
-    for number in sorted(there):
-        for term in graph.terms[number]:
-            for part in map(graph.find, term[2]):
-                if part not in there:
-                    readers.setdefault(part, set()).add(number)
-    return sorted(n for n, users in readers.items() if len(users) > 1)
+    todo, met = [graph.find(r) for r in roots], set[int]()
+    while todo:
+        number = todo.pop()
+        if number not in met:
+            met.add(number)
+            for part in (graph.find(p) for term in graph.terms[number] for p in term[2]):
+                readers.setdefault(part, set()).add(number)
+                todo.append(part)
+    worth = [(-prices.of(choice[n], n), n) for n, users in readers.items() if len(users) > 1 and n in choice and choice[n][2]]
+    return [n for _, n in sorted(worth)]
 
 
 def _greedy(graph: EGraph, prices: Prices, clock: Clock, free: frozenset[int]) -> Choice | None:
@@ -102,8 +103,7 @@ def _greedy(graph: EGraph, prices: Prices, clock: Clock, free: frozenset[int]) -
     for _ in range(PASSES):
         changed = False
         for number in classes:
-            if not clock.spend(len(graph.terms[number])):
-                return None
+            clock.spend(len(graph.terms[number]))
             for term in graph.terms[number]:
                 found = _need(graph, term, number, needs, prices, free)
                 if found is not None and (number not in totals or sum(found.values()) < totals[number] - 1e-9):

@@ -8,12 +8,12 @@ import numpy as np
 
 from exprgraph.dims import Dim
 from exprgraph.errors import Source
-from exprgraph.node import CONSTANT, Node, Op, Out, Params, TensorType, constant_value, make_constant
+from exprgraph.node import CONSTANT, INPUT, Node, Op, Out, Params, TensorType, constant_value, make_constant
 from exprgraph.rewrite import Rule
 from exprgraph.types import like_first, to_bool, to_part
 
 Term = tuple[Op, Params, tuple[int, ...]]
-"""An operation on classes; a leaf is its own op with its number in the region for parameters."""
+"""An operation on classes; a leaf is an input with its number in the region for parameters."""
 LIKE = (like_first, to_part)
 
 
@@ -33,7 +33,8 @@ class EGraph:
     """Classes by number; what is found is found in the order in which terms were added, so it is alike in every process.
 
     terms: of each class, with what made each, None where the region was written so.  types, values: of each class its type, and its value
-    where it is constant.  lines: the user's lines of all that a class covers.  nodes: the node that a term of the region was.
+    where it is constant.  lines: the user's lines of all that a class covers.  nodes: the node that a term of the region was.  risks: of terms that a rule made,
+    what it costs to rely on the rule.
     """
 
     def __init__(self, most: int) -> None:
@@ -44,6 +45,7 @@ class EGraph:
         self.values: list[Any] = []
         self.lines: list[frozenset[Source]] = []
         self.nodes: dict[Term, Node] = {}
+        self.risks: dict[Term, float] = {}
         self.known: dict[Term, int] = {}
         self.joined: list[tuple[Rule, int]] = []
         self._users: list[dict[Term, int]] = []
@@ -75,7 +77,7 @@ class EGraph:
         value = constant_value(out) if not out.ndim else None
         if value is not None:
             return self.constant(value, out.dtype)
-        return self._new((out.node.op, (("leaf", number),), ()), out.type, frozenset(), None, None)
+        return self._new((INPUT, (("leaf", number),), ()), out.type, frozenset(), None, None)
 
     def constant(self, value: Any, dtype: str) -> int:
         """The class of a number."""
@@ -95,7 +97,7 @@ class EGraph:
         self.nodes[term] = node
         return self._new(term, node.outs[0], node.sources, None, None)
 
-    def add(self, op: Op, parts: Sequence[int], rule: Rule | None, lines: frozenset[Source]) -> int | None:
+    def add(self, op: Op, parts: Sequence[int], rule: Rule | None, lines: frozenset[Source], risk: float = 0.0) -> int | None:
         """The class of an operation that a rule makes; None where its type is not known for certain, or there is no room."""
         term = self.term(op, (), parts)
         if term in self.known:
@@ -104,7 +106,11 @@ class EGraph:
         if all(v is not None for v in values):
             return self._folded(op, [self.values[self.find(p)] for p in parts])
         kind = self._type(op, term[2])
-        return None if kind is None or self.full else self._new(term, kind, lines, rule, None)
+        if kind is None or self.full:
+            return None
+        if risk:
+            self.risks[term] = risk
+        return self._new(term, kind, lines, rule, None)
 
     def _folded(self, op: Op, values: Sequence[Any]) -> int:
         found = op.numpy(*values)
@@ -162,6 +168,8 @@ class EGraph:
         rule = self.terms[user].pop(old, None)
         if old in self.nodes:
             self.nodes.setdefault(term, self.nodes[old])
+        if old in self.risks:
+            self.risks.setdefault(term, self.risks[old])
         self.known.pop(old, None)
         for part in old[2]:
             self._users[self.find(part)].pop(old, None)

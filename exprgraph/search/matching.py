@@ -9,6 +9,7 @@ from exprgraph.errors import Source
 from exprgraph.named import NamedTuple
 from exprgraph.node import TensorType
 from exprgraph.rewrite import Fixed, Form, Match, Rule, Wild, trace
+from exprgraph.rules.equalities import risk
 from exprgraph.search.egraph import Clock, EGraph, Term, same_number
 
 CONSTANTS = ("k", "k2")
@@ -103,7 +104,7 @@ def applied(graph: EGraph, found: Found) -> bool:
         return False
     lines = frozenset[Source]().union(*(graph.lines[graph.find(c)] for c in found.covered))
     before = graph.count
-    made = _build(graph, found.side.made, bound, rule, lines, graph.types[next(iter(bound.values()))].dtype)
+    made = _build(graph, found.side.made, bound, rule, lines, graph.types[next(iter(bound.values()))].dtype, risk(rule))
     return made is not None and graph.union(found.root, made, rule) or graph.count > before
 
 
@@ -112,7 +113,8 @@ def _told(graph: EGraph, bound: Mapping[str, int]) -> dict[str, Any]:
     return {n: graph.types[c] if graph.values[c] is None else graph.values[c] for n, c in bound.items()}
 
 
-def _build(graph: EGraph, tree: Any, bound: Mapping[str, int], rule: Rule, lines: frozenset[Source], dtype: str) -> int | None:
+def _build(graph: EGraph, tree: Any, bound: Mapping[str, int], rule: Rule, lines: frozenset[Source], dtype: str,
+           charge: float = 0.0) -> int | None:
     if isinstance(tree, Wild):
         return graph.find(bound[tree.name])
     if isinstance(tree, Fixed):
@@ -123,4 +125,4 @@ def _build(graph: EGraph, tree: Any, bound: Mapping[str, int], rule: Rule, lines
         if made is None:
             return None
         parts.append(made)
-    return graph.add(tree.op, parts, rule, lines)
+    return graph.add(tree.op, parts, rule, lines, charge)

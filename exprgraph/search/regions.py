@@ -7,7 +7,7 @@ from exprgraph.named import NamedTuple
 from exprgraph.node import CONSTANT, Node, Out, no_refusal
 from exprgraph.ops.table import ROWS
 
-LARGEST = 120
+LARGEST = 80
 """The nodes of a region; a larger one is cut in the order of its nodes."""
 MOVING = ("view", "gather")
 

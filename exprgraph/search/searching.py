@@ -13,7 +13,7 @@ from exprgraph.node import CONSTANT, Graph, Node, Out
 from exprgraph.rewrite import Rule
 from exprgraph.rules.equalities import COMMON, EQUALITIES, RING, SHIFTS, SYMPY
 from exprgraph.search import shifts, sums
-from exprgraph.search.choice import Choice, Prices, best, cost, needed
+from exprgraph.search.choice import Choice, Prices, axes_of, best, cost, needed
 from exprgraph.search.egraph import Clock, EGraph
 from exprgraph.search.matching import Side, applied, indexed, matches
 from exprgraph.search.region_graph import Read, built, read
@@ -67,7 +67,8 @@ def search(graph: Graph, kept: tuple[str, ...], trace: Any = None) -> Graph:
 
 def improvement(region: Region, rules: Rules, clock: Clock) -> tuple[Read, Choice] | None:
     """A region as an e-graph and the choice of a form that costs less than what was written; None where none is found."""
-    own = Clock(min(EACH, clock.left))
+    given = min(EACH, clock.left)
+    own = Clock(given)
     found = read(region, ROOM + GROWTH * len(region.nodes))
     graph, roots = found.graph, [found.numbers[n, 0] for n in region.roots]
     before = cost(found.choice, roots, Prices(graph, found.axes))
@@ -79,9 +80,9 @@ def improvement(region: Region, rules: Rules, clock: Clock) -> tuple[Read, Choic
     for left in reversed(range(ROUNDS)):
         _saturate(graph, rules, own, seen)
         choice = best(graph, roots, Prices(graph, found.axes), own)
-        if choice is None or not left or not sums.proposed(graph, choice, roots, (rules.has(COMMON), rules.has(RING))):
+        if choice is None or not left or not sums.proposed(graph, choice, roots, (rules.has(COMMON), rules.has(RING)), own):
             break
-    clock.spend(min(EACH, clock.left) - max(own.left, 0))
+    clock.spend(given - own.left)
     if choice is None or cost(choice, roots, Prices(graph, found.axes)) > before - GAIN:
         return None
     return found, choice
@@ -122,6 +123,8 @@ def _asks(node: Node, side: Side, counts: Counter[str]) -> bool:
     rule, tree = side.rule, side.tree
     if node.inputs[-1].dtype[0] not in rule.kinds:
         return False
+    if rule.name == "x / y shared" and axes_of(node.inputs[1].type) < axes_of(node.outs[0]):
+        return True
     if rule.tags[2] == "sharing" or rule.name.endswith("shared"):
         return counts[tree.op.name] + (counts[side.made.op.name] if side.made.op is not tree.op else 0) > 1
     if "beside" in rule.name and not counts["int_div"]:

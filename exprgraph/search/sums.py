@@ -15,8 +15,9 @@ from exprgraph.errors import Source
 from exprgraph.named import NamedTuple
 from exprgraph.ops.table import ROWS
 from exprgraph.rewrite import Rule
+from exprgraph.rules.equalities import risk
 from exprgraph.search.choice import Choice, axes_of, needed
-from exprgraph.search.egraph import EGraph
+from exprgraph.search.egraph import Clock, EGraph
 
 Product = tuple[tuple[int, int], ...]
 """Factors, classes, and how often each is one."""
@@ -38,9 +39,9 @@ class Way(NamedTuple):
 WAYS = (Way(False, True), Way(True, True), Way(False, False), Way(True, False), Way(False, True, True))
 
 
-def proposed(graph: EGraph, choice: Choice, roots: list[int], rules: tuple[Rule | None, Rule | None]) -> bool:
+def proposed(graph: EGraph, choice: Choice, roots: list[int], rules: tuple[Rule | None, Rule | None], clock: Clock) -> bool:
     """Add the forms of all sums that are chosen; whether there are new ones.  rules: for floats and for integers, None where not asked."""
-    before, joined = graph.count, False
+    before, equal = graph.count, list[tuple[int, int, Rule]]()
     order = needed(choice, roots, graph)
     readers = _readers(graph, choice, order, roots)
     for number in order:
@@ -48,9 +49,11 @@ def proposed(graph: EGraph, choice: Choice, roots: list[int], rules: tuple[Rule 
         rule = rules[0] if dtype[0] == "f" else rules[1] if dtype[0] in "iu" else None
         if rule is not None and _is_sum(graph, choice, number) and _worth(graph, choice, number, readers):
             for way in WAYS if dtype[0] == "f" else WAYS[:4]:
-                joined |= _propose(graph, _Reader(graph, choice, readers, way, dtype), number, rule)
+                made = _form(graph, _Reader(graph, choice, readers, way, dtype, clock), number, rule)
+                equal += [] if made is None else [(number, made, rule)]
+    joined = [graph.union(*e) for e in equal]  # not before: the choice is of the classes as they are
     graph.restore()
-    return joined or graph.count > before
+    return any(joined) or graph.count > before
 
 
 def _readers(graph: EGraph, choice: Choice, order: list[int], roots: list[int]) -> dict[int, list[int]]:
@@ -94,7 +97,8 @@ def _exponent(graph: EGraph, number: int) -> int | None:
 class _Reader:
     """Reads classes as sums."""
 
-    def __init__(self, graph: EGraph, choice: Choice, readers: dict[int, list[int]], way: Way, dtype: str) -> None:
+    def __init__(self, graph: EGraph, choice: Choice, readers: dict[int, list[int]], way: Way, dtype: str, clock: Clock) -> None:
+        self.clock = clock
         self.graph, self.choice, self.readers, self.way, self.dtype = graph, choice, readers, way, dtype
         self.lines, self.depth = frozenset[Source](), 0
         self.whole = dtype[0] in "iu"
@@ -110,7 +114,7 @@ class _Reader:
         self.lines |= self.graph.lines[number]
         op, _, parts = self.choice[number]
         self.depth += 1
-        found = READ[op.name](self, *parts) if self.depth < DEEPEST else None
+        found = READ[op.name](self, *parts) if self.depth < DEEPEST and self.clock.spend(1) else None
         self.depth -= 1
         return found if found is not None and len(found) <= LONGEST else _factor(number)
 
@@ -174,12 +178,9 @@ READ: dict[str, Callable[..., Sum | None]] = {
 """What each row makes of sums."""
 
 
-def _propose(graph: EGraph, reader: _Reader, number: int, rule: Rule) -> bool:
+def _form(graph: EGraph, reader: _Reader, number: int, rule: Rule) -> int | None:
     found = reader.sum(number, top=True)
-    if not found or found == _factor(number):
-        return False
-    made = _Writer(graph, reader, rule).sum(list(found.items()))
-    return made is not None and graph.union(number, made, rule)
+    return _Writer(graph, reader, rule).sum(list(found.items())) if found and found != _factor(number) else None
 
 
 class _Writer:
@@ -187,11 +188,12 @@ class _Writer:
 
     def __init__(self, graph: EGraph, reader: _Reader, rule: Rule) -> None:
         self.graph, self.reader, self.rule, self.dtype, self.lines = graph, reader, rule, reader.dtype, reader.lines
+        self.risk = risk(rule)
 
     def row(self, name: str, *parts: int | None) -> int | None:
         """A row of parts that are there."""
         known = [p for p in parts if p is not None]
-        return self.graph.add(ROWS[name], known, self.rule, self.lines) if len(known) == len(parts) else None
+        return self.graph.add(ROWS[name], known, self.rule, self.lines, self.risk) if len(known) == len(parts) else None
 
     def number(self, value: Any) -> int | None:
         """A constant."""

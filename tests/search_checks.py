@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-import exprgraph as eg
 from exprgraph.close import close
 from exprgraph.graph import order
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out, leaf, make_constant
@@ -61,21 +60,13 @@ def cases(rule: Rule, dtype: str, points: Array) -> Any:
     """The left side on all combinations of points, for each pair of constants that the dtype has; with the values of its symbols."""
     names = [n for n in arguments(rule) if n not in CONSTANTS]
     grids = np.meshgrid(*(np.array([False, True]) if sort(n) == "condition" else points for n in names), indexing="ij")
-    symbols = {n: Out(leaf(INPUT, "bool" if sort(n) == "condition" else dtype, (None,), n)) for n in names}
-    size = next(iter(symbols.values())).type.shape
-    symbols = {n: s if s.type.shape == size else _sized(s, size) for n, s in symbols.items()}
+    symbols = {n: Out(leaf(INPUT, "bool" if sort(n) == "condition" else dtype, (grids[0].size,), n)) for n in names}
     values = {symbols[n].node: np.ascontiguousarray(g.ravel()).astype(symbols[n].dtype) for n, g in zip(names, grids)}
     for k, k2 in (WHOLE if dtype[0] in "iu" else PAIRS) if len(names) < len(arguments(rule)) else ((0, 0),):
         with np.errstate(all="ignore"):
             numbers = {n: make_constant(v, dtype) for n, v in zip(CONSTANTS, (k, k2))}
         assert rule.pattern is not None
         yield rule.pattern(*(symbols[n] if n in symbols else numbers[n] for n in arguments(rule))), values
-
-
-def _sized(symbol: Out, shape: Any) -> Out:
-    """An input that has the size of another."""
-    kind = symbol.type._replace(shape=shape)
-    return Out(Node(INPUT, (), (), (kind,), frozenset(), symbol.name))
 
 
 @np.errstate(all="ignore")
@@ -152,9 +143,3 @@ def check_graph(outputs: Sequence[Out], values: Mapping[Node, Array], level: str
     else:
         close(evaluate(made, values), outputs, values)
     return made
-
-
-def vector(name: str, size: Out | None = None, dtype: str = "float32") -> Out:
-    """A vector, of the size of another."""
-    made = eg.tensor(name, dtype, (None,))
-    return made if size is None else _sized(made, size.type.shape)

@@ -10,13 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import exprgraph as eg
-from exprgraph.node import Out
+from exprgraph.close import WIDER
+from exprgraph.graph import order
+from exprgraph.node import INPUT, Out
 from exprgraph.reference import evaluate
 from exprgraph.rewrite import Rule
 from exprgraph.rules.equalities import EQUALITIES
 from tests.processes import python
 from tests.rule_cases import specials
-from tests.search_checks import CHECKS, check_exact, check_graph, check_once, check_real, counts, planned, vector
+from tests.search_checks import CHECKS, check_exact, check_graph, check_once, check_real, counts, planned
 
 PATTERNS = [r for r in EQUALITIES if r.pattern is not None]
 
@@ -42,9 +44,9 @@ def test_planted_equalities_are_caught(check: Callable[[Rule], None], rule: Rule
         check(rule)
 
 
-X = vector("x")
-Y, Z = vector("y", X), vector("z", X)
-I, J = vector("i", X, "int32"), vector("j", X, "int32")
+COUNT = 300
+X, Y, Z = (eg.tensor(n, "float32", (COUNT,)) for n in "xyz")
+I, J = (eg.tensor(n, "int32", (COUNT,)) for n in "ij")
 A, B = eg.scalar("a"), eg.scalar("b")
 POLYNOMIAL = 3 * X**8 + 2 * X**7 - X**6 + 4 * X**5 + X**4 - 5 * X**3 + 2 * X**2 + X - 7
 TABLE = [
@@ -80,7 +82,7 @@ def values_of(outputs: list[Out], benign: bool) -> dict[Any, Any]:
     """Numbers for the symbols of an expression: special ones in all kinds of pairs, or such as rounding does no harm to."""
     rng, found = np.random.default_rng(11), {}
     for symbol in (X, Y, Z, I, J, A, B):
-        size = () if not symbol.ndim else (300,)
+        size = () if not symbol.ndim else (COUNT,)
         if symbol.dtype == "float32":
             pool = rng.uniform(0.4, 1.9, 64).astype("float32") if benign else specials("float32")
         else:
@@ -98,3 +100,77 @@ def test_operations(name: str, outputs: list[Out], default: dict[str, int], unsa
     print(name, plain, counts(exact), counts(stable), counts(real))
     assert not default and counts(stable) == plain or {k: counts(stable).get(k, 0) for k in default} == default
     assert {k: counts(real).get(k, 0) for k in unsafe} == unsafe and (not unsafe or set(counts(real)) <= set(unsafe))
+
+
+UNARY = (eg.exp, eg.tanh, eg.sqr, eg.abs, eg.sqrt, eg.log, eg.neg, eg.sin, eg.cos, eg.erf, eg.sigmoid, eg.sign)
+BINARY = (eg.add, eg.sub, eg.mul, eg.true_div, eg.maximum, eg.minimum)
+NUMBERS = (2.0, 3.0, 0.5, -1.5, 0.1, 5.0)
+WHOLE_UNARY = (eg.neg, eg.sqr, eg.abs, eg.sign)
+WHOLE_BINARY = (eg.add, eg.sub, eg.mul, eg.int_div, eg.mod, eg.maximum)
+
+
+@st.composite
+def expressions(draw: Any, dtype: str = "float32", unary: Any = UNARY, binary: Any = BINARY, numbers: Any = NUMBERS,
+                choices: bool = True) -> list[Out]:
+    """One or two expressions that share parts, of a few operations on three vectors and numbers."""
+    pool = [eg.tensor("x", dtype, (COUNT,)), eg.tensor("y", dtype, (COUNT,)), eg.tensor("a", dtype, ())]
+    for _ in range(draw(st.integers(2, 12))):
+        pick = lambda: pool[-1 - draw(st.integers(0, min(len(pool) - 1, 4)))]
+        kind = draw(st.integers(0, 7))
+        if kind == 0:
+            made = draw(st.sampled_from(unary))(pick())
+        elif kind < 3:
+            made = draw(st.sampled_from(binary))(pick(), draw(st.sampled_from(numbers)))
+        elif kind == 3:
+            made = pick() ** draw(st.sampled_from((2, 3, 5)))
+        elif kind == 4 and choices:
+            made = eg.switch(pick() < pick(), pick(), pick())
+        else:
+            made = draw(st.sampled_from(binary))(pick(), pick())
+        pool.append(made)
+    return pool[-draw(st.integers(1, 2)):]
+
+
+def drawn_values(outputs: list[Out], pool: Any) -> dict[Any, Any]:
+    rng = np.random.default_rng(3)
+    leaves = [n for n in order(outputs) if n.op is INPUT]
+    return {n: rng.choice(pool, (COUNT,) if n.outs[0].ndim else ()).astype(n.outs[0].dtype) for n in leaves}
+
+
+@given(expressions())
+@settings(max_examples=120, deadline=None)
+def test_without_real_and_stable_equalities_every_bit_stays(outputs: list[Out]) -> None:
+    check_graph(outputs, drawn_values(outputs, specials("float32")), "default", "-stable")
+
+
+@given(expressions("int32", WHOLE_UNARY, WHOLE_BINARY, (2, 3, 8, 5, -1, 16)))
+@settings(max_examples=120, deadline=None)
+def test_every_bit_of_integers_stays(outputs: list[Out]) -> None:
+    check_graph(outputs, drawn_values(outputs, specials("int32")), "default", "-stable")
+
+
+@given(expressions("uint8", (eg.sqr,), WHOLE_BINARY[:5], (2, 3, 8, 5, 16)))
+@settings(max_examples=60, deadline=None)
+def test_every_bit_of_small_unsigned_integers_stays(outputs: list[Out]) -> None:
+    check_graph(outputs, drawn_values(outputs, np.arange(256)), "default", "-stable")
+
+
+@given(expressions())
+@settings(max_examples=60, deadline=None)
+def test_with_stable_equalities_results_are_close(outputs: list[Out]) -> None:
+    check_graph(outputs, drawn_values(outputs, specials("float32")), "default")
+
+
+@given(expressions("float64", UNARY[:-1], choices=False))
+@settings(max_examples=120, deadline=None)
+def test_real_equalities_on_benign_numbers(outputs: list[Out]) -> None:
+    """In digits beyond the dtype's both forms agree wherever nothing on the way is huge."""
+    values = drawn_values(outputs, np.linspace(0.4, 1.9, 64))
+    plain = planned(outputs, "unsafe", "-search")
+    inner = [Out(n) for n in order(plain) if n.op.kind == "elementwise"]
+    with np.errstate(all="ignore"):
+        before, after = evaluate(plain, values, WIDER), evaluate(planned(outputs, "unsafe"), values, WIDER)
+        calm = np.all([np.broadcast_to(np.abs(v) < 1e3, (COUNT,)) for v in evaluate(inner, values)], axis=0)
+        for old, new in zip(before, after):
+            apart = np.broadcast_to(np.abs(new - old) / np.maximum(1, np.abs(old)), (COUNT,))[calm]
+            assert (apart <= 1e-9).all()

@@ -82,7 +82,7 @@ def best(graph: EGraph, roots: Sequence[int], prices: Prices, clock: Clock) -> C
 
 def _shareable(graph: EGraph, choice: Choice, roots: Sequence[int], prices: Prices) -> list[int]:
     """Classes that terms of several classes would read, those that cost most first."""
-    readers: dict[int, set[int]] = {}
+    readers: dict[int, set[int]] = {graph.find(r): {-1} for r in roots}
     todo, met = [graph.find(r) for r in roots], set[int]()
     while todo:
         number = todo.pop()

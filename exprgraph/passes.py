@@ -125,10 +125,11 @@ class Bound:
 def equalities(level: str, chosen: str) -> tuple[str, ...]:
     """The names of the equalities that the search knows at a level; none where there is no search."""
     from exprgraph.rules.equalities import EQUALITIES, SYMPY
-    asked = f"+{SYMPY.name}" in chosen.split("\n")
+    asked = included((SYMPY.name,), False, "\n".join(line for line in chosen.split("\n") if line[1:] != ALL))
     if not asked and not included((SEARCH,), level in ("default", "unsafe"), chosen):
         return ()
-    return tuple(r.name for r in EQUALITIES if (asked if r is SYMPY else included((r.name, *r.tags[1:]), r.tags[1] in LEVELS[level], chosen)))
+    kept = [r.name for r in EQUALITIES if r is not SYMPY and included((r.name, *r.tags[1:]), r.tags[1] in LEVELS[level], chosen)]
+    return (*kept, *([SYMPY.name] if asked else []))
 
 
 def searched(graph: Graph, options: Options) -> Graph:

@@ -100,7 +100,7 @@ def check_once(rule: Rule) -> None:
         bad = [k for k, t in enumerate(truth) if abs(t) < Fraction(float(np.finfo("float64").max)) and float(t) != got[k]]
         assert not bad, f"{rule.name}: {got[bad[0]]!r} for {float(truth[bad[0]])!r} at {points[bad[0]]!r}"
         special = specials("float64")
-        first, second = evaluate([left, right], {n: special for n in values})
+        first, second = evaluate([left, right], dict.fromkeys(values, special))
         same = (np.isnan(first) == np.isnan(second)) & ((first != 0) | (second != 0) | (np.signbit(first) == np.signbit(second)))
         assert same.all(), f"{rule.name}: other NaNs or zeros at {special[~same]}"
     assert 0 < done < len(PAIRS), f"{rule.name}: applies to {done} pairs of constants"

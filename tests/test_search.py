@@ -1,6 +1,7 @@
 """The equality search: its equalities, what it makes of expressions at each level, its budget, its order, and how it is chosen and seen."""
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from exprgraph.node import INPUT, Out
 from exprgraph.reference import evaluate
 from exprgraph.rewrite import Rule
 from exprgraph.rules.equalities import EQUALITIES
+from exprgraph.search import searching
 from tests.processes import python
 from tests.rule_cases import specials
 from tests.search_checks import CHECKS, check_exact, check_graph, check_once, check_real, counts, planned
@@ -115,7 +117,8 @@ def expressions(draw: Any, dtype: str = "float32", unary: Any = UNARY, binary: A
     """One or two expressions that share parts, of a few operations on three vectors and numbers."""
     pool = [eg.tensor("x", dtype, (COUNT,)), eg.tensor("y", dtype, (COUNT,)), eg.tensor("a", dtype, ())]
     for _ in range(draw(st.integers(2, 12))):
-        pick = lambda: pool[-1 - draw(st.integers(0, min(len(pool) - 1, 4)))]
+        def pick() -> Out:
+            return pool[-1 - draw(st.integers(0, min(len(pool) - 1, 4)))]
         kind = draw(st.integers(0, 7))
         if kind == 0:
             made = draw(st.sampled_from(unary))(pick())
@@ -174,3 +177,128 @@ def test_real_equalities_on_benign_numbers(outputs: list[Out]) -> None:
         for old, new in zip(before, after):
             apart = np.broadcast_to(np.abs(new - old) / np.maximum(1, np.abs(old)), (COUNT,))[calm]
             assert (apart <= 1e-9).all()
+
+
+def test_the_text_depends_on_no_hash_seed() -> None:
+    """Two processes find the same forms in the same order."""
+    text = """
+        import exprgraph as eg
+        from tests.search_checks import planned
+        x, y, z = (eg.tensor(n, "float32", (9,)) for n in "xyz")
+        e = eg.exp(x) * eg.exp(y) / (1 + eg.sqr(x - y)) + 3 * x**5 + x**4 - x * z / y + z / y + eg.log(x) + eg.log(z) + eg.erf(y - x)
+        made = planned([e, eg.erf(x - y) / y, e * e / y], "unsafe")
+        print([eg.pp(o) for o in made], [n.op.name for n in eg.graph.order(made)])
+    """
+    first, second = (python(text, PYTHONHASHSEED=n, EXPRGRAPH_CACHE="off") for n in (1, 2))
+    assert first.stdout == second.stdout and len(first.stdout) > 100, first.stderr + second.stderr
+
+
+def test_a_search_keeps_its_budget() -> None:
+    """Of a graph beyond the budget the first regions are improved and the rest stays, whatever the machine's speed."""
+    e, steps = X, list[int]()
+    for k in range(150):
+        e = eg.tanh(X * e * 2 + X * Y + e / (Y + k))
+    real = searching.improvement
+
+    def counted(region: Any, rules: Any, clock: Any) -> Any:
+        left = clock.left
+        found = real(region, rules, clock)
+        steps.append(left - clock.left)
+        return found
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(searching, "improvement", counted)
+        patch.setattr(searching, "STEPS", 6_000)
+        made = planned([e], "unsafe")
+    assert sum(steps) < 2 * 6_000 and 0 < len(steps) < 20 and counts(made)["tanh"] == 150
+
+
+def test_equalities_are_chosen_like_rules() -> None:
+    e = [X * 3 * 5 + eg.switch(X > 0, eg.exp(X), eg.exp(Y))]
+    assert counts(planned(e))["exp"] == 1 and counts(planned(e))["mul"] == 1
+    assert counts(planned(e, "default", "-choices"))["exp"] == 2
+    assert counts(planned(e, "default", "-stable"))["mul"] == 2
+    assert counts(planned(e, "fast_compile"))["exp"] == 2 and counts(planned(e, "fast_compile", "+search"))["exp"] == 1
+    assert counts(planned([X / A + Y / A], "default", "+quotients"))["true_div"] == 1
+    assert str(eg.rule_table("sharing")).count("turned") == len(eg.rule_table("sharing").rules) == 6
+    mode = eg.Mode().excluding("search").including("common factors")
+    assert mode.chosen == ("-search", "+common factors")
+
+
+def test_what_was_used_is_told_with_the_lines_of_all_that_it_covers() -> None:
+    first = X * 3
+    second = first * 5
+    f = eg.compile([X, I], [second + 1, I // 8], device="pocl", name="told")
+    np.testing.assert_array_equal(f(np.ones(COUNT, "float32"), np.full(COUNT, -9, "int32"))[1], -2)
+    plan = f.passes().halves[1]
+    used = {r.rule.name: r for r in plan.rules}
+    assert used["x * k * k2"].inexact and not used["shifts"].inexact and [r.rule.name for r in plan.numerics] == ["x * k * k2"]
+    made = next(n for n in order(plan.after.outputs) if n.op.name == "mul")
+    start = test_what_was_used_is_told_with_the_lines_of_all_that_it_covers.__code__.co_firstlineno
+    assert {s.line for s in made.sources} == {start + 1, start + 2}
+
+
+def test_debug_mode_compares_what_the_search_finds() -> None:
+    f = eg.compile([X, Z], [X / Z + Y_OF_X, eg.exp(X) * eg.exp(Z) / Z], device="pocl", mode=eg.DebugMode(optimizer="unsafe"))
+    f(np.linspace(0.5, 1, COUNT, dtype="float32"), np.linspace(1, 2, COUNT, dtype="float32"))
+    assert any("x / y shared" in r.name or "common factors" in r.name for r in f.debug.rows) and not any(r.wrong for r in f.debug.rows)
+
+
+Y_OF_X = X * X * 3
+
+
+def test_sizes_and_positions_are_left_alone() -> None:
+    """What a length or an index is computed from has an algebra of its own."""
+    n = eg.lscalar("n")
+    made = planned([X[I * 4 + J * 4], eg.arange(n * 8).sum(), I * 4])
+    assert counts(made)["mul"] == 3 and "left_shift" not in counts(made)
+
+
+def test_no_condition_on_sizes_is_made_that_the_user_did_not_write() -> None:
+    """Sizes that no call has decided yet stay apart."""
+    x, y, z = eg.vector("x"), eg.vector("y"), eg.vector("z")
+    assert counts(planned([x / y + z / y], "unsafe")) == {"add": 1, "true_div": 2}
+    f = eg.compile([x, y, z], x / y + z / y, optimizer="unsafe", device="pocl")
+    assert f([1, 2], [2, 4], [5, 6]).tolist() == [3, 2] and f([1, 2], [2], [5, 6]).tolist() == [3, 4]
+    assert all("common factors" in str(h) for h in f.passes().halves[1:])
+
+
+def test_rows_share_what_is_computed_once_for_each() -> None:
+    """A divisor of each row is turned over once per row, not once per element."""
+    m = eg.tensor("m", "float32", (20, 30))
+    d = eg.tensor("d", "float32", (20, 1))
+    made = planned([m / d], "unsafe")
+    assert counts(made) == {"mul": 1, "true_div": 1} and made[0].node.op.name == "mul"
+
+
+SYMPY_TABLE = [
+    ("angles", [eg.sqr(eg.sin(X)) * eg.exp(Y) + eg.sqr(eg.cos(X)) * eg.exp(Y)], {"exp": 1}),
+    ("polynomial", [X**3 + 3 * X**2 + 3 * X + 1], {"add": 1, "mul": 1, "sqr": 1}),
+    ("nothing better", [eg.tanh(X) + Y], {"add": 1, "tanh": 1}),
+    ("no counterpart", [eg.isnan(X) * 1.0 + X * Y + X * Z], {}),
+]
+
+
+@pytest.mark.parametrize("name, outputs, wanted", SYMPY_TABLE, ids=lambda v: v if isinstance(v, str) else "")
+def test_the_opinion_of_sympy(name: str, outputs: list[Out], wanted: dict[str, int]) -> None:
+    pytest.importorskip("sympy")
+    made = check_graph(outputs, values_of(outputs, True), "default", "+sympy")
+    print(counts(made))
+    assert not wanted or counts(made) == wanted
+
+
+def test_sympy_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sympy")
+    outputs = SYMPY_TABLE[0][1]
+    f = eg.compile([X, Y], outputs, simplify="sympy", device="pocl")
+    plain = eg.compile([X, Y], outputs, device="pocl")
+    values = (np.linspace(0, 1, COUNT, dtype="float32"),) * 2
+    np.testing.assert_allclose(f(*values)[0], plain(*values)[0], rtol=1e-6)
+    assert "sympy" in str(f.passes()) and "sympy" not in str(plain.passes())
+    with eg.change_flags(simplify="sympy"):
+        assert "sympy" in str(eg.compile([X, Y], outputs, device="pocl").passes())
+    assert "=sympy" in eg.compile([X], X, mode=eg.Mode().including("sympy"), device="numpy")._program.options["chosen"]
+    with pytest.raises(eg.GraphError, match="simplify='maple': expected one of 'none', 'sympy'"):
+        eg.compile([X], X, simplify="maple")
+    monkeypatch.setitem(sys.modules, "sympy", None)
+    with pytest.raises(eg.OptionError, match=r"sympy is not installed: pip install sympy\n  at .*test_search.py"):
+        eg.compile([X], X, simplify="sympy", device="numpy")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from exprgraph.node import Op
-from exprgraph.ops.arithmetic import absolute, add, int_div, mod, mul, neg, sqr, sqrt, sub, true_div
+from exprgraph.ops.arithmetic import absolute, add, int_div, mod, mul, sqr, sqrt, sub, true_div
 from exprgraph.ops.bits import and_
 from exprgraph.ops.compare import ge, gt, le, lt, maximum, minimum, switch
 from exprgraph.ops.transcendental import (
@@ -38,7 +38,9 @@ from exprgraph.ops.transcendental import (
 )
 from exprgraph.rewrite import Match, Rule, tagged
 
-FUNCTIONS = (exp, exp2, expm1, log, log2, log10, log1p, sin, cos, tan, sinh, cosh, tanh, arctan, arcsinh, erf, erfc, sigmoid, softplus, sqrt)
+FUNCTIONS = (exp, exp2, expm1, log, log2, log10, log1p, sin, cos, tan, sinh, cosh, tanh, arctan, arcsinh, erf, erfc, sigmoid, softplus,
+             sqrt)
+ODD = (sin, tan, sinh, tanh, arctan, erf)
 BINARY = (add, sub, mul, true_div)
 
 
@@ -91,10 +93,12 @@ def _normal(match: Match) -> bool:
 
 def _lifted(row: Op, left: bool) -> Rule:
     """A choice between two results of a row that share an operand is the row's result for a choice."""
-    name = f"switch(c, x {row.name} z, y {row.name} z)" if left else f"switch(c, z {row.name} x, z {row.name} y)"
+    kinds = "f" if row is true_div else "fiu"
     if left:
-        return Rule(name, lambda x, y, z, c: switch(c, row(x, z), row(y, z)), lambda x, y, z, c: row(switch(c, x, y), z), kinds="fiu" if row is not true_div else "f")
-    return Rule(name, lambda x, y, z, c: switch(c, row(z, x), row(z, y)), lambda x, y, z, c: row(z, switch(c, x, y)), kinds="fiu" if row is not true_div else "f")
+        return Rule(f"switch(c, x {row.name} z, y {row.name} z)", lambda x, y, z, c: switch(c, row(x, z), row(y, z)),
+                    lambda x, y, z, c: row(switch(c, x, y), z), kinds=kinds)
+    return Rule(f"switch(c, z {row.name} x, z {row.name} y)", lambda x, y, z, c: switch(c, row(z, x), row(z, y)),
+                lambda x, y, z, c: row(z, switch(c, x, y)), kinds=kinds)
 
 
 SHARED = tagged("search exact sharing", (
@@ -172,10 +176,10 @@ ANGLES = tagged("search real angles", (
     Rule("sin(x) * cos(x)", lambda x: sin(x) * cos(x), lambda x: 0.5 * sin(x + x), why="rounding"),
     Rule("sin(x) / cos(x)", lambda x: sin(x) / cos(x), lambda x: tan(x), why="rounding"),
     Rule("sinh(x) / cosh(x)", lambda x: sinh(x) / cosh(x), lambda x: tanh(x), why="overflow"),
-    *(Rule(f"{f.name}(-x) shared", lambda x, f=f: f(-x), lambda x, f=f: -f(x), why="rounding") for f in (sin, tan, sinh, tanh, arctan, erf)),
+    *(Rule(f"{f.name}(-x) shared", lambda x, f=f: f(-x), lambda x, f=f: -f(x), why="rounding") for f in ODD),
     *(Rule(f"{f.name}(-x) is {f.name}(x)", lambda x, f=f: f(-x), lambda x, f=f: f(x), why="rounding") for f in (cos, cosh)),
     *(Rule(f"{f.name}(y - x) shared", lambda x, y, f=f: f(y - x), lambda x, y, f=f: -f(x - y), why="rounding")
-      for f in (sin, tan, sinh, tanh, arctan, erf)),
+      for f in ODD),
 ))
 COMMON, RING, SHIFTS, SYMPY = (
     Rule("common factors", None, lambda root: None, why="rounding, overflow", tags=("search", "real", "sums")),

@@ -74,8 +74,8 @@ def improvement(region: Region, rules: Rules, clock: Clock) -> tuple[Read, Choic
     before = cost(found.choice, roots, Prices(graph, found.axes))
     choice: Choice | None = None
     if rules.has(SYMPY):
-        from exprgraph.search import opinion  # rarely needed, and sympy with it
-        opinion.proposed(found, region, SYMPY)
+        from exprgraph.search.opinion import proposed  # rarely needed, and sympy with it
+        proposed(found, region, SYMPY)
     seen = set[Any]()
     for left in reversed(range(ROUNDS)):
         _saturate(graph, rules, own, seen)

@@ -292,7 +292,7 @@ def _common(graph: EGraph, terms: list[tuple[Product, Any]]) -> Any:
 
 def _split(terms: list[tuple[Product, Any]], factor: Any) -> tuple[list[tuple[Product, Any]], list[tuple[Product, Any]]]:
     """The terms that a common factor is taken out of, and the others."""
-    inside, outside = [], []
+    inside, outside = list[tuple[Product, Any]](), list[tuple[Product, Any]]()
     for product, coefficient in terms:
         if not isinstance(factor, tuple):
             (inside if abs(coefficient) == factor else outside).append((product, coefficient))

@@ -7,10 +7,12 @@ from typing import Any
 from exprgraph.errors import OptionError, at, here
 from exprgraph.graph import order
 from exprgraph.node import CONSTANT, INPUT, Node, Out, constant_value, leaf
+from exprgraph.ops.table import ROWS
 from exprgraph.rewrite import Rule
 from exprgraph.search.egraph import EGraph
 from exprgraph.search.region_graph import Read
 from exprgraph.search.regions import Region
+from exprgraph.search.sums import exponent_of, raised
 from exprgraph.sympy_read import from_sympy
 from exprgraph.sympy_write import translate
 
@@ -108,7 +110,10 @@ def _written(graph: EGraph, made: Out, places: Mapping[Node, int], rule: Rule, n
         if value is not None:
             done[node] = graph.constant(value, node.outs[0].dtype)
             continue
-        found = None if node.params else graph.add(node.op, [done[i.node] for i in node.inputs], rule, graph.lines[graph.find(number)])
+        parts, lines = [done[i.node] for i in node.inputs], graph.lines[graph.find(number)]
+        whole = exponent_of(graph, parts[1]) if node.op.name == "pow" else None
+        found = None if node.params else graph.add(node.op, parts, rule, lines) if whole is None else raised(
+            lambda row, *p: graph.add(ROWS[row], p, rule, lines), parts[0], whole)
         if found is None:
             return None
         done[node] = found

@@ -70,7 +70,7 @@ def _is_sum(graph: EGraph, choice: Choice, number: int) -> bool:
     op, _, parts = choice[number]
     if graph.values[number] is not None or op.name not in (FLOAT if graph.types[number].dtype[0] == "f" else WHOLE):
         return False
-    return op.name != "pow" or _exponent(graph, parts[1]) is not None
+    return op.name != "pow" or exponent_of(graph, parts[1]) is not None
 
 
 def _worth(graph: EGraph, choice: Choice, number: int, readers: dict[int, list[int]]) -> bool:
@@ -87,7 +87,8 @@ def _alike(graph: EGraph, choice: Choice, number: int, user: int) -> bool:
     return (choice[number][0].name in additive) == (choice[user][0].name in additive) or choice[user][0].name in additive
 
 
-def _exponent(graph: EGraph, number: int) -> int | None:
+def exponent_of(graph: EGraph, number: int) -> int | None:
+    """The exponent that a class is, where it is a whole one."""
     value = graph.values[graph.find(number)]
     if value is None or value != np.trunc(value) or not 1 < abs(value) <= HIGHEST:
         return None
@@ -174,7 +175,7 @@ def _raised(reader: _Reader, a: int, exponent: int) -> Sum | None:
 READ: dict[str, Callable[..., Sum | None]] = {
     "add": _plus, "sub": lambda r, a, b: _plus(r, a, b, -1), "neg": lambda r, a: {p: -c for p, c in r.sum(a).items()},
     "mul": _times, "true_div": lambda r, a, b: _times(r, a, b, -1), "sqr": lambda r, a: _raised(r, a, 2),
-    "pow": lambda r, a, b: _raised(r, a, _exponent(r.graph, b) or 1)}
+    "pow": lambda r, a, b: _raised(r, a, exponent_of(r.graph, b) or 1)}
 """What each row makes of sums."""
 
 
@@ -240,8 +241,8 @@ class _Writer:
         """A product, of a sum too where there is one: what is divided by is divided by once."""
         if self.reader.way.merged:
             product = self._exponentials(product)
-        above = [self._power(f, e) for f, e in product if e > 0] + [within] * (within is not None)
-        below = [self._power(f, -e) for f, e in product if e < 0]
+        above = [raised(self.row, f, e) for f, e in product if e > 0] + [within] * (within is not None)
+        below = [raised(self.row, f, -e) for f, e in product if e < 0]
         if coefficient != 1 or not above:
             above.append(self.number(coefficient))
         numerator = self._folded(above)
@@ -256,14 +257,6 @@ class _Writer:
             total = self.row("mul", total, f)
         return total
 
-    def _power(self, factor: int, exponent: int) -> int | None:
-        """A power by squaring: no product on the way is beyond the range where the power is not."""
-        if exponent == 1:
-            return factor
-        half = self._power(factor, exponent // 2)
-        squared = self.row("sqr", half)
-        return squared if exponent % 2 == 0 else self.row("mul", factor, squared)
-
     def _exponentials(self, product: Product) -> Product:
         """The product with its exponentials as one."""
         found = [(f, e) for f, e in product if self.reader.choice.get(f, (None,))[0] is ROWS["exp"]]
@@ -272,6 +265,15 @@ class _Writer:
         made = self.row("exp", self.sum([(((self.graph.find(self.reader.choice[f][2][0]), 1),), e) for f, e in found]))
         rest = tuple(fe for fe in product if fe not in found)
         return product if made is None else (*rest, (made, 1))
+
+
+def raised(row: Callable[..., int | None], factor: int | None, exponent: int) -> int | None:
+    """A power by squaring: no product on the way is beyond the range where the power is not.  row: makes a row of classes."""
+    if exponent < 2 or factor is None:
+        return factor if exponent == 1 else None
+    half = raised(row, factor, exponent // 2)
+    squared = None if half is None else row("sqr", half)
+    return squared if exponent % 2 == 0 or squared is None else row("mul", factor, squared)
 
 
 def _common(graph: EGraph, terms: list[tuple[Product, Any]]) -> Any:

@@ -46,12 +46,17 @@ def _adam() -> list[Out]:
     return [m, v, weight - A * (m / (1 - 0.9**5)) / (eg.sqrt(v / (1 - 0.999**5)) + 1e-8)]
 
 
-def _batch_norm() -> list[Out]:
+def _rows(axis: int) -> list[Out]:
     rows, features = 512, COUNT // 512
     x, g = eg.tensor("x", "float32", (rows, features)), eg.tensor("g", "float32", (rows, features))
-    mean, var = x.mean(axis=0, keepdims=True), x.var(axis=0, keepdims=True)
+    mean, var = x.mean(axis=axis, keepdims=True), x.var(axis=axis, keepdims=True)
     normal = (x - mean) / eg.sqrt(var + 1e-5)
-    return [(g - g.mean(axis=0, keepdims=True) - normal * (g * normal).mean(axis=0, keepdims=True)) / eg.sqrt(var + 1e-5)]
+    return [(g - g.mean(axis=axis, keepdims=True) - normal * (g * normal).mean(axis=axis, keepdims=True)) / eg.sqrt(var + 1e-5)]
+
+
+def _softmax() -> list[Out]:
+    e = eg.exp(eg.tensor("x", "float32", (512, COUNT // 512)))
+    return [e / e.sum(axis=1, keepdims=True)]
 
 
 def _gaussian(x: Out, mean: float, width: float) -> Out:
@@ -69,7 +74,9 @@ EXPRESSIONS: dict[str, Callable[[], list[Out]]] = {
     "gaussian product": lambda: [_gaussian(X, 0, 1) * _gaussian(Y, 1, 2) * _gaussian(Z, -1, 0.5)],
     "black-scholes": _black_scholes,
     "adam": _adam,
-    "batch norm gradient": _batch_norm,
+    "batch norm gradient": lambda: _rows(0),
+    "layer norm gradient": lambda: _rows(1),
+    "softmax": _softmax,
     "gelu": lambda: [0.5 * X * (1 + eg.tanh(0.7978846 * (X + 0.044715 * X**3)))],
     "gelu gradient": lambda: _gradient(0.5 * X * (1 + eg.tanh(0.7978846 * (X + 0.044715 * X**3)))),
     "directions": lambda: [v / eg.sqrt(eg.sqr(X) + eg.sqr(Y) + eg.sqr(Z)) for v in (X, Y, Z)],

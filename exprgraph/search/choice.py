@@ -27,7 +27,7 @@ class Prices:
         if found is None:
             kind = self.graph.types[number]
             plain = 0.0 if not term[2] else operation(term, self.graph.types[term[2][-1]].dtype) + self.graph.risks.get(term, 0.0)
-            found = self._known[term, number] = plain * REPEATED ** (axes_of(kind) - self.axes)
+            found = self._known[term, number] = plain * REPEATED ** (axes_of(kind) - self.axes if once_for_rows(kind) else 0)
         return found
 
 
@@ -41,6 +41,12 @@ def operation(term: Term, dtype: str) -> float:
 def axes_of(kind: TensorType) -> int:
     """The axes that are not known to be of length 1."""
     return sum(d.const != 1 for d in kind.shape)
+
+
+def once_for_rows(kind: TensorType) -> bool:
+    """Whether a value is the same along the innermost axis, so that loops compute it before they begin; others are computed again for
+    each element, or kept in memory by a kernel of their own."""
+    return not kind.shape or kind.shape[-1].const == 1
 
 
 def cost(choice: Choice, roots: Iterable[int], prices: Prices, free: frozenset[int] = frozenset()) -> float:

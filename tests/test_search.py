@@ -141,31 +141,31 @@ def drawn_values(outputs: list[Out], pool: Any) -> dict[Any, Any]:
 
 
 @given(expressions())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_without_real_and_stable_equalities_every_bit_stays(outputs: list[Out]) -> None:
     check_graph(outputs, drawn_values(outputs, specials("float32")), "default", "-stable")
 
 
 @given(expressions("int32", WHOLE_UNARY, WHOLE_BINARY, (2, 3, 8, 5, -1, 16)))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_every_bit_of_integers_stays(outputs: list[Out]) -> None:
     check_graph(outputs, drawn_values(outputs, specials("int32")), "default", "-stable")
 
 
 @given(expressions("uint8", (eg.sqr,), WHOLE_BINARY[:5], (2, 3, 8, 5, 16)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_every_bit_of_small_unsigned_integers_stays(outputs: list[Out]) -> None:
     check_graph(outputs, drawn_values(outputs, np.arange(256)), "default", "-stable")
 
 
 @given(expressions())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_with_stable_equalities_results_are_close(outputs: list[Out]) -> None:
     check_graph(outputs, drawn_values(outputs, specials("float32")), "default")
 
 
 @given(expressions("float64", UNARY[:-1], choices=False))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_real_equalities_on_benign_numbers(outputs: list[Out]) -> None:
     """In digits beyond the dtype's both forms agree wherever nothing on the way is huge."""
     values = drawn_values(outputs, np.linspace(0.4, 1.9, 64))

@@ -5,9 +5,9 @@ decides are known.  What happens, in the order of the modules:
 
 * `regions`: elementwise nodes that hang together, at most 80; what a region reads never depends on the region, since whatever is not
   searched is a level above its operands.  Integers that sizes and positions follow from are left out: Dims have an algebra of their own.
-* `egraph`: a region as classes of equal terms.  A term is an operation on classes; classes that are found equal are united, and so are
-  then terms of equal operands.  A class has one type: terms that would broadcast otherwise, or need a size to match that is not known to, are
-  not made.
+* `egraph`: a region as classes of equal terms.  A term is an operation on classes; classes that are found equal are united, and so are then
+  terms of equal operands.  A class has one type: terms that would broadcast otherwise, or need sizes to match that are not known
+  to, are not made.
 * `matching`: the equalities of `rules/equalities.py`, ordinary Rules without commuted spellings, are looked for until nothing is new.
 * `sums`, `shifts`, `opinion`: what no pair of patterns says: sums of products with their common factors taken out, shifts, sympy's answer.
 * `choice`: the form that costs least, with what is shared counted once.  Cost is the weight of the operations (`exprgraph/weights.py`) and

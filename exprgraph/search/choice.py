@@ -87,17 +87,21 @@ def best(graph: EGraph, roots: Sequence[int], prices: Prices, clock: Clock) -> C
 
 
 def _shareable(graph: EGraph, choice: Choice, roots: Sequence[int], prices: Prices) -> list[int]:
-    """Classes that terms of several classes would read, those that cost most first."""
+    """Classes that terms of several classes would read, some of them not chosen now; those that cost most first."""
     readers: dict[int, set[int]] = {graph.find(r): {-1} for r in roots}
+    otherwise, there = set[int](), set(needed(choice, roots, graph))
     todo, met = [graph.find(r) for r in roots], set[int]()
     while todo:
         number = todo.pop()
         if number not in met:
             met.add(number)
-            for part in (graph.find(p) for term in graph.terms[number] for p in term[2]):
-                readers.setdefault(part, set()).add(number)
-                todo.append(part)
-    worth = [(-prices.of(choice[n], n), n) for n, users in readers.items() if len(users) > 1 and n in choice and choice[n][2]]
+            for term in graph.terms[number]:
+                below = [graph.find(p) for p in term[2]]
+                for part in below:
+                    readers.setdefault(part, set()).add(number)
+                todo += below
+                otherwise.update(below if number not in there or choice[number] != term else ())
+    worth = [(-prices.of(choice[n], n), n) for n in otherwise if len(readers[n]) > 1 and n in choice and choice[n][2]]
     return [n for _, n in sorted(worth)]
 
 

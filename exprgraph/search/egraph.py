@@ -32,9 +32,9 @@ class Clock:
 class EGraph:
     """Classes by number; what is found is found in the order in which terms were added, so it is alike in every process.
 
-    terms: of each class, with the rule that made each, None where the region was written so.  types, values: of each class its type, and its
-    value where it is constant.  lines: the user's lines of all that a class covers.  nodes: the node that a term of the region was.  risks:
-    of terms that a rule made, what it costs to rely on the rule.  joined: the rules that found classes equal, with one of the two.
+    terms: of each class, with the rule that made each, None where the region was written so.  types, values: of each class its type, and
+    its value where it is constant.  lines: the user's lines of all that a class covers.  nodes: the node that a term of the region was.
+    risks: of terms that a rule made, what it costs to rely on the rule.  joined: the rules that found classes equal, with one of the two.
     """
 
     def __init__(self, most: int) -> None:

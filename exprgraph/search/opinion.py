@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from exprgraph.errors import OptionError, at, here
+from exprgraph.errors import OptionError, Source, at, here
 from exprgraph.graph import order
 from exprgraph.node import CONSTANT, INPUT, Node, Out, constant_value, leaf
 from exprgraph.ops.table import ROWS
@@ -110,11 +110,16 @@ def _written(graph: EGraph, made: Out, places: Mapping[Node, int], rule: Rule, n
         if value is not None:
             done[node] = graph.constant(value, node.outs[0].dtype)
             continue
-        parts, lines = [done[i.node] for i in node.inputs], graph.lines[graph.find(number)]
-        whole = exponent_of(graph, parts[1]) if node.op.name == "pow" else None
-        found = None if node.params else graph.add(node.op, parts, rule, lines) if whole is None else raised(
-            lambda row, *p: graph.add(ROWS[row], p, rule, lines), parts[0], whole)
+        found = _row(graph, node, [done[i.node] for i in node.inputs], rule, graph.lines[graph.find(number)])
         if found is None:
             return None
         done[node] = found
     return done[made.node]
+
+
+def _row(graph: EGraph, node: Node, parts: Sequence[int], rule: Rule, lines: frozenset[Source]) -> int | None:
+    """One operation; a whole power as products."""
+    whole = exponent_of(graph, parts[1]) if node.op.name == "pow" else None
+    if whole is not None and whole > 1:
+        return raised(lambda row, *p: graph.add(ROWS[row], p, rule, lines), parts[0], whole)
+    return None if node.params else graph.add(node.op, parts, rule, lines)

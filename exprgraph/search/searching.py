@@ -73,12 +73,15 @@ def improvement(region: Region, rules: Rules, clock: Clock) -> tuple[Read, Choic
     graph, roots = found.graph, [found.numbers[n, 0] for n in region.roots]
     before = cost(found.choice, roots, Prices(graph, found.axes))
     choice: Choice | None = None
+    written = graph.count
     if rules.has(SYMPY):
         from exprgraph.search.opinion import proposed  # rarely needed, and sympy with it
         proposed(found, region, SYMPY)
     seen = set[Any]()
     for left in reversed(range(ROUNDS)):
         _saturate(graph, rules, own, seen)
+        if graph.count == written and not graph.joined and not _summed(region, rules):
+            break
         choice = best(graph, roots, Prices(graph, found.axes), own)
         if choice is None or not left or not sums.proposed(graph, choice, roots, (rules.has(COMMON), rules.has(RING)), own):
             break
@@ -105,17 +108,19 @@ def _saturate(graph: EGraph, rules: Rules, clock: Clock, seen: set[Any]) -> None
 
 def tempting(region: Region, rules: Rules) -> bool:
     """Whether a region has what some equality begins with: most regions of most graphs have not."""
+    if rules.has(SYMPY) or _summed(region, rules) or (rules.has(SHIFTS) and any(shifts.shiftable(n) for n in region.nodes)):
+        return True
     counts = Counter(n.op.name for n in region.nodes)
-    return any(rules.has(r) and _summed(region, counts, kinds) for r, kinds in ((COMMON, "f"), (RING, "iu"))) or any(
-        _asks(node, side, counts) for node in region.nodes for side in rules.sides.get(node.op.name, ())) or bool(
-        rules.has(SHIFTS) and any(shifts.shiftable(n) for n in region.nodes)) or rules.has(SYMPY) is not None
+    return any(_asks(node, side, counts) for node in region.nodes for side in rules.sides.get(node.op.name, ()))
 
 
-def _summed(region: Region, counts: Counter[str], kinds: str) -> bool:
-    """Whether sums of products may have something in common: three rows that make such, or a power."""
-    if not any(counts[n] for n in sums.FLOAT):
-        return False
-    return "pow" in counts or sum(n.op.name in sums.FLOAT and n.outs[0].dtype[0] in kinds for n in region.nodes) > 2
+def _summed(region: Region, rules: Rules) -> bool:
+    """Whether sums of products may have something in common: two rows that make such, or a power."""
+    for rule in filter(None, map(rules.has, (COMMON, RING))):
+        names = [n.op.name for n in region.nodes if n.outs[0].dtype[0] in rule.kinds and n.op.name in sums.FLOAT]
+        if "pow" in names or len(names) > 1:
+            return True
+    return False
 
 
 def _asks(node: Node, side: Side, counts: Counter[str]) -> bool:

@@ -12,8 +12,8 @@ from exprgraph.close import close
 from exprgraph.graph import order
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out, leaf, make_constant
 from exprgraph.passes import run_graph, run_plan
+from exprgraph.patterns import Rule, arguments, sort
 from exprgraph.reference import evaluate
-from exprgraph.rewrite import Rule, arguments, sort
 from exprgraph.search.egraph import Clock
 from exprgraph.search.matching import CONSTANTS, applied, indexed, matches
 from exprgraph.search.region_graph import built, read

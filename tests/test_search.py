@@ -14,8 +14,8 @@ import exprgraph as eg
 from exprgraph.close import WIDER
 from exprgraph.graph import order
 from exprgraph.node import INPUT, Out
+from exprgraph.patterns import Rule
 from exprgraph.reference import evaluate
-from exprgraph.rewrite import Rule
 from exprgraph.rules.equalities import EQUALITIES
 from exprgraph.search import searching
 from tests.processes import python

@@ -36,7 +36,7 @@ from exprgraph.ops.transcendental import (
     tan,
     tanh,
 )
-from exprgraph.rewrite import Match, Rule, tagged
+from exprgraph.patterns import Match, Rule, tagged
 
 FUNCTIONS = (exp, exp2, expm1, log, log2, log10, log1p, sin, cos, tan, sinh, cosh, tanh, arctan, arcsinh, erf, erfc, sigmoid, softplus,
              sqrt)

@@ -9,7 +9,7 @@ import numpy as np
 from exprgraph.dims import Dim
 from exprgraph.errors import Source
 from exprgraph.node import CONSTANT, INPUT, Node, Op, Out, Params, TensorType, constant_value, make_constant
-from exprgraph.rewrite import Rule
+from exprgraph.patterns import Rule
 from exprgraph.types import like_first, to_bool, to_part
 
 Term = tuple[Op, Params, tuple[int, ...]]

@@ -8,7 +8,7 @@ from typing import Any
 from exprgraph.errors import Source
 from exprgraph.named import NamedTuple
 from exprgraph.node import TensorType
-from exprgraph.rewrite import Fixed, Form, Match, Rule, Wild, trace
+from exprgraph.patterns import Fixed, Form, Match, Rule, Wild, trace
 from exprgraph.rules.equalities import risk
 from exprgraph.search.egraph import Clock, EGraph, Term, same_number
 

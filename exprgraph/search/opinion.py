@@ -8,7 +8,7 @@ from exprgraph.errors import OptionError, Source, at, here
 from exprgraph.graph import order
 from exprgraph.node import CONSTANT, INPUT, Node, Out, constant_value, leaf
 from exprgraph.ops.table import ROWS
-from exprgraph.rewrite import Rule
+from exprgraph.patterns import Rule
 from exprgraph.search.egraph import EGraph
 from exprgraph.search.region_graph import Read
 from exprgraph.search.regions import Region

@@ -10,7 +10,7 @@ from typing import Any
 from exprgraph import graph as graphs
 from exprgraph.named import NamedTuple
 from exprgraph.node import CONSTANT, Graph, Node, Out
-from exprgraph.rewrite import Rule
+from exprgraph.patterns import Rule
 from exprgraph.rules.equalities import COMMON, EQUALITIES, RING, SHIFTS, SYMPY
 from exprgraph.search import shifts, sums
 from exprgraph.search.choice import Choice, Prices, axes_of, best, cost, needed

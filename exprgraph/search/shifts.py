@@ -5,7 +5,7 @@ from typing import Any
 
 from exprgraph.node import CONSTANT, Node, constant_value
 from exprgraph.ops.table import ROWS
-from exprgraph.rewrite import Rule
+from exprgraph.patterns import Rule
 from exprgraph.search.egraph import EGraph
 
 SHIFTED = {"mul": "left_shift", "int_div": "right_shift"}

@@ -14,7 +14,7 @@ import numpy as np
 from exprgraph.errors import Source
 from exprgraph.named import NamedTuple
 from exprgraph.ops.table import ROWS
-from exprgraph.rewrite import Rule
+from exprgraph.patterns import Rule
 from exprgraph.rules.equalities import risk
 from exprgraph.search.choice import Choice, axes_of, needed
 from exprgraph.search.egraph import Clock, EGraph

@@ -113,9 +113,9 @@ WHOLE_BINARY = (eg.add, eg.sub, eg.mul, eg.int_div, eg.mod, eg.maximum)
 
 @st.composite
 def expressions(draw: Any, dtype: str = "float32", unary: Any = UNARY, binary: Any = BINARY, numbers: Any = NUMBERS,
-                choices: bool = True) -> list[Out]:
-    """One or two expressions that share parts, of a few operations on three vectors and numbers."""
-    pool = [eg.tensor("x", dtype, (COUNT,)), eg.tensor("y", dtype, (COUNT,)), eg.tensor("a", dtype, ())]
+                choices: bool = True, shapes: Any = ((COUNT,), (COUNT,), ())) -> list[Out]:
+    """One or two expressions that share parts, of a few operations on some tensors and numbers."""
+    pool = [eg.tensor(f"x{k}", dtype, shape) for k, shape in enumerate(shapes)]
     for _ in range(draw(st.integers(2, 12))):
         def pick() -> Out:
             return pool[-1 - draw(st.integers(0, min(len(pool) - 1, 4)))]
@@ -137,7 +137,7 @@ def expressions(draw: Any, dtype: str = "float32", unary: Any = UNARY, binary: A
 def drawn_values(outputs: list[Out], pool: Any) -> dict[Any, Any]:
     rng = np.random.default_rng(3)
     leaves = [n for n in order(outputs) if n.op is INPUT]
-    return {n: rng.choice(pool, (COUNT,) if n.outs[0].ndim else ()).astype(n.outs[0].dtype) for n in leaves}
+    return {n: rng.choice(pool, tuple(d.const for d in n.outs[0].shape)).astype(n.outs[0].dtype) for n in leaves}
 
 
 @given(expressions())
@@ -162,6 +162,20 @@ def test_every_bit_of_small_unsigned_integers_stays(outputs: list[Out]) -> None:
 @settings(max_examples=50, deadline=None)
 def test_with_stable_equalities_results_are_close(outputs: list[Out]) -> None:
     check_graph(outputs, drawn_values(outputs, specials("float32")), "default")
+
+
+MIXED = ((20, 15), (20, 1), (1, 15), (15,), ())
+
+
+@given(expressions(shapes=MIXED))
+@settings(max_examples=60, deadline=None)
+def test_tensors_of_several_shapes(outputs: list[Out]) -> None:
+    """Each form has the shape of what was written, and is close to it where nothing overflows."""
+    check_graph(outputs, drawn_values(outputs, specials("float32")), "default", "-stable")
+    made = planned(outputs, "unsafe")
+    assert [o.type for o in made] == [o.type for o in planned(outputs, "unsafe", "-search")]
+    with np.errstate(all="ignore"):
+        evaluate(made, drawn_values(outputs, np.linspace(0.4, 1.9, 64)))
 
 
 @given(expressions("float64", UNARY[:-1], choices=False))

@@ -18,7 +18,7 @@ from exprgraph.requires import uncertain
 from exprgraph.rewrite import Engine, Fired, Match, Matcher, Rule, applied
 from exprgraph.steps import lines
 
-INEXACT = ("stable", "real", "own")
+INEXACT = ("stable", "sums", "real", "own")
 """Lists of rules whose results may differ from what they replace."""
 SHOWN = 20
 """Rows of rules that a text shows of each half."""
@@ -149,7 +149,7 @@ class _Timed(Engine):
         """What a rule makes of a tensor; None where it does not apply."""
         count, start, made = self.counts.setdefault(rule, _Count()), time.perf_counter_ns(), None
         replacing = 0
-        for match in matcher.find(tree, out) if tree is not None else [Match(out, {}, (out.node,))]:
+        for match in matcher.find(tree, out) if tree is not None else [Match(out, {}, (out.node,), matcher.readers)]:
             since = time.perf_counter_ns()
             made = applied(rule, match)
             replacing += time.perf_counter_ns() - since

@@ -8,9 +8,8 @@ and its expression is kept as a small tree; the replacement is called on what ma
     others   any tensor; its dtype is of one of the rule's `kinds`
 
 A replacement that also asks for `root` gets the tensor that it replaces.
-
-Constants match by value, of any shape and dtype, behind broadcasts too; rows that are commutative match in both orders; an operand of an
-elementwise row is found behind `broadcast_to`, since what a rule makes is broadcast to the shape of what it replaces.
+Constants match by value, behind broadcasts too; commutative rows match in both orders; an operand of an elementwise row is found behind
+`broadcast_to`, since what a rule makes is broadcast to the shape of what it replaces.
 """
 from __future__ import annotations
 
@@ -22,11 +21,12 @@ from typing import Any
 import numpy as np
 
 from exprgraph import graph as graphs
-from exprgraph.errors import OwnOpError, Source, at, defined
+from exprgraph.errors import OwnOpError, Source, at, defined, here
 from exprgraph.named import NamedTuple
 from exprgraph.node import CONSTANT, INPUT, Graph, Node, Op, Out, Params, TensorType, constant_value, leaf
 from exprgraph.ops.shape import dim_node
 from exprgraph.ops.table import ROWS
+from exprgraph.readers import Readers
 from exprgraph.types import cast_to
 from exprgraph.warned import warn
 
@@ -65,10 +65,11 @@ def tagged(tags: str, rules: Iterable[Rule]) -> tuple[Rule, ...]:
 
 
 class Match(NamedTuple):
-    """What a pattern matched: the tensor at its root, what each argument is bound to, and the nodes that it covers."""
+    """What a pattern matched: the tensor at its root, what each argument is bound to, the nodes that it covers; who reads what."""
     root: Out
     bound: Mapping[str, Any]
     nodes: tuple[Node, ...]
+    readers: Readers | None = None
 
 
 Fired = Callable[[str, Match, Out], None]
@@ -155,13 +156,14 @@ def _scalar(array: Any) -> Any:
 class Matcher:
     """Finds patterns at nodes; remembers which constants have one value."""
 
-    def __init__(self) -> None:
+    def __init__(self, readers: Readers | None = None) -> None:
         self._uniform: dict[Node, Any] = {}
+        self.readers = readers
 
     def find(self, tree: Any, out: Out) -> Iterator[Match]:
         """The ways in which the pattern matches at this tensor."""
         for bound, nodes in self._all((tree,), (out,), {}, (), False):
-            yield Match(out, bound, nodes)
+            yield Match(out, bound, nodes, self.readers)
 
     def value(self, out: Out) -> Any:
         """The value of a constant whose elements are all equal, behind broadcasts too; else None."""
@@ -297,7 +299,7 @@ class Engine:
         fired(rule, match, made) is called for every rule that applies.  spent: names of rules that are left out, to which one is added
         that finds no end at a node.
         """
-        matcher, last, out_of_use = Matcher(), None, set() if spent is None else spent
+        matcher, last, out_of_use = Matcher(readers := Readers(graph.outputs)), None, set() if spent is None else spent
 
         def change(node: Node, inputs: tuple[Out, ...]) -> Out:
             nonlocal last
@@ -313,7 +315,7 @@ class Engine:
                     spent.add(last)
             return out
 
-        outputs = graphs.transform(graph.outputs, change)
+        outputs = graphs.transform(graph.outputs, readers.noting(change))
         return (graph, None) if last is None else (Graph(graph.inputs, outputs), last)
 
     def once(self, out: Out, matcher: Matcher, fired: Fired | None, spent: set[str]) -> tuple[str, Out | None]:
@@ -327,7 +329,7 @@ class Engine:
 
     def tried(self, rule: Rule, tree: Any, out: Out, matcher: Matcher, fired: Fired | None) -> Out | None:
         """What a rule makes of a tensor; None where it does not apply."""
-        for match in matcher.find(tree, out) if tree is not None else [Match(out, {}, (out.node,))]:
+        for match in matcher.find(tree, out) if tree is not None else [Match(out, {}, (out.node,), matcher.readers)]:
             made = applied(rule, match)
             if made is not None:
                 if fired is not None:
@@ -365,7 +367,7 @@ def _made(rule: Rule, match: Match) -> Out | None:
     if fitted is None:
         warn(f"rule {rule.name!r} changed {root.type} to {made.type}; left out", RewriteWarning)
     else:
-        _inherit(fitted, root, match.nodes)
+        _inherit(fitted, root, match.nodes, rule.source is None)
     return fitted
 
 
@@ -386,13 +388,13 @@ def _fit(made: Out, root: Out) -> Out | None:
     return Out(Node(node.op, node.params, node.inputs, root.node.outs, node.sources)) if node.uid > root.node.uid else made
 
 
-def _inherit(made: Out, root: Out, nodes: Sequence[Node]) -> None:
-    """Give the nodes that a rule made the user's lines of those that it replaced; made are those younger than the root."""
-    sources = frozenset().union(*(n.sources for n in nodes))
+def _inherit(made: Out, root: Out, nodes: Sequence[Node], ours: bool) -> None:
+    """Give what is younger than the root, so made, the user's lines of the nodes replaced, beside those that a rule of ours gave it."""
+    sources, unknown = frozenset().union(*(n.sources for n in nodes)), {here()}
     todo, seen = [made.node], {root.node}
     while todo:
         node = todo.pop()
         if node.uid > root.node.uid and node not in seen:
             seen.add(node)
-            node.sources = sources
+            node.sources = sources | (node.sources - unknown) if ours else sources
             todo += [i.node for i in node.inputs]

@@ -7,11 +7,18 @@ from exprgraph.columns import columns
 from exprgraph.named import NamedTuple
 from exprgraph.rewrite import Rule
 from exprgraph.rules.exact import EXACT
+from exprgraph.rules.indexing import INDEXING
+from exprgraph.rules.joins import JOINS
+from exprgraph.rules.lifts import LIFTS
 from exprgraph.rules.movement import MOVEMENT
 from exprgraph.rules.real import REAL
+from exprgraph.rules.reductions import REDUCTIONS
 from exprgraph.rules.stable import STABLE
+from exprgraph.rules.sums import SUMS
 
-LISTS: dict[str, tuple[Rule, ...]] = {"exact": MOVEMENT + EXACT, "stable": STABLE, "real": REAL}
+MOVING: tuple[Rule, ...] = (*MOVEMENT, *LIFTS, *INDEXING, *JOINS, *REDUCTIONS)
+"""All rules of the list movement."""
+LISTS: dict[str, tuple[Rule, ...]] = {"exact": MOVING + EXACT, "stable": STABLE, "sums": SUMS, "real": REAL}
 """The rules as the pipeline knows them, in the order in which they are tried; movements are tried with the exact rules."""
 OTHERS = ("fold", "all", "own")
 """Words beside tags and names: the folding of constants, everything, and the rules of a mode's own."""

@@ -56,6 +56,11 @@ def unshifted(match: Match) -> bool:
     return True
 
 
+def by_no_case(match: Match) -> bool:
+    """x is not yet one of two cases."""
+    return bool(match.bound["x"].node.op.name != "switch")
+
+
 def reduces(match: Match) -> bool:
     """The reduction has an axis to reduce."""
     return bool(dict(match.bound["p"])["axis"])

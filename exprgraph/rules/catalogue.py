@@ -11,6 +11,7 @@ from exprgraph.rules.indexing import INDEXING
 from exprgraph.rules.joins import JOINS
 from exprgraph.rules.lifts import LIFTS
 from exprgraph.rules.movement import MOVEMENT
+from exprgraph.rules.positions import POSITIONS
 from exprgraph.rules.real import REAL
 from exprgraph.rules.reductions import REDUCTIONS
 from exprgraph.rules.stable import STABLE
@@ -18,7 +19,7 @@ from exprgraph.rules.sums import SUMS
 
 MOVING: tuple[Rule, ...] = (*MOVEMENT, *LIFTS, *INDEXING, *JOINS, *REDUCTIONS)
 """All rules of the list movement."""
-LISTS: dict[str, tuple[Rule, ...]] = {"exact": MOVING + EXACT, "stable": STABLE, "sums": SUMS, "real": REAL}
+LISTS: dict[str, tuple[Rule, ...]] = {"exact": MOVING + EXACT, "stable": STABLE + POSITIONS, "sums": SUMS, "real": REAL}
 """The rules as the pipeline knows them, in the order in which they are tried; movements are tried with the exact rules."""
 OTHERS = ("fold", "all", "own")
 """Words beside tags and names: the folding of constants, everything, and the rules of a mode's own."""

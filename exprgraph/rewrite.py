@@ -6,7 +6,6 @@ and its expression is kept as a small tree; the replacement is called on what ma
     c, d     a condition: a bool tensor               k          a constant whose elements are all equal
     p, q     the parameters of a row, see `some`      rest, more  all further inputs of a row, a tuple
     others   any tensor; its dtype is of one of the rule's `kinds`
-
 A replacement that also asks for `root` gets the tensor that it replaces.
 Constants match by value, behind broadcasts too; commutative rows match in both orders; an operand of an elementwise row is found behind
 `broadcast_to`, since what a rule makes is broadcast to the shape of what it replaces.

@@ -51,14 +51,15 @@ def folds(name: str) -> dict[str, tuple[Make, ...]]:
     return {
         f"{name} over one element": (
             lambda x: over(name, x.dimshuffle(0, "x", 1), 1), lambda x: over(name, x.dimshuffle(0, "x", 1), 1, 2),
-            lambda x: over(name, x.dimshuffle("x", 0, 1), 0, keepdims=True), lambda x: over(name, x.dimshuffle(0, "x", 1), 1, 2, keepdims=True)),
+            lambda x: over(name, x.dimshuffle("x", 0, 1), 0, keepdims=True),
+            lambda x: over(name, x.dimshuffle(0, "x", 1), 1, 2, keepdims=True)),
         f"{name} of {name}": (
             lambda x: over(name, over(name, repeated(x), 2), 0), lambda x: over(name, over(name, repeated(x), 0, keepdims=True), 2),
             lambda x: over(name, over(name, repeated(x), 2), 0, keepdims=True),
             lambda x: over(name, over(name, repeated(x), 0, keepdims=True), 2, keepdims=True)),
         f"{name} of dimshuffle": (
-            lambda x: over(name, x.T, 0), lambda x: over(name, turn(repeated(x), 2, 0, 1), 1), lambda x: over(name, turn(x, 1, -1, 0), 1, 0),
-            lambda x: over(name, x.T, 0, keepdims=True)),
+            lambda x: over(name, x.T, 0), lambda x: over(name, turn(repeated(x), 2, 0, 1), 1),
+            lambda x: over(name, turn(x, 1, -1, 0), 1, 0), lambda x: over(name, x.T, 0, keepdims=True)),
     }
 
 
@@ -115,17 +116,18 @@ MORE: dict[str, tuple[Make, ...]] = {
     "take of all": (lambda x: eg.take(x, eg.arange(x.shape[0]), axis=0), lambda x: eg.take(x, R["iota"](x.shape[1]), axis=1)),
     "take of take": (lambda x: R["take"](R["take"](x, [0, 0, -1], axis=1), [1, 2, -1, 0], axis=1),
                      lambda x: R["take"](R["take"](x, [0, -1], axis=1), [[1], [-1]], axis=1)),
-    "concat of few": (lambda x: R["concat"](x, axis=1), lambda x: R["concat"](x, x[:0], x, axis=0), lambda x: R["concat"](x[:0], x, axis=0)),
+    "concat of few": (
+        lambda x: R["concat"](x, axis=1), lambda x: R["concat"](x, x[:0], x, axis=0), lambda x: R["concat"](x[:0], x, axis=0)),
     "concat of concat": (lambda x: R["concat"](twice(x), x, axis=0), lambda x: R["concat"](x, twice(x), R["concat"](x, axis=0), axis=0)),
     "concat of neighbours": (
         lambda x: R["concat"](x[:1], x[1:], axis=0), lambda x: R["concat"](x, part(x, 0, 0), part(x, 0, x.shape[0]), axis=0),
         lambda x: R["concat"](x[::-1, :1], x[::-1, 1:], axis=1)),
     "slice of concat": (
-        lambda x: part(twice(x), x.shape[0], x.shape[0]), lambda x: part(twice(x), 0, x.shape[0])[:, ::-1], lambda x: eg.stack([x, x[::-1]])[1],
+        lambda x: part(twice(x), x.shape[0], x.shape[0]), lambda x: part(twice(x), 0, x.shape[0])[:, ::-1],
+        lambda x: eg.stack([x, x[::-1]])[1],
         lambda x: R["subtensor"](twice(x), x.shape[0], 1, x.shape[0], 0, -1, 0, axes=(0, 1))),
     **best("max"), **best("min"), **best("any"), **best("all"),
-    **{f"{name} over one element": (lambda x, name=name: over(name, x.dimshuffle(0, "x", 1), 1),  # type: ignore[misc]
-                                    lambda x, name=name: over(name, x.dimshuffle("x", 0, 1), 0, keepdims=True)) for name in ("argmax", "argmin")},
+    **{rule: folds(rule.split()[0])[rule] for rule in ("argmax over one element", "argmin over one element")},
     "sum(-x) whole": (lambda x: over("sum", -x, 1), lambda x: over("sum", -x, 0, 1, keepdims=True)),
     "sum(x * k) whole": (lambda x: over("sum", x * 3, 1), lambda x: over("sum", x * 100, 0, keepdims=True)),
 }

@@ -14,6 +14,7 @@ ROWS: list[tuple[str, dict[str, Any]]] = [  # the rule, its parameters, and what
     ("dimshuffle(y / sum(exp(x))) * exp(x)", {"x": (4,), "y": None, "p": DROPPED, "q": BACK}),
     ("sum(-(z / sum(exp(x)))) * exp(x)", {"x": (4,), "z": (4,), "p": KEPT}),
     ("(y / sum(exp(x)) + sum(-(z / sum(exp(x))))) * exp(x)", {"x": (4,), "y": (4,), "z": (4,), "p": KEPT}),
-    ("-max(-x)", {"x": (4,), "p": DROPPED}), ("-min(-x)", {"x": (4,), "p": KEPT}), ("sum(-x)", {"x": (4,), "p": DROPPED}), ("sum(x * k)", {"x": (4,), "k": 2.5, "p": DROPPED}),
+    ("-max(-x)", {"x": (4,), "p": DROPPED}), ("-min(-x)", {"x": (4,), "p": KEPT}),
+    ("sum(-x)", {"x": (4,), "p": DROPPED}), ("sum(x * k)", {"x": (4,), "k": 2.5, "p": DROPPED}),
 ]
 """None stands for a single number in place of rows."""

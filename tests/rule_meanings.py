@@ -46,8 +46,9 @@ def digits() -> tuple[Any, Table]:
     def power(x: Any, y: Any) -> Any:
         return quotient(mpf(1), x ** -y) if y < 0 and y == int(y) else mp.power(x, y) if x >= 0 or y == int(y) else nan
 
-    return mp, {**ARITHMETIC, "true_div": quotient, "exp": kept(mp.exp), "log": kept(logarithm), "abs": abs, "max": larger, "min": lambda x, y: -larger(-x, -y),
+    return mp, {**ARITHMETIC, "true_div": quotient, "exp": kept(mp.exp), "log": kept(logarithm), "abs": abs, "max": larger,
                 "sqrt": kept(lambda x: mp.sqrt(x) if x >= 0 else nan), "pow": kept(power), "reciprocal": lambda x: quotient(mpf(1), x),
+                "min": lambda x, y: -larger(-x, -y),
                 "log1p": kept(lambda x: mp.log1p(x) if x > -1 else logarithm(x + 1)), "expm1": kept(mp.expm1), "erf": kept(mp.erf),
                 "erfc": kept(lambda x: mp.erfc(x) if abs(x) < 1000 else mpf(0 if x > 0 else 2)),
                 "sigmoid": kept(logistic), "isfinite": mp.isfinite,

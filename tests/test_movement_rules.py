@@ -17,6 +17,8 @@ from tests.movement_examples import NUMBERS
 from tests.moving_examples import MORE
 
 EXAMPLES = {**FIRST, **MORE}
+SOME = ("float16", "float64", "int8", "int64", "uint64", "bool")
+"""Dtypes that stand for all where elements are only moved or compared."""
 M = eg.matrix("m")
 LEFT = {  # an expression, the op that the rules remove from it, and how many of them may be left
     "size": (lambda: (M + 1).shape[1], "size", 2),
@@ -43,7 +45,7 @@ LEFT = {  # an expression, the op that the rules remove from it, and how many of
 
 @pytest.mark.parametrize("rule", MOVING, ids=lambda r: r.name)
 def test_movement_rules_keep_every_bit(rule: Rule) -> None:
-    some = [d for d in ("float16", "float64", "int8", "uint64", "int64", "bool") if np.dtype(d).kind in rule.kinds] if rule.name in MORE else ()
+    some = [d for d in SOME if np.dtype(d).kind in rule.kinds] if rule.name in MORE else ()
     check_movement(rule, EXAMPLES[rule.name], NUMBERS if rule.name in ("sum over no axis", "prod over no axis", "sum_to decided") else some)
 
 

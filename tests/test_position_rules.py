@@ -57,8 +57,9 @@ def test_the_class_of_a_softmax_is_that_of_its_inputs(make: Any) -> None:
     assert evaluate(graph.outputs, {x.node: np.array([[1000, 2000, 0]], "float32")})[0] == [1]
 
 
-@pytest.mark.parametrize("make", [lambda x: x - x[0], lambda x: x - x.T.T * 2, lambda x: eg.exp(x) / x.sum(axis=1, keepdims=True), lambda x: -x],
-                         ids=["by column", "by element", "of unknown sign", "turned round"])
+@pytest.mark.parametrize("make", [
+    lambda x: x - x[0], lambda x: x - x.T.T * 2, lambda x: eg.exp(x) / x.sum(axis=1, keepdims=True), lambda x: -x],
+    ids=["by column", "by element", "of unknown sign", "turned round"])
 def test_what_may_change_the_order_stays(make: Any) -> None:
     x = eg.matrix("x")
     graph = run_graph(Graph((x,), (make(x).argmax(axis=1),)), {})

@@ -122,9 +122,9 @@ def worth(match: Match) -> bool:
     return x.node.op.kind in ("elementwise", "view") and gains(x, match.readers)
 
 
-def inner_alone(match: Match) -> bool:
-    """What the root reads has no other readers."""
-    return match.readers is None or match.readers.alone(match.root.node.inputs[0])
+def inner_alone(match: Match, place: int = 0) -> bool:
+    """What the root reads first, or in another place, has no other readers."""
+    return match.readers is None or match.readers.alone(match.root.node.inputs[place])
 
 
 def slice_computed(x: Out, p: Params, rest: tuple[Out, ...]) -> Out | None:

@@ -31,8 +31,8 @@ def total_of_exp(match: Match) -> bool:
 POSITIONS: tuple[Rule, ...] = tagged("stable positions", (
     *(Rule(f"{name}(exp(x) / sum)", lambda x, y, p, name=name: some(name, p, true_div(exp(x), y)), lambda x, p, name=name: some(name, p, x),
            total_of_exp, why=WHY) for name in ("argmax", "argmin")),
-    *(Rule(f"{name}(x - y)", lambda x, y, p, name=name: some(name, p, sub(x, y)), lambda x, p, name=name: some(name, p, x), same_in_row, why=WHY)
-      for name in ("argmax", "argmin")),
+    *(Rule(f"{name}(x - y)", lambda x, y, p, name=name: some(name, p, sub(x, y)), lambda x, p, name=name: some(name, p, x), same_in_row,
+           why=WHY) for name in ("argmax", "argmin")),
     *(Rule(f"{name}({f.name}(x))", lambda x, p, f=f, name=name: some(name, p, f(x)), lambda x, p, name=name: some(name, p, x), why=WHY)
       for name in ("argmax", "argmin") for f in (exp, sigmoid)),
 ))

@@ -90,7 +90,8 @@ def fold_broadcast(name: str, x: Out, q: Params, root: Out) -> Out | None:
     """The reduction of x in place of one over axes along which it was only repeated, at least once."""
     inner, axes = root.node.inputs[0], dict(q)["axis"]
     shape, lead = inner.type.shape, inner.ndim - x.ndim
-    repeated = tuple(a for a in axes if shape[a].const != 1 and bounds(shape[a])[0] >= 1 and (a < lead or x.type.shape[a - lead].const == 1))
+    many = [a for a in axes if shape[a].const != 1 and bounds(shape[a])[0] >= 1]
+    repeated = [a for a in many if a < lead or x.type.shape[a - lead].const == 1]
     if not repeated or not plain(q):
         return None
     sizes = [constant(1) if a in repeated else d for a, d in enumerate(shape)]
@@ -146,8 +147,8 @@ POSITIONS = tuple(Rule(f"{name} over one element", lambda x, p, name=name: some(
                        kinds="fiub") for name in ("argmax", "argmin"))
 WHOLE = (
     Rule("sum(-x) whole", lambda x, p: some("sum", p, -x), lambda x, p: -some("sum", p, x), kinds="iu", why="wrong for -0.0"),
-    Rule("sum(x * k) whole", lambda x, k, p: some("sum", p, x * k), lambda x, k, p: some("sum", p, x) * number(k), whole_operand, kinds="iu",
-         why="one product for many"),
+    Rule("sum(x * k) whole", lambda x, k, p: some("sum", p, x * k), lambda x, k, p: some("sum", p, x) * number(k), whole_operand,
+         kinds="iu", why="one product for many"),
 )
 REDUCTIONS: tuple[Rule, ...] = tagged("movement reductions", (
     *(r for name in ("max", "min", "any", "all") for r in best_rules(name)), *POSITIONS, *WHOLE))

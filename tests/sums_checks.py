@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from exprgraph.node import INPUT, Out, leaf
+from exprgraph.patterns import Rule
 from exprgraph.reference import evaluate
-from exprgraph.rewrite import Rule
 from tests.exact_checks import SHAPES, Make
 from tests.rule_cases import drawn, rewritten, specials
 

@@ -11,8 +11,8 @@ import exprgraph as eg
 from exprgraph.graph import order
 from exprgraph.node import Graph
 from exprgraph.passes import run_graph
+from exprgraph.patterns import Rule
 from exprgraph.reference import evaluate
-from exprgraph.rewrite import Rule
 from exprgraph.rules.positions import POSITIONS
 from tests.rule_cases import drawn, rewritten
 

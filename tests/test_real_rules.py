@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
+from exprgraph.patterns import Rule
 from exprgraph.reference import evaluate
-from exprgraph.rewrite import Rule
 from exprgraph.rules.chains import CHAINS
 from exprgraph.rules.masks import MASKS
 from exprgraph.rules.real import REAL

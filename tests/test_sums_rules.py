@@ -10,7 +10,7 @@ from exprgraph.graph import order
 from exprgraph.node import Graph, Out
 from exprgraph.pairs import facts, pairs
 from exprgraph.passes import run_graph, run_plan
-from exprgraph.rewrite import Rule
+from exprgraph.patterns import Rule
 from exprgraph.rules.sums import SUMS
 from tests.moving_examples import SUMS as EXAMPLES
 from tests.sums_checks import check_sums

@@ -125,7 +125,7 @@ CANONICALIZE = (
     Family("constant_folding", "pass `fold`", "x * eg.sqrt(4.0)", "x * 2"),
 )
 STABILIZE = (
-    Family("local_log1p", "rules `log(1 + x)`, `log(1 - x)`", "eg.log(1 + x)", "log1p(x)"),
+    Family("local_log1p", "rule `log(1 + x)`", "eg.log(1 + x)", "log1p(x)"),
     Family("local_expm1", "rule `exp(x) - 1`", "eg.exp(x) - 1", "expm1(x)"),
     Family("local_log_add", "rule `log(exp(x) + exp(y))`", "eg.log(eg.exp(x) + eg.exp(y))", "logaddexp(x, y)"),
     Family("local_log_sum_exp", "rule `log(sum(exp(x)))`", "eg.log(eg.exp(A).sum(axis=1))", "1 step"),
@@ -136,9 +136,9 @@ STABILIZE = (
     Family("log1msigm_to_softplus", "rules `1 - sigmoid(x)`, `log(sigmoid(x))`", "eg.log(1 - eg.sigmoid(x))", "-softplus(x)"),
     Family("log1pexp_to_softplus", "rule `log1p(exp(x))`", "eg.log1p(eg.exp(x))", "softplus(x)"),
     Family("log1p_neg_sigmoid", "rule `log1p(-sigmoid(x))`", "eg.log1p(-eg.sigmoid(x))", "-softplus(x)"),
-    Family("local_exp_over_1_plus_exp", "rule `exp(x) / (1 + exp(x))`", "eg.exp(x) / (1 + eg.exp(x))", "sigmoid(x)"),
+    Family("local_exp_over_1_plus_exp", "rule `1 / (1 + exp(x))`", "eg.exp(x) / (1 + eg.exp(x))", "sigmoid(x)"),
     Family("local_sigm_times_exp", "rule `exp(x) * sigmoid(-x)`", "eg.exp(x) * eg.sigmoid(-x)", "sigmoid(x)"),
-    Family("local_inv_1_plus_exp", "rule `1 / (1 + exp(-x))`", "1 / (1 + eg.exp(-x))", "sigmoid(x)"),
+    Family("local_inv_1_plus_exp", "rule `1 / (1 + exp(x))`", "1 / (1 + eg.exp(-x))", "sigmoid(x)"),
     Family("local_1msigmoid", "rule `1 - sigmoid(x)`", "1 - eg.sigmoid(x)", "sigmoid(-x)"),
     Family("local_logsoftmax, local_logsoftmax_grad", "rule `log(exp(x) / y)`, tags `softmax`, `gradients`",
            "eg.log(eg.softmax(A, axis=1))", "1 step"),

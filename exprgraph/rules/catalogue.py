@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from exprgraph.columns import columns
 from exprgraph.named import NamedTuple
-from exprgraph.rewrite import Rule
+from exprgraph.patterns import Rule
 from exprgraph.rules.exact import EXACT
 from exprgraph.rules.indexing import INDEXING
 from exprgraph.rules.joins import JOINS

@@ -6,7 +6,7 @@ factor is one column or the first one row.  `multi_dot` and `einsum` choose amon
 from __future__ import annotations
 
 from exprgraph.node import Out
-from exprgraph.rewrite import Match, Rule, some, tagged
+from exprgraph.patterns import Match, Rule, some, tagged
 from exprgraph.rules.conditions import value
 from exprgraph.rules.indexing import filled, inner_alone
 

@@ -11,8 +11,8 @@ from exprgraph.dims import Dim, bounds, constant
 from exprgraph.functions.slicing import Section
 from exprgraph.node import Out, Params, make_constant
 from exprgraph.ops.shape import dim_node
+from exprgraph.patterns import Match, Rule, some, tagged
 from exprgraph.readers import Readers
-from exprgraph.rewrite import Match, Rule, some, tagged
 from exprgraph.types import size_dims
 
 Cuts = Mapping[int, Section]

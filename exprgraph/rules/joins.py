@@ -4,7 +4,7 @@ from __future__ import annotations
 from exprgraph.dims import constant
 from exprgraph.functions.slicing import Section
 from exprgraph.node import Out, Params
-from exprgraph.rewrite import Rule, some, tagged
+from exprgraph.patterns import Rule, some, tagged
 from exprgraph.rules.indexing import certain, cuts_of, read, within
 
 MOST = 64

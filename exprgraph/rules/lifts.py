@@ -7,7 +7,7 @@ from exprgraph.dims import bounds
 from exprgraph.node import Out, Params, make_constant
 from exprgraph.ops.compare import eq, ge, gt, le, lt, neq
 from exprgraph.ops.shape import dim_node
-from exprgraph.rewrite import Match, Rule, some, tagged
+from exprgraph.patterns import Match, Rule, some, tagged
 from exprgraph.rules.indexing import certain
 from exprgraph.rules.reductions import turned
 from exprgraph.types import dim_of

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from exprgraph.ops.arithmetic import sub, true_div
 from exprgraph.ops.transcendental import exp, sigmoid
-from exprgraph.rewrite import Match, Rule, some, tagged
+from exprgraph.patterns import Match, Rule, some, tagged
 from exprgraph.rules.conditions import whole_operand
 
 WHY = "rounding makes ties, overflow NaN; and less is computed"

@@ -9,11 +9,12 @@ from functools import partial, reduce
 from typing import Any
 
 from exprgraph.dims import bounds, constant
+from exprgraph.matching import Matcher
 from exprgraph.node import Out, Params, make_constant
 from exprgraph.ops.bits import and_, or_
 from exprgraph.ops.compare import maximum, minimum
 from exprgraph.ops.shape import dim_node
-from exprgraph.rewrite import Match, Matcher, Rule, some, tagged
+from exprgraph.patterns import Match, Rule, some, tagged
 from exprgraph.rules.conditions import whole_operand
 from exprgraph.rules.indexing import certain, filled, inner_alone
 from exprgraph.rules.movement import pattern, sum_nothing

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from exprgraph.node import Out, Params
 from exprgraph.ops.arithmetic import add, mul
-from exprgraph.rewrite import Rule, some, tagged
+from exprgraph.patterns import Rule, some, tagged
 from exprgraph.rules.indexing import cuts_of, inner_alone, read, slice_of
 from exprgraph.rules.reductions import fold_rules, fold_stacked, turned
 

@@ -15,7 +15,6 @@ from exprgraph.node import Node, Out, constant_value, make_constant
 from exprgraph.numbering import Numbers
 from exprgraph.ops.shape import dim_node
 from exprgraph.ops.table import ROWS
-from exprgraph.types import cast_to
 
 CARRIERS = ("broadcast_to", "dimshuffle", "reshape")
 MOST = 8
@@ -167,11 +166,10 @@ def _is_one(out: Out) -> bool:
     return value is not None and value.size == 1 and bool(value.reshape(-1)[0] == 1)
 
 
-def again(chain: Collection[Node], out: Out) -> Out:
-    """A tensor behind the views and casts that another was behind."""
-    for node in reversed(tuple(chain)):
-        is_cast = node.op is ROWS["cast"]
-        out = cast_to(out, node.outs[0].dtype) if is_cast else node.op.apply((out, *node.inputs[1:]), node.params, node.sources)
+def again(views: Collection[Node], out: Out) -> Out:
+    """A tensor behind the views that another was behind."""
+    for node in reversed(tuple(views)):
+        out = node.op.apply((out, *node.inputs[1:]), node.params, node.sources)
     return out
 
 

@@ -91,7 +91,8 @@ SUMS = [
           lambda p, q, rest: some("sum", q, eg.maximum(rest[0], rest[1]))), "becomes"),
     (Rule("slice of sum", lambda x, p, q, more: some("subtensor", q, some("sum", p, x), more),
           lambda x, p, q, more: slice_reduced("sum", -x, p, q, more)), "becomes"),
-    (Rule("sum of sum", lambda x, p, q: some("sum", q, some("sum", p, x)), lambda x, p, q: fold_twice("sum", x * (1 + 2**-6), p, q)), "becomes"),
+    (Rule("sum of sum", lambda x, p, q: some("sum", q, some("sum", p, x)),
+          lambda x, p, q: fold_twice("sum", x * (1 + 2**-6), p, q)), "becomes"),
 ]
 
 

@@ -67,6 +67,8 @@ class Engine:
     def candidates(self, node: Node, matcher: ModuloMatcher) -> list[Candidate]:
         """The rules that may apply at a node, in their order."""
         name = node.op.name
+        if name not in self._rules and not (self._elementwise and node.op.kind == "elementwise"):
+            return []
         met = self._asked.intersection(words(node))
         if name in self._modulo:
             met |= self._asked & matcher.words(node)

@@ -142,7 +142,8 @@ class ModuloMatcher(Matcher):
         elif isinstance(part, Factors):
             yield from self._factors(part, out, sign, state, shape)
         else:
-            turned, out = self.spelling.signed(out)
+            turned, out, signs = self.spelling.signed(out)
+            state = state.cover(*signs)
             if isinstance(part, Total):
                 yield from self._total(part, out, sign * turned, state, shape)
             elif sign * turned > 0:
@@ -154,7 +155,7 @@ class ModuloMatcher(Matcher):
             out = ROWS["broadcast_to"](out, *[dim_node(d) for d in shape])
         if known is not None:
             if (numbers.same if sign > 0 else numbers.opposite)(known, out):
-                yield state
+                yield state if sign > 0 else state.cover(out.node)
         elif wanted == "condition":
             if out.dtype == "bool" and sign > 0:
                 yield state.bind(name, out)

@@ -88,13 +88,13 @@ class Spelling:
             self._views[key] = _through(view, out)
         return self._views[key]
 
-    def signed(self, out: Out) -> tuple[int, Out]:
-        """A tensor without the signs before it, and the sign that they make."""
-        sign, found = 1, self.opened(out)
+    def signed(self, out: Out) -> tuple[int, Out, tuple[Node, ...]]:
+        """The sign that the signs before a tensor make, the tensor without them, and what is looked through."""
+        sign, found, covered = 1, self.opened(out), tuple[Node, ...]()
         while found is not None and found.node.op is ROWS["neg"]:
-            sign, out = -sign, found.inputs[0]
+            sign, out, covered = -sign, found.inputs[0], (*covered, *found.covered)
             found = self.opened(out)
-        return sign, out
+        return sign, out, covered
 
     def product(self, out: Out) -> Product:
         """A tensor as a product of up to eight factors: of one where it is none."""
@@ -108,8 +108,9 @@ class Spelling:
 
         def expand(part: Out, power: int) -> Any:
             nonlocal sign, room
-            turned, part = self.signed(part)
+            turned, part, signs = self.signed(part)
             sign *= turned
+            covered.extend(signs)
             found = self.opened(part) if room > 1 else None
             name = None if found is None else found.node.op.name
             if _is_one(part):
@@ -128,7 +129,7 @@ class Spelling:
 
     def negative(self, out: Out) -> Out:
         """The tensor with its sign turned."""
-        sign, bare = self.signed(out)
+        sign, bare, _ = self.signed(out)
         if sign < 0:
             return bare
         found = self.opened(bare)

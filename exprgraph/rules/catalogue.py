@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from exprgraph.columns import columns
 from exprgraph.named import NamedTuple
 from exprgraph.patterns import Rule
+from exprgraph.rules.equalities import EQUALITIES
 from exprgraph.rules.exact import EXACT
 from exprgraph.rules.indexing import INDEXING
 from exprgraph.rules.joins import JOINS
@@ -19,7 +20,8 @@ from exprgraph.rules.sums import SUMS
 
 MOVING: tuple[Rule, ...] = (*MOVEMENT, *LIFTS, *INDEXING, *JOINS, *REDUCTIONS)
 """All rules of the list movement."""
-LISTS: dict[str, tuple[Rule, ...]] = {"exact": MOVING + EXACT, "stable": STABLE + POSITIONS, "sums": SUMS, "real": REAL}
+LISTS: dict[str, tuple[Rule, ...]] = {"exact": MOVING + EXACT, "stable": STABLE + POSITIONS, "sums": SUMS, "real": REAL,
+                                     "search": EQUALITIES}
 """The rules as the pipeline knows them, in the order in which they are tried; movements are tried with the exact rules."""
 OTHERS = ("fold", "all", "own")
 """Words beside tags and names: the folding of constants, everything, and the rules of a mode's own."""

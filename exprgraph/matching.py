@@ -14,6 +14,7 @@ import numpy as np
 from exprgraph.node import CONSTANT, Node, Out, constant_value
 from exprgraph.ops.table import ROWS
 from exprgraph.patterns import Fixed, Form, Match, Wild, scalar, sort
+from exprgraph.readers import Readers
 
 CARRIERS = ("broadcast_to", "dimshuffle", "reshape")
 
@@ -21,13 +22,14 @@ CARRIERS = ("broadcast_to", "dimshuffle", "reshape")
 class Matcher:
     """Finds patterns as they are written; remembers which constants have one value."""
 
-    def __init__(self) -> None:
+    def __init__(self, readers: Readers | None = None) -> None:
         self._uniform: dict[Node, Any] = {}
+        self.readers = readers
 
     def find(self, tree: Any, out: Out) -> Iterator[Match]:
         """The ways in which the pattern matches at this tensor."""
         for bound, nodes in self._all((tree,), (out,), {}, (), False):
-            yield Match(out, bound, nodes)
+            yield Match(out, bound, nodes, None, self.readers)
 
     def value(self, out: Out) -> Any:
         """The value of a constant whose elements are all equal, behind broadcasts too; else None."""

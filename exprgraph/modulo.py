@@ -154,7 +154,7 @@ class ModuloMatcher(Matcher):
         if shape is not None and out.type.shape != shape and is_float(out.dtype):
             out = ROWS["broadcast_to"](out, *[dim_node(d) for d in shape])
         if known is not None:
-            if (numbers.same if sign > 0 else numbers.opposite)(known, out):
+            if numbers.related(known, out) == sign:
                 yield state if sign > 0 else state.cover(out.node)
         elif wanted == "condition":
             if out.dtype == "bool" and sign > 0:
@@ -261,9 +261,10 @@ class ModuloMatcher(Matcher):
         factors, sign = set(taken.factors), taken.sign * known.sign
         for wanted in known.factors:
             for i, factor in enumerate(product.factors):
-                if i not in factors and factor.power == power * wanted.power and abs(numbers.of(factor.out)) == abs(numbers.of(wanted.out)):
+                turned = numbers.related(factor.out, wanted.out) if i not in factors and factor.power == power * wanted.power else 0
+                if turned:
                     factors.add(i)
-                    sign *= 1 if numbers.same(factor.out, wanted.out) else -1
+                    sign *= turned
                     break
             else:
                 return None

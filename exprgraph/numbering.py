@@ -55,13 +55,18 @@ class Numbers:
             todo.pop()
         return self._known[out.node, out.index]
 
+    def related(self, a: Out, b: Out) -> int:
+        """1 where two tensors have one number, -1 where one is the other with its sign turned, else 0."""
+        if a.node is b.node and a.index == b.index:
+            return 1
+        if _head(a) is not _head(b):
+            return 0
+        one, other = self.of(a), self.of(b)
+        return 1 if one == other else -1 if one == -other else 0
+
     def same(self, a: Out, b: Out) -> bool:
         """Whether two tensors have one number."""
-        return (a.node is b.node and a.index == b.index) or self.of(a) == self.of(b)
-
-    def opposite(self, a: Out, b: Out) -> bool:
-        """Whether one tensor is the other with its sign turned."""
-        return self.of(a) == -self.of(b)
+        return self.related(a, b) == 1
 
     def _number(self, out: Out) -> int:
         node = out.node
@@ -106,6 +111,14 @@ class Numbers:
 
     def _key(self, key: Hashable) -> int:
         return self._keys.setdefault(key, len(self._keys) + 1)
+
+
+def _head(out: Out) -> Any:
+    """What tensors of one number have in common, found without looking further: the row behind signs and views, or the very leaf."""
+    node = out.node
+    while node.op.name in SIGNED or node.op.name == "neg" or widens(node):
+        node = node.inputs[0].node
+    return node if node.op.kind == "leaf" and node.op is not CONSTANT else ROWS["add"] if node.op.name == "sub" else node.op
 
 
 def _read(node: Node) -> Iterator[Out]:

@@ -1,0 +1,115 @@
+"""What is known of the values of tensors: `of(x)` as a record, and `known("x", ...)` as a condition of rules."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from exprgraph.dtypes import is_complex
+from exprgraph.known import arithmetic, functions, matrices, movement
+from exprgraph.known.record import Facts as Facts
+from exprgraph.known.record import meet, of_array, of_dtype
+from exprgraph.known.record import implies as implies
+from exprgraph.known.words import WORDS as WORDS
+from exprgraph.known.words import Wanted, checked, facts
+from exprgraph.named import NamedTuple
+from exprgraph.node import CONSTANT, Node, Op, Out, as_symbol, constant_value
+from exprgraph.ops.markers import assume
+from exprgraph.rewrite import Match
+
+CARRIES: Mapping[Op, arithmetic.Carry] = {**arithmetic.TABLE, **functions.TABLE, **movement.TABLE}
+"""What each row says of its result; of others their dtype says all."""
+_FOUND: WeakKeyDictionary[Node, Facts] = WeakKeyDictionary()
+
+
+def of(x: Any) -> Facts:
+    """What is known of the values of a tensor: a record with `low`, `high` and the words that hold.
+
+    It follows from the operations and from what `assume` says.  Each node is looked at once, however often somebody asks.
+    """
+    out = as_symbol(x)
+    if len(out.node.outs) != 1:
+        return of_dtype(out.dtype)
+    found = _FOUND.get(out.node)
+    return _walk(out.node) if found is None else found
+
+
+def _walk(node: Node) -> Facts:
+    """Iterative, for graphs deeper than Python may recurse; what is known ends it."""
+    todo = [node]
+    while todo:
+        top = todo[-1]
+        if top in _FOUND:
+            todo.pop()
+            continue
+        waiting = [i.node for i in top.inputs if i.node not in _FOUND] if _carried(top) else []
+        if waiting:
+            todo += waiting
+        else:
+            _FOUND[todo.pop()] = _found(top)
+    return _FOUND[node]
+
+
+def _carried(node: Node) -> bool:
+    """Whether what is known of a node depends on what is known of its inputs."""
+    return (node.op in CARRIES or node.op is assume) and len(node.outs) == 1 and not any(
+        is_complex(t.dtype) for t in (node.outs[0], *(i.type for i in node.inputs)))
+
+
+def _found(node: Node) -> Facts:
+    if node.op is CONSTANT:
+        value = constant_value(Out(node))
+        return of_dtype(node.outs[0].dtype) if value is None else of_array(value)
+    if not _carried(node):
+        return of_dtype(node.outs[0].dtype)
+    given = [_FOUND[i.node] if len(i.node.outs) == 1 else of_dtype(i.dtype) for i in node.inputs]
+    if node.op is assume:
+        return assumed(node, given[0])
+    return _with_words(node, given, CARRIES[node.op](node, given))
+
+
+def assumed(node: Node, known: Facts) -> Facts:
+    """What is known of an operand and assumed of it; where both contradict each other, as in code that no call reaches, the former."""
+    told = facts(wanted(node), node.outs[0].dtype)
+    return known if told is None else meet(known, told) or known
+
+
+def wanted(node: Node) -> Wanted:
+    """What an `assume` says."""
+    return Wanted(**dict(node.params))
+
+
+def _with_words(node: Node, given: list[Facts], found: Facts) -> Facts:
+    """What a row says of its result, with words about order and matrices."""
+    if node.op.kind == "elementwise":
+        more = matrices.elementwise(node, given) | movement.sequence(node, given, found)
+    elif node.op in matrices.TABLE:
+        more = matrices.TABLE[node.op](node, given)
+    else:
+        return found
+    return found._replace(holds=found.holds | more) if more else found
+
+
+class Known(NamedTuple):
+    """A condition of rules: that this is known of what an argument has met."""
+    name: str
+    wanted: Wanted
+
+    def __call__(self, match: Match) -> bool:
+        """Whether it is."""
+        out = match.bound[self.name]
+        asked = facts(self.wanted, out.dtype)
+        return asked is not None and implies(of(out), asked)
+
+    def __str__(self) -> str:
+        return f"{self.name} is {self.wanted}"
+
+
+def known(name: str, *words: str, low: float | None = None, high: float | None = None, nan: bool = False) -> Known:
+    """The condition of a rule that something is known of the tensor that the argument `name` of its pattern has met.
+
+    words, low, high, nan: as of `assume`.  It holds only where it follows from the operations and what was assumed; with nan elements may be
+    NaN too.  `eg.Rule(..., when=eg.facts.known("x", "positive"))`.  OptionError for a word that is none, UseError for a bound that is no
+    number.
+    """
+    return Known(name, checked("known", words, low, high, nan))

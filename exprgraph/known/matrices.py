@@ -65,6 +65,8 @@ def line(out: Out) -> tuple[int, int] | None:
             return None
         offset, out = offset + (-1 if minus else 1) * int(value.reshape(-1)[0]), other
     node = out.node
+    if node.op is iota:
+        return COLUMN, offset
     if node.op is not dimshuffle or node.inputs[0].node.op is not iota or out.dtype not in ("int64", "int32"):
         return None
     pattern = node.param("pattern")

@@ -98,8 +98,9 @@ def _iota(node: Node, given: Given) -> Facts:
 
 def _count(node: Node) -> int:
     """The most elements that are folded into one."""
-    x, axes = node.inputs[0], dict(node.params).get("axis", range(node.inputs[0].ndim))
-    known = product(x.type.shape[i] for i in axes).const
+    x = node.inputs[0]
+    axes = dict(node.params).get("axis", range(x.ndim))
+    known = product(x.type.shape[i] for i in ((axes,) if isinstance(axes, int) else axes)).const
     return MOST if known is None else known
 
 

@@ -131,6 +131,8 @@ def _no_such_matrix(wanted: Facts, array: np.ndarray[Any, Any], wide: np.ndarray
     for word, part in ((LOWER, np.triu(wide, 1)), (UPPER, np.tril(wide, -1))):
         if word in holds and np.any(part):
             return f"an element {'above' if word == LOWER else 'below'} the diagonal is {part[part != 0].flat[0]}"
+    if not np.isfinite(wide).all():
+        return None  # the others are said of numbers
     near = 64 * array.shape[-1] * (float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0.01)
     if ORTHOGONAL in holds and not np.abs(wide.swapaxes(-1, -2) @ wide - np.eye(array.shape[-1])).max() <= near:
         return "its columns are not orthonormal"

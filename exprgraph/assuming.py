@@ -34,7 +34,8 @@ def assume(x: Any, *words: str, low: float | None = None, high: float | None = N
     _refuse(out, wanted)
     known, told = of(out), facts(wanted, out.dtype)
     if told is None or meet(known, told) is None:
-        raise GraphError(f"assume({shortly(out, 40)}, {wanted}): no {out.dtype} is, or only what it cannot be, {known}{at(here())}")
+        why = f"no {out.dtype} is all of that" if told is None else f"it is known to be in {known}"
+        raise GraphError(f"assume({shortly(out, 40)}, {wanted}): {why}{at(here())}")
     return row(out, words=wanted.words, low=wanted.low, high=wanted.high, nan=wanted.nan)
 
 

@@ -7,11 +7,13 @@ from functools import cache, lru_cache, partial
 from typing import Any
 
 from exprgraph import graph as graphs
+from exprgraph.assuming import dropped
 from exprgraph.dims import Dim
 from exprgraph.fold import fold
 from exprgraph.merge import merge
 from exprgraph.modes import OPTIMIZERS
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out
+from exprgraph.ops.markers import assume
 from exprgraph.program import Watch
 from exprgraph.resolve import resolve
 from exprgraph.rewrite import Engine, Fired, Match, RewriteWarning, Rule
@@ -136,11 +138,22 @@ def if_any(rules: str, pass_: Pass) -> Pass:
     return lambda graph, options: graph if engine_of(rules, options) is None else pass_(graph, options)
 
 
+def unassumed(graph: Graph, options: Options) -> Graph:
+    """The graph without assumptions, once rules have asked for them; rules see what was behind them once more."""
+    after = dropped(graph)
+    return graph if after is graph else rewritten(("own", "stable", "exact"), merge(after), options)
+
+
 def relink(graph: Graph) -> Graph:
-    """The graph with every leaf replaced by the graph's own leaf of that uid: sizes made by rules name leaves by uid alone."""
+    """The graph with every leaf replaced by the graph's own leaf of that uid: sizes made by rules name leaves by uid alone.
+
+    No assumption is left for kernels.
+    """
     own = {i.node.uid: i.node for i in graph.inputs}
 
     def change(node: Node, inputs: tuple[Out, ...]) -> Out:
+        if node.op is assume:
+            return inputs[0]
         return Out(own.get(node.uid, node)) if node.op in (INPUT, SHARED) else graphs.rebuild(node, inputs)
     return Graph(graph.inputs, graphs.transform(graph.outputs, change))
 
@@ -153,15 +166,17 @@ GRAPH: Passes = (
     ("exact", rewrite_pass("exact")),
     ("stable", rewrite_pass("own", "stable", "exact")),
     ("real", if_any("real", rewrite_pass("own", "real", "exact"))),
+    ("unassumed", unassumed),
 )
 """Once per function."""
 FAST: Passes = (
     ("merge", plain(merge)),
     ("fold", folded),
     ("rules", partial(rewritten, ("own", "exact", "stable", "real"), sweeps=1)),
+    ("unassumed", plain(dropped)),
 )
 """Once per function that shall be compiled soon: each list sweeps once."""
-CHOSEN: Passes = (("rules", rewrite_pass("own", "exact", "stable", "real")),)
+CHOSEN: Passes = (("rules", rewrite_pass("own", "exact", "stable", "real")), ("unassumed", plain(dropped)))
 """Once per function that wants no rules but those that its mode includes."""
 
 PLAN: Passes = (

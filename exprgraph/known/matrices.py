@@ -135,7 +135,7 @@ def multiplied(node: Node, given: Given) -> frozenset[str]:
     both = given[0].holds & given[1].holds
     finite = given[0].finite and given[1].finite
     return frozenset(
-        {w for w in TRIANGLES if finite and w in both} | (both & {ORTHOGONAL}) | ({PSD} if turned(*node.inputs) else set()))
+        {w for w in TRIANGLES if finite and w in both} | (both & {ORTHOGONAL}) | ({PSD} if is_float(node.outs[0].dtype) and turned(*node.inputs) else set()))
 
 
 TABLE: Mapping[Op, Callable[[Node, Given], frozenset[str]]] = {dimshuffle: moved, subtensor: moved, broadcast_to: moved, matmul: multiplied}

@@ -28,7 +28,7 @@ WORDS: Mapping[str, Callable[[str], Facts]] = {
     "unique": lambda dtype: Facts(-INF, INF, frozenset((NUMBER, UNIQUE))),
     "sorted": lambda dtype: Facts(-INF, INF, frozenset((NUMBER, SORTED))),
     "symmetric": lambda dtype: Facts(-INF, INF, frozenset((SYMMETRIC,))),
-    "diagonal": lambda dtype: Facts(-INF, INF, frozenset((LOWER, UPPER))),
+    "diagonal": lambda dtype: Facts(-INF, INF, frozenset((LOWER, UPPER, SYMMETRIC))),
     "lower_triangular": lambda dtype: Facts(-INF, INF, frozenset((LOWER,))),
     "upper_triangular": lambda dtype: Facts(-INF, INF, frozenset((UPPER,))),
     "orthogonal": lambda dtype: Facts(-INF, INF, frozenset((ORTHOGONAL,))),
@@ -37,7 +37,7 @@ WORDS: Mapping[str, Callable[[str], Facts]] = {
 """What each word says of a tensor of a dtype."""
 RANKS = {**dict.fromkeys(("unique", "sorted"), 1), **{w: 2 for w in WORDS if WORDS[w]("float32").holds & MATRIX}}
 """The axes that a tensor needs for a word."""
-SQUARE = ("symmetric", "orthogonal", "positive_semidefinite")
+SQUARE = ("symmetric", "diagonal", "orthogonal", "positive_semidefinite")
 
 
 class Wanted(NamedTuple):

@@ -32,9 +32,15 @@ def _assume_accept(x: Any, words: Sequence[str] = (), low: float | None = None, 
     return (as_symbol(x),), {"words": tuple(words), "low": low, "high": high, "nan": bool(nan)}
 
 
-assume = row("assume", lambda x, **told: x, "{0}", lambda g, y, x, **told: (g,), accept=_assume_accept, flags="smooth",
+def _assume_batch(inputs: Sequence[Out], mapped: Sequence[bool], size: Out, words: tuple[str, ...], **told: Any) -> Out:
+    """Elements that differ in each lane may be equal in two."""
+    kept = tuple(w for w in words if w != "unique")
+    return assume(inputs[0], words=kept, **told) if kept or told["low"] is not None or told["high"] is not None else inputs[0]
+
+
+assume: Op = row("assume", lambda x, **told: x, "{0}", lambda g, y, x, **told: (g,), accept=_assume_accept, flags="smooth",
              infer=lambda inputs, **told: (inputs[0].type,),
-             doc="The tensor itself, of which words and bounds are taken for true; kernels never see it.")
+             doc="The tensor itself, of which words and bounds are taken for true; kernels never see it.").changed(batch=_assume_batch)
 
 
 def _assert(x: Any, holds: Any, message: str = "") -> Any:

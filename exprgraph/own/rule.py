@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from exprgraph.errors import OptionError, at, here
+from exprgraph.facts import Known
 from exprgraph.rewrite import Form, Match, Wild, arguments, required, trace
 from exprgraph.rewrite import Rule as Record
 
@@ -56,6 +57,8 @@ def _problem(rule: Record) -> str:
         return f"its pattern failed: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
     if not isinstance(tree, Form):
         return "its pattern is one argument or a constant, so it would meet every tensor: an operation is needed"
+    if isinstance(rule.when, Known) and rule.when.name not in arguments(rule):
+        return f"its condition is about {rule.when.name!r}, which is no argument of its pattern"
     lost = [n for n in arguments(rule) if n not in _met(tree)]
     if lost:
         return f"its pattern does not use {', '.join(lost)}"

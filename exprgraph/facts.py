@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from exprgraph.dtypes import is_complex
 from exprgraph.known import arithmetic, functions, matrices, movement
 from exprgraph.known.record import Facts as Facts
-from exprgraph.known.record import meet, of_array, of_dtype
+from exprgraph.known.record import ELEMENTS, NONE, meet, of_array, of_dtype
 from exprgraph.known.record import implies as implies
 from exprgraph.known.words import WORDS as WORDS
 from exprgraph.known.words import Wanted, checked, facts
@@ -20,6 +20,9 @@ from exprgraph.rewrite import Match
 CARRIES: Mapping[Op, arithmetic.Carry] = {**arithmetic.TABLE, **functions.TABLE, **movement.TABLE}
 """What each row says of its result; of others their dtype says all."""
 _FOUND: WeakKeyDictionary[Node, Facts] = WeakKeyDictionary()
+_KEPT: dict[tuple[Any, ...], Facts] = {}
+MANY = 4096
+"""So many results of elementwise rows are remembered, by the facts of their operands: most operands have the same few."""
 
 
 def of(x: Any) -> Facts:
@@ -52,8 +55,9 @@ def _walk(node: Node) -> Facts:
 
 def _carried(node: Node) -> bool:
     """Whether what is known of a node depends on what is known of its inputs."""
-    return (node.op in CARRIES or node.op is assume) and len(node.outs) == 1 and not any(
-        is_complex(t.dtype) for t in (node.outs[0], *(i.type for i in node.inputs)))
+    if node.op not in CARRIES and node.op is not assume or len(node.outs) != 1 or is_complex(node.outs[0].dtype):
+        return False
+    return not any([is_complex(i.dtype) for i in node.inputs])
 
 
 def _found(node: Node) -> Facts:
@@ -65,7 +69,21 @@ def _found(node: Node) -> Facts:
     given = [_FOUND[i.node] if len(i.node.outs) == 1 else of_dtype(i.dtype) for i in node.inputs]
     if node.op is assume:
         return assumed(node, given[0])
-    return _with_words(node, given, CARRIES[node.op](node, given))
+    return _with_words(node, given, _numbers(node, given))
+
+
+def _numbers(node: Node, given: list[Facts]) -> Facts:
+    """What a row says of the elements of its result; of an elementwise one that follows from dtypes and facts alone."""
+    carry = CARRIES[node.op]
+    if node.op.kind != "elementwise":
+        return carry(node, given)
+    key = carry, node.outs[0].dtype, node.inputs[0].dtype, *given
+    found = _KEPT.get(key)
+    if found is None:
+        if len(_KEPT) > MANY:
+            _KEPT.clear()
+        found = _KEPT[key] = carry(node, given)
+    return found
 
 
 def assumed(node: Node, known: Facts) -> Facts:
@@ -82,7 +100,8 @@ def wanted(node: Node) -> Wanted:
 def _with_words(node: Node, given: list[Facts], found: Facts) -> Facts:
     """What a row says of its result, with words about order and matrices."""
     if node.op.kind == "elementwise":
-        more = matrices.elementwise(node, given) | movement.sequence(node, given, found)
+        told = node.op in matrices.COMPARED or any(f.holds - ELEMENTS for f in given)
+        more = matrices.elementwise(node, given) | movement.sequence(node, given, found) if told else NONE
     elif node.op in matrices.TABLE:
         more = matrices.TABLE[node.op](node, given)
     else:

@@ -13,7 +13,7 @@ from exprgraph.ops.compare import lt
 from exprgraph.reference import evaluate
 from exprgraph.rewrite import Rule
 from exprgraph.rules.catalogue import LISTS
-from exprgraph.rules.known import KNOWN, MATRICES, PLACES, VALUES, _over, _two
+from exprgraph.rules.known import KNOWN, MATRICES, PLACES, VALUES, _over
 from tests.known_checks import applied, check_known, matrix
 from tests.rule_cases import assert_same_bits
 
@@ -24,6 +24,10 @@ WITHOUT = ("assume of what is known",)
 @pytest.mark.parametrize("rule", [r for r in VALUES if r.name not in WITHOUT], ids=lambda r: r.name)
 def test_rules_keep_every_bit_where_the_facts_hold(rule: Rule) -> None:
     check_known(rule)
+
+
+def _two(test: Any) -> Any:
+    return lambda match: test(of(match.bound["x"]), of(match.bound["y"]))
 
 
 PLANTED = [

@@ -31,6 +31,10 @@ def single(out: Out) -> bool:
     return all(d.const == 1 for d in out.type.shape[-2:])
 
 
+COMPARED = frozenset((lt, le, gt, ge, eq))
+"""Rows that may make masks."""
+
+
 def elementwise(node: Node, given: Given) -> frozenset[str]:
     """What each element by itself carries on: symmetry of all operands; zeros of those that decide it."""
     if len(node.outs[0].shape) < 2:
@@ -78,7 +82,7 @@ def line(out: Out) -> tuple[int, int] | None:
 def band(node: Node) -> tuple[int | None, int | None] | None:
     """Where a comparison of row and column numbers holds: column - row from the first to the second number, None without an end."""
     op = node.op
-    if op not in (lt, le, gt, ge, eq):
+    if op not in COMPARED:
         return None
     sides = line(node.inputs[0]), line(node.inputs[1])
     if sides[0] is None or sides[1] is None or sides[0][0] == sides[1][0]:

@@ -1,8 +1,6 @@
 """KNOWN: rules that ask what is known of values and of matrices; those of the list exact keep every bit, as all there do."""
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from exprgraph.assuming import needless
 from exprgraph.facts import known, of
 from exprgraph.functions.creation import eye
@@ -47,29 +45,25 @@ def _flipped(f: Facts) -> Facts:
     return Facts(-f.high, -f.low, f.holds)
 
 
-def _two(test: Callable[[Facts, Facts], bool], flip: bool = False) -> Callable[[Match], bool]:
-    """A condition about x and y; flip: about their negatives."""
-    def when(match: Match) -> bool:
-        x, y = facts(match, "x", "y")
-        return test(_flipped(x), _flipped(y)) if flip else test(x, y)
-    return when
+def larger(x: Out, y: Out) -> Out | None:
+    """The one of two that is never smaller; of equal zeros `maximum` takes the first."""
+    a, b = of(x), of(y)
+    return x if _over(a, b) else y if _beyond(b, a) else None
 
 
-def inside(match: Match) -> bool:
-    """x is between y and z."""
-    x, y, z = facts(match, "x", "y", "z")
-    return _over(x, y) and _over(_flipped(x), _flipped(z))
+def smaller(x: Out, y: Out) -> Out | None:
+    """The one of two that is never larger."""
+    a, b = _flipped(of(x)), _flipped(of(y))
+    return x if _over(a, b) else y if _beyond(b, a) else None
 
 
-def never_high(match: Match) -> bool:
-    """Neither x nor y is above z."""
-    x, y, z = facts(match, "x", "y", "z")
-    return _over(_flipped(x), _flipped(z)) and y.high <= z.low
-
-
-def never_low(match: Match) -> bool:
-    """x is not below y."""
-    return _over(*facts(match, "x", "y"))
+def clipped(x: Out, y: Out, z: Out) -> Out | None:
+    """x where it lies between y and z; else with the one bound that it may pass."""
+    a, low, high = of(x), of(y), of(z)
+    above, below = _over(a, low), _over(_flipped(a), _flipped(high))
+    if above:
+        return x if below else minimum(x, z)
+    return maximum(x, y) if below and low.high <= high.low else None
 
 
 def remains(match: Match) -> bool:
@@ -148,13 +142,9 @@ VALUES = tagged("exact facts", (
     Rule("isfinite(x), x finite", lambda x: isfinite(x), lambda x: True, known("x", "finite")),
     *(Rule(f"{f.name} decided", lambda x, y, f=f: f(x, y), lambda x, y, f=f: decided(f, of(x), of(y)), kinds=ANY)
       for f in (lt, le, gt, ge, eq, neq)),
-    Rule("maximum(x, y), x >= y", lambda x, y: maximum(x, y), lambda x, y: x, _two(_over), kinds=ANY),
-    Rule("maximum(y, x), x >= y", lambda x, y: maximum(y, x), lambda x, y: x, _two(_beyond), kinds=ANY),
-    Rule("minimum(x, y), x <= y", lambda x, y: minimum(x, y), lambda x, y: x, _two(_over, flip=True), kinds=ANY),
-    Rule("minimum(y, x), x <= y", lambda x, y: minimum(y, x), lambda x, y: x, _two(_beyond, flip=True), kinds=ANY),
-    Rule("clip(x, y, z), x inside", lambda x, y, z: clip(x, y, z), lambda x, y, z: x, inside, kinds=NUMBERS),
-    Rule("clip(x, y, z), x <= z", lambda x, y, z: clip(x, y, z), lambda x, y, z: maximum(x, y), never_high, kinds=NUMBERS),
-    Rule("clip(x, y, z), x >= y", lambda x, y, z: clip(x, y, z), lambda x, y, z: minimum(x, z), never_low, kinds=NUMBERS),
+    Rule("maximum decided", lambda x, y: maximum(x, y), lambda x, y: larger(x, y), kinds=ANY),
+    Rule("minimum decided", lambda x, y: minimum(x, y), lambda x, y: smaller(x, y), kinds=ANY),
+    Rule("clip decided", lambda x, y, z: clip(x, y, z), lambda x, y, z: clipped(x, y, z), kinds=NUMBERS),
     Rule("x // y, 0 <= x < y", lambda x, y: int_div(x, y), lambda x, y: 0, remains, kinds=WHOLE),
     Rule("x % y, 0 <= x < y", lambda x, y: mod(x, y), lambda x, y: x, remains, kinds=WHOLE),
 ))

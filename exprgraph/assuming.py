@@ -8,9 +8,10 @@ import numpy as np
 
 from exprgraph.dtypes import is_complex
 from exprgraph.errors import AssertionFault, DTypeError, GraphError, RankError, ShapeError, at, here, shortly
-from exprgraph.facts import implies, meet, of
+from exprgraph.facts import of
 from exprgraph.facts import wanted as wanted_of
 from exprgraph.graph import order, reuse, transform
+from exprgraph.known.record import implies, meet
 from exprgraph.known.words import RANKS, SQUARE, Wanted, broken, checked, facts
 from exprgraph.node import Graph, Node, Out, as_symbol
 from exprgraph.ops.markers import assume as row
@@ -20,12 +21,12 @@ from exprgraph.types import show_shape
 def assume(x: Any, *words: str, low: float | None = None, high: float | None = None, nan: bool = False) -> Out:
     """The tensor x, of which the optimiser may take for true what the words and bounds say of every element.
 
-    words: "positive", "negative", "nonnegative" (-0.0 is not), "nonpositive", "finite", "number" (not NaN), "integer" (whole, of any real
-    dtype); of a vector, or the last axis, "sorted" in rising order, and "unique", no two elements equal; of the matrices in the last two
-    axes "symmetric", to the bit, "diagonal", "lower_triangular", "upper_triangular", and up to rounding "orthogonal" and
-    "positive_semidefinite".  low, high: bounds, rounded to the dtype as constants are.  Words about numbers and bounds say that no element is
-    NaN; with nan=True elements may be.  Where it does not hold, results may be anything that the expression gives for other values;
-    mode="DebugMode" looks at the values of each call.  No kernel does anything for it; gradients go through.
+    words: "positive", "negative", "nonnegative" (-0.0 is not), "nonpositive", "finite", "number" (not NaN), "integer" (whole, of any
+    real dtype); of a vector, or the last axis, "sorted" in rising order, and "unique", no two elements equal; of the matrices in the
+    last two axes "symmetric", to the bit, "diagonal", "lower_triangular", "upper_triangular", and up to rounding "orthogonal" and
+    "positive_semidefinite".  low, high: bounds, rounded to the dtype as constants are.  Words about numbers, and bounds, say that no
+    element is NaN; with nan=True elements may be.  Where it does not hold, results may be anything; mode="DebugMode" looks at the
+    values of each call.  No kernel does anything for it; gradients go through.
 
     OptionError for a word that is none, UseError for a bound that is no number, RankError or ShapeError where x has no such axes,
     DTypeError for complex numbers, GraphError where it contradicts what is known of x.

@@ -1,15 +1,14 @@
 """What is known of the values of tensors: `of(x)` as a record, and `known("x", ...)` as a condition of rules."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from exprgraph.dtypes import is_complex
 from exprgraph.known import arithmetic, functions, matrices, movement
+from exprgraph.known.record import ELEMENTS, NONE, implies, meet, of_array, of_dtype
 from exprgraph.known.record import Facts as Facts
-from exprgraph.known.record import ELEMENTS, NONE, meet, of_array, of_dtype
-from exprgraph.known.record import implies as implies
 from exprgraph.known.words import WORDS as WORDS
 from exprgraph.known.words import Wanted, checked, facts
 from exprgraph.named import NamedTuple
@@ -57,7 +56,7 @@ def _carried(node: Node) -> bool:
     """Whether what is known of a node depends on what is known of its inputs."""
     if node.op not in CARRIES and node.op is not assume or len(node.outs) != 1 or is_complex(node.outs[0].dtype):
         return False
-    return not any([is_complex(i.dtype) for i in node.inputs])
+    return not any(is_complex(i.dtype) for i in node.inputs)
 
 
 def _found(node: Node) -> Facts:
@@ -124,11 +123,13 @@ class Known(NamedTuple):
         return f"{self.name} is {self.wanted}"
 
 
-def known(name: str, *words: str, low: float | None = None, high: float | None = None, nan: bool = False) -> Known:
+def known(name: str, *words: str, low: float | None = None, high: float | None = None,
+          nan: bool = False) -> Callable[[Match], bool]:
     """The condition of a rule that something is known of the tensor that the argument `name` of its pattern has met.
 
-    words, low, high, nan: as of `assume`.  It holds only where it follows from the operations and what was assumed; with nan elements may be
-    NaN too.  `eg.Rule(..., when=eg.facts.known("x", "positive"))`.  OptionError for a word that is none, UseError for a bound that is no
-    number.
+    words, low, high, nan: as of `assume`.  It holds only where it follows from the operations and from what was assumed; with nan
+    elements may be NaN too.  `eg.Rule(..., when=eg.facts.known("x", "positive"))`.  OptionError for a word that is none, UseError for a
+    bound that is no number.
     """
-    return Known(name, checked("known", words, low, high, nan))
+    condition: Any = Known(name, checked("known", words, low, high, nan))
+    return condition  # type: ignore[no-any-return]

@@ -1,5 +1,4 @@
-"""What rows say of their results, as a check of one row: values that keep to drawn facts are computed with, and the result has to keep to what
-the row claims of it."""
+"""What rows say of their results, as a check of one row: from values that keep to drawn facts the result has to keep to what it claims."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,8 +9,7 @@ import numpy as np
 
 import exprgraph as eg
 from exprgraph import facts
-from exprgraph.known.record import (
-    ELEMENTS, LOWER, NUMBER, ORTHOGONAL, PLUS, PSD, SORTED, SYMMETRIC, UNIQUE, UPPER, WHOLE, Facts, of_dtype)
+from exprgraph.known.record import ELEMENTS, LOWER, NUMBER, ORTHOGONAL, PLUS, PSD, SORTED, SYMMETRIC, UNIQUE, UPPER, WHOLE, Facts, of_dtype
 from exprgraph.known.words import broken
 from exprgraph.node import INPUT, Op, Out, leaf
 from exprgraph.reference import evaluate
@@ -129,7 +127,8 @@ def check_cast(draws: int = 8) -> None:
                         assert_keeps(f"cast of {source} to {target}", out, np.asarray(out.node.op.numpy(values, dtype=target)))
 
 
-def check_moves(name: str, make: Make, dtypes: Sequence[str] = ("float32", "float16", "int8", "int64", "uint8", "bool"), draws: int = 10) -> None:
+def check_moves(name: str, make: Make, dtypes: Sequence[str] = ("float32", "float16", "int8", "int64", "uint8", "bool"),
+    draws: int = 10) -> None:
     """A function of a matrix, on matrices whose elements keep to drawn facts, of any size, none and one among them."""
     rng = drawn(name)
     for dtype in dtypes:
@@ -164,7 +163,8 @@ def check_matrices(name: str, make: Make, arity: int = 1) -> None:
     """A function of matrices, on triangles, symmetric and orthogonal ones: of finite elements, and of any."""
     rng = drawn(name)
     for whole in (False, True):
-        for held in [[k] for k in matrices(rng, whole)] if arity == 1 else [[j, k] for j in matrices(rng, whole) for k in matrices(rng, whole)]:
+        for held in [[k] for k in matrices(rng, whole)] if arity == 1 else [[j, k] for j in matrices(rng, whole) for k in matrices(rng,
+            whole)]:
             for finite in (False, True):
                 given: dict[Any, Array] = {}
                 for words, array in held:

@@ -1,13 +1,12 @@
 """What the lists of rules that ask for facts claim, as checks of one rule: its arguments are symbols of which drawn facts are known."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from exprgraph.known.record import PLUS, Facts, of_dtype
-from exprgraph.node import INPUT, Graph, Node, Out, leaf, make_constant
+from exprgraph.node import INPUT, Graph, Out, leaf
 from exprgraph.reference import evaluate
 from exprgraph.rewrite import Engine, Rule, arguments, sort
 from tests.fact_checks import fitting, symbol, words_of
@@ -20,7 +19,7 @@ DRAWS = 60
 
 
 def narrow(rng: np.random.Generator, dtype: str, count: int) -> list[Facts]:
-    """Facts of some tensors whose bounds are often those of others, zero, small numbers, the ends of the dtype; often one lies above another."""
+    """Facts of some tensors whose bounds are often those of others, zero or the ends of the dtype; often one lies above another."""
     whole = of_dtype(dtype)
     some = [0, 1] if dtype == "bool" else [whole.low, -2, -1, 0, 0, 1, 2, 7, whole.high] if dtype[0] != "u" else [0, 0, 1, 2, 7, whole.high]
     bounds = rng.choice(np.array(some, object), 2 * count).tolist()

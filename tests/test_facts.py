@@ -35,7 +35,8 @@ MOVES: dict[str, Any] = {
     "min": lambda x: x.min(axis=1), "cummax": lambda x: eg.cummax(x, axis=0), "cummin": lambda x: eg.cummin(x, axis=1),
     "any": lambda x: x.any(axis=1), "all": lambda x: x.all(axis=1), "argmax": lambda x: x.argmax(axis=0), "argmin": lambda x: x.argmin(),
     "sort": lambda x: eg.sort(x, axis=-1), "argsort": lambda x: eg.argsort(x, axis=1),
-    "searchsorted": lambda x: eg.searchsorted(eg.sort(x[0]), x), "flatnonzero": lambda x: R["flatnonzero"](x[0] == x[0], (x[0] == x[0]).sum()),
+    "searchsorted": lambda x: eg.searchsorted(eg.sort(x[0]), x),
+    "flatnonzero": lambda x: R["flatnonzero"](x[0] == x[0], (x[0] == x[0]).sum()),
     "scatter_add": lambda x: R["scatter_add"]([0, 0], x[:1, :].T[[0, 0]], 3, axis=0), "matmul": lambda x: R["matmul"](x, x.T),
     "longest sum": lambda x: eg.cast(x, "int64").sum(), "max of none": lambda x: R["max"](x[:0], axis=(0,), keepdims=True, shift=True),
     "softmax": lambda x: eg.softmax(eg.cast(x, "float32")), "mean": lambda x: eg.cast(x, "float32").mean(),
@@ -43,20 +44,25 @@ MOVES: dict[str, Any] = {
 MATRICES: dict[str, tuple[Any, int]] = {
     "transpose": (lambda x: x.T, 1), "negative": (lambda x: -x, 1), "scaled": (lambda x: x * 2, 1), "root": (lambda x: eg.sqrt(abs(x)), 1),
     "exp": (eg.exp, 1), "spread": (lambda x: R["broadcast_to"](x, 2, *x.shape), 1), "row": (lambda x: x + x[0], 1),
-    "part": (lambda x: R["broadcast_to"](x, 4, *x.shape)[1:3], 1), "inner part": (lambda x: x[1:], 1), "to int": (lambda x: eg.cast(x, "int32"), 1),
-    "repeated": (lambda x: eg.maximum(x[:1], x), 1), "lower": (eg.tril, 1), "upper": (eg.triu, 1), "lower, more": (lambda x: eg.tril(x, 1), 1),
+    "part": (lambda x: R["broadcast_to"](x, 4, *x.shape)[1:3], 1), "inner part": (lambda x: x[1:], 1),
+    "to int": (lambda x: eg.cast(x, "int32"), 1),
+    "repeated": (lambda x: eg.maximum(x[:1], x), 1), "lower": (eg.tril, 1), "upper": (eg.triu, 1),
+    "lower, more": (lambda x: eg.tril(x, 1), 1),
     "lower, less": (lambda x: eg.tril(x, -1), 1), "upper, more": (lambda x: eg.triu(x, -1), 1), "gram": (lambda x: x.T @ x, 1),
-    "outer gram": (lambda x: x @ x.T, 1), "sum": (lambda x, y: x + y, 2), "difference": (lambda x, y: x - y, 2), "product": (lambda x, y: x * y, 2),
+    "outer gram": (lambda x: x @ x.T, 1), "sum": (lambda x, y: x + y, 2), "difference": (lambda x, y: x - y, 2),
+    "product": (lambda x, y: x * y, 2),
     "matmul": (lambda x, y: x @ y, 2), "choice": (lambda x, y: eg.switch(x > y, x, y), 2), "larger": (eg.maximum, 2),
     "masked": (lambda x, y: eg.switch(eg.tri(3, 3, dtype="bool"), x, 0 * y), 2), "identity": (lambda x: eg.eye(3) + 0 * x, 1),
 }
 MASKS = {f"{op} {k} {turn}": (op, k, turn) for op in ("lt", "le", "gt", "ge", "eq") for k in (-1, 0, 1) for turn in (False, True)}
 VECTORS: dict[str, Any] = {
-    "plus one": lambda x: x + np.array(1, x.dtype), "minus one": lambda x: x - np.array(1, x.dtype), "one minus": lambda x: np.array(1, x.dtype) - x,
+    "plus one": lambda x: x + np.array(1, x.dtype), "minus one": lambda x: x - np.array(1, x.dtype),
+    "one minus": lambda x: np.array(1, x.dtype) - x,
     "doubled": lambda x: x * np.array(2, x.dtype), "narrowed": lambda x: eg.cast(x, "int8"), "wide": lambda x: eg.cast(x, "int64"),
     "turned": lambda x: x[::-1], "part": lambda x: x[1:], "column": lambda x: x.reshape((-1, 1)), "taken": lambda x: x[eg.argsort(x)],
     "repeated": lambda x: x[[0, 0]], "sorted": lambda x: eg.sort(x), "order": lambda x: eg.argsort(x), "beside": lambda x: x + x[:1],
-    "from the end": lambda x: eg.take(x, [0, -1]), "places": lambda x: eg.arange(x.shape[0]) - 1, "few": lambda x: eg.arange(4, dtype="int8"),
+    "from the end": lambda x: eg.take(x, [0, -1]), "places": lambda x: eg.arange(x.shape[0]) - 1,
+    "few": lambda x: eg.arange(4, dtype="int8"),
     "many": lambda x: eg.arange(300, dtype="int8") if x.dtype == "int8" else eg.arange(3000, dtype="float16"),
     "true ones": lambda x: eg.flatnonzero(x > 3)}
 
@@ -74,7 +80,8 @@ def test_casts_keep_to_what_they_claim() -> None:
 def test_other_rows_keep_to_what_they_claim(name: str) -> None:
     floats = ("float32", "float64")
     checks.check_moves(name, MOVES[name], floats if name in ("grad_clip", "grad_scale") else
-                       ("float16", "float32", "int64", "uint64") if name in ("sum", "prod", "cumsum", "sum_to", "scatter_add", "matmul") else
+                       ("float16", "float32", "int64", "uint64") if name in ("sum", "prod", "cumsum", "sum_to", "scatter_add",
+                           "matmul") else
                        ("float32", "float16", "int8", "int64", "uint8", "bool"))
 
 
@@ -102,7 +109,8 @@ def test_every_claim_is_tried() -> None:
 
 
 PLANTED = {
-    "relu": lambda node, given: Facts(1e-3, INF), "exp": lambda node, given: Facts(0.0, 1e30), "abs": lambda node, given: Facts(0, 127, ELEMENTS),
+    "relu": lambda node, given: Facts(1e-3, INF), "exp": lambda node, given: Facts(0.0, 1e30), "abs": lambda node,
+    given: Facts(0, 127, ELEMENTS),
     "add": lambda node, given: Facts(-INF, INF, given[0].holds & given[1].holds), "ceil": lambda node, given: given[0],
     "mul": lambda node, given: Facts(-INF, INF, given[0].holds & given[1].holds & {PLUS}),
     "sqrt": lambda node, given: Facts(0.0, INF, given[0].holds & {NUMBER}), "neg": lambda node, given: Facts(-given[0].high, -given[0].low),
@@ -146,7 +154,8 @@ def test_it_is_a_lattice() -> None:
 
 
 def test_arrays_have_the_facts_that_they_keep_to() -> None:
-    for array in (np.array([0.0, -0.0, 2]), np.array([[1, 2], [2, 5]]), np.array([np.nan]), np.zeros((0, 3)), np.eye(3), np.array([3, 1, 2]),
+    for array in (np.array([0.0, -0.0, 2]), np.array([[1, 2], [2, 5]]), np.array([np.nan]), np.zeros((0, 3)), np.eye(3),
+        np.array([3, 1, 2]),
                   np.array([True]), np.array(-0.0), np.array([1.5, np.inf]), np.arange(4.0)):
         assert broken(of_array(array), array) is None
     assert {"unique", "sorted"} <= of_array(np.arange(4)).holds and "symmetric" in of_array(np.eye(2)).holds

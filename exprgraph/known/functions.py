@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,26 @@ from exprgraph.node import Node, Op
 from exprgraph.ops.bits import and_, invert, or_, right_shift, xor
 from exprgraph.ops.compare import clip, eq, ge, gt, isfinite, isinf, isnan, le, lt, maximum, minimum, neq, relu, switch
 from exprgraph.ops.transcendental import (
-    arctan, arctan2, cos, cosh, erf, erfc, exp, exp2, expm1, hypot, log, log1p, log2, log10, power, sigmoid, sin, softplus, tanh)
+    arctan,
+    arctan2,
+    cos,
+    cosh,
+    erf,
+    erfc,
+    exp,
+    exp2,
+    expm1,
+    hypot,
+    log,
+    log1p,
+    log2,
+    log10,
+    power,
+    sigmoid,
+    sin,
+    softplus,
+    tanh,
+)
 
 SLACK = 64
 """The units in the last place by which a function may be off; bounds that follow from its operand are so much wider."""

@@ -84,10 +84,10 @@ def band(node: Node) -> tuple[int | None, int | None] | None:
     op = node.op
     if op not in COMPARED:
         return None
-    sides = line(node.inputs[0]), line(node.inputs[1])
-    if sides[0] is None or sides[1] is None or sides[0][0] == sides[1][0]:
+    left, right = line(node.inputs[0]), line(node.inputs[1])
+    if left is None or right is None or left[0] == right[0]:
         return None
-    (first, k), (_, n) = sides
+    (first, k), (_, n) = left, right
     if first == ROW:  # turned so that columns are at the left
         op, k, n = {lt: gt, le: ge, gt: lt, ge: le}.get(op, op), n, k
     edge = n - k
@@ -138,8 +138,8 @@ def multiplied(node: Node, given: Given) -> frozenset[str]:
     """Products of triangles whose elements are finite; of orthogonal matrices; of a matrix and its transpose."""
     both = given[0].holds & given[1].holds
     finite = given[0].finite and given[1].finite
-    return frozenset(
-        {w for w in TRIANGLES if finite and w in both} | (both & {ORTHOGONAL}) | ({PSD} if is_float(node.outs[0].dtype) and turned(*node.inputs) else set()))
+    gram = is_float(node.outs[0].dtype) and turned(*node.inputs)
+    return frozenset({w for w in TRIANGLES if finite and w in both} | (both & {ORTHOGONAL}) | ({PSD} if gram else set()))
 
 
 TABLE: Mapping[Op, Callable[[Node, Given], frozenset[str]]] = {dimshuffle: moved, subtensor: moved, broadcast_to: moved, matmul: multiplied}

@@ -111,7 +111,8 @@ def _total(node: Node, given: Given) -> Facts:
         n = _count(node)
         return within(dtype, min(0, x.low * n), max(0, x.high * n))
     number = NUMBER in x.holds and (x.low >= 0 or x.high <= 0)
-    return Facts(0.0 if x.low >= 0 else -INF, 0.0 if x.high <= 0 else INF, words((NUMBER, number), (PLUS, PLUS in x.holds), (WHOLE, WHOLE in x.holds)))
+    return Facts(0.0 if x.low >= 0 else -INF, 0.0 if x.high <= 0 else INF,
+        words((NUMBER, number), (PLUS, PLUS in x.holds), (WHOLE, WHOLE in x.holds)))
 
 
 def _product(node: Node, given: Given) -> Facts:
@@ -197,7 +198,8 @@ def sequence(node: Node, given: Given, made: Facts) -> frozenset[str]:
 
 TABLE: Mapping[Op, Carry] = {
     size: _size, bcast_size: _larger_size, read_size: _read, iota: _iota,
-    **{op: _same for op in (specify_shape, barrier, identity, assert_, disconnected_grad, zero_grad, undefined_grad, grad_clip, grad_scale)},
+    **dict.fromkeys((specify_shape, barrier, identity, assert_, disconnected_grad, zero_grad, undefined_grad, grad_clip, grad_scale),
+        _same),
     second: lambda node, given: given[1]._replace(holds=given[1].holds & ELEMENTS),
     dimshuffle: _turned, reshape: _turned, subtensor: _section, broadcast_to: _elements, place: _place, concat: _concat,
     take: _gathered, pick: _gathered, take_along: _elements, take_at: _elements,

@@ -26,10 +26,10 @@ class Facts(NamedTuple):
     """What holds of a tensor, whatever a call brings.
 
     low, high: bounds of every element that is not NaN, infinities among them; Python integers for integer tensors.  holds: words.
-    "number": none is NaN.  "plus_zero": no zero is -0.0.  "integer": all that are numbers are whole, infinities among them.  "unique": no
-    two elements of the tensor are equal.  "sorted": none is less than the one before it, along the last axis.  Of the matrices in the last two
-    axes: "symmetric" to the bit, "lower_triangular" and "upper_triangular" with zeros elsewhere, "orthogonal" and "positive_semidefinite"
-    up to rounding.
+    "number": none is NaN.  "plus_zero": no zero is -0.0.  "integer": all that are numbers are whole, infinities among them.  "unique":
+    no two elements of the tensor are equal.  "sorted": none is less than the one before it, along the last axis.  Of the matrices in
+    the last two axes: "symmetric" to the bit, "lower_triangular" and "upper_triangular" with zeros elsewhere, "orthogonal" and
+    "positive_semidefinite" up to rounding, where their elements are finite.
     """
     low: float
     high: float

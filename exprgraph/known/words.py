@@ -11,8 +11,25 @@ import numpy as np
 from exprgraph.dtypes import FLOATS, is_float, is_int
 from exprgraph.errors import OptionError, UseError, at, here, shortly
 from exprgraph.known.record import (
-    INF, LOWER, MATRIX, NONE, NUMBER, ORTHOGONAL, PLUS, PSD, SORTED, SYMMETRIC, UNIQUE, UPPER, WHOLE, Facts, greatest, least, meet,
-    of_dtype)
+    INF,
+    LOWER,
+    MATRIX,
+    NONE,
+    NUMBER,
+    ORTHOGONAL,
+    PLUS,
+    PSD,
+    SORTED,
+    SYMMETRIC,
+    UNIQUE,
+    UPPER,
+    WHOLE,
+    Facts,
+    greatest,
+    least,
+    meet,
+    of_dtype,
+)
 from exprgraph.named import NamedTuple
 from exprgraph.near import nearest
 

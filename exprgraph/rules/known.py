@@ -8,7 +8,7 @@ from exprgraph.functions.indexing import diagonal
 from exprgraph.known.functions import decided
 from exprgraph.known.matrices import band, turned
 from exprgraph.known.record import LOWER, NUMBER, ORTHOGONAL, PLUS, SORTED, SYMMETRIC, UPPER, Facts
-from exprgraph.node import Out, Params
+from exprgraph.node import Out
 from exprgraph.ops.arithmetic import absolute, int_div, mod, mul, sign
 from exprgraph.ops.compare import clip, eq, ge, gt, isfinite, isinf, isnan, le, lt, maximum, minimum, neq, relu, switch
 from exprgraph.ops.create import iota
@@ -158,7 +158,9 @@ KNOWN: tuple[Rule, ...] = (*VALUES, *PLACES)
 MATRICES = tagged("real matrices", (
     Rule("switch(c, x, 0), x a triangle inside", lambda c, x: switch(c, x, 0), lambda c, x: x, keeps_triangle, kinds=NUMBERS, why="-0.0"),
     Rule("x @ x.T, x orthogonal", lambda x, y, p: some("matmul", p, x, y), lambda x, y: _identity(x, y), cancels, why="rounding"),
-    Rule("x @ y, y diagonal", lambda x, y, p: some("matmul", p, x, y), lambda x, y: mul(x, _row(y)), is_diagonal, why="NaN and infinities spread along a row"),
-    Rule("y @ x, y diagonal", lambda x, y, p: some("matmul", p, y, x), lambda x, y: mul(_column(y), x), is_diagonal, why="NaN and infinities spread along a column"),
+    Rule("x @ y, y diagonal", lambda x, y, p: some("matmul", p, x, y), lambda x, y: mul(x, _row(y)), is_diagonal,
+        why="NaN and infinities spread along a row"),
+    Rule("y @ x, y diagonal", lambda x, y, p: some("matmul", p, y, x), lambda x, y: mul(_column(y), x), is_diagonal,
+        why="NaN and infinities spread along a column"),
 ))
 """Rules about matrices that are true over the real numbers: what a product makes of NaN, infinities and roundings is lost."""

@@ -6,14 +6,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import exprgraph as eg
 from exprgraph import facts
 from exprgraph.known import functions, matrices
 from exprgraph.known.record import ELEMENTS, INF, NUMBER, PLUS, Facts, implies, join, meet, of_array, of_dtype
 from exprgraph.known.words import broken
-from exprgraph.node import INPUT, Node, Out, leaf
+from exprgraph.node import INPUT, Graph, Node, Out, leaf
+from exprgraph.passes import run_graph
+from exprgraph.reference import evaluate
 from tests import fact_checks as checks
+from tests.graphs import Drawn, graphs
 from tests.rule_cases import drawn
 
 R = eg.ROWS
@@ -204,3 +209,27 @@ def test_what_is_known_lives_no_longer_than_its_node() -> None:
     del out
     assert len(facts._FOUND) < before
 
+
+
+@given(graphs())
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_every_node_of_random_graphs_keeps_to_what_is_known(drawn: Drawn) -> None:
+    check_graph(drawn)
+
+
+@pytest.mark.campaign
+@given(st.sampled_from(("float16", "float32", "float64")).flatmap(lambda dtype: graphs(dtype=dtype)))
+@settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
+def test_campaign_every_node_of_random_graphs_keeps_to_what_is_known(drawn: Drawn) -> None:
+    check_graph(drawn)
+
+
+def check_graph(drawn: Drawn) -> None:
+    """As written, and as the optimiser makes it."""
+    def checked(one: Any, node: Node, inputs: Any) -> Any:
+        found = one(node, inputs)
+        if len(found) == 1 and node.outs[0].dtype not in ("complex64", "complex128"):
+            checks.assert_keeps(node.op.name, Out(node), found[0])
+        return found
+    for outputs in (drawn.outputs, run_graph(Graph((*drawn.inputs, *drawn.shared), tuple(drawn.outputs)), {}).outputs):
+        evaluate(outputs, drawn.by_leaf, around=checked)

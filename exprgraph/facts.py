@@ -3,9 +3,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
 
-from exprgraph.dtypes import is_complex
+from exprgraph.dtypes import COMPLEX
 from exprgraph.known import arithmetic, functions, matrices, movement
 from exprgraph.known.record import ELEMENTS, NONE, implies, meet, of_array, of_dtype
 from exprgraph.known.record import Facts as Facts
@@ -18,7 +17,6 @@ from exprgraph.rewrite import Match
 
 CARRIES: Mapping[Op, arithmetic.Carry] = {**arithmetic.TABLE, **functions.TABLE, **movement.TABLE}
 """What each row says of its result; of others their dtype says all."""
-_FOUND: WeakKeyDictionary[Node, Facts] = WeakKeyDictionary()
 _KEPT: dict[tuple[Any, ...], Facts] = {}
 MANY = 4096
 """So many results of elementwise rows are remembered, by the facts of their operands: most operands have the same few."""
@@ -29,10 +27,10 @@ def of(x: Any) -> Facts:
 
     It follows from the operations and from what `assume` says.  Each node is looked at once, however often somebody asks.
     """
-    out = as_symbol(x)
+    out = x if isinstance(x, Out) else as_symbol(x)
     if len(out.node.outs) != 1:
         return of_dtype(out.dtype)
-    found = _FOUND.get(out.node)
+    found: Facts | None = getattr(out.node, "facts", None)
     return _walk(out.node) if found is None else found
 
 
@@ -41,31 +39,33 @@ def _walk(node: Node) -> Facts:
     todo = [node]
     while todo:
         top = todo[-1]
-        if top in _FOUND:
-            todo.pop()
-            continue
-        waiting = [i.node for i in top.inputs if i.node not in _FOUND] if _carried(top) else []
-        if waiting:
-            todo += waiting
-        else:
-            _FOUND[todo.pop()] = _found(top)
-    return _FOUND[node]
+        if getattr(top, "facts", None) is None:
+            carried = _carried(top)
+            waiting = [i.node for i in top.inputs if getattr(i.node, "facts", None) is None] if carried else []
+            if waiting:
+                todo += waiting
+                continue
+            top.facts = _carry(top) if carried else _first(top)
+        todo.pop()
+    found: Facts = node.facts
+    return found
 
 
 def _carried(node: Node) -> bool:
-    """Whether what is known of a node depends on what is known of its inputs."""
-    if node.op not in CARRIES and node.op is not assume or len(node.outs) != 1 or is_complex(node.outs[0].dtype):
+    """Whether what is known of a node depends on what is known of its inputs; of complex numbers nothing is."""
+    if node.op not in CARRIES and node.op is not assume or node.outs[0].dtype in COMPLEX:
         return False
-    return not any(is_complex(i.dtype) for i in node.inputs)
+    return not node.inputs or node.inputs[0].dtype not in COMPLEX
 
 
-def _found(node: Node) -> Facts:
-    if node.op is CONSTANT:
-        value = constant_value(Out(node))
-        return of_dtype(node.outs[0].dtype) if value is None else of_array(value)
-    if not _carried(node):
-        return of_dtype(node.outs[0].dtype)
-    given = [_FOUND[i.node] if len(i.node.outs) == 1 else of_dtype(i.dtype) for i in node.inputs]
+def _first(node: Node) -> Facts:
+    """What is known of a node whatever is of its inputs."""
+    value = constant_value(Out(node)) if node.op is CONSTANT else None
+    return of_dtype(node.outs[0].dtype) if value is None else of_array(value)
+
+
+def _carry(node: Node) -> Facts:
+    given = [i.node.facts if len(i.node.outs) == 1 else of_dtype(i.dtype) for i in node.inputs]
     if node.op is assume:
         return assumed(node, given[0])
     return _with_words(node, given, _numbers(node, given))

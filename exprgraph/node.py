@@ -150,7 +150,8 @@ class Op:
 
 class Node:
     """An op applied to inputs: immutable, with identity, the types of its outputs and the user's lines that made it."""
-    __slots__ = ("op", "params", "inputs", "outs", "sources", "uid", "name", "__weakref__")
+    __slots__ = ("op", "params", "inputs", "outs", "sources", "uid", "name", "facts", "__weakref__")
+    facts: Any  # what `exprgraph.facts` knows of the output, once somebody has asked
 
     def __init__(self, op: Op, params: Params, inputs: tuple[Out, ...], outs: tuple[TensorType, ...], sources: frozenset[Source],
                  name: str | None = None) -> None:

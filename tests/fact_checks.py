@@ -60,7 +60,7 @@ def fitting(known: Facts, dtype: str) -> Array:
 def symbol(dtype: str, rank: int, known: Facts) -> Out:
     """An input of which these facts are known."""
     made = Out(leaf(INPUT, dtype, (None,) * rank, "x"))
-    facts._FOUND[made.node] = known
+    made.node.facts = known
     return made
 
 

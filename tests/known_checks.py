@@ -73,8 +73,7 @@ def applied(rule: Rule, left: Out, inputs: Sequence[Out]) -> Out | None:
 def matrix(words: set[str], dtype: str = "float32", rank: int = 2, size: int | None = None) -> Out:
     """A tensor with square matrices of which words are known."""
     made = Out(leaf(INPUT, dtype, (*(None,) * (rank - 2), size, size), "x"))
-    from exprgraph import facts
-    facts._FOUND[made.node] = of_dtype(dtype)._replace(holds=of_dtype(dtype).holds | words)
+    made.node.facts = of_dtype(dtype)._replace(holds=of_dtype(dtype).holds | words)
     return made
 
 

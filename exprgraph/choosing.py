@@ -7,7 +7,7 @@ from typing import Any
 from exprgraph.errors import OptionError, at, here
 from exprgraph.modes import Mode
 from exprgraph.near import nearest
-from exprgraph.rewrite import Rule
+from exprgraph.patterns import Rule
 from exprgraph.rules.catalogue import words
 
 

@@ -15,9 +15,10 @@ from exprgraph.labels import op_text
 from exprgraph.modes import Debug
 from exprgraph.named import NamedTuple
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out
+from exprgraph.patterns import Match
 from exprgraph.program import Executable, Outer, Program
 from exprgraph.reference import Array, evaluate
-from exprgraph.rewrite import Engine, Match
+from exprgraph.rewrite import Engine
 from exprgraph.steps import lines
 
 BETTER = ("stable", "real", "rules", "own")

@@ -13,7 +13,7 @@ from exprgraph.known.words import Wanted, checked, facts
 from exprgraph.named import NamedTuple
 from exprgraph.node import CONSTANT, Node, Op, Out, as_symbol, constant_value
 from exprgraph.ops.markers import assume
-from exprgraph.rewrite import Match
+from exprgraph.patterns import Match
 
 CARRIES: Mapping[Op, arithmetic.Carry] = {**arithmetic.TABLE, **functions.TABLE, **movement.TABLE}
 """What each row says of its result; of others their dtype says all."""

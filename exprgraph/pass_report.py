@@ -10,12 +10,14 @@ from exprgraph.errors import Source
 from exprgraph.graph import order
 from exprgraph.labels import op_text
 from exprgraph.later import Later
+from exprgraph.modulo import ModuloMatcher
 from exprgraph.named import NamedTuple
 from exprgraph.node import Graph, Out
 from exprgraph.pairs import facts
 from exprgraph.passes import run_graph, run_plan
+from exprgraph.patterns import Match, Rule
 from exprgraph.requires import uncertain
-from exprgraph.rewrite import Engine, Fired, Match, Matcher, Rule, applied
+from exprgraph.rewrite import Candidate, Engine, Fired, applied
 from exprgraph.steps import lines
 
 INEXACT = ("stable", "real", "own")
@@ -145,11 +147,12 @@ class _Timed(Engine):
         self.__dict__.update(inner.__dict__)
         self.counts = counts
 
-    def tried(self, rule: Rule, tree: Any, out: Out, matcher: Matcher, fired: Fired | None) -> Out | None:
+    def tried(self, candidate: Candidate, out: Out, matcher: ModuloMatcher, fired: Fired | None) -> Out | None:
         """What a rule makes of a tensor; None where it does not apply."""
+        rule = candidate.rule
         count, start, made = self.counts.setdefault(rule, _Count()), time.perf_counter_ns(), None
         replacing = 0
-        for match in matcher.find(tree, out) if tree is not None else [Match(out, {}, (out.node,))]:
+        for match in candidate.matches(out, matcher):
             since = time.perf_counter_ns()
             made = applied(rule, match)
             replacing += time.perf_counter_ns() - since

@@ -14,9 +14,10 @@ from exprgraph.merge import merge
 from exprgraph.modes import OPTIMIZERS
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out
 from exprgraph.ops.markers import assume
+from exprgraph.patterns import Match, Rule
 from exprgraph.program import Watch
 from exprgraph.resolve import resolve
-from exprgraph.rewrite import Engine, Fired, Match, RewriteWarning, Rule
+from exprgraph.rewrite import Engine, Fired, RewriteWarning
 from exprgraph.warned import warn
 
 Options = Mapping[str, Any]

@@ -25,9 +25,9 @@ from exprgraph.named import NamedTuple
 from exprgraph.node import Graph, Node, Out
 from exprgraph.ops.markers import Print
 from exprgraph.own.made import Made, found_by_name, name_of
+from exprgraph.patterns import Rule
 from exprgraph.program import Executable, Program
 from exprgraph.records import Arrays, Reader, Record, Writer
-from exprgraph.rewrite import Rule
 from exprgraph.shared import Shared, SharedNode
 from exprgraph.signature import CURE, Slot
 from exprgraph.values import want

@@ -1,270 +1,46 @@
-"""Rules and the engine that applies them: patterns are ordinary expressions over wild symbols, matched by structure.
-
-A rule is `Rule(name, pattern, replacement)`, two functions of the same wild arguments.  The pattern is called once, on scalar stand-ins,
-and its expression is kept as a small tree; the replacement is called on what matched.  The *names* of the arguments say what they match:
-
-    c, d     a condition: a bool tensor               k          a constant whose elements are all equal
-    p, q     the parameters of a row, see `some`      rest, more  all further inputs of a row, a tuple
-    others   any tensor; its dtype is of one of the rule's `kinds`
-
-A replacement that also asks for `root` gets the tensor that it replaces.
-
-Constants match by value, of any shape and dtype, behind broadcasts too; rows that are commutative match in both orders; an operand of an
-elementwise row is found behind `broadcast_to`, since what a rule makes is broadcast to the shape of what it replaces.
-"""
+"""The engine that applies rules: a sweep from the inputs to the outputs of a graph, in a deterministic order."""
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from exprgraph import graph as graphs
-from exprgraph.errors import OwnOpError, Source, at, defined
+from exprgraph import modulo
+from exprgraph.errors import OwnOpError, at, defined
+from exprgraph.matching import asked, words
+from exprgraph.modulo import ModuloMatcher
 from exprgraph.named import NamedTuple
-from exprgraph.node import CONSTANT, INPUT, Graph, Node, Op, Out, Params, TensorType, constant_value, leaf
+from exprgraph.node import Graph, Node, Out
 from exprgraph.ops.shape import dim_node
 from exprgraph.ops.table import ROWS
+from exprgraph.patterns import Match, Rule, required, sort, trace
 from exprgraph.types import cast_to
 from exprgraph.warned import warn
 
 ROUNDS = 16
 """How often rules may apply to one node in one sweep."""
-SAMPLE = {"f": "float64", "i": "int64", "u": "uint64", "b": "bool"}
-SORTS = {"c": "condition", "d": "condition", "p": "params", "q": "params", "k": "constant", "rest": "rest", "more": "rest"}
-CARRIERS = ("broadcast_to", "dimshuffle", "reshape")
 
 
 class RewriteWarning(UserWarning):
     """A rule that broke its promise or never came to an end: a fault of the rule, not of the user's graph."""
 
 
-class Rule(NamedTuple):
-    """Where `pattern` matches, `when` holds and the wild tensors have dtypes of `kinds` (of "fiub"), `replacement` takes its place.
-
-    A replacement may return None, which declines.  With pattern None it is asked about every elementwise node.  tags: what a mode may
-    call it beside its name; the first is the list that it is of.  version, source: of a rule of the user's what tells its text from an
-    older one, if it says so, and where it was made.
-    """
-    name: str
-    pattern: Callable[..., Any] | None
-    replacement: Callable[..., Any]
-    when: Callable[[Match], bool] | None = None
-    kinds: str = "f"
-    why: str = ""
-    tags: tuple[str, ...] = ()
-    version: str | None = None
-    source: Source | None = None
-
-
-def tagged(tags: str, rules: Iterable[Rule]) -> tuple[Rule, ...]:
-    """Rules with these tags."""
-    return tuple(r._replace(tags=tuple(tags.split())) for r in rules)
-
-
-class Match(NamedTuple):
-    """What a pattern matched: the tensor at its root, what each argument is bound to, and the nodes that it covers."""
-    root: Out
-    bound: Mapping[str, Any]
-    nodes: tuple[Node, ...]
-
-
 Fired = Callable[[str, Match, Out], None]
 
 
-class Wild(NamedTuple):
-    """A place in a pattern that matches anything of one sort."""
-    name: str
+class Candidate(NamedTuple):
+    """A rule, the tree of its pattern, and what that asks of the inputs of a node."""
+    rule: Rule
+    tree: Any
+    asked: frozenset[str]
 
-
-class Fixed(NamedTuple):
-    """A place in a pattern that matches one value."""
-    value: Any
-
-
-class Form(NamedTuple):
-    """A place in a pattern that matches a row applied to what matches its parts; params: None to be equal, or the argument to bind."""
-    op: Op
-    params: Params | str
-    parts: tuple[Any, ...]
-
-
-def some(op: str, params: Any, *inputs: Any) -> Out:
-    """The row `op` with these parameters, in a pattern those of the argument p or q; inputs may be tuples of inputs."""
-    flat = tuple(i for part in inputs for i in (part if isinstance(part, tuple) else (part,)))
-    row = ROWS[op]
-    if isinstance(params, str):
-        return Out(Node(row, (("*", params),), flat, (TensorType(flat[0].dtype, ()),), frozenset()))
-    return row.apply(flat, params)
-
-
-def arguments(rule: Rule) -> tuple[str, ...]:
-    """The names of the rule's wild arguments."""
-    return required(rule.pattern) if rule.pattern is not None else ()
-
-
-@cache
-def required(function: Callable[..., Any]) -> tuple[str, ...]:
-    """The names of the arguments that have no default."""
-    code, defaults = function.__code__, function.__defaults__ or ()
-    return tuple(code.co_varnames[:code.co_argcount - len(defaults)])
-
-
-def sort(name: str) -> str:
-    """What an argument of this name matches: "condition", "params", "constant", "rest" or "tensor"."""
-    return SORTS.get(name, "tensor")
-
-
-def trace(rule: Rule) -> Any:
-    """The pattern of a rule as a tree of Form, Fixed and Wild."""
-    wild: dict[Node, Wild] = {}
-    given: list[Any] = []
-    for name in arguments(rule):
-        if sort(name) == "params":
-            given.append(name)
-        else:
-            symbol = Out(leaf(INPUT, "bool" if sort(name) == "condition" else SAMPLE[rule.kinds[0]], (), name))
-            wild[symbol.node] = Wild(name)
-            given.append(symbol)
-    assert rule.pattern is not None
-    found = rule.pattern(*given)
-    if not isinstance(found, Out):
-        raise TypeError(f"it gives {found!r:.40}, which is no expression")
-    return _tree(found, wild)
-
-
-def _tree(out: Out, wild: Mapping[Node, Wild]) -> Any:
-    """Recursive over a pattern, which is small, never over a graph."""
-    node = out.node
-    if node in wild:
-        return wild[node]
-    if node.op is CONSTANT:
-        return Fixed(_scalar(constant_value(out)))
-    token = dict(node.params).get("*")
-    if node.op.name == "cast" and token is None and node.inputs[0].node in wild:
-        return wild[node.inputs[0].node]
-    return Form(node.op, node.params if token is None else token, tuple(_tree(i, wild) for i in node.inputs))
-
-
-def _scalar(array: Any) -> Any:
-    return array.reshape(-1)[0]
-
-
-class Matcher:
-    """Finds patterns at nodes; remembers which constants have one value."""
-
-    def __init__(self) -> None:
-        self._uniform: dict[Node, Any] = {}
-
-    def find(self, tree: Any, out: Out) -> Iterator[Match]:
-        """The ways in which the pattern matches at this tensor."""
-        for bound, nodes in self._all((tree,), (out,), {}, (), False):
-            yield Match(out, bound, nodes)
-
-    def value(self, out: Out) -> Any:
-        """The value of a constant whose elements are all equal, behind broadcasts too; else None."""
-        node = out.node
-        while node.op.kind == "view" and node.op.name in CARRIERS:
-            node = node.inputs[0].node
-        if node.op is not CONSTANT:
-            return None
-        if node not in self._uniform:
-            array = constant_value(Out(node))
-            self._uniform[node] = _scalar(array) if array is not None and array.size and _all_equal(array) else None
-        return self._uniform[node]
-
-    def _binds(self, name: str, out: Out, bound: Mapping[str, Any]) -> bool:
-        if name in bound:
-            return same(bound[name], out)
-        wanted = sort(name)
-        return not ((wanted == "condition" and out.dtype != "bool") or (wanted == "constant" and self.value(out) is None))
-
-    def _form(self, tree: Form, out: Out, bound: dict[str, Any], nodes: tuple[Node, ...], through: bool) -> Iterator[Any]:
-        node = out.node
-        if through and node.op is ROWS["broadcast_to"] and tree.op is not node.op:
-            node = node.inputs[0].node
-        if node.op is not tree.op:
-            return
-        if isinstance(tree.params, str):
-            if bound.get(tree.params, node.params) != node.params:
-                return
-            bound = {**bound, tree.params: node.params}
-        elif tree.params != node.params:
-            return
-        yield from self._parts(tree, node, bound, (*nodes, node))
-
-    def _parts(self, tree: Form, node: Node, bound: dict[str, Any], nodes: tuple[Node, ...]) -> Iterator[Any]:
-        parts, inputs = tree.parts, node.inputs
-        if parts and isinstance(parts[-1], Wild) and sort(parts[-1].name) == "rest":
-            if len(inputs) < len(parts) - 1:
-                return
-            bound, parts, inputs = {**bound, parts[-1].name: inputs[len(parts) - 1:]}, parts[:-1], inputs[:len(parts) - 1]
-        if len(parts) != len(inputs):
-            return
-        yield from self._all(parts, inputs, bound, nodes, node.op.kind == "elementwise")
-        if "commutative" in node.op.flags and not same(inputs[0], inputs[1]):
-            yield from self._all(parts, inputs[::-1], bound, nodes, node.op.kind == "elementwise")
-
-    def _all(self, parts: Sequence[Any], inputs: Sequence[Out], bound: dict[str, Any], nodes: tuple[Node, ...],
-             through: bool) -> Iterator[Any]:
-        for n, (part, given) in enumerate(zip(parts, inputs)):
-            if isinstance(part, Form):
-                for first, covered in self._form(part, given, bound, nodes, through):
-                    yield from self._all(parts[n + 1:], inputs[n + 1:], first, covered, through)
-                return
-            if isinstance(part, Fixed):
-                if not _equal(part.value, self.value(given)):
-                    return
-            elif self._binds(part.name, given, bound):
-                bound = {**bound, part.name: given}
-            else:
-                return
-        yield bound, nodes
-
-
-def same(a: Any, b: Any) -> bool:
-    """Whether two tensors are the same output of one node, or equal constants."""
-    if a.node is b.node:
-        return bool(a.index == b.index)
-    return a.node.op is CONSTANT and b.node.op is CONSTANT and a.node.params == b.node.params
-
-
-def _all_equal(array: np.ndarray[Any, Any]) -> bool:
-    return array.size == 1 or (bool((array == _scalar(array)).all()) and not (array.dtype.kind == "f" and not _scalar(array)
-                                                                              and np.signbit(array).any() != np.signbit(array).all()))
-
-
-def _equal(wanted: Any, found: Any) -> bool:
-    """Whether a constant has the value that a pattern asks for, rounded to the constant's dtype; the sign of zero counts."""
-    if found is None or found.dtype.kind not in "biuf":
-        return False
-    if found.dtype.kind != "f":
-        return bool(float(wanted) == int(found)) and not (wanted == 0 and math.copysign(1, wanted) < 0)
-    value = np.asarray(wanted, found.dtype)
-    return bool(value == found and np.signbit(value) == np.signbit(found))
-
-
-def _words(node: Node) -> Iterator[str]:
-    """What patterns may ask of the inputs of a node: their rows, also behind a broadcast, and whether one may be a constant."""
-    for i in node.inputs:
-        yield i.node.op.name
-        inner = i.node
-        while inner.op.kind == "view" and inner.op.name in CARRIERS:
-            inner = inner.inputs[0].node
-            yield inner.op.name
-        if inner.op is CONSTANT:
-            yield CONSTANT.name
-
-
-def _asked(tree: Any) -> Iterator[str]:
-    """What a pattern asks of the inputs of the node at its root, in the words of `_words`."""
-    for part in tree.parts if tree is not None else ():
-        if isinstance(part, Form):
-            yield part.op.name
-        elif isinstance(part, Fixed) or sort(part.name) == "constant":
-            yield CONSTANT.name
+    def matches(self, out: Out, matcher: ModuloMatcher) -> Iterable[Match]:
+        """The ways in which the rule matches at a tensor."""
+        if self.tree is None:
+            return [Match(out, {}, (out.node,))]
+        return matcher.found(self.tree, out) if self.rule.modulo else matcher.find(self.tree, out)
 
 
 class Engine:
@@ -272,23 +48,32 @@ class Engine:
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = tuple(rules)
-        self._rules: dict[str, list[tuple[Rule, Any, frozenset[str]]]] = {}
-        self._elementwise: list[tuple[Rule, Any, frozenset[str]]] = []
-        self._asked = set[str]()
-        self._chosen: dict[tuple[str, frozenset[str]], list[tuple[Rule, Any]]] = {}
+        self._rules: dict[str, list[Candidate]] = {}
+        self._elementwise: list[Candidate] = []
+        self._asked, self._modulo = set[str](), set[str]()
+        self._chosen: dict[tuple[str, frozenset[str]], list[Candidate]] = {}
         for rule in self.rules:
             tree = None if rule.pattern is None else trace(rule)
-            asked = frozenset(_asked(tree))
-            self._asked |= asked
-            (self._elementwise if tree is None else self._rules.setdefault(tree.op.name, [])).append((rule, tree, asked))
+            if rule.modulo:
+                tree = modulo.spelled(tree)
+            candidate = Candidate(rule, tree, frozenset((modulo.asked if rule.modulo else asked)(tree)))
+            self._asked |= candidate.asked
+            names = modulo.roots(tree) if rule.modulo else () if tree is None else (tree.op.name,)
+            self._modulo |= set(names) if rule.modulo else set()
+            for known in [self._rules.setdefault(n, []) for n in names] or [self._elementwise]:
+                known.append(candidate)
 
-    def candidates(self, node: Node) -> list[tuple[Rule, Any]]:
+    def candidates(self, node: Node, matcher: ModuloMatcher) -> list[Candidate]:
         """The rules that may apply at a node, in their order."""
-        key = node.op.name, frozenset(self._asked.intersection(_words(node)))
+        name = node.op.name
+        met = self._asked.intersection(words(node))
+        if name in self._modulo:
+            met |= self._asked & matcher.words(node)
+        key = name, frozenset(met)
         found = self._chosen.get(key)
         if found is None:
-            known = [*self._rules.get(node.op.name, ()), *(self._elementwise if node.op.kind == "elementwise" else ())]
-            found = self._chosen[key] = [(rule, tree) for rule, tree, asked in known if asked <= key[1]]
+            known = [*self._rules.get(name, ()), *(self._elementwise if node.op.kind == "elementwise" else ())]
+            found = self._chosen[key] = [c for c in known if c.asked <= key[1]]
         return found
 
     def sweep(self, graph: Graph, fired: Fired | None = None, spent: set[str] | None = None) -> tuple[Graph, str | None]:
@@ -297,7 +82,7 @@ class Engine:
         fired(rule, match, made) is called for every rule that applies.  spent: names of rules that are left out, to which one is added
         that finds no end at a node.
         """
-        matcher, last, out_of_use = Matcher(), None, set() if spent is None else spent
+        matcher, last, out_of_use = ModuloMatcher(), None, set() if spent is None else spent
 
         def change(node: Node, inputs: tuple[Out, ...]) -> Out:
             nonlocal last
@@ -316,18 +101,19 @@ class Engine:
         outputs = graphs.transform(graph.outputs, change)
         return (graph, None) if last is None else (Graph(graph.inputs, outputs), last)
 
-    def once(self, out: Out, matcher: Matcher, fired: Fired | None, spent: set[str]) -> tuple[str, Out | None]:
+    def once(self, out: Out, matcher: ModuloMatcher, fired: Fired | None, spent: set[str]) -> tuple[str, Out | None]:
         """The first rule that applies at a tensor, and what it makes of it."""
-        for rule, tree in self.candidates(out.node):
-            if rule.name not in spent:
-                made = self.tried(rule, tree, out, matcher, fired)
+        for candidate in self.candidates(out.node, matcher):
+            if candidate.rule.name not in spent:
+                made = self.tried(candidate, out, matcher, fired)
                 if made is not None:
-                    return rule.name, made
+                    return candidate.rule.name, made
         return "", None
 
-    def tried(self, rule: Rule, tree: Any, out: Out, matcher: Matcher, fired: Fired | None) -> Out | None:
+    def tried(self, candidate: Candidate, out: Out, matcher: ModuloMatcher, fired: Fired | None) -> Out | None:
         """What a rule makes of a tensor; None where it does not apply."""
-        for match in matcher.find(tree, out) if tree is not None else [Match(out, {}, (out.node,))]:
+        rule = candidate.rule
+        for match in candidate.matches(out, matcher):
             made = applied(rule, match)
             if made is not None:
                 if fired is not None:
@@ -361,7 +147,8 @@ def _made(rule: Rule, match: Match) -> Out | None:
     made = rule.replacement(*(root if n == "root" else match.bound[n] for n in required(rule.replacement)))
     if made is None or (isinstance(made, Out) and made.node is root.node):
         return None
-    fitted = _fit(made if isinstance(made, Out) else cast_to(made, root.dtype), root)
+    whole = made if isinstance(made, Out) else cast_to(made, root.dtype)
+    fitted = _fit(whole if match.around is None else match.around(whole), root)
     if fitted is None:
         warn(f"rule {rule.name!r} changed {root.type} to {made.type}; left out", RewriteWarning)
     else:

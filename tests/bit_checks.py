@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from exprgraph.node import INPUT, Node, Out, leaf, make_constant
-from exprgraph.rewrite import Rule, arguments, sort
+from exprgraph.patterns import Rule, arguments, sort
 from tests.rule_cases import Case, both_sides, meaning
 from tests.rule_meanings import Table, float_sort, floats, truths, vector, vectors
 

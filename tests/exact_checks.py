@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from exprgraph.node import INPUT, Out, leaf
+from exprgraph.patterns import Rule, arguments, sort
 from exprgraph.reference import evaluate
-from exprgraph.rewrite import Rule, arguments, sort
 from tests.rule_cases import (
     DTYPES,
     Case,

@@ -7,8 +7,9 @@ import numpy as np
 
 from exprgraph.known.record import PLUS, Facts, of_dtype
 from exprgraph.node import INPUT, Graph, Out, leaf
+from exprgraph.patterns import Rule, arguments, sort
 from exprgraph.reference import evaluate
-from exprgraph.rewrite import Engine, Rule, arguments, sort
+from exprgraph.rewrite import Engine
 from tests.fact_checks import fitting, symbol, words_of
 from tests.rule_cases import Array, assert_same_bits, drawn
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from exprgraph.graph import order, rebuild, transform
 from exprgraph.node import INPUT, Graph, Node, Out, constant_value, leaf, make_constant
+from exprgraph.patterns import Rule, arguments, sort
 from exprgraph.reference import evaluate
-from exprgraph.rewrite import Engine, RewriteWarning, Rule, arguments, sort
+from exprgraph.rewrite import Engine, RewriteWarning
 
 Array = np.ndarray[Any, Any]
 Values = Mapping[Node, Array]
@@ -201,4 +202,4 @@ def _objects(found: Any) -> Any:
 
 def walk(rules: Sequence[Rule]) -> Iterator[Rule]:
     """The rules whose arguments are all tensors, conditions or constants."""
-    return (r for r in rules if r.pattern is not None and not any(sort(n) in ("params", "rest") for n in arguments(r)))
+    return (r for r in rules if r.pattern is not None and not any(sort(n) in ("params", "rest", "views") for n in arguments(r)))

@@ -8,8 +8,8 @@ import numpy as np
 
 from exprgraph.graph import order
 from exprgraph.node import INPUT, Node, Out, leaf, make_constant
+from exprgraph.patterns import Rule, arguments, sort
 from exprgraph.reference import evaluate
-from exprgraph.rewrite import Rule, arguments, sort
 from tests.rule_cases import Array, Case, assert_same_bits, both_sides, drawn, dtypes_of, grid, meaning, sides, specials, tensors
 from tests.rule_meanings import algebra, digit, digits, rational
 
@@ -66,7 +66,7 @@ def row_case(rule: Rule, dtype: str, given: Mapping[str, Any], count: int = 60) 
     """For a rule with parameters rows of extreme x, a few y and z; `given` has the parameters, and shapes without the number of rows."""
     symbols, values, rng = list[Any](), dict[Node, Array](), drawn(rule.name)
     for name in arguments(rule):
-        if sort(name) == "params":
+        if sort(name) in ("params", "views"):
             symbols.append(given[name])
         elif sort(name) == "constant":
             symbols.append(make_constant(given[name], dtype))

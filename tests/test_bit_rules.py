@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
-from exprgraph.rewrite import Rule
+from exprgraph.patterns import Rule
 from exprgraph.rules.exact import EXACT, ROUNDINGS
 from tests.bit_checks import computed, counterexample
 from tests.rule_cases import assert_same_bits, specials

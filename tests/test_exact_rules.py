@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
-from exprgraph.rewrite import Rule
+from exprgraph.patterns import Rule
 from exprgraph.rules.exact import EXACT
 from exprgraph.rules.masks import MASKS
 from tests.exact_checks import check_exact, check_mask

@@ -10,8 +10,8 @@ import exprgraph as eg
 from exprgraph.facts import known, of
 from exprgraph.known.functions import decided
 from exprgraph.ops.compare import lt
+from exprgraph.patterns import Rule
 from exprgraph.reference import evaluate
-from exprgraph.rewrite import Rule
 from exprgraph.rules.catalogue import LISTS
 from exprgraph.rules.known import KNOWN, MATRICES, PLACES, VALUES, _over
 from tests.known_checks import applied, check_known, matrix

@@ -11,8 +11,9 @@ import exprgraph as eg
 from exprgraph import passes
 from exprgraph.close import close
 from exprgraph.ops.rows import row
+from exprgraph.patterns import Rule
 from exprgraph.reference import evaluate
-from exprgraph.rewrite import Engine, Rule
+from exprgraph.rewrite import Engine
 from exprgraph.rules.exact import EXACT
 from exprgraph.rules.movement import MOVEMENT
 from runtime import watched

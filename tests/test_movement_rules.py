@@ -8,8 +8,8 @@ import exprgraph as eg
 from exprgraph.graph import order
 from exprgraph.node import Graph
 from exprgraph.passes import run_graph
+from exprgraph.patterns import Rule
 from exprgraph.reference import evaluate
-from exprgraph.rewrite import Rule
 from exprgraph.rules.movement import MOVEMENT
 from tests.exact_checks import check_casts, check_movement
 from tests.movement_examples import EXAMPLES, NUMBERS

@@ -8,7 +8,7 @@ import pytest
 
 import exprgraph as eg
 from exprgraph.ops.rounding import cast
-from exprgraph.rewrite import Rule, some
+from exprgraph.patterns import Rule, some
 from exprgraph.rules.conditions import finite_constant, value
 from exprgraph.rules.masks import kept
 from exprgraph.rules.movement import shuffle_twice

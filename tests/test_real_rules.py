@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from exprgraph.rewrite import Rule
+from exprgraph.patterns import Rule
 from exprgraph.rules.masks import MASKS
 from exprgraph.rules.real import REAL
 from exprgraph.rules.stable import STABLE

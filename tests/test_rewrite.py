@@ -16,8 +16,9 @@ from exprgraph.graph import order
 from exprgraph.merge import merge
 from exprgraph.node import Graph, Out, make_constant
 from exprgraph.pairs import decide, facts, pairs
+from exprgraph.patterns import Rule
 from exprgraph.reference import evaluate
-from exprgraph.rewrite import Engine, Rule
+from exprgraph.rewrite import Engine
 
 pytestmark = pytest.mark.filterwarnings("error::exprgraph.rewrite.RewriteWarning")
 

@@ -6,8 +6,9 @@ import pytest
 
 import exprgraph as eg
 from exprgraph.node import Graph, Out
+from exprgraph.patterns import Rule
 from exprgraph.reference import evaluate
-from exprgraph.rewrite import Engine, RewriteWarning, Rule
+from exprgraph.rewrite import Engine, RewriteWarning
 from exprgraph.rules.exact import EXACT
 from exprgraph.rules.movement import MOVEMENT
 from exprgraph.rules.real import REAL

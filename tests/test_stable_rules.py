@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from exprgraph.rewrite import Rule
+from exprgraph.patterns import Rule
 from exprgraph.rules.masks import MASKS
 from exprgraph.rules.stable import POWERS, STABLE
 from tests.row_rules import ROWS
@@ -15,9 +15,8 @@ from tests.stable_checks import BESIDE_EXP, BESIDE_MAXIMUM, FROM_ONE, PLAIN, SHI
 
 pytest.importorskip("mpmath")
 BOUNDS: dict[str, Bound] = {
-    **dict.fromkeys(("(y / exp(x) + z) * exp(x)", "(y / exp(x) - z) * exp(x)", "(z - y / exp(x)) * exp(x)", "y / (exp(x) / z) / z"),
-                    BESIDE_EXP),
-    **dict.fromkeys(("log(sum(exp(x)))", "log(dimshuffle(sum(exp(x))))"), FROM_ONE),
+    **dict.fromkeys(("(y / exp(x) + z) * exp(x)", "y / (exp(x) / z) / z"), BESIDE_EXP),
+    "log(sum(exp(x)))": FROM_ONE,
     "log(exp(x) + exp(y))": BESIDE_MAXIMUM,
     **dict.fromkeys((name for name, _ in ROWS if not name.startswith("log")), SHIFTED),
 }

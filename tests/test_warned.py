@@ -17,7 +17,8 @@ from exprgraph import backend, background, passes, store
 from exprgraph.config import read
 from exprgraph.errors import NoDeviceError
 from exprgraph.node import Graph
-from exprgraph.rewrite import Engine, Rule
+from exprgraph.patterns import Rule
+from exprgraph.rewrite import Engine
 from runtime import chosen, device, together
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -6,8 +6,8 @@ from typing import Any
 
 from exprgraph.errors import OptionError, at, here
 from exprgraph.facts import Known
-from exprgraph.rewrite import Form, Match, Wild, arguments, required, trace
-from exprgraph.rewrite import Rule as Record
+from exprgraph.patterns import Form, Match, Wild, arguments, required, trace
+from exprgraph.patterns import Rule as Record
 
 KINDS = "fiub"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from exprgraph.columns import columns
 from exprgraph.facts import Known
 from exprgraph.named import NamedTuple
-from exprgraph.rewrite import Rule
+from exprgraph.patterns import Rule
 from exprgraph.rules.exact import EXACT
 from exprgraph.rules.known import KNOWN, MATRICES
 from exprgraph.rules.movement import MOVEMENT

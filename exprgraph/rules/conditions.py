@@ -4,8 +4,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from exprgraph.matching import Matcher
 from exprgraph.node import Node, Out
-from exprgraph.rewrite import Match, Matcher
+from exprgraph.patterns import Match
+from exprgraph.spelling import bare
 
 BESIDE_MAXIMUM = ("dimshuffle", "broadcast_to", "switch", "reshape", "disconnected_grad", "zero_grad", "isinf", "isfinite", "second")
 
@@ -42,7 +44,7 @@ def finite_constant(match: Match) -> bool:
 
 def unshifted(match: Match) -> bool:
     """x is not yet something minus a maximum."""
-    node: Node = match.bound["x"].node
+    node: Node = bare(match.bound["x"])[0].node
     if node.op.name != "sub":
         return True
     todo, steps = [node.inputs[1].node], 0

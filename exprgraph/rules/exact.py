@@ -7,7 +7,7 @@ from exprgraph.ops.compare import eq, ge, gt, isfinite, isinf, isnan, le, lt, ma
 from exprgraph.ops.markers import disconnected_grad, zero_grad
 from exprgraph.ops.rounding import ceil, floor, identity, round_half_away_from_zero, round_half_to_even, second, trunc
 from exprgraph.ops.transcendental import exp, power, sigmoid
-from exprgraph.rewrite import Rule, tagged
+from exprgraph.patterns import Rule, tagged
 from exprgraph.rules.conditions import boolean, power_of_two, value
 
 NUMBERS, ANY, WHOLE, RING, BITS = "fiu", "fiub", "iu", "iub", "iub"

@@ -14,7 +14,7 @@ from exprgraph.ops.compare import clip, eq, ge, gt, isfinite, isinf, isnan, le, 
 from exprgraph.ops.create import iota
 from exprgraph.ops.rounding import ceil, floor, round_half_away_from_zero, round_half_to_even, trunc
 from exprgraph.ops.shape import declared, dimshuffle, shape_of
-from exprgraph.rewrite import Match, Rule, some, tagged
+from exprgraph.patterns import Match, Rule, some, tagged
 
 ANY, NUMBERS, WHOLE = "fiub", "fiu", "iu"
 ROUNDINGS = (floor, ceil, trunc, round_half_to_even, round_half_away_from_zero)

@@ -11,7 +11,7 @@ from typing import Any
 
 from exprgraph.ops.bits import and_, invert, or_
 from exprgraph.ops.compare import switch
-from exprgraph.rewrite import Rule, tagged
+from exprgraph.patterns import Rule, tagged
 
 Mask = Callable[[Any, Any], Any]
 WHY = "0 times an infinite or undefined slope is NaN"

@@ -8,7 +8,7 @@ from exprgraph.dtypes import BFLOAT, has_gradient, is_complex
 from exprgraph.node import Out, Params
 from exprgraph.ops.rounding import cast
 from exprgraph.ops.shape import broadcast_to, dim_node
-from exprgraph.rewrite import Rule, some, tagged
+from exprgraph.patterns import Rule, some, tagged
 from exprgraph.rules.conditions import always, reduces_nothing
 from exprgraph.types import broadcast_dims
 

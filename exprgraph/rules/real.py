@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from exprgraph.ops.arithmetic import absolute, sqr, sqrt
 from exprgraph.ops.transcendental import exp, log, power
-from exprgraph.rewrite import Rule, some, tagged
+from exprgraph.patterns import Rule, some, tagged
 from exprgraph.rules.conditions import finite_constant, value, whole_operand
 
 CANCELLED = tagged("real cancellation", (

@@ -10,7 +10,7 @@ from exprgraph.node import Params
 from exprgraph.ops.arithmetic import sqr
 from exprgraph.ops.compare import isfinite, switch
 from exprgraph.ops.transcendental import erf, erfc, exp, expm1, log, log1p, logaddexp, power, sigmoid, softplus
-from exprgraph.rewrite import Rule, some, tagged
+from exprgraph.patterns import Rule, some, tagged
 from exprgraph.rules.conditions import keeps_axes, reduces, unshifted
 from exprgraph.rules.masks import MASKS
 
@@ -46,17 +46,11 @@ def shifted_softmax(x: Any, p: Params, around: Any) -> Any:
     return e / around(some("sum", p, e))
 
 
-def shifted_gradient(x: Any, y: Any, p: Params, around: Any) -> Any:
-    """around(y / sum(exp(x))) * exp(x) by way of the maximum."""
+def shifted_sum(x: Any, z: Any, p: Params, around: Any, y: Any = None) -> Any:
+    """(y / s + sum(z / s)) * exp(x) with s = around(sum(exp(x))), the first part only where there is a y, by way of the maximum."""
     e = exp(x - top(x, p))
-    return around(y / some("sum", p, e)) * e
-
-
-def shifted_sum(x: Any, z: Any, p: Params, y: Any = None) -> Any:
-    """(y / sum(exp(x)) + sum(-(z / sum(exp(x))))) * exp(x), the first part only where there is a y, by way of the maximum."""
-    e = exp(x - top(x, p))
-    total = some("sum", p, e)
-    below = some("sum", p, -(z / total))
+    total = around(some("sum", p, e))
+    below = some("sum", p, z / total)
     return (below if y is None else y / total + below) * e
 
 
@@ -65,74 +59,42 @@ LOGARITHMS = tagged("stable logarithms", (
     Rule("log1p(exp(x))", lambda x: log1p(exp(x)), lambda x: softplus(x), why=FAR),
     Rule("log(exp(x) + exp(y))", lambda x, y: log(exp(x) + exp(y)), lambda x, y: logaddexp(x, y), why=FAR),
     Rule("log(1 + x)", lambda x: log(1 + x), lambda x: log1p(x), why=NEAR_ZERO),
-    Rule("log(1 - x)", lambda x: log(1 - x), lambda x: log1p(-x), why=NEAR_ZERO),
     Rule("log(sigmoid(x))", lambda x: log(sigmoid(x)), lambda x: -softplus(-x), why="sigmoid underflows below -88 or -709"),
     Rule("log1p(-sigmoid(x))", lambda x: log1p(-sigmoid(x)), lambda x: -softplus(x), why=TAIL),
     Rule("log(exp(x) / y)", lambda x, y: log(exp(x) / y), lambda x, y: x - log(y), why="the quotient underflows: the log of a softmax"),
-    Rule("log(sum(exp(x)))", lambda x, p: log(some("sum", p, exp(x))), lambda x, p: shifted_log(x, p),
+    Rule("log(sum(exp(x)))", lambda x, p, around: log(around(some("sum", p, exp(x)))), lambda x, p, around: around(shifted_log(x, p)),
          lambda m: reduces(m) and unshifted(m), why=FAR),
-    Rule("log(dimshuffle(sum(exp(x))))", lambda x, p, q: log(some("dimshuffle", q, some("sum", p, exp(x)))),
-         lambda x, p, q: some("dimshuffle", q, shifted_log(x, p)), lambda m: reduces(m) and unshifted(m), why=FAR),
     Rule("softplus(x) - x", lambda x: softplus(x) - x, lambda x: softplus(-x), why="two large equal numbers are subtracted"),
-))
+), modulo=True)
 DIFFERENCES = tagged("stable differences", (
     Rule("exp(x) - 1", lambda x: exp(x) - 1, lambda x: expm1(x), why=NEAR_ZERO),
-    Rule("exp(x) + -1", lambda x: exp(x) + -1, lambda x: expm1(x), why=NEAR_ZERO),
-    Rule("1 - exp(x)", lambda x: 1 - exp(x), lambda x: -expm1(x), why=NEAR_ZERO),
     Rule("1 - sigmoid(x)", lambda x: 1 - sigmoid(x), lambda x: sigmoid(-x), why=TAIL),
     Rule("1 - erf(x)", lambda x: 1 - erf(x), lambda x: erfc(x), why=TAIL),
     Rule("1 - erfc(x)", lambda x: 1 - erfc(x), lambda x: erf(x), why="erfc is rounded near 1"),
-))
+), modulo=True)
 QUOTIENTS = tagged("stable sigmoid", (
-    Rule("1 / (1 + exp(-x))", lambda x: 1 / (1 + exp(-x)), lambda x: sigmoid(x), why="one rounding instead of three"),
-    Rule("y / (1 + exp(-x))", lambda x, y: y / (1 + exp(-x)), lambda x, y: y * sigmoid(x), why=FAR),
-    Rule("exp(x) / (1 + exp(x))", lambda x: exp(x) / (1 + exp(x)), lambda x: sigmoid(x), why=FAR),
     Rule("1 / (1 + exp(x))", lambda x: 1 / (1 + exp(x)), lambda x: sigmoid(-x), why="one rounding instead of three"),
-    Rule("y / (1 + exp(x)) * exp(x)", lambda x, y: y / (1 + exp(x)) * exp(x), lambda x, y: y * sigmoid(x), why=FAR),
     Rule("exp(x) * sigmoid(-x)", lambda x: exp(x) * sigmoid(-x), lambda x: sigmoid(x), why=FAR),
-    Rule("exp(-x) * sigmoid(x)", lambda x: exp(-x) * sigmoid(x), lambda x: sigmoid(-x), why=FAR),
-    Rule("y * sigmoid(x) * exp(-x)", lambda x, y: y * sigmoid(x) * exp(-x), lambda x, y: y * sigmoid(-x), why=FAR),
-    Rule("y * sigmoid(-x) * exp(x)", lambda x, y: y * sigmoid(-x) * exp(x), lambda x, y: y * sigmoid(x), why=FAR),
-    Rule("sqr(sigmoid(x)) * exp(-x)", lambda x: sqr(sigmoid(x)) * exp(-x), lambda x: sigmoid(x) * sigmoid(-x), why=FAR),
-    Rule("sqr(sigmoid(-x)) * exp(x)", lambda x: sqr(sigmoid(-x)) * exp(x), lambda x: sigmoid(x) * sigmoid(-x), why=FAR),
-))
+), modulo=True)
 SOFTMAXES = tagged("stable softmax", (
-    Rule("exp(x) / sum(exp(x))", lambda x, p: exp(x) / some("sum", p, exp(x)), lambda x, p: shifted_softmax(x, p, lambda s: s),
-         lambda m: reduces(m) and unshifted(m), why=FAR),
-    Rule("exp(x) / dimshuffle(sum(exp(x)))", lambda x, p, q: exp(x) / some("dimshuffle", q, some("sum", p, exp(x))),
-         lambda x, p, q: shifted_softmax(x, p, lambda s: some("dimshuffle", q, s)), lambda m: reduces(m) and unshifted(m), why=FAR),
-    Rule("dimshuffle(y / sum(exp(x))) * exp(x)",
-         lambda x, y, p, q: some("dimshuffle", q, y / some("sum", p, exp(x))) * exp(x),
-         lambda x, y, p, q: shifted_gradient(x, y, p, lambda s: some("dimshuffle", q, s)),
-         lambda m: reduces(m) and unshifted(m), why="the gradient of log(sum(exp(x)))"),
-    Rule("y / sum(exp(x)) * exp(x)", lambda x, y, p: y / some("sum", p, exp(x)) * exp(x),
-         lambda x, y, p: shifted_gradient(x, y, p, lambda s: s), lambda m: reduces(m) and unshifted(m),
-         why="the gradient of log(sum(exp(x)))"),
-    Rule("sum(-(z / sum(exp(x)))) * exp(x)", lambda x, z, p: some("sum", p, -(z / some("sum", p, exp(x)))) * exp(x),
-         lambda x, z, p: shifted_sum(x, z, p), lambda m: reduces(m) and keeps_axes(m) and unshifted(m), why=SOFTMAX),
-    Rule("(y / sum(exp(x)) + sum(-(z / sum(exp(x))))) * exp(x)",
-         lambda x, y, z, p: (y / some("sum", p, exp(x)) + some("sum", p, -(z / some("sum", p, exp(x))))) * exp(x),
-         lambda x, y, z, p: shifted_sum(x, z, p, y), lambda m: reduces(m) and keeps_axes(m) and unshifted(m), why=SOFTMAX),
-))
+    Rule("exp(x) / sum(exp(x))", lambda x, p, around: exp(x) / around(some("sum", p, exp(x))),
+         lambda x, p, around: shifted_softmax(x, p, around), lambda m: reduces(m) and unshifted(m), why=FAR),
+    Rule("sum(z / sum(exp(x))) * exp(x)", lambda x, z, p, around: some("sum", p, z / around(some("sum", p, exp(x)))) * exp(x),
+         lambda x, z, p, around: shifted_sum(x, z, p, around), lambda m: reduces(m) and keeps_axes(m) and unshifted(m), why=SOFTMAX),
+    Rule("(y / sum(exp(x)) + sum(z / sum(exp(x)))) * exp(x)",
+         lambda x, y, z, p, around: (y / around(some("sum", p, exp(x))) + some("sum", p, z / around(some("sum", p, exp(x))))) * exp(x),
+         lambda x, y, z, p, around: shifted_sum(x, z, p, around, y), lambda m: reduces(m) and keeps_axes(m) and unshifted(m), why=SOFTMAX),
+), modulo=True)
 GRADIENTS = tagged("stable gradients", (
     Rule("y / sigmoid(x) * sigmoid(x)", lambda x, y: y / sigmoid(x) * sigmoid(x), lambda x, y: y, why=RATIO),
-    Rule("y / sigmoid(x) * z * sigmoid(x)", lambda x, y, z: y / sigmoid(x) * z * sigmoid(x), lambda x, y, z: y * z, why=RATIO),
     Rule("(y/s - z/(1-s)) * s * (1-s)",
          lambda x, y, z: (y / sigmoid(x) - z / sigmoid(-x)) * sigmoid(x) * sigmoid(-x),
          lambda x, y, z: y * sigmoid(-x) - z * sigmoid(x), why="the gradient of binary cross-entropy; " + RATIO),
-    Rule("(y/(1-s) - z/s) * s * (1-s)",
-         lambda x, y, z: (y / sigmoid(-x) - z / sigmoid(x)) * sigmoid(x) * sigmoid(-x),
-         lambda x, y, z: y * sigmoid(x) - z * sigmoid(-x), why="the gradient of binary cross-entropy; " + RATIO),
     Rule("y / exp(x) * exp(x)", lambda x, y: y / exp(x) * exp(x), lambda x, y: y, why=RATIO),
     Rule("(y / exp(x) + z) * exp(x)", lambda x, y, z: (y / exp(x) + z) * exp(x), lambda x, y, z: y + z * exp(x),
          why="the gradient of the log of a softmax; " + RATIO),
-    Rule("(y / exp(x) - z) * exp(x)", lambda x, y, z: (y / exp(x) - z) * exp(x), lambda x, y, z: y - z * exp(x),
-         why="the gradient of the log of a softmax; " + RATIO),
-    Rule("(z - y / exp(x)) * exp(x)", lambda x, y, z: (z - y / exp(x)) * exp(x), lambda x, y, z: z * exp(x) - y,
-         why="the gradient of the log of a softmax; " + RATIO),
     Rule("y / (exp(x) / z) / z", lambda x, y, z: y / (exp(x) / z) / z, lambda x, y, z: y / exp(x), why=RATIO),
-    Rule("y / (exp(x) / z) * (exp(x) / z)", lambda x, y, z: y / (exp(x) / z) * (exp(x) / z), lambda x, y, z: y, why=RATIO),
-))
+), modulo=True)
 POWERS = tagged("stable powers", (
     Rule("x ** 2", lambda x: power(x, 2), lambda x: sqr(x), kinds="fiu", why="one product is rounded correctly, a power need not be"),
     Rule("x ** -1", lambda x: power(x, -1.0), lambda x: 1 / x, why="one quotient is rounded correctly, a power need not be"),

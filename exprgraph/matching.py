@@ -1,0 +1,133 @@
+"""Matching as written: patterns are found by structure.
+
+Constants match by value, of any shape and dtype, behind broadcasts too; rows that are commutative match in both orders; an operand of an
+elementwise row is found behind `broadcast_to`, since what a rule makes is broadcast to the shape of what it replaces.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from exprgraph.node import CONSTANT, Node, Out, constant_value
+from exprgraph.ops.table import ROWS
+from exprgraph.patterns import Fixed, Form, Match, Wild, scalar, sort
+
+CARRIERS = ("broadcast_to", "dimshuffle", "reshape")
+
+
+class Matcher:
+    """Finds patterns as they are written; remembers which constants have one value."""
+
+    def __init__(self) -> None:
+        self._uniform: dict[Node, Any] = {}
+
+    def find(self, tree: Any, out: Out) -> Iterator[Match]:
+        """The ways in which the pattern matches at this tensor."""
+        for bound, nodes in self._all((tree,), (out,), {}, (), False):
+            yield Match(out, bound, nodes)
+
+    def value(self, out: Out) -> Any:
+        """The value of a constant whose elements are all equal, behind broadcasts too; else None."""
+        node = out.node
+        while node.op.kind == "view" and node.op.name in CARRIERS:
+            node = node.inputs[0].node
+        if node.op is not CONSTANT:
+            return None
+        if node not in self._uniform:
+            array = constant_value(Out(node))
+            self._uniform[node] = scalar(array) if array is not None and array.size and _all_equal(array) else None
+        return self._uniform[node]
+
+    def _binds(self, name: str, out: Out, bound: Mapping[str, Any]) -> bool:
+        if name in bound:
+            return same(bound[name], out)
+        wanted = sort(name)
+        return not ((wanted == "condition" and out.dtype != "bool") or (wanted == "constant" and self.value(out) is None))
+
+    def _form(self, tree: Form, out: Out, bound: dict[str, Any], nodes: tuple[Node, ...], through: bool) -> Iterator[Any]:
+        node = out.node
+        if through and node.op is ROWS["broadcast_to"] and tree.op is not node.op:
+            node = node.inputs[0].node
+        if node.op is not tree.op:
+            return
+        if isinstance(tree.params, str):
+            if bound.get(tree.params, node.params) != node.params:
+                return
+            bound = {**bound, tree.params: node.params}
+        elif tree.params != node.params:
+            return
+        yield from self._parts(tree, node, bound, (*nodes, node))
+
+    def _parts(self, tree: Form, node: Node, bound: dict[str, Any], nodes: tuple[Node, ...]) -> Iterator[Any]:
+        parts, inputs = tree.parts, node.inputs
+        if parts and isinstance(parts[-1], Wild) and sort(parts[-1].name) == "rest":
+            if len(inputs) < len(parts) - 1:
+                return
+            bound, parts, inputs = {**bound, parts[-1].name: inputs[len(parts) - 1:]}, parts[:-1], inputs[:len(parts) - 1]
+        if len(parts) != len(inputs):
+            return
+        yield from self._all(parts, inputs, bound, nodes, node.op.kind == "elementwise")
+        if "commutative" in node.op.flags and not same(inputs[0], inputs[1]):
+            yield from self._all(parts, inputs[::-1], bound, nodes, node.op.kind == "elementwise")
+
+    def _all(self, parts: Sequence[Any], inputs: Sequence[Out], bound: dict[str, Any], nodes: tuple[Node, ...],
+             through: bool) -> Iterator[Any]:
+        for n, (part, given) in enumerate(zip(parts, inputs)):
+            if isinstance(part, Form):
+                for first, covered in self._form(part, given, bound, nodes, through):
+                    yield from self._all(parts[n + 1:], inputs[n + 1:], first, covered, through)
+                return
+            if isinstance(part, Fixed):
+                if not equal(part.value, self.value(given)):
+                    return
+            elif self._binds(part.name, given, bound):
+                bound = {**bound, part.name: given}
+            else:
+                return
+        yield bound, nodes
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two tensors are the same output of one node, or equal constants."""
+    if a.node is b.node:
+        return bool(a.index == b.index)
+    return a.node.op is CONSTANT and b.node.op is CONSTANT and a.node.params == b.node.params
+
+
+def _all_equal(array: np.ndarray[Any, Any]) -> bool:
+    return array.size == 1 or (bool((array == scalar(array)).all()) and not (array.dtype.kind == "f" and not scalar(array)
+                                                                              and np.signbit(array).any() != np.signbit(array).all()))
+
+
+def equal(wanted: Any, found: Any) -> bool:
+    """Whether a constant has the value that a pattern asks for, rounded to the constant's dtype; the sign of zero counts."""
+    if found is None or found.dtype.kind not in "biuf":
+        return False
+    if found.dtype.kind != "f":
+        return bool(float(wanted) == int(found)) and not (wanted == 0 and math.copysign(1, wanted) < 0)
+    value = np.asarray(wanted, found.dtype)
+    return bool(value == found and np.signbit(value) == np.signbit(found))
+
+
+def words(node: Node) -> Iterator[str]:
+    """What patterns may ask of the inputs of a node: their rows, also behind a broadcast, and whether one may be a constant."""
+    for i in node.inputs:
+        yield i.node.op.name
+        inner = i.node
+        while inner.op.kind == "view" and inner.op.name in CARRIERS:
+            inner = inner.inputs[0].node
+            yield inner.op.name
+        if inner.op is CONSTANT:
+            yield CONSTANT.name
+
+
+def asked(tree: Any) -> Iterator[str]:
+    """What a pattern asks of the inputs of the node at its root, in the words of `words`."""
+    for part in tree.parts if tree is not None else ():
+        if isinstance(part, Form):
+            yield part.op.name
+        elif isinstance(part, Fixed) or sort(part.name) == "constant":
+            yield CONSTANT.name

@@ -1,0 +1,417 @@
+"""Matching modulo spelling: a pattern is found however a graph writes it.
+
+Sums are matched in both orders and with any signs (x - y is x + -y), products in any order and grouping with quotients, squares and signs
+among them, rows behind casts of floats, reshapes, dimshuffles and broadcasts.  The tree of a pattern from `patterns.trace` becomes one of
+
+    Total    two terms, each with a sign           Minus    what matches turned round
+    Factors  factors above and below one bar       Form, Fixed, Wild as they are
+
+Sums are not regrouped, since that may cost all digits: log(1 - p + 1e-8) is no log1p.  A product may be, as long as what a rule does not
+name keeps its place.  A wild factor that occurs once takes what no other part of a product takes; at the root of a pattern without one,
+what is left stays around what the rule makes.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from exprgraph.dims import Dim
+from exprgraph.dtypes import is_float, promote
+from exprgraph.matching import Matcher, equal
+from exprgraph.named import NamedTuple
+from exprgraph.node import CONSTANT, Node, Out, make_constant
+from exprgraph.ops.shape import dim_node
+from exprgraph.ops.table import ROWS
+from exprgraph.patterns import AROUND, Fixed, Form, Match, Wild, sort
+from exprgraph.spelling import CARRIERS, Product, Spelling, again, bare, rest, uncast
+from exprgraph.types import cast_to
+
+SUM, BELOW = "+", "/"
+"""What begins the words for the terms of a sum and for divisors."""
+TERMS, FACTORS = ("add", "sub"), ("mul", "true_div", "sqr")
+SEEN_THROUGH = (*FACTORS, "neg", "cast", "sum_to", *CARRIERS)
+
+
+class Total(NamedTuple):
+    """Two terms with a sign each."""
+    terms: tuple[tuple[int, Any], ...]
+
+
+class Minus(NamedTuple):
+    """The opposite of what the part matches."""
+    part: Any
+
+
+class Factors(NamedTuple):
+    """Factors and their powers, 1 or -1."""
+    parts: tuple[tuple[int, Any], ...]
+
+
+def spelled(tree: Any) -> Any:
+    """The tree of a pattern with sums and products in place of the rows that it is written with."""
+    if not isinstance(tree, Form):
+        return tree
+    name, parts = tree.op.name, tuple(spelled(p) for p in tree.parts)
+    if name in TERMS:
+        return Total(tuple(_term(s, p) for s, p in zip((1, 1 if name == "add" else -1), parts)))
+    if name == "neg":
+        return parts[0].part if isinstance(parts[0], Minus) else Minus(parts[0])
+    if name in FACTORS:
+        sides = ((1, parts[0]), (-1 if name == "true_div" else 1, parts[-1]))
+        return _product([f for power, part in sides for f in _factors(power, part)])
+    return tree._replace(parts=parts)
+
+
+def _term(sign: int, part: Any) -> tuple[int, Any]:
+    if isinstance(part, Minus):
+        return -sign, part.part
+    if isinstance(part, Fixed) and part.value < 0:
+        return -sign, Fixed(-part.value)
+    return sign, part
+
+
+def _factors(power: int, part: Any) -> Iterator[tuple[int, Any]]:
+    if isinstance(part, Factors):
+        yield from ((power * p, f) for p, f in part.parts)
+    elif isinstance(part, Minus) and not isinstance(part.part, Wild):
+        yield from _factors(power, part.part)
+        yield power, Fixed(-1.0)
+    elif not (isinstance(part, Fixed) and part.value == 1):
+        yield power, part
+
+
+def _product(factors: list[tuple[int, Any]]) -> Any:
+    kept = [(p, f) for p, f in factors if not (isinstance(f, Fixed) and f.value == -1)]
+    part = kept[0][1] if len(kept) == 1 and kept[0][0] == 1 else Factors(tuple(kept))
+    return part if (len(factors) - len(kept)) % 2 == 0 else Minus(part)
+
+
+def roots(tree: Any) -> tuple[str, ...]:
+    """The rows that a node may have where the pattern matches at it."""
+    if isinstance(tree, Minus):
+        return ("neg", *roots(tree.part))
+    return TERMS if isinstance(tree, Total) else FACTORS if isinstance(tree, Factors) else (tree.op.name,)
+
+
+def asked(tree: Any) -> Iterator[str]:
+    """What a pattern asks of the inputs of the node at its root, in the words of `ModuloMatcher.words`."""
+    if isinstance(tree, Total):
+        for _, part in tree.terms:
+            yield from _word(part)
+    elif isinstance(tree, Factors):
+        for power, part in tree.parts:
+            yield from _word(part) if power > 0 else _below(_word(part))
+    elif isinstance(tree, Minus):
+        yield from _word(tree.part)
+    else:
+        for part in tree.parts:
+            yield from _word(part)
+
+
+def _word(part: Any) -> Iterator[str]:
+    if isinstance(part, Form) and part.op is not AROUND:
+        yield part.op.name
+    elif isinstance(part, Fixed) or (isinstance(part, Wild) and sort(part.name) == "constant"):
+        yield CONSTANT.name
+    elif isinstance(part, Total):
+        yield SUM
+        yield from _term_words(asked(part))
+    elif not isinstance(part, Wild):
+        yield from asked(part)
+
+
+def _term_words(words: Iterable[str]) -> Iterator[str]:
+    """The words of terms for the sum of them; of sums within sums nothing is said."""
+    return (SUM + w for w in words if SUM not in w)
+
+
+def _below(words: Iterable[str]) -> Iterator[str]:
+    """Words of what is above a fraction bar for what is below it, and the other way round."""
+    return (w[1:] if w[0] == BELOW else BELOW + w for w in words)
+
+
+class State(NamedTuple):
+    """What is matched so far: what the arguments are bound to, and the nodes that are covered."""
+    bound: Mapping[str, Any]
+    nodes: tuple[Node, ...]
+
+    def bind(self, name: str, value: Any) -> State:
+        """The state with one more argument bound."""
+        return State({**self.bound, name: value}, self.nodes)
+
+    def cover(self, *nodes: Node) -> State:
+        """The state with more nodes covered."""
+        return State(self.bound, (*self.nodes, *nodes))
+
+
+class Taken(NamedTuple):
+    """What is matched of a product: the state, the numbers of the factors that are taken, and the sign that goes with them."""
+    state: State
+    factors: frozenset[int]
+    sign: int
+
+
+Shape = tuple[Dim, ...] | None
+"""The shape that what an argument is bound to must have; None where its reader broadcasts it."""
+
+
+class ModuloMatcher(Matcher):
+    """Finds patterns however a graph spells them, beside those that are found as they are written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spelling = Spelling()
+        self._words: dict[Node, frozenset[str]] = {}
+        self._turned: dict[frozenset[str], frozenset[str]] = {}
+
+    def words(self, node: Node) -> frozenset[str]:
+        """What patterns may ask of the inputs of a node: rows behind views, casts and signs, of sums and products those of their parts."""
+        if node.op.name == "true_div":
+            above, below = (self._seen(i.node) for i in node.inputs)
+            if below not in self._turned:
+                self._turned[below] = frozenset(_below(below))
+            return above | self._turned[below]
+        return frozenset().union(*(self._seen(i.node) for i in node.inputs))
+
+    def _seen(self, node: Node) -> frozenset[str]:
+        found = self._words.get(node)
+        if found is None:
+            name = node.op.name
+            if name in SEEN_THROUGH:
+                found = self.words(node)
+            elif name in TERMS:
+                found = frozenset({SUM, *_term_words(self.words(node))})
+            else:
+                found = frozenset((name,))
+            self._words[node] = found
+        return found
+
+    def found(self, tree: Any, out: Out) -> Iterator[Match]:
+        """The ways in which a pattern that `spelled` has made matches at a tensor."""
+        start = State({}, ())
+        sign, bare_tree = (-1, tree.part) if isinstance(tree, Minus) else (1, tree)
+        if isinstance(bare_tree, Factors):
+            yield from self._product_root(bare_tree, out, sign)
+            yield from self._summed_root(bare_tree, out, sign)
+        else:
+            for state in self._part(tree, out, 1, start, None):
+                yield self._match(out, state, _as_it_is)
+            for state in self._part(tree, out, -1, start, None) if isinstance(tree, Total) else ():
+                yield self._match(out, state, lambda made: -made)
+
+    def _product_root(self, tree: Factors, out: Out, sign: int) -> Iterator[Match]:
+        """A product at the root: what the pattern leaves of the factors stays around what the rule makes."""
+        product = self.spelling.product(out)
+        for taken in self._product(tree.parts, product, State({}, product.covered)):
+            absorber = _absorber(tree, taken.state)
+            turned = sign * taken.sign
+            if absorber is not None:
+                state = self._absorb(absorber, product, taken, turned, None)
+                if state is not None:
+                    yield self._match(out, state, _as_it_is)
+            else:
+                yield self._match(out, taken.state, partial(_put, product, taken.factors, turned))
+
+    def _summed_root(self, tree: Factors, out: Out, sign: int) -> Iterator[Match]:
+        """A product with sum_to(y) among its factors z: as the sum_to(y * z) that it is, since z is the same along what is summed."""
+        product = self.spelling.product(out)
+        for i, (factor, power) in enumerate(product.factors):
+            if power == 1 and factor.node.op is ROWS["sum_to"] and factor.type.shape == out.type.shape and len(product.factors) > 1:
+                others = rest(product, {i})
+                assert others is not None
+                whole = factor.node.inputs[0] * others
+                for match in self._product_root(tree, whole, sign):
+                    around = partial(_summed, match.around or _as_it_is, whole, factor.node, out.dtype)
+                    yield match._replace(root=out, nodes=(*match.nodes, factor.node), around=around)
+
+    def _match(self, out: Out, state: State, around: Callable[[Out], Out]) -> Match:
+        """The match, with its tensors in the widest float that is among them."""
+        floats = [v.dtype for v in state.bound.values() if isinstance(v, Out) and is_float(v.dtype)]
+        wide = promote((out.dtype, *floats)) if is_float(out.dtype) else out.dtype
+        bound = {n: cast_to(v, wide) if sort(n) == "tensor" and is_float(v.dtype) else v for n, v in state.bound.items()}
+        return Match(out, bound, state.nodes, lambda made: cast_to(around(made), out.dtype))
+
+    def _part(self, part: Any, out: Out, sign: int, state: State, shape: Shape) -> Iterator[State]:
+        """The ways in which a part of a pattern matches a tensor times a sign."""
+        if isinstance(part, Wild):
+            yield from self._wild(part.name, out, sign, state, shape)
+        elif isinstance(part, Fixed):
+            if equal(part.value if sign > 0 else -part.value, self.value(out)):
+                yield state
+        elif isinstance(part, Minus):
+            yield from self._part(part.part, out, -sign, state, shape)
+        elif isinstance(part, Factors):
+            yield from self._factors(part, out, sign, state, shape)
+        else:
+            turned, out = self.spelling.signed(out)
+            if isinstance(part, Total):
+                yield from self._total(part, out, sign * turned, state, shape)
+            elif sign * turned > 0:
+                yield from (self._around if part.op is AROUND else self._row)(part, out, state, shape)
+
+    def _wild(self, name: str, out: Out, sign: int, state: State, shape: Shape) -> Iterator[State]:
+        numbers, known, wanted = self.spelling.numbers, state.bound.get(name), sort(name)
+        if shape is not None and out.type.shape != shape and is_float(out.dtype):
+            out = ROWS["broadcast_to"](out, *[dim_node(d) for d in shape])
+        if known is not None:
+            if (numbers.same if sign > 0 else numbers.opposite)(known, out):
+                yield state
+        elif wanted == "condition":
+            if out.dtype == "bool" and sign > 0:
+                yield state.bind(name, out)
+        elif wanted != "constant" or self.value(out) is not None:
+            yield state.bind(name, out if sign > 0 else self.spelling.negative(out))
+
+    def _around(self, part: Form, out: Out, state: State, shape: Shape) -> Iterator[State]:
+        name, (inner, chain) = str(part.params), bare(out)
+        known = state.bound.get(name)
+        if known is not None and not self._alike(known.chain, chain):
+            return
+        yield from self._part(part.parts[0], inner, 1, state.bind(name, Views(chain)).cover(*chain), None)
+
+    def _alike(self, one: Sequence[Node], other: Sequence[Node]) -> bool:
+        numbers = self.spelling.numbers
+        return len(one) == len(other) and all(
+            a.op is b.op and a.params == b.params and all(map(numbers.same, a.inputs[1:], b.inputs[1:])) for a, b in zip(one, other))
+
+    def _row(self, part: Form, out: Out, state: State, shape: Shape) -> Iterator[State]:
+        elementwise = part.op.kind == "elementwise" and part.op is not ROWS["cast"]
+        if elementwise:
+            opened = self.spelling.opened(out, shape is None)
+            if opened is None or opened.node.op is not part.op:
+                return
+            node, inputs, covered = opened
+        else:
+            inner, covered = uncast(out) if part.op is not ROWS["cast"] else (out, ())
+            node, covered = inner.node, (*covered, inner.node)
+            inputs = node.inputs
+        if node.op is not part.op:
+            return
+        if isinstance(part.params, str):
+            if state.bound.get(part.params, node.params) != node.params:
+                return
+            state = state.bind(part.params, node.params)
+        elif part.params != node.params:
+            return
+        state, parts = state.cover(*covered), part.parts
+        if parts and isinstance(parts[-1], Wild) and sort(parts[-1].name) == "rest":
+            state, parts, inputs = state.bind(parts[-1].name, inputs[len(parts) - 1:]), parts[:-1], inputs[:len(parts) - 1]
+        if len(parts) == len(inputs):
+            yield from self._operands(parts, inputs, state, _beneath(node, elementwise, shape))
+            if "commutative" in node.op.flags:
+                yield from self._operands(parts, inputs[::-1], state, _beneath(node, elementwise, shape))
+
+    def _operands(self, parts: Sequence[Any], inputs: Sequence[Out], state: State, shape: Shape) -> Iterator[State]:
+        if not parts:
+            yield state
+            return
+        for found in self._part(parts[0], inputs[0], 1, state, shape):
+            yield from self._operands(parts[1:], inputs[1:], found, shape)
+
+    def _total(self, part: Total, out: Out, sign: int, state: State, shape: Shape) -> Iterator[State]:
+        opened = self.spelling.opened(out, shape is None)
+        if opened is None or opened.node.op.name not in TERMS:
+            return
+        terms = (sign, opened.inputs[0]), (sign if opened.node.op.name == "add" else -sign, opened.inputs[1])
+        (s, first), (t, second) = part.terms
+        for (u, one), (v, other) in (terms, terms[::-1]):
+            for found in self._part(first, one, s * u, state.cover(*opened.covered), shape):
+                yield from self._part(second, other, t * v, found, shape)
+
+    def _factors(self, part: Factors, out: Out, sign: int, state: State, shape: Shape) -> Iterator[State]:
+        product = self.spelling.product(out)
+        for taken in self._product(part.parts, product, state.cover(*product.covered)):
+            absorber, turned = _absorber(part, taken.state), sign * taken.sign
+            if absorber is not None:
+                found = self._absorb(absorber, product, taken, turned, shape)
+                if found is not None:
+                    yield found
+            elif len(taken.factors) == len(product.factors) and turned * product.sign > 0:
+                yield taken.state
+
+    def _product(self, parts: Sequence[tuple[int, Any]], product: Product, state: State) -> Iterator[Taken]:
+        """The ways in which all parts but the absorber match different factors: rows first, then constants, then arguments."""
+        often = [p.name for _, p in parts if isinstance(p, Wild)]
+        ordered = sorted(parts, key=lambda f: (isinstance(f[1], Fixed), isinstance(f[1], Wild), isinstance(f[1], Wild)
+                                               and (-often.count(f[1].name), f[0])))
+
+        def step(n: int, taken: Taken) -> Iterator[Taken]:
+            if n == len(ordered):
+                yield taken
+                return
+            power, part = ordered[n]
+            if isinstance(part, Wild) and part.name in taken.state.bound:
+                again = self._bound(part.name, power, product, taken)
+                if again is not None:
+                    yield from step(n + 1, again)
+            elif isinstance(part, Wild) and n == len(ordered) - 1 and power == 1:
+                yield taken
+            else:
+                for i, factor in enumerate(product.factors):
+                    if factor.power == power and i not in taken.factors:
+                        for found in self._part(part, factor.out, 1, taken.state, None):
+                            yield from step(n + 1, Taken(found, taken.factors | {i}, taken.sign))
+        yield from step(0, Taken(state, frozenset(), 1))
+
+    def _bound(self, name: str, power: int, product: Product, taken: Taken) -> Taken | None:
+        """What is taken with the factors of a tensor that is known already."""
+        numbers, known = self.spelling.numbers, self.spelling.product(taken.state.bound[name])
+        factors, sign = set(taken.factors), taken.sign * known.sign
+        for wanted in known.factors:
+            for i, factor in enumerate(product.factors):
+                if i not in factors and factor.power == power * wanted.power and abs(numbers.of(factor.out)) == abs(numbers.of(wanted.out)):
+                    factors.add(i)
+                    sign *= 1 if numbers.same(factor.out, wanted.out) else -1
+                    break
+            else:
+                return None
+        return Taken(taken.state, frozenset(factors), sign)
+
+    def _absorb(self, name: str, product: Product, taken: Taken, sign: int, shape: Shape) -> State | None:
+        """The state with what is left of a product bound to an argument; None where nothing is left, not even a 1."""
+        left = rest(product, taken.factors)
+        if left is None:
+            if not product.ones:
+                return None
+            left = make_constant(product.sign, product.ones[0].dtype)
+        if shape is not None and left.type.shape != shape:
+            left = ROWS["broadcast_to"](left, *[dim_node(d) for d in shape])
+        return taken.state.bind(name, left if sign > 0 else self.spelling.negative(left))
+
+
+class Views(NamedTuple):
+    """Views and casts around a tensor, the outermost first: called, they are put around another."""
+    chain: tuple[Node, ...]
+
+    def __call__(self, out: Out) -> Out:
+        return again(self.chain, out)
+
+
+def _absorber(tree: Factors, state: State) -> str | None:
+    """The argument that takes what is left: the one that nothing is bound to."""
+    free = [p.name for _, p in tree.parts if isinstance(p, Wild) and p.name not in state.bound]
+    return free[0] if free else None
+
+
+def _as_it_is(made: Out) -> Out:
+    return made
+
+
+def _put(product: Product, taken: frozenset[int], sign: int, made: Out) -> Out:
+    found = rest(product, taken, made)
+    assert found is not None
+    return found if sign > 0 else -found
+
+
+def _summed(around: Callable[[Out], Out], whole: Out, sum_to: Node, dtype: str, made: Out) -> Out:
+    """What a rule made of the product under a sum_to, summed."""
+    inner = around(made)
+    if inner.type.shape != whole.type.shape:
+        inner = ROWS["broadcast_to"](inner, *[dim_node(d) for d in whole.type.shape])
+    return cast_to(sum_to.op.apply((inner, *sum_to.inputs[1:]), sum_to.params, sum_to.sources), dtype)
+
+
+def _beneath(node: Node, elementwise: bool, shape: Shape) -> Shape:
+    """The shape for the operands of a node: of an elementwise one under a reduction that of the node itself."""
+    return shape if elementwise else node.inputs[0].type.shape if node.inputs else None

@@ -1,0 +1,119 @@
+"""Numbers of tensors: equal where two are equal but for their spelling, so that a rule which meets x twice knows it again.
+
+The number of -x is minus that of x.  Two tensors have one number where they differ by the order of the operands of a commutative row, by
+x - y for x + -y, by casts to a wider float, by reshapes of reshapes and dimshuffles of dimshuffles.  Sums are not regrouped: (a + b) - a
+is no b.
+"""
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+
+from exprgraph.dtypes import has_gradient
+from exprgraph.node import CONSTANT, Node, Out
+from exprgraph.ops.table import ROWS
+
+ONE_OF_A_KIND = ("impure", "unmergeable")
+SIGNED = ("dimshuffle", "reshape", "broadcast_to")
+"""Views whose number changes its sign with that of what they show."""
+WIDTH = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
+RANGE = {"float16": 5, "bfloat16": 8, "float32": 8, "float64": 11}
+
+
+def widens(node: Node) -> bool:
+    """Whether a node is a cast of floats that loses nothing."""
+    if node.op is not ROWS["cast"]:
+        return False
+    small, large = node.inputs[0].dtype, node.outs[0].dtype
+    return small in WIDTH and large in WIDTH and WIDTH[small] <= WIDTH[large] and RANGE[small] <= RANGE[large]
+
+
+class Numbers:
+    """The numbers of the tensors of a graph, found when they are asked for."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Node, int], int] = {}
+        self._keys: dict[Hashable, int] = {}
+
+    def of(self, out: Out) -> int:
+        """The number of a tensor; never 0."""
+        todo = [out]
+        while todo:
+            top = todo[-1]
+            place = top.node, top.index
+            if place in self._known:
+                todo.pop()
+                continue
+            waiting = [i for i in _read(top.node) if (i.node, i.index) not in self._known]
+            if waiting:
+                todo += waiting
+                continue
+            self._known[place] = self._number(top)
+            todo.pop()
+        return self._known[out.node, out.index]
+
+    def same(self, a: Out, b: Out) -> bool:
+        """Whether two tensors have one number."""
+        return (a.node is b.node and a.index == b.index) or self.of(a) == self.of(b)
+
+    def opposite(self, a: Out, b: Out) -> bool:
+        """Whether one tensor is the other with its sign turned."""
+        return self.of(a) == -self.of(b)
+
+    def _number(self, out: Out) -> int:
+        node = out.node
+        given = [self._known[i.node, i.index] for i in _read(node)]
+        name, shape = node.op.name, node.outs[out.index].shape
+        if widens(node):
+            return given[0]
+        if not has_gradient(out.dtype) or node.op.kind == "leaf" or name not in SIGNED + ("neg", "add", "sub", "mul", "true_div"):
+            return self._key(_plain(out, given))
+        if name == "neg":
+            return -given[0]
+        if name in ("add", "sub"):
+            a, b = sorted((given[0], given[1] if name == "add" else -given[1]), key=abs)
+            return self._key(("add", shape, a, b)) if a > 0 else -self._key(("add", shape, -a, -b))
+        if name in SIGNED:
+            return self._view(node, out, given[0])
+        sides = [abs(n) for n in given]
+        key = (name, shape, *(sorted(sides) if name == "mul" else sides))
+        return self._key(key) * (1 if (given[0] > 0) == (given[1] > 0) else -1)
+
+    def _view(self, node: Node, out: Out, shown: int) -> int:
+        inner = node.inputs[0]
+        while widens(inner.node):
+            inner = inner.node.inputs[0]
+        if node.op.name == "reshape":
+            while inner.node.op is node.op:
+                inner = inner.node.inputs[0]
+            shown = self.of(inner)
+            if inner.type.shape == out.type.shape:
+                return shown
+            return self._signed("reshape", out.type.shape, shown)
+        if node.op.name == "broadcast_to":
+            return shown if inner.type.shape == out.type.shape else self._signed("broadcast_to", out.type.shape, shown)
+        pattern: tuple[int, ...] = node.param("pattern")
+        while inner.node.op is node.op:
+            first = inner.node.param("pattern")
+            pattern, inner = tuple(-1 if a < 0 else first[a] for a in pattern), inner.node.inputs[0]
+        shown = self.of(inner)
+        return shown if pattern == tuple(range(inner.ndim)) else self._signed("dimshuffle", pattern, shown)
+
+    def _signed(self, name: str, how: Hashable, shown: int) -> int:
+        return self._key((name, how, abs(shown))) * (1 if shown > 0 else -1)
+
+    def _key(self, key: Hashable) -> int:
+        return self._keys.setdefault(key, len(self._keys) + 1)
+
+
+def _read(node: Node) -> Iterator[Out]:
+    """The inputs that a number depends on: what nobody may merge is known by itself."""
+    return iter(()) if node.op.kind == "leaf" or not node.op.flags.isdisjoint(ONE_OF_A_KIND) else iter(node.inputs)
+
+
+def _plain(out: Out, given: list[int]) -> Hashable:
+    node = out.node
+    if node.op is CONSTANT:
+        return CONSTANT.name, node.params, node.outs[0].dtype
+    if node.op.kind == "leaf" or not node.op.flags.isdisjoint(ONE_OF_A_KIND):
+        return node, out.index
+    return node.op, node.params, out.index, tuple(sorted(given) if "commutative" in node.op.flags else given)

@@ -1,0 +1,224 @@
+"""How a tensor is spelled: what lies behind casts, reshapes and broadcasts, products as lists of factors, and products without some.
+
+A view of an elementwise node is that node on views of its operands, and a cast among floats is looked through: what a rule makes is
+computed in the widest float that it met.  A product is a tree of `mul`, `true_div`, `sqr` and `neg` over its factors.  Rules take factors
+out of it and may put one in the place of those; what stays keeps its place, so nothing is regrouped that the rule did not ask for.
+"""
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from exprgraph.dtypes import is_float
+from exprgraph.named import NamedTuple
+from exprgraph.node import Node, Out, constant_value, make_constant
+from exprgraph.numbering import Numbers
+from exprgraph.ops.shape import dim_node
+from exprgraph.ops.table import ROWS
+from exprgraph.types import cast_to
+
+CARRIERS = ("broadcast_to", "dimshuffle", "reshape")
+MOST = 8
+"""Factors of a product; what lies deeper is one factor."""
+
+
+class Opened(NamedTuple):
+    """An elementwise node behind views and casts of floats, its operands seen through the same views; covered: all these nodes."""
+    node: Node
+    inputs: tuple[Out, ...]
+    covered: tuple[Node, ...]
+
+
+class Factor(NamedTuple):
+    """A factor of a product; power: 1, or -1 for a divisor."""
+    out: Out
+    power: int
+
+
+class Product(NamedTuple):
+    """A product as a tree over the numbers of its factors: ("mul" or "true_div", left, right), or a number; and its sign.
+
+    ones: factors that are the number 1, which have the number -1 in the tree.
+    """
+    tree: Any
+    factors: tuple[Factor, ...]
+    sign: int
+    covered: tuple[Node, ...]
+    ones: tuple[Out, ...] = ()
+
+
+class Rest(NamedTuple):
+    """What is left of a part of a product without some factors, None for nothing; owed: what was put in belongs above a fraction bar."""
+    out: Out | None
+    owed: bool = False
+
+
+class Spelling:
+    """The spellings that were looked at in one sweep: equal views are made once."""
+
+    def __init__(self) -> None:
+        self.numbers = Numbers()
+        self._opened: dict[tuple[Node, bool], Opened | None] = {}
+        self._views: dict[tuple[Node, int], Out] = {}
+        self._products: dict[Node, Product] = {}
+
+    def opened(self, out: Out, loose: bool = True) -> Opened | None:
+        """The elementwise node that a float tensor shows; loose: what reads the tensor broadcasts anyway.  None where it shows none."""
+        key = out.node, loose
+        if key not in self._opened:
+            self._opened[key] = self._open(out.node, loose) if len(out.node.outs) == 1 and is_float(out.dtype) else None
+        return self._opened[key]
+
+    def _open(self, node: Node, loose: bool) -> Opened | None:
+        chain = list(_chain(node))
+        inner = chain[-1].inputs[0].node if chain else node
+        if inner.op.kind != "elementwise" or inner.op is ROWS["cast"] or len(inner.outs) != 1:
+            return None
+        views = [n for n in chain if n.op is not ROWS["cast"]]
+        while loose and views and views[0].op is ROWS["broadcast_to"]:
+            views = views[1:]
+        inputs = inner.inputs
+        for view in reversed(views):
+            inputs = tuple(self._seen(view, i) for i in inputs)
+        return Opened(inner, inputs, (*chain, inner))
+
+    def _seen(self, view: Node, out: Out) -> Out:
+        """An operand of what a view shows, seen through that view."""
+        key = view, self.numbers.of(out)
+        if key not in self._views:
+            self._views[key] = _through(view, out)
+        return self._views[key]
+
+    def signed(self, out: Out) -> tuple[int, Out]:
+        """A tensor without the signs before it, and the sign that they make."""
+        sign, found = 1, self.opened(out)
+        while found is not None and found.node.op is ROWS["neg"]:
+            sign, out = -sign, found.inputs[0]
+            found = self.opened(out)
+        return sign, out
+
+    def product(self, out: Out) -> Product:
+        """A tensor as a product of up to eight factors: of one where it is none."""
+        if out.node not in self._products or len(out.node.outs) != 1:
+            self._products[out.node] = self._product(out)
+        return self._products[out.node]
+
+    def _product(self, out: Out) -> Product:
+        factors, ones, covered, sign = list[Factor](), list[Out](), list[Node](), 1
+        room = MOST
+
+        def expand(part: Out, power: int) -> Any:
+            nonlocal sign, room
+            turned, part = self.signed(part)
+            sign *= turned
+            found = self.opened(part) if room > 1 else None
+            name = None if found is None else found.node.op.name
+            if _is_one(part):
+                ones.append(part)
+                return -1
+            if found is None or name not in ("mul", "true_div", "sqr"):
+                factors.append(Factor(part, power))
+                return len(factors) - 1
+            room -= 1
+            covered.extend(found.covered)
+            sides = found.inputs * 2 if name == "sqr" else found.inputs
+            below = name == "true_div"
+            return ("true_div" if below else "mul", expand(sides[0], power), expand(sides[1], -power if below else power))
+        tree = expand(out, 1)
+        return Product(tree, tuple(factors), sign, tuple(covered), tuple(ones))
+
+    def negative(self, out: Out) -> Out:
+        """The tensor with its sign turned."""
+        sign, bare = self.signed(out)
+        if sign < 0:
+            return bare
+        found = self.opened(bare)
+        if found is not None and found.node.op is ROWS["sub"] and found.node is bare.node:
+            made: Out = found.inputs[1] - found.inputs[0]
+            return made
+        turned: Out = -bare
+        return turned
+
+
+def _chain(node: Node) -> Iterator[Node]:
+    """The views and casts of floats above what they show, the outermost first."""
+    while (node.op.kind == "view" and node.op.name in CARRIERS) or (node.op is ROWS["cast"] and is_float(node.inputs[0].dtype)):
+        yield node
+        node = node.inputs[0].node
+
+
+def bare(out: Out) -> tuple[Out, tuple[Node, ...]]:
+    """What a tensor shows behind views and casts of floats, and these, the outermost first."""
+    chain = tuple(_chain(out.node)) if is_float(out.dtype) else ()
+    return (chain[-1].inputs[0] if chain else out), chain
+
+
+def uncast(out: Out) -> tuple[Out, tuple[Node, ...]]:
+    """A tensor without casts among floats around it, and these casts."""
+    casts = list[Node]()
+    while out.node.op is ROWS["cast"] and is_float(out.dtype) and is_float(out.node.inputs[0].dtype):
+        casts.append(out.node)
+        out = out.node.inputs[0]
+    return out, tuple(casts)
+
+
+def _is_one(out: Out) -> bool:
+    value = constant_value(out)
+    return value is not None and value.size == 1 and bool(value.reshape(-1)[0] == 1)
+
+
+def again(chain: Collection[Node], out: Out) -> Out:
+    """A tensor behind the views and casts that another was behind."""
+    for node in reversed(tuple(chain)):
+        is_cast = node.op is ROWS["cast"]
+        out = cast_to(out, node.outs[0].dtype) if is_cast else node.op.apply((out, *node.inputs[1:]), node.params, node.sources)
+    return out
+
+
+def _through(view: Node, out: Out) -> Out:
+    value = constant_value(out)
+    if value is not None and value.size == 1:
+        return make_constant(value.reshape(()), out.dtype)
+    shown = view.inputs[0].type.shape
+    if view.op is ROWS["dimshuffle"]:
+        lead = len(shown) - out.ndim
+        if lead:
+            out = ROWS["dimshuffle"].apply((out,), (("pattern", (*[-1] * lead, *range(out.ndim))),), view.sources)
+        return view.op.apply((out,), view.params, view.sources)
+    if out.type.shape != shown:
+        out = ROWS["broadcast_to"](out, *[dim_node(d) for d in shown])
+    return view.op.apply((out, *view.inputs[1:]), view.params, view.sources)
+
+
+def rest(product: Product, taken: Collection[int], put: Out | None = None) -> Out | None:
+    """The product without some factors; put: what stands for them, at the place of the first.  None where nothing is left."""
+    first = min(taken) if put is not None else None
+
+    def left(tree: Any, below: bool) -> Rest:
+        if isinstance(tree, int):
+            if tree == first:
+                return Rest(None, True) if below else Rest(put)
+            return Rest(None if tree < 0 or tree in taken else product.factors[tree].out)
+        name, a, b = tree
+        if name == "mul":
+            one, other = left(a, below), left(b, below)
+            return Rest(_times(one.out, other.out), one.owed or other.owed)
+        one, other = left(a, below), left(b, not below)
+        above = _times(one.out, put) if other.owed else one.out
+        return Rest(above if other.out is None else _over(above, other.out), one.owed)
+    found = left(product.tree, False).out
+    if product.sign > 0:
+        return found
+    return -found if found is not None else None
+
+
+def _times(a: Out | None, b: Out | None) -> Out | None:
+    if a is None or b is None:
+        return a if b is None else b
+    made: Out = a * b
+    return made
+
+
+def _over(a: Out | None, b: Out) -> Out:
+    made: Out = 1 / b if a is None else a / b
+    return made

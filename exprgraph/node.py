@@ -155,7 +155,8 @@ class Node:
 
     def __init__(self, op: Op, params: Params, inputs: tuple[Out, ...], outs: tuple[TensorType, ...], sources: frozenset[Source],
                  name: str | None = None) -> None:
-        self.op, self.params, self.inputs, self.outs, self.sources, self.uid, self.name = op, params, inputs, outs, sources, next(_uids), name
+        self.op, self.params, self.inputs, self.outs, self.sources = op, params, inputs, outs, sources
+        self.uid, self.name = next(_uids), name
 
     def param(self, name: str) -> Any:
         """The value of one parameter."""
@@ -185,8 +186,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {}
 def _method(name: str) -> Any:
     def call(self: Out, *args: Any, **keywords: Any) -> Any:
         return OPERATORS[name](self, *args, **keywords)
-    call.__name__ = name
-    call.__doc__ = f"`exprgraph.{name}` with this tensor as the first argument."
+    call.__name__, call.__doc__ = name, f"`exprgraph.{name}` with this tensor as the first argument."
     return call
 
 

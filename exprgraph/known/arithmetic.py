@@ -3,11 +3,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
+from struct import pack, unpack
 from typing import Any
 
 import numpy as np
 
-from exprgraph.dtypes import FLOATS, is_float
+from exprgraph.dtypes import FLOATS, is_float, largest
 from exprgraph.known.record import ELEMENTS, INF, NUMBER, PLUS, WHOLE, Facts, of_dtype, within
 from exprgraph.node import Node, Op
 from exprgraph.ops.arithmetic import absolute, add, int_div, mod, mul, neg, reciprocal, rsqrt, sign, sqr, sqrt, sub, true_div
@@ -15,6 +16,7 @@ from exprgraph.ops.rounding import cast, ceil, floor, round_half_away_from_zero,
 
 Given = Sequence[Facts]
 Carry = Callable[[Node, Given], Facts]
+MOST = largest("float32")
 ONE = Facts(1.0, 1.0, ELEMENTS)
 
 
@@ -40,11 +42,19 @@ def ends(dtype: str, compute: Callable[..., Any], given: Given) -> tuple[float, 
         return min(found), max(found)
     if dtype not in FLOATS:
         return -INF, INF
-    kind: Any = np.float32 if dtype == "float16" else np.dtype(dtype).type
-    with np.errstate(all="ignore"):
-        got = [float(e) for v in values if (e := compute(*map(kind, v))) == e] or [-INF, INF]
-        got += [float(np.float16(e)) for e in got] if dtype == "float16" else []
-    return min(got), max(got)
+    if dtype == "float16":
+        with np.errstate(all="ignore"):
+            wide = [float(e) for v in values if (e := compute(*map(np.float32, v))) == e] or [-INF, INF]
+            wide += [float(np.float16(e)) for e in wide]
+        return min(wide), max(wide)
+    got = [float(e) for v in values if (e := compute(*map(float, v))) == e] or [-INF, INF]
+    low, high = min(got), max(got)
+    return (low, high) if dtype == "float64" else (_single(low, -INF, MOST), _single(high, -MOST, INF))
+
+
+def _single(value: float, below: float, above: float) -> float:
+    """A float64 result of float32 operands as float32, which rounding twice does not change; what is beyond it as said."""
+    return below if value < -MOST else above if value > MOST else unpack("f", pack("f", value))[0]
 
 
 def _dtype(node: Node) -> str:
@@ -143,12 +153,16 @@ def _one_over_root(node: Node, given: Given) -> Facts:
 
 def _rounded(op: Op) -> Carry:
     """Rounding up or to the nearest makes -0.0 of what is a little below zero."""
+    def whole(value: float) -> float:
+        found: float = op.numpy(np.asarray(value)).item()
+        return found
+
     def carry(node: Node, given: Given) -> Facts:
         x, = given
         if not is_float(_dtype(node)):
             return x
         plus = PLUS in x.holds and (op is floor or x.low >= 0)
-        return within(_dtype(node), *ends(_dtype(node), op.numpy, given), words((NUMBER, NUMBER in x.holds), (PLUS, plus), (WHOLE, True)))
+        return within(_dtype(node), *ends(_dtype(node), whole, given), words((NUMBER, NUMBER in x.holds), (PLUS, plus), (WHOLE, True)))
     return carry
 
 

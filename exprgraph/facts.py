@@ -99,7 +99,7 @@ def wanted(node: Node) -> Wanted:
 def _with_words(node: Node, given: list[Facts], found: Facts) -> Facts:
     """What a row says of its result, with words about order and matrices."""
     if node.op.kind == "elementwise":
-        told = node.op in matrices.COMPARED or any(f.holds - ELEMENTS for f in given)
+        told = node.op in matrices.COMPARED or any(not f.holds <= ELEMENTS for f in given)
         more = matrices.elementwise(node, given) | movement.sequence(node, given, found) if told else NONE
     elif node.op in matrices.TABLE:
         more = matrices.TABLE[node.op](node, given)

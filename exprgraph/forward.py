@@ -15,7 +15,7 @@ from exprgraph import dtypes
 from exprgraph.bodies import ways
 from exprgraph.errors import GradientError, at
 from exprgraph.grad import Place, backward, defined, filled, fit, fit_forward, is_own, is_turned, pullback, sized, spreads, whole
-from exprgraph.graph import order
+from exprgraph.graph import credit, mark, order
 from exprgraph.node import OPERATORS, Node, Out
 from exprgraph.ops.contract import matmul
 from exprgraph.ops.reduce import sum_
@@ -47,11 +47,13 @@ def pushforward(outputs: Sequence[Out], starts: Sequence[tuple[Out, Out]], const
     for node in order(outputs):
         given = tuple(tangents.get((i.node, i.index)) for i in node.inputs)
         if node not in stops and any(t is not None for t in given) and moves(node):
+            before = mark()
             for index, t in enumerate(_tangents(node, given)):
                 if t is not None and (node, index) not in fixed:
                     y = Out(node, index)
                     checked = t if is_own(node.op) else sized(t, y, f"the tangent that {node.op.name} gives", not spreads(node))
                     tangents[node, index] = fit_forward(checked, y)
+            credit((tangents.get((node, k)) for k in range(len(node.outs))), before, node, beside=True)
     return [tangents.get((o.node, o.index)) for o in outputs]
 
 

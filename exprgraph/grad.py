@@ -7,7 +7,7 @@ from typing import Any
 from exprgraph import dtypes
 from exprgraph.bodies import linked, reaching
 from exprgraph.errors import DisconnectedInputError, GradientError, MissingGradientError, NullTypeGradError, at, here, shortly
-from exprgraph.graph import order
+from exprgraph.graph import credit, mark, order
 from exprgraph.named import NamedTuple
 from exprgraph.node import INPUT, MOVING, OPERATORS, SHARED, Node, Op, Out, as_symbol, constant_value, make_constant
 from exprgraph.ops.complexes import conj, real_part
@@ -197,6 +197,7 @@ def _step(node: Node, places: list[Place], active: set[Node], fixed: Mapping[Pla
     wanted = [link and x.node in active and dtypes.has_gradient(x.dtype) and (x.node, x.index) not in fixed
               for x, link in zip(node.inputs, linked(node))]
     cotangents = [flow.cotangents.get((node, k)) if (node, k) in own else None for k in range(len(node.outs))]
+    before = mark()
     given = pullback(node, cotangents, null, wanted) if flowing and not flat else (None,) * len(wanted)
     for x, g, asked in zip(node.inputs, given, wanted, strict=True):
         place = (x.node, x.index)
@@ -205,6 +206,7 @@ def _step(node: Node, places: list[Place], active: set[Node], fixed: Mapping[Pla
         elif asked:
             more = fit(g if is_own(node.op) else _sized(g, node, x), x)
             flow.cotangents[place] = OPERATORS["add"](flow.cotangents[place], more) if place in flow.cotangents else more
+    credit((flow.cotangents.get((x.node, x.index)) for x, asked in zip(node.inputs, wanted) if asked), before, node, beside=True)
 
 
 def _sized(g: Any, node: Node, x: Out) -> Out:

@@ -159,14 +159,14 @@ def mark() -> int:
     return Node(INPUT, (), (), (), frozenset()).uid
 
 
-def credit(outs: Sequence[Out], mark: int, node: Node) -> None:
-    """What was made since the node with the uid `mark` comes from the user's lines of `node`."""
-    todo, seen = [o.node for o in outs], set[Node]()
+def credit(outs: Iterable[Out | None], mark: int, node: Node, beside: bool = False) -> None:
+    """What was made since the node with the uid `mark` comes from the user's lines of `node`; beside: and from where it was made."""
+    todo, seen = [o.node for o in outs if o is not None], set[Node]()
     while todo:
         made = todo.pop()
         if made.uid > mark and made not in seen:
             seen.add(made)
-            made.sources = node.sources
+            made.sources = made.sources | node.sources if beside else node.sources
             todo += [i.node for i in made.inputs]
 
 

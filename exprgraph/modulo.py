@@ -1,10 +1,7 @@
 """Matching modulo spelling: a pattern is found however a graph writes it.
 
 Sums are matched in both orders and with any signs (x - y is x + -y), products in any order and grouping with quotients, squares and signs
-among them, rows behind casts of floats, reshapes, dimshuffles and broadcasts.  The tree of a pattern from `patterns.trace` becomes one of
-
-    Total    two terms, each with a sign           Minus    what matches turned round
-    Factors  factors above and below one bar       Form, Fixed, Wild as they are
+among them, rows behind casts of floats, reshapes, dimshuffles and broadcasts.  See `pattern_trees` for what a pattern becomes.
 
 Sums are not regrouped, since that may cost all digits: log(1 - p + 1e-8) is no log1p.  A product may be, as long as what a rule does not
 name keeps its place.  A wild factor that occurs once takes what no other part of a product takes; at the root of a pattern without one,
@@ -12,7 +9,7 @@ what is left stays around what the rule makes.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,115 +17,15 @@ from exprgraph.dims import Dim
 from exprgraph.dtypes import is_float, promote
 from exprgraph.matching import Matcher, equal
 from exprgraph.named import NamedTuple
-from exprgraph.node import CONSTANT, Node, Out, make_constant
+from exprgraph.node import Node, Out, make_constant
 from exprgraph.ops.shape import dim_node
 from exprgraph.ops.table import ROWS
+from exprgraph.pattern_trees import FACTORS, SUM, TERMS, Factors, Minus, Total, below, term_words
 from exprgraph.patterns import AROUND, Fixed, Form, Match, Wild, sort
 from exprgraph.spelling import CARRIERS, Product, Spelling, again, bare, rest, uncast
 from exprgraph.types import cast_to
 
-SUM, BELOW = "+", "/"
-"""What begins the words for the terms of a sum and for divisors."""
-TERMS, FACTORS = ("add", "sub"), ("mul", "true_div", "sqr")
 SEEN_THROUGH = (*FACTORS, "neg", "cast", "sum_to", *CARRIERS)
-
-
-class Total(NamedTuple):
-    """Two terms with a sign each."""
-    terms: tuple[tuple[int, Any], ...]
-
-
-class Minus(NamedTuple):
-    """The opposite of what the part matches."""
-    part: Any
-
-
-class Factors(NamedTuple):
-    """Factors and their powers, 1 or -1."""
-    parts: tuple[tuple[int, Any], ...]
-
-
-def spelled(tree: Any) -> Any:
-    """The tree of a pattern with sums and products in place of the rows that it is written with."""
-    if not isinstance(tree, Form):
-        return tree
-    name, parts = tree.op.name, tuple(spelled(p) for p in tree.parts)
-    if name in TERMS:
-        return Total(tuple(_term(s, p) for s, p in zip((1, 1 if name == "add" else -1), parts)))
-    if name == "neg":
-        return parts[0].part if isinstance(parts[0], Minus) else Minus(parts[0])
-    if name in FACTORS:
-        sides = ((1, parts[0]), (-1 if name == "true_div" else 1, parts[-1]))
-        return _product([f for power, part in sides for f in _factors(power, part)])
-    return tree._replace(parts=parts)
-
-
-def _term(sign: int, part: Any) -> tuple[int, Any]:
-    if isinstance(part, Minus):
-        return -sign, part.part
-    if isinstance(part, Fixed) and part.value < 0:
-        return -sign, Fixed(-part.value)
-    return sign, part
-
-
-def _factors(power: int, part: Any) -> Iterator[tuple[int, Any]]:
-    if isinstance(part, Factors):
-        yield from ((power * p, f) for p, f in part.parts)
-    elif isinstance(part, Minus) and not isinstance(part.part, Wild):
-        yield from _factors(power, part.part)
-        yield power, Fixed(-1.0)
-    elif not (isinstance(part, Fixed) and part.value == 1):
-        yield power, part
-
-
-def _product(factors: list[tuple[int, Any]]) -> Any:
-    kept = [(p, f) for p, f in factors if not (isinstance(f, Fixed) and f.value == -1)]
-    part = kept[0][1] if len(kept) == 1 and kept[0][0] == 1 else Factors(tuple(kept))
-    return part if (len(factors) - len(kept)) % 2 == 0 else Minus(part)
-
-
-def roots(tree: Any) -> tuple[str, ...]:
-    """The rows that a node may have where the pattern matches at it."""
-    if isinstance(tree, Minus):
-        return ("neg", *roots(tree.part))
-    return TERMS if isinstance(tree, Total) else FACTORS if isinstance(tree, Factors) else (tree.op.name,)
-
-
-def asked(tree: Any) -> Iterator[str]:
-    """What a pattern asks of the inputs of the node at its root, in the words of `ModuloMatcher.words`."""
-    if isinstance(tree, Total):
-        for _, part in tree.terms:
-            yield from _word(part)
-    elif isinstance(tree, Factors):
-        for power, part in tree.parts:
-            yield from _word(part) if power > 0 else _below(_word(part))
-    elif isinstance(tree, Minus):
-        yield from _word(tree.part)
-    else:
-        for part in tree.parts:
-            yield from _word(part)
-
-
-def _word(part: Any) -> Iterator[str]:
-    if isinstance(part, Form) and part.op is not AROUND:
-        yield part.op.name
-    elif isinstance(part, Fixed) or (isinstance(part, Wild) and sort(part.name) == "constant"):
-        yield CONSTANT.name
-    elif isinstance(part, Total):
-        yield SUM
-        yield from _term_words(asked(part))
-    elif not isinstance(part, Wild):
-        yield from asked(part)
-
-
-def _term_words(words: Iterable[str]) -> Iterator[str]:
-    """The words of terms for the sum of them; of sums within sums nothing is said."""
-    return (SUM + w for w in words if SUM not in w)
-
-
-def _below(words: Iterable[str]) -> Iterator[str]:
-    """Words of what is above a fraction bar for what is below it, and the other way round."""
-    return (w[1:] if w[0] == BELOW else BELOW + w for w in words)
 
 
 class State(NamedTuple):
@@ -168,10 +65,10 @@ class ModuloMatcher(Matcher):
     def words(self, node: Node) -> frozenset[str]:
         """What patterns may ask of the inputs of a node: rows behind views, casts and signs, of sums and products those of their parts."""
         if node.op.name == "true_div":
-            above, below = (self._seen(i.node) for i in node.inputs)
-            if below not in self._turned:
-                self._turned[below] = frozenset(_below(below))
-            return above | self._turned[below]
+            above, under = (self._seen(i.node) for i in node.inputs)
+            if under not in self._turned:
+                self._turned[under] = frozenset(below(under))
+            return above | self._turned[under]
         return frozenset().union(*(self._seen(i.node) for i in node.inputs))
 
     def _seen(self, node: Node) -> frozenset[str]:
@@ -181,7 +78,7 @@ class ModuloMatcher(Matcher):
             if name in SEEN_THROUGH:
                 found = self.words(node)
             elif name in TERMS:
-                found = frozenset({SUM, *_term_words(self.words(node))})
+                found = frozenset({SUM, *term_words(self.words(node))})
             else:
                 found = frozenset((name,))
             self._words[node] = found
@@ -244,7 +141,8 @@ class ModuloMatcher(Matcher):
         elif isinstance(part, Factors):
             yield from self._factors(part, out, sign, state, shape)
         else:
-            turned, out = self.spelling.signed(out)
+            turned, out, signs = self.spelling.signed(out)
+            state = state.cover(*signs)
             if isinstance(part, Total):
                 yield from self._total(part, out, sign * turned, state, shape)
             elif sign * turned > 0:
@@ -256,7 +154,7 @@ class ModuloMatcher(Matcher):
             out = ROWS["broadcast_to"](out, *[dim_node(d) for d in shape])
         if known is not None:
             if (numbers.same if sign > 0 else numbers.opposite)(known, out):
-                yield state
+                yield state if sign > 0 else state.cover(out.node)
         elif wanted == "condition":
             if out.dtype == "bool" and sign > 0:
                 yield state.bind(name, out)
@@ -265,10 +163,11 @@ class ModuloMatcher(Matcher):
 
     def _around(self, part: Form, out: Out, state: State, shape: Shape) -> Iterator[State]:
         name, (inner, chain) = str(part.params), bare(out)
+        views = tuple(n for n in chain if n.op is not ROWS["cast"])
         known = state.bound.get(name)
-        if known is not None and not self._alike(known.chain, chain):
+        if known is not None and not self._alike(known.chain, views):
             return
-        yield from self._part(part.parts[0], inner, 1, state.bind(name, Views(chain)).cover(*chain), None)
+        yield from self._part(part.parts[0], inner, 1, state.bind(name, Views(views)).cover(*chain), None)
 
     def _alike(self, one: Sequence[Node], other: Sequence[Node]) -> bool:
         numbers = self.spelling.numbers
@@ -349,9 +248,10 @@ class ModuloMatcher(Matcher):
                 yield taken
             else:
                 for i, factor in enumerate(product.factors):
-                    if factor.power == power and i not in taken.factors:
-                        for found in self._part(part, factor.out, 1, taken.state, None):
-                            yield from step(n + 1, Taken(found, taken.factors | {i}, taken.sign))
+                    for sign in (1, -1) if isinstance(part, Total) else (1,):
+                        if factor.power == power and i not in taken.factors:
+                            for found in self._part(part, factor.out, sign, taken.state, None):
+                                yield from step(n + 1, Taken(found, taken.factors | {i}, taken.sign * sign))
         yield from step(0, Taken(state, frozenset(), 1))
 
     def _bound(self, name: str, power: int, product: Product, taken: Taken) -> Taken | None:
@@ -381,7 +281,7 @@ class ModuloMatcher(Matcher):
 
 
 class Views(NamedTuple):
-    """Views and casts around a tensor, the outermost first: called, they are put around another."""
+    """Views of a tensor, the outermost first: called, they are put around another."""
     chain: tuple[Node, ...]
 
     def __call__(self, out: Out) -> Out:

@@ -7,7 +7,9 @@ is no b.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
+from typing import Any
 
+from exprgraph.dims import Dim
 from exprgraph.dtypes import has_gradient
 from exprgraph.node import CONSTANT, Node, Out
 from exprgraph.ops.table import ROWS
@@ -33,6 +35,8 @@ class Numbers:
     def __init__(self) -> None:
         self._known: dict[tuple[Node, int], int] = {}
         self._keys: dict[Hashable, int] = {}
+        self._row_major: dict[int, tuple[int, tuple[Dim, ...]]] = {}
+        self._turned: dict[int, tuple[int, tuple[int, ...], int]] = {}
 
     def of(self, out: Out) -> int:
         """The number of a tensor; never 0."""
@@ -79,27 +83,26 @@ class Numbers:
         return self._key(key) * (1 if (given[0] > 0) == (given[1] > 0) else -1)
 
     def _view(self, node: Node, out: Out, shown: int) -> int:
-        inner = node.inputs[0]
-        while widens(inner.node):
-            inner = inner.node.inputs[0]
-        if node.op.name == "reshape":
-            while inner.node.op is node.op:
-                inner = inner.node.inputs[0]
-            shown = self.of(inner)
-            if inner.type.shape == out.type.shape:
-                return shown
-            return self._signed("reshape", out.type.shape, shown)
+        """The number of a view; views of views are one view."""
+        sign, shown = (1, shown) if shown > 0 else (-1, -shown)
+        shape, inner = out.type.shape, node.inputs[0].type.shape
+        pattern = node.param("pattern") if node.op.name == "dimshuffle" else ()
+        kept = [a for a in pattern if a >= 0]
+        if node.op.name == "reshape" or (node.op.name == "dimshuffle" and kept == sorted(kept)):
+            base, inner = self._row_major.get(shown, (shown, inner))
+            return sign * (base if shape == inner else self._made(self._row_major, ("reshape", shape, base), (base, inner)))
         if node.op.name == "broadcast_to":
-            return shown if inner.type.shape == out.type.shape else self._signed("broadcast_to", out.type.shape, shown)
-        pattern: tuple[int, ...] = node.param("pattern")
-        while inner.node.op is node.op:
-            first = inner.node.param("pattern")
-            pattern, inner = tuple(-1 if a < 0 else first[a] for a in pattern), inner.node.inputs[0]
-        shown = self.of(inner)
-        return shown if pattern == tuple(range(inner.ndim)) else self._signed("dimshuffle", pattern, shown)
+            return sign * (shown if shape == inner else self._key(("broadcast_to", shape, shown)))
+        base, first, rank = self._turned.get(shown, (shown, tuple(range(len(inner))), len(inner)))
+        pattern = tuple(-1 if a < 0 else first[a] for a in pattern)
+        if pattern == tuple(range(rank)):
+            return sign * base
+        return sign * self._made(self._turned, ("dimshuffle", pattern, base), (base, pattern, rank))
 
-    def _signed(self, name: str, how: Hashable, shown: int) -> int:
-        return self._key((name, how, abs(shown))) * (1 if shown > 0 else -1)
+    def _made(self, known: dict[int, Any], key: Hashable, value: Any) -> int:
+        number = self._key(key)
+        known.setdefault(number, value)
+        return number
 
     def _key(self, key: Hashable) -> int:
         return self._keys.setdefault(key, len(self._keys) + 1)

@@ -137,4 +137,5 @@ def _tree(out: Out, wild: Mapping[Node, Wild]) -> Any:
 
 
 def scalar(array: Any) -> Any:
+    """The first element of an array."""
     return array.reshape(-1)[0]

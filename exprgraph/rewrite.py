@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from exprgraph import graph as graphs
-from exprgraph import modulo
+from exprgraph import pattern_trees as trees
 from exprgraph.errors import OwnOpError, at, defined
 from exprgraph.matching import arguments_alone, asked, at_once, kind_of, words
 from exprgraph.modulo import ModuloMatcher
@@ -56,11 +56,11 @@ class Engine:
         for rule in self.rules:
             tree = None if rule.pattern is None else trace(rule)
             if rule.modulo:
-                tree = modulo.spelled(tree)
+                tree = trees.spelled(tree)
             bare = None if rule.modulo else arguments_alone(tree)
-            candidate = Candidate(rule, tree, frozenset((modulo.asked if rule.modulo else asked)(tree)), bare)
+            candidate = Candidate(rule, tree, frozenset((trees.asked if rule.modulo else asked)(tree)), bare)
             self._asked |= candidate.asked
-            names = modulo.roots(tree) if rule.modulo else () if tree is None else (tree.op.name,)
+            names = trees.roots(tree) if rule.modulo else () if tree is None else (tree.op.name,)
             self._modulo |= set(names) if rule.modulo else set()
             for known in [self._rules.setdefault(n, []) for n in names] or [self._elementwise]:
                 known.append(candidate)

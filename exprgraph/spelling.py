@@ -15,7 +15,6 @@ from exprgraph.node import Node, Out, constant_value, make_constant
 from exprgraph.numbering import Numbers
 from exprgraph.ops.shape import dim_node
 from exprgraph.ops.table import ROWS
-from exprgraph.types import cast_to
 
 CARRIERS = ("broadcast_to", "dimshuffle", "reshape")
 MOST = 8
@@ -89,13 +88,13 @@ class Spelling:
             self._views[key] = _through(view, out)
         return self._views[key]
 
-    def signed(self, out: Out) -> tuple[int, Out]:
-        """A tensor without the signs before it, and the sign that they make."""
-        sign, found = 1, self.opened(out)
+    def signed(self, out: Out) -> tuple[int, Out, tuple[Node, ...]]:
+        """The sign that the signs before a tensor make, the tensor without them, and what is looked through."""
+        sign, found, covered = 1, self.opened(out), tuple[Node, ...]()
         while found is not None and found.node.op is ROWS["neg"]:
-            sign, out = -sign, found.inputs[0]
+            sign, out, covered = -sign, found.inputs[0], (*covered, *found.covered)
             found = self.opened(out)
-        return sign, out
+        return sign, out, covered
 
     def product(self, out: Out) -> Product:
         """A tensor as a product of up to eight factors: of one where it is none."""
@@ -109,8 +108,9 @@ class Spelling:
 
         def expand(part: Out, power: int) -> Any:
             nonlocal sign, room
-            turned, part = self.signed(part)
+            turned, part, signs = self.signed(part)
             sign *= turned
+            covered.extend(signs)
             found = self.opened(part) if room > 1 else None
             name = None if found is None else found.node.op.name
             if _is_one(part):
@@ -129,7 +129,7 @@ class Spelling:
 
     def negative(self, out: Out) -> Out:
         """The tensor with its sign turned."""
-        sign, bare = self.signed(out)
+        sign, bare, _ = self.signed(out)
         if sign < 0:
             return bare
         found = self.opened(bare)
@@ -167,11 +167,10 @@ def _is_one(out: Out) -> bool:
     return value is not None and value.size == 1 and bool(value.reshape(-1)[0] == 1)
 
 
-def again(chain: Collection[Node], out: Out) -> Out:
-    """A tensor behind the views and casts that another was behind."""
-    for node in reversed(tuple(chain)):
-        is_cast = node.op is ROWS["cast"]
-        out = cast_to(out, node.outs[0].dtype) if is_cast else node.op.apply((out, *node.inputs[1:]), node.params, node.sources)
+def again(views: Collection[Node], out: Out) -> Out:
+    """A tensor behind the views that another was behind."""
+    for node in reversed(tuple(views)):
+        out = node.op.apply((out, *node.inputs[1:]), node.params, node.sources)
     return out
 
 

@@ -100,10 +100,24 @@ def check_stable(rule: Rule, cases: Callable[[Rule, str], Case] = scalar_case, b
     assert {"float32", "float64"} <= gained, f"{rule.name}: nowhere better than what it replaces"
 
 
+class Reference(NamedTuple):
+    """Both sides of a rule at the points of a case: what is true there, the unit of the largest term, and where that is known."""
+    left: Out
+    right: Out
+    exact: Any
+    units: Any
+    known: Array
+
+    @np.errstate(all="ignore")
+    def error(self, got: Array) -> Array:
+        """The distance of values from the truth, in units of the largest term."""
+        return np.asarray(np.abs(_error(got, self.exact))[self.known] / self.units[self.known], float)
+
+
 @np.errstate(all="ignore")
-def judge(rule: Rule, case: Case, dtype: str, bound: Bound) -> Judged:
-    """Both sides against the reference at the points of a case."""
-    symbols, values = case
+def reference(rule: Rule, case: Case, dtype: str, bound: Bound) -> Reference:
+    """What a rule is judged by at the points of a case."""
+    values = case[1]
     left, right = both_sides(rule, case) or (None, None)
     assert left is not None and right is not None
     leaves = {n: np.frompyfunc(digit, 1, 1)(v) for n, v in values.items()}
@@ -112,13 +126,20 @@ def judge(rule: Rule, case: Case, dtype: str, bound: Bound) -> Judged:
     near = _near(values, exact.shape)
     _assert_agree(rule.name, exact, written, near)
     units = np.maximum(terms(right, done, dtype), _ulp(np.full(exact.shape, digit(np.float64(bound.term)), object), dtype))
-    own = _ulp(exact, dtype)
     known = _representable(exact, dtype) & bound.inside({n.name or "": v for n, v in values.items()}, dtype)
     known &= _representable(units * 2.0 ** np.finfo(dtype).nmant, dtype) & (near | ~_nan(written))
     assert known.any(), f"{rule.name}: no point to judge it at"
-    got = [np.abs(_error(evaluate([side], values)[0], exact))[known] for side in (left, right)]
-    strict = [float(np.max(g / own[known])) for g in got]
-    return Judged((got[0] / units[known]).astype(float), (got[1] / units[known]).astype(float), *strict)
+    return Reference(left, right, exact, units, known)
+
+
+@np.errstate(all="ignore")
+def judge(rule: Rule, case: Case, dtype: str, bound: Bound) -> Judged:
+    """Both sides against the reference at the points of a case."""
+    found = reference(rule, case, dtype, bound)
+    own = _ulp(found.exact, dtype)[found.known]
+    got = [evaluate([side], case[1])[0] for side in (found.left, found.right)]
+    strict = [float(np.max(np.abs(_error(g, found.exact))[found.known] / own)) for g in got]
+    return Judged(found.error(got[0]), found.error(got[1]), *strict)
 
 
 def _near(values: Mapping[Node, Array], shape: tuple[int, ...]) -> Array:

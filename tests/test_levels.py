@@ -13,6 +13,7 @@ import exprgraph as eg
 from exprgraph import kept, store
 from exprgraph.graph import order
 from exprgraph.modes import OPTIMIZERS
+from exprgraph.patterns import some
 from exprgraph.rewrite import RewriteWarning
 from exprgraph.rules.catalogue import LISTS
 
@@ -178,6 +179,30 @@ def test_conditions_parameters_and_declining() -> None:
     assert text(eg.exp(x), M().including(whole)) == "exp(x)"
 
 
+TANH = eg.Rule("2 * sigmoid(2 * x) - 1", lambda x: 2 * eg.sigmoid(2 * x) - 1, lambda x: eg.tanh(x), why="near 0 it cancels", modulo=True)
+
+
+@pytest.mark.parametrize("spelling", [
+    lambda x: -(1 - 2 * eg.sigmoid(x * 2)), lambda x: -1 + eg.sigmoid(2 * x) * 2,
+    lambda x: 2 * eg.sigmoid(x.reshape((-1, 1)) * 2).flatten() - 1,
+    lambda x: eg.cast(eg.cast(eg.sigmoid(2 * x), "float64") * 2 - 1, "float32")])
+def test_rules_of_the_users_own_are_matched_modulo_spelling(spelling) -> None:
+    x = eg.vector("x")
+    out = spelling(x)
+    f, plain = (eg.compile([x], out, mode=M().including(r), device="numpy") for r in (TANH, TANH._replace(modulo=False)))
+    assert "tanh" in eg.pp(f.graph.outputs[0]) and "tanh" not in eg.pp(plain.graph.outputs[0])
+    np.testing.assert_allclose(f([1e-3, -3.0]), np.tanh([1e-3, -3.0]), rtol=1e-6)
+
+
+def test_an_argument_around_stands_for_views() -> None:
+    X = eg.matrix("X")
+    rule = eg.Rule("exp(sum(x))", lambda x, p, around: eg.exp(around(some("sum", p, x))),
+                   lambda x, p, around: around(some("prod", p, eg.exp(x))), modulo=True)
+    f = eg.compile([X], eg.exp(X.sum(axis=1).reshape((-1, 1))), mode=M().including(rule), device="numpy")
+    assert "prod" in eg.pp(f.graph.outputs[0])
+    np.testing.assert_allclose(f(np.ones((2, 3), "float32")), np.full((2, 1), np.exp(3)), rtol=1e-6)
+
+
 @pytest.mark.parametrize(("make", "said"), [
     (lambda: eg.Rule("a", lambda x: 3, lambda x: x), "its pattern failed: TypeError: it gives 3, which is no expression"),
     (lambda: eg.Rule("a", lambda x: x, lambda x: x), "would meet every tensor"),
@@ -193,6 +218,10 @@ def test_conditions_parameters_and_declining() -> None:
     (lambda: eg.Rule("a", lambda x: eg.exp(x), lambda x: x, kinds="fc"), "kinds='fc': some letters"),
     (lambda: eg.Rule("a", lambda x: eg.exp(x), lambda x: x, version=3), "version=3: a line of text"),  # type: ignore[arg-type]
     (lambda: eg.Rule("a", lambda x: eg.exp(x), lambda x: x, tags=[3]), "tags=.3.: texts are needed"),  # type: ignore[list-item]
+    (lambda: eg.Rule("a", lambda x: eg.exp(x), lambda x: x, modulo=3), "modulo=3: True or False"),  # type: ignore[arg-type]
+    (lambda: eg.Rule("a", lambda x: -x * 1, lambda x: x, modulo=True), "more than signs and factors of 1"),
+    (lambda: eg.Rule("a", lambda x: eg.exp(x) * 2, lambda x: x, kinds="i", modulo=True), "modulo=True is for floats"),
+    (lambda: eg.Rule("a", lambda x, around: eg.exp(x), lambda x: x), "only with modulo=True"),
     (lambda: M().including(eg.Rule("x - 0", lambda x: eg.exp(x), lambda x: x)), "there is another rule 'x - 0'"),
     (lambda: M().including(half("1"), half("2")), "there is another rule 'half of it'"),
     (lambda: M().including(LISTS["exact"][0]), "was not made by eg.Rule")])

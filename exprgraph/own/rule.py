@@ -6,14 +6,15 @@ from typing import Any
 
 from exprgraph.errors import OptionError, at, here
 from exprgraph.facts import Known
-from exprgraph.patterns import Form, Match, Wild, arguments, required, trace
+from exprgraph.pattern_trees import Minus, spelled
+from exprgraph.patterns import Fixed, Form, Match, Wild, arguments, required, trace
 from exprgraph.patterns import Rule as Record
 
 KINDS = "fiub"
 
 
 def Rule(name: str, pattern: Callable[..., Any], replacement: Callable[..., Any], when: Callable[[Match], bool] | None = None,  # noqa: N802
-         kinds: str = "f", why: str = "", tags: Iterable[str] = (), version: str | None = None) -> Record:
+         kinds: str = "f", why: str = "", tags: Iterable[str] = (), version: str | None = None, modulo: bool = False) -> Record:
     """A rewrite of yours: where the expression that `pattern` gives is met, that of `replacement` takes its place.
 
     Both are functions whose arguments stand for tensors; pattern is called once, on symbols, replacement on the tensors found.  An argument
@@ -21,7 +22,9 @@ def Rule(name: str, pattern: Callable[..., Any], replacement: Callable[..., Any]
     "u" integers, "b" bool).  A replacement that asks for `root` gets what it replaces; one that returns None declines.  when(match): a
     condition; match.bound["x"] is what x has met, match.root the whole.  Dtype and rank stay: what changes them is left out with a warning.
     why: what reports say of it.  tags: names for several rules, to include and exclude them by.  version: a text that changes when the
-    rule does; only with it are optimised graphs kept on disk.  A mode uses it: `eg.Mode().including(rule)`.
+    rule does; only with it are optimised graphs kept on disk.  modulo: for floats, the expression is found however it is spelled: signs
+    moved, products regrouped and divided, casts and views in between; an argument `around` then stands for views, as in
+    `log(around(some("sum", p, x)))`.  A mode uses it: `eg.Mode().including(rule)`.
 
         half = eg.Rule("x / 2", lambda x: x / 2, lambda x: x * 0.5)
 
@@ -39,10 +42,12 @@ def Rule(name: str, pattern: Callable[..., Any], replacement: Callable[..., Any]
     for what, function in (("pattern", pattern), ("replacement", replacement), ("when", when)):
         if not hasattr(function, "__code__") and not (what == "when" and (function is None or callable(function))):
             raise refuse(f"{what}={function!r:.60}: a function with named arguments is needed")
+    if not isinstance(modulo, bool):
+        raise refuse(f"modulo={modulo!r:.40}: True or False is needed")
     words = (tags,) if isinstance(tags, str) else tuple(tags)
     if not all(isinstance(t, str) and t.strip() and t.isprintable() for t in words):
         raise refuse(f"tags={tags!r:.60}: texts are needed")
-    rule = Record(name, pattern, replacement, when, kinds, why, ("own", *words), version, here())
+    rule = Record(name, pattern, replacement, when, kinds, why, ("own", *words), version, here(), modulo)
     problem = _problem(rule)
     if problem:
         raise refuse(problem)
@@ -59,11 +64,19 @@ def _problem(rule: Record) -> str:
         return "its pattern is one argument or a constant, so it would meet every tensor: an operation is needed"
     if isinstance(rule.when, Known) and rule.when.name not in arguments(rule):
         return f"its condition is about {rule.when.name!r}, which is no argument of its pattern"
+    if rule.modulo and (rule.kinds != "f" or isinstance(_unsigned(spelled(tree)), Wild | Fixed)):
+        return "modulo=True is for floats (kinds), and for patterns that are more than signs and factors of 1"
+    if not rule.modulo and "around" in arguments(rule):
+        return "its argument around stands for views, which are looked through only with modulo=True"
     lost = [n for n in arguments(rule) if n not in _met(tree)]
     if lost:
         return f"its pattern does not use {', '.join(lost)}"
     strange = [n for n in required(rule.replacement) if n not in (*arguments(rule), "root")]
     return f"its replacement asks for {', '.join(strange)}; there are {', '.join((*arguments(rule), 'root'))}" if strange else ""
+
+
+def _unsigned(tree: Any) -> Any:
+    return tree.part if isinstance(tree, Minus) else tree
 
 
 def _met(tree: Any) -> set[str]:

@@ -57,7 +57,7 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
             mode: str | Mode | None = None, no_default_updates: bool | Iterable[Shared] = False, optimizer: str | None = None,
             schedule: str | None = None, watch: Watch | None = None, rebuild_strict: bool = True, output: Any = None,
             missing_float64: str | None = None, profile: bool | None = None, background: bool = False,
-            max_bytes: int | None = None) -> Function:
+            max_bytes: int | None = None, simplify: str | None = None) -> Function:
     """A function from values of `inputs` to values of `outputs`.
 
     inputs: a list of symbols and `In`s, or one symbol; a computed symbol may be an input too.  outputs: a symbol (the function
@@ -76,12 +76,14 @@ def compile(inputs: Any, outputs: Any = None, *, updates: Any = None, givens: An
     built the kernels (`f.ready`, `f.wait()`).
     max_bytes: the most that a call may take of memory, as `f.memory` counts it, with all that lives between its stages; steps are
     reordered and run again until they fit, or the call is refused with an AllocationError.
+    simplify: "sympy" asks sympy too for cheaper forms of the elementwise parts; "none" does not.
     GraphError, DTypeError, RankError or ShapeError for what cannot be compiled, OptionError for options of a wrong type.
     """
     name, watch = text_or_none("name", name), callable_or_none("watch", watch)
     background, rebuild_strict = truth("background", background), truth("rebuild_strict", rebuild_strict)
     allow_input_downcast = truth_or_none("allow_input_downcast", allow_input_downcast)
     options = {**_options(device, optimizer, mode, schedule, name, watch), "max_bytes": _bound(max_bytes)}
+    options |= _opinion(options, simplify)
     options["missing_float64"] = _choice("missing_float64", missing_float64 or config.missing_float64, ("raise", "downcast"))
     profiled = bool(config.profile if truth_or_none("profile", profile) is None else profile)
     policy = _choice("on_unused_input", on_unused_input or config.on_unused_input, POLICIES)
@@ -133,6 +135,17 @@ def _options(device: str | DeviceInfo | None, optimizer: str | None, mode: str |
     return {"device": backend.device_name(config.device if device is None else device), "optimizer": level,
             "schedule": _choice("schedule", schedule or config.schedule, ("auto", "cpu", "gpu")),
             "deterministic": config.deterministic, "name": name, "watch": watch, "mode": meant, **meant.choice}
+
+
+def _opinion(options: dict[str, Any], simplify: str | None) -> dict[str, Any]:
+    """What is included, and so part of every key, where sympy is asked."""
+    chosen = options["chosen"]
+    if _choice("simplify", config.simplify if simplify is None else simplify, ("none", "sympy")) == "sympy":
+        chosen = f"{chosen}\n+sympy"
+    if "+sympy" not in chosen.split("\n"):
+        return {}
+    from exprgraph.search.opinion import version  # few ask for it
+    return {"chosen": f"=sympy {version()}\n{chosen}"}
 
 
 def _mode(value: Any) -> Mode:
@@ -187,7 +200,7 @@ def eval(expression: Out, given: Mapping[Any, Any] | None = None) -> Any:
     values = {symbol_of(k, [expression]): v for k, v in (given or {}).items()}
     kept: dict[Any, Function] = expression.tag.__dict__.setdefault("functions", {})
     key = (tuple((s.node.uid, s.index) for s in values), config.device, config.optimizer, config.mode, config.profile,
-           config.deterministic, config.schedule, config.floatX, config.missing_float64)
+           config.deterministic, config.schedule, config.floatX, config.missing_float64, config.simplify)
     if key not in kept:
         kept[key] = compile(list(values), expression, on_unused_input="ignore", name="eval")
     return kept[key](*values.values())

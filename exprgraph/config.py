@@ -125,6 +125,7 @@ class Config:
     device = Setting("auto", (), "what `compile(device=None)` uses: auto, cpu, gpu, pocl, numpy, 0:1 or part of a name", attribute="spec")
     mode: Setting[str | Mode] = Setting("FAST_RUN", MODES, "what `compile(mode=None)` uses; or an object like `NanGuardMode()`", other=Mode)
     optimizer = Setting("default", OPTIMIZERS, "how much is done to a graph where no mode is named; unsafe: also what is true over reals")
+    simplify = Setting("none", ("none", "sympy"), "who is asked for cheaper forms of elementwise parts beside the optimiser's own search")
     schedule = Setting("auto", ("auto", "cpu", "gpu"), "the form of kernels: auto follows the device's kind")
     deterministic = Setting(False, (False, True), "no float atomics on a GPU, no choice of kernels by time: equal calls give equal bits")
     on_unused_input = Setting("raise", ("raise", "warn", "ignore"), "what an input that nothing depends on leads to")

@@ -15,13 +15,13 @@ from exprgraph.labels import op_text
 from exprgraph.modes import Debug
 from exprgraph.named import NamedTuple
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out
-from exprgraph.patterns import Match
+from exprgraph.patterns import Match, Rule
 from exprgraph.program import Executable, Outer, Program
 from exprgraph.reference import Array, evaluate
 from exprgraph.rewrite import Engine
 from exprgraph.steps import lines
 
-BETTER = ("stable", "real", "rules", "own")
+BETTER = ("stable", "real", "rules", "own", "search")
 """Lists of rules, and passes of that name: they may give a number where there was none, a better one, or a zero of the other sign."""
 ROUNDED = 1.0
 """The ULPs by which all that such a rule replaces may be off."""
@@ -55,6 +55,11 @@ class Trace:
     def fired(self, rules: str, name: str, match: Match, made: Out) -> None:
         """A rule has applied."""
         self.firings.append(Firing(rules, name, match.root, made, match.nodes))
+
+    def searched(self, rules: Sequence[Rule], before: Out, after: Out, nodes: tuple[Node, ...], nanoseconds: int) -> None:
+        """The search has found another form of a tensor."""
+        exact = all(r.tags[1] == "exact" for r in rules)
+        self.firings.append(Firing("exact" if exact else "search", ", ".join(r.name for r in rules), before, after, nodes))
 
     def passed(self, name: str, before: Graph, after: Graph) -> None:
         """A pass has been made."""

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from exprgraph.columns import columns
@@ -12,7 +12,7 @@ from exprgraph.labels import op_text
 from exprgraph.later import Later
 from exprgraph.modulo import ModuloMatcher
 from exprgraph.named import NamedTuple
-from exprgraph.node import Graph, Out
+from exprgraph.node import Graph, Node, Out
 from exprgraph.pairs import facts
 from exprgraph.passes import run_graph, run_plan
 from exprgraph.patterns import Match, Rule
@@ -48,7 +48,7 @@ class RuleRow(NamedTuple):
     @property
     def inexact(self) -> bool:
         """Whether it may change the numerics: `rule.why` says what for."""
-        return self.rule.tags[:1] != () and self.rule.tags[0] in INEXACT
+        return any(t in INEXACT for t in self.rule.tags[:2])
 
 
 class Half(NamedTuple):
@@ -128,6 +128,15 @@ class Recorder:
 
     def fired(self, rules: str, name: str, match: Match, made: Out) -> None:
         """A rule has applied: the engine under the clock has noted it."""
+
+    def searched(self, rules: Sequence[Rule], before: Out, after: Out, nodes: tuple[Node, ...], nanoseconds: int) -> None:
+        """The search has found another form of a tensor, which rests on these equalities."""
+        for rule in rules:
+            count = self.counts.setdefault(rule, _Count())
+            count.tries, count.times = count.tries + 1, count.times + 1
+            count.matching += nanoseconds // len(rules)
+            count.sources |= before.node.sources
+            count.first = count.first or _change(before, after)
 
     def passed(self, name: str, before: Graph, after: Graph) -> None:
         """A pass has been made."""

@@ -28,7 +28,7 @@ OFTEN, FEW = 10, 200
 """How often a rule of the user's may apply in one run of a half: so often for each node of the graph, and a few times more."""
 LEVELS = {"none": (), "fast_compile": ("exact", "stable"), "default": ("exact", "stable"), "unsafe": ("exact", "stable", "real")}
 """The lists of rules at each level."""
-ALL, OWN = "all", "own"
+ALL, OWN, SEARCH = "all", "own", "search"
 
 
 @cache
@@ -124,6 +124,26 @@ class Bound:
             told(name, match, made)
 
 
+@lru_cache(32)
+def equalities(level: str, chosen: str) -> tuple[str, ...]:
+    """The names of the equalities that the search knows at a level; none where there is no search."""
+    from exprgraph.rules.equalities import EQUALITIES, SYMPY
+    asked = included((SYMPY.name,), False, "\n".join(line for line in chosen.split("\n") if line[1:] != ALL))
+    if not asked and not included((SEARCH,), level in ("default", "unsafe"), chosen):
+        return ()
+    kept = [r.name for r in EQUALITIES if r is not SYMPY and included((r.name, *r.tags[1:]), r.tags[1] in LEVELS[level], chosen)]
+    return (*kept, *([SYMPY.name] if asked else []))
+
+
+def searched(graph: Graph, options: Options) -> Graph:
+    """The graph with its elementwise parts in their cheapest forms."""
+    kept = equalities(level_of(options), options.get("chosen") or "")
+    if not kept:
+        return graph
+    from exprgraph.search.searching import search
+    return search(graph, kept, options.get("trace"))
+
+
 def rewrite_pass(*rules: str) -> Pass:
     """The pass that applies these lists of rules until they rest."""
     return partial(rewritten, rules)
@@ -185,11 +205,12 @@ PLAN: Passes = (
     ("fold", folded),
     ("own", if_any("own", rewrite_pass("own"))),
     ("exact", rewrite_pass("exact")),
+    ("search", searched),
     ("relink", plain(relink)),
     ("merge again", plain(merge)),
 )
 """Once per plan key, on the graph that `resolve` has rebuilt under the facts of the key."""
-LATE: Passes = PLAN[-2:]
+LATE: Passes = PLAN[-3:]
 """What no plan can do without."""
 HALVES: dict[str, tuple[Passes, Passes]] = {
     "none": (CHOSEN, LATE), "fast_compile": (FAST, LATE), "default": (GRAPH, PLAN), "unsafe": (GRAPH, PLAN)}

@@ -10,12 +10,11 @@ from codegen.schedule.common import extent
 from exprgraph.dims import Dim, constant, maximum, product
 from exprgraph.node import Node, Op
 from exprgraph.ops.table import ROWS
+from exprgraph.weights import INDEX_DIVISION, WIDE, weight, width
 
-ACCESS, GATHER, CHEAP, DIVISION, EXPENSIVE, INDEX_DIVISION, MERGE, ATOMIC = 30, 400, 14, 100, 360, 1500, 40, 5000
+ACCESS, GATHER, MERGE, ATOMIC = 30, 400, 40, 5000
 PREFIX, PRODUCT, PACK = 250, 18, 120
 """The like for an element of a prefix scan, a multiplication of a product and an element of its factors, whose trees are born scheduled."""
-DIVISIONS = frozenset(("true_div", "sqrt", "reciprocal", "int_div", "mod"))
-WIDE = ("float64", "int64", "uint64")
 
 
 def picoseconds(body: tuple[Stmt, ...]) -> Dim:
@@ -59,15 +58,10 @@ def _statement(stmt: Stmt) -> int:
 
 def _operation(expr: Expr) -> int:
     if expr.kind == "load":
-        return (GATHER if any(e.kind == "load" for e in _new(expr.args[0], set())) else ACCESS) * _width(expr)
+        return (GATHER if any(e.kind == "load" for e in _new(expr.args[0], set())) else ACCESS) * width(expr.dtype)
     if expr.kind != "op":
         return 0
     if expr.dtype == INDEX:
         return INDEX_DIVISION if expr.value in ("int_div", "mod") else 0
     row = expr.value if isinstance(expr.value, Op) else ROWS[expr.value]
-    dear = EXPENSIVE if "expensive" in row.flags else DIVISION if row.name in DIVISIONS else CHEAP
-    return dear * _width(expr)
-
-
-def _width(expr: Expr) -> int:
-    return 2 if expr.dtype in WIDE else 1
+    return weight(row, expr.dtype)

@@ -7,13 +7,15 @@ from exprgraph.columns import columns
 from exprgraph.facts import Known
 from exprgraph.named import NamedTuple
 from exprgraph.patterns import Rule
+from exprgraph.rules.equalities import EQUALITIES
 from exprgraph.rules.exact import EXACT
 from exprgraph.rules.known import KNOWN, MATRICES
 from exprgraph.rules.movement import MOVEMENT
 from exprgraph.rules.real import REAL
 from exprgraph.rules.stable import STABLE
 
-LISTS: dict[str, tuple[Rule, ...]] = {"exact": MOVEMENT + EXACT + KNOWN, "stable": STABLE, "real": REAL + MATRICES}
+LISTS: dict[str, tuple[Rule, ...]] = {
+    "exact": MOVEMENT + EXACT + KNOWN, "stable": STABLE, "real": REAL + MATRICES, "search": EQUALITIES}
 """The rules as the pipeline knows them, in the order in which they are tried; movements are tried with the exact rules."""
 OTHERS = ("fold", "all", "own")
 """Words beside tags and names: the folding of constants, everything, and the rules of a mode's own."""

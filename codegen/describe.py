@@ -40,12 +40,20 @@ def reach_of(nodes: Iterable[Node]) -> Dim:
     return most
 
 
-def describe(kernel: str, cluster: Cluster, roots: frozenset[Node]) -> tuple[Note, About]:
-    """What a kernel computes: its operations, its space and the user's lines; and what is told of its launches but for what they write."""
+Counted = dict[tuple[Node, ...], tuple[Dim, Dim]]
+"""`flops_of` and `reach_of` some nodes."""
+
+
+def describe(cluster: Cluster, roots: frozenset[Node], counted: Counted) -> tuple[Note, About]:
+    """What the kernels of a cluster compute: the operations, the space and the user's lines, in a note for no kernel yet; and what is told
+    of their launches but for what they write."""
     nodes = _inside(cluster, roots)
+    key = tuple(nodes)
+    if key not in counted:
+        counted[key] = flops_of(nodes), reach_of(nodes)
     names = [n.op.name for n in nodes if n.op.name not in SILENT] or [n.op.name for n in nodes]
     lines = tuple(sorted(set[Source]().union(*(n.sources for n in nodes))))
-    return Note(kernel, tuple(names), tuple(cluster.space), lines), About(lines, flops_of(nodes), reach_of(nodes))
+    return Note("", tuple(names), tuple(cluster.space), lines), About(lines, *counted[key])
 
 
 def _inside(cluster: Cluster, roots: frozenset[Node]) -> list[Node]:

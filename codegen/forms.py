@@ -3,10 +3,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from codegen.fuse import Cluster, fed, fuse
+from codegen.fuse import Cluster, Fusions, fed
 from codegen.partial import in_two_steps, parts, unsuited
 from codegen.products import could_be_call, disturbs, suits
-from codegen.roots import find_roots, in_place
+from codegen.roots import in_place
 from codegen.target import Target
 from codegen.vector_products import largest_matrix, sums_for_products
 from exprgraph.dims import Dim, constant, maximum, minimum
@@ -34,12 +34,15 @@ class Forms(NamedTuple):
     forms: tuple[Form, ...]
 
 
-def forms(outputs: Sequence[Out], layout: dict[int, str], target: Target, soon: bool = False) -> Forms:
-    """One form or several.  layout: that of each leaf by uid.  soon: one, which serves all sizes, so that it is made sooner."""
+def forms(outputs: Sequence[Out], layout: dict[int, str], target: Target, soon: bool = False,
+          fusions: Fusions | None = None) -> Forms:
+    """One form or several.  layout: that of each leaf by uid.  soon: one, which serves all sizes, so that it is made sooner.  fusions:
+    where what is found on the way is kept for whoever makes the forms."""
+    fusions = fusions or Fusions()
     if soon:
         return Forms(constant(0), (Form(own_outputs(sums_for_products(outputs, layout, target)), target),))
-    pick, found = _plain(outputs, layout, target)
-    own = _with_products(found[0], target)
+    pick, found = _plain(outputs, layout, target, fusions)
+    own = _with_products(found[0], target, fusions)
     made = tuple(Form(f, target) for f in found)
     if own is None:
         return Forms(pick, made)
@@ -49,14 +52,13 @@ def forms(outputs: Sequence[Out], layout: dict[int, str], target: Target, soon: 
     return Forms(best * len(made) + (1 - best) * pick, (*made, form))
 
 
-def _with_products(outputs: tuple[Out, ...], target: Target) -> tuple[Form, Dim] | None:
+def _with_products(outputs: tuple[Out, ...], target: Target, fusions: Fusions) -> tuple[Form, Dim] | None:
     """The form in which maps join products, where any does, and for which sizes it is the better one."""
     own = target._replace(fused_products=True)
     products = [n for n in order(outputs) if n.op.kind == "contract" and could_be_call(n, own)]
     if not products:
         return None
-    roots = find_roots(outputs, own)
-    clusters = fuse(outputs, roots, own).clusters
+    roots, clusters = fusions.roots(outputs, own), fusions.clusters(outputs, own).clusters
     best = constant(0)
     for cluster in (c for c in clusters if c.kind == "contract"):
         node = cluster.tasks[0].node
@@ -65,7 +67,7 @@ def _with_products(outputs: tuple[Out, ...], target: Target) -> tuple[Form, Dim]
             best = maximum(best, suits(node, own, around))
     for node in products:
         best = minimum(best, 1 - disturbs(node, own))
-    return (Form(outputs, own), best) if best.const != 0 and _homes(outputs, own) is not None else None
+    return (Form(outputs, own), best) if best.const != 0 and _homes(outputs, own, fusions) is not None else None
 
 
 class _Outputs(NamedTuple):
@@ -73,14 +75,14 @@ class _Outputs(NamedTuple):
     outputs: tuple[tuple[Out, ...], ...]
 
 
-def _plain(outputs: Sequence[Out], layout: dict[int, str], target: Target) -> _Outputs:
+def _plain(outputs: Sequence[Out], layout: dict[int, str], target: Target, fusions: Fusions) -> _Outputs:
     """The outputs in one form or two, in which products of floats are calls or sums."""
     plain = own_outputs(sums_for_products(outputs, layout, target))
     if target.schedule != "cpu":
         return _Outputs(constant(0), (plain,))
     largest = largest_matrix(plain, layout) if target.host_calls else constant(0)
     sums = plain if largest.const == 0 else own_outputs(sums_for_products(outputs, layout, target, floats=True))
-    merged = _merged(sums, target)
+    merged = _merged(sums, target, fusions)
     if merged is not None:
         return _Outputs(merged[1], (merged[0], plain)) if merged[1].const != 0 else _Outputs(merged[1], (merged[0],))
     if largest.const == 0:
@@ -89,22 +91,21 @@ def _plain(outputs: Sequence[Out], layout: dict[int, str], target: Target) -> _O
     return _Outputs(by_blas, (sums, plain)) if by_blas.const is None else _Outputs(constant(0), ((sums, plain)[by_blas.const],))
 
 
-def _merged(outputs: tuple[Out, ...], target: Target) -> tuple[tuple[Out, ...], Dim] | None:
+def _merged(outputs: tuple[Out, ...], target: Target, fusions: Fusions) -> tuple[tuple[Out, ...], Dim] | None:
     """The outputs with sums over rows that are made by the kernels that make what they sum, and where that is unsuited."""
-    found = fed(outputs, find_roots(outputs, target), target)
+    found = fed(outputs, fusions.roots(outputs, target), target)
     if not found:
         return None
     counts = {n: parts(c, target) for n, c in found.items()}
     made = transform(outputs, lambda n, i: in_two_steps(n, i, counts) if n in counts else rebuild(n, i))
-    homes = _homes(made, target)
+    homes = _homes(made, target, fusions)
     return (made, unsuited(homes)) if homes is not None else None
 
 
-def _homes(outputs: Sequence[Out], target: Target) -> list[Cluster] | None:
+def _homes(outputs: Sequence[Out], target: Target, fusions: Fusions) -> list[Cluster] | None:
     """The clusters that make partial sums; None where one of them makes nothing else, as the graph is fused for large sizes or for small
     ones: such sums are no better than ordinary ones."""
-    roots = find_roots(outputs, target)
-    large, small = ([c for c in fuse(outputs, roots, target, together).clusters if any(t.kind == "partial" for t in c.tasks)]
+    large, small = ([c for c in fusions.clusters(outputs, target, together).clusters if any(t.kind == "partial" for t in c.tasks)]
                     for together in (False, True))
     beside = all(c.inner and any(t.kind != "partial" for t in c.tasks) for c in (*large, *small))
     return large if beside else None

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from codegen.inline import Index, Inliner, is_array_constant
 from codegen.kernel import Builder, Expr
 from codegen.products import is_call
-from codegen.roots import Roots, widest_value
+from codegen.roots import Roots, find_roots, widest_value
 from codegen.target import Target
 from exprgraph.dims import Dim, constant, is_one, product
 from exprgraph.named import NamedTuple
@@ -181,6 +181,24 @@ def fuse(outputs: Sequence[Out], roots: Roots, target: Target, together: bool = 
     return Fused(tuple(clusters), fusion.crossing, tuple(fusion.apart.values()))
 
 
+class Fusions:
+    """The roots and clusters of the graphs that a plan is made of, each found once."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[tuple[Node, ...], Target], Roots] = {}
+        self.fused: dict[tuple[tuple[Node, ...], Target, bool], Fused] = {}
+
+    def roots(self, outputs: Sequence[Out], target: Target) -> Roots:
+        """`find_roots`."""
+        key = tuple(o.node for o in outputs), target
+        return self.known.get(key) or self.known.setdefault(key, find_roots(outputs, target))
+
+    def clusters(self, outputs: Sequence[Out], target: Target, together: bool = False) -> Fused:
+        """`fuse`."""
+        key = tuple(o.node for o in outputs), target, together
+        return self.fused.get(key) or self.fused.setdefault(key, fuse(outputs, self.roots(outputs, target), target, together))
+
+
 def fed(outputs: Sequence[Out], roots: Roots, target: Target) -> dict[Node, Cluster]:
     """The sums over the rows of a cluster that could be made in it, since they read what it has for a row when it has it.
 
@@ -199,7 +217,7 @@ class _Fusion:
     """The state of one run of `fuse`."""
 
     def __init__(self, roots: Roots, outputs: set[Node], target: Target, together: bool) -> None:
-        self.roots, self.target, self.builder = frozenset(roots.nodes), target, Builder()
+        self.roots, self.target, self.builder, self.read = frozenset(roots.nodes), target, roots.b, roots.read
         self.largest = LARGEST_CLUSTER[target.schedule]
         self.arrays, self.after, self.outputs, self.together = roots.arrays, roots.after, outputs, together
         self.apart: dict[str, Dim] = {}
@@ -275,8 +293,11 @@ class _Fusion:
 
     def reads(self, task: Task, positions: Place) -> set[tuple[Node, Index]]:
         """The roots that a task reads, each with the index at which it does, in the loop variables of `positions`."""
-        b = self.builder
-        found: set[tuple[Node, Index]] = set()
+        key, b = (task.node, task.kind, positions), self.builder
+        known = self.read.get(key)
+        if known is not None:
+            return known
+        found = self.read[key] = set[tuple[Node, Index]]()
 
         def memory(node: Node, index: Index) -> Expr | None:
             if node.op in (INPUT, SHARED) or is_array_constant(node):

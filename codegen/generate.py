@@ -4,11 +4,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from codegen.describe import describe
+from codegen.describe import Counted, describe
 from codegen.expansions import expanded
 from codegen.forms import forms
-from codegen.fuse import Cluster, Fused, fuse, make_task
-from codegen.kernel import Builder, Kernel, Stmt, dims_of, geometry
+from codegen.fuse import Cluster, Fused, Fusions, make_task
+from codegen.kernel import Builder, Kernel, Stmt
 from codegen.lower.mapreduce import Lowering, map_reduce
 from codegen.lower.prefix import variants as scan_variants
 from codegen.lower.product import contraction_kernels, host_call
@@ -16,20 +16,17 @@ from codegen.lower.rowsums import row_sums
 from codegen.lower.scan import scan_of
 from codegen.lower.scatter import scatter_atomic, scatter_owned, scatter_starts
 from codegen.memory import Memory
-from codegen.naming import named
 from codegen.onto import onto
 from codegen.own_call import own_call
-from codegen.plan import Branch, Buffer, Check, Commit, Launch, Note, Operand, Plan, Site, Step
+from codegen.plan import About, Branch, Buffer, Check, Commit, Launch, Note, Operand, Plan, Site, Step
 from codegen.products import could_be_call, is_call, is_kernel
-from codegen.roots import find_roots, in_place
+from codegen.roots import in_place
 from codegen.rows import template_of
 from codegen.scattering import by_atomics
-from codegen.schedule import by_length, narrow, parts, split, turned
 from codegen.schedule.common import used
-from codegen.schedule.estimate import PREFIX, picoseconds, product_work
-from codegen.schedule.faults import apart
-from codegen.schedule.stream import streamed, streams
+from codegen.schedule.estimate import PREFIX, product_work
 from codegen.target import Target
+from codegen.variants import Made, Parts, Piece, as_it_is, map_forms, row_forms
 from exprgraph import passes
 from exprgraph.dims import Dim, constant, maximum, minimum, product
 from exprgraph.errors import DeviceError, GraphError, at
@@ -62,8 +59,9 @@ def generate(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | N
     check_rows(resolved)
     resolved = resolved._replace(outputs=onto(expanded(resolved.outputs, target, wide), target))
     layout = {i.node.uid: known for i, known in zip(resolved.inputs, layouts)}
-    pick, found = forms(resolved.outputs, layout, target, (options or {}).get("optimizer") == "fast_compile")
-    shared = Shared({}, {}, {})
+    fusions = Fusions()
+    pick, found = forms(resolved.outputs, layout, target, (options or {}).get("optimizer") == "fast_compile", fusions)
+    shared = Shared({}, {}, {}, Made(), {}, fusions)
     each = [_Generator(resolved, form.outputs, layouts, wide, form.target, shared) for form in found]
     steps = [tuple(g.steps()) for g in each]
     if options is not None and options.get("trace") is not None:
@@ -123,10 +121,21 @@ def _same_order(node: Node) -> bool:
 
 
 class Shared(NamedTuple):
-    """What the forms of a plan have in common: buffers by name, fault sites by number, and notes."""
+    """What the forms of a plan have in common: buffers by name, fault sites by number, notes, what was made of kernels, and
+    what their operations count; and how graphs are fused."""
     buffers: dict[str, Buffer]
     sites: dict[Site, int]
     notes: dict[Note, None]
+    made: Made
+    counted: Counted
+    fusions: Fusions
+
+
+class Told(NamedTuple):
+    """What is told of the launches of a cluster: a note and a description, and the shapes of what lies in the buffers that it writes."""
+    note: Note
+    about: About
+    shapes: dict[str, tuple[Dim, ...]]
 
 
 class _Generator:
@@ -136,10 +145,10 @@ class _Generator:
     def __init__(self, graph: Graph, outputs: tuple[Out, ...], layouts: Sequence[str], wide: bool, target: Target, shared: Shared) -> None:
         self.results, self.outputs, self.wide, self.target, self.b = outputs, written(outputs), wide, target, Builder()
         outputs = self.outputs
-        self.found = find_roots(outputs, target)
+        self.found = shared.fusions.roots(outputs, target)
         self.roots = frozenset(self.found.nodes)
         self.memory = memory = Memory([i.node for i in graph.inputs], layouts, outputs, set(), shared.buffers, shared.sites)
-        self.notes, self.called = shared.notes, set[Hashable]()
+        self.shared, self.notes, self.called, self.done = shared, shared.notes, set[Hashable](), dict[Hashable, list[Step]]()
         self.env = Lowering(self.b, lambda n, i: memory.load(self.b, n, i), lambda n, i: memory.address(self.b, n, i), memory.store,
                             memory.site, lambda n: memory.name(n) is not None, memory.lend, memory.release, self.found.heavy)
 
@@ -152,10 +161,10 @@ class _Generator:
 
     def steps(self) -> list[Step]:
         """The kernels; where reductions over everything were kept apart, small sizes branch to fewer and larger kernels."""
-        apart = fuse(self.outputs, self.found, self.target)
+        apart = self.shared.fusions.clusters(self.outputs, self.target)
         if not apart.apart:
             return self._run(apart)
-        small = self._run(fuse(self.outputs, self.found, self.target, together=True))
+        small = self._run(self.shared.fusions.clusters(self.outputs, self.target, together=True))
         largest = constant(0)
         for size in apart.apart:
             largest = maximum(largest, size)
@@ -164,7 +173,17 @@ class _Generator:
     def _run(self, fused: Fused) -> list[Step]:
         self.memory.crossing = fused.crossing
         self.called.clear()
-        return [step for cluster in fused.clusters for step in self._steps(cluster)]
+        return [step for cluster in fused.clusters for step in self._once(cluster)]
+
+    def _once(self, cluster: Cluster) -> list[Step]:
+        """The steps of a cluster, made once where a graph that is fused for small sizes and for large ones has the cluster in both."""
+        nodes = tuple(t.node for t in cluster.tasks)
+        if any(isinstance(n.op, OwnOp) for n in nodes):
+            return self._steps(cluster)
+        key = (cluster.kind, cluster.space, cluster.inner, nodes, tuple(n in self.memory.crossing for n in nodes))
+        if key not in self.done:
+            self.done[key] = self._steps(cluster)
+        return self.done[key]
 
     def _steps(self, cluster: Cluster) -> list[Step]:
         node = self.memory.current = cluster.tasks[0].node
@@ -195,7 +214,8 @@ class _Generator:
         body, scratch, work = row_sums(cluster, self.env, self.target)
         params, buffers = self.memory.take()
         names = tuple(self.memory.temporary(p) for p in scratch)
-        return self._launch(cluster, Kernel("k", (*params, *scratch), body, self.wide), (*buffers, *names), work)
+        kernel = Kernel("k", (*params, *scratch), body, self.wide)
+        return self._launch(self._told(cluster), self._alone(kernel, work), dict(zip((p.name for p in kernel.params), (*buffers, *names))))
 
     def _product(self, cluster: Cluster, node: Node) -> list[Step]:
         """A call of NumPy, kernels, or either."""
@@ -237,9 +257,9 @@ class _Generator:
         names = dict(zip((p.name for p in params), buffers))
         for p in (p for kernels in found for k in kernels for p in k.params if p.name not in names):
             names[p.name] = self.memory.temporary(p)
-        return [tuple(self._launch(cluster, k._replace(params=(own := (*used(params, k.body), *k.params)), wide=self.wide),
-                                   tuple(names[p.name] for p in own), w, k is kernels[-1]) for k, w in zip(kernels, work))
-                for kernels in found]
+        told = self._told(cluster)
+        return [tuple(self._launch(told, one._replace(counts=k is kernels[-1]), names) for k, w in zip(kernels, work)
+                      for one in (self._alone(k._replace(params=(*used(params, k.body), *k.params)), w),)) for kernels in found]
 
     def _scatter(self, cluster: Cluster, node: Node) -> list[Step]:
         if not by_atomics(node, self.target):
@@ -248,52 +268,32 @@ class _Generator:
         return starts + self._variants(cluster, scatter_atomic(node, self.env))
 
     def _variants(self, cluster: Cluster, body: tuple[Stmt, ...]) -> list[Step]:
-        """The kernel as it is, and in another form for reductions of short rows, or for maps that read across long ones."""
+        """The kernel as it is, and in other forms for rows and columns that are short or long, or for results that are large."""
         params, buffers = self.memory.take()
-        kernel, work = Kernel("k", params, body, self.wide), picoseconds(body)
-        short = narrow(kernel, self.target) if cluster.inner else turned(kernel, self.target)
-        if short is None:
-            return self._passes(cluster, kernel, buffers, work)
-        launch = [self._launch(cluster, short.kernel, buffers, work)] if short.scheduled else []
-        steps: list[Step] = [*launch] or self._passes(cluster, short.kernel, buffers, work)
-        return steps if short.pick.const else [Branch(short.pick, (tuple(self._passes(cluster, kernel, buffers, work)), tuple(steps)))]
+        parts = self.shared.made.parts(Kernel("k", params, body, self.wide), self.target, row_forms if cluster.inner else map_forms)
+        return self._placed(self._told(cluster), parts, dict(zip((p.name for p in params), buffers)))
 
-    def _passes(self, cluster: Cluster, kernel: Kernel, buffers: tuple[str, ...], work: Dim) -> list[Step]:
-        """The kernel, in the form for the length of its rows, and, for reductions, in two passes where few rows are long."""
-        pick, kernels = by_length(kernel, self.target)
-        each = tuple(self._launch(cluster, k, buffers, work) for k in kernels)
-        both = split(kernel, self.target) if cluster.inner else None
-        if both is None and len(each) == 1:
-            return self._streamed(cluster, each[0], kernels[0])
-        alone: Step = each[0] if len(each) == 1 else Branch(pick, tuple((launch,) for launch in each))
-        if both is None:
-            return [alone]
-        names = dict(zip((p.name for p in kernel.params), buffers))
-        for part in both:
-            names |= {p.name: self.memory.temporary(p) for p in part.params if p.name not in names}
-        passes: tuple[Step, ...] = tuple(self._launch(cluster, k, tuple(names[p.name] for p in k.params), w, k is both[0])
-                                         for k, w in zip(both, (work, picoseconds(both[1].body))))
-        return [Branch(minimum(parts(kernel, self.target) - 1, 1), ((alone,), passes))]
+    def _placed(self, told: Told, parts: Parts, names: dict[str, str]) -> list[Step]:
+        """The launches that work on the buffers of these names."""
+        return [self._launch(told, p, names) if isinstance(p, Piece)
+                else Branch(p.pick, tuple(tuple(self._placed(told, v, names)) for v in p.variants)) for p in parts]
 
-    def _streamed(self, cluster: Cluster, whole: Launch, scheduled: Kernel) -> list[Step]:
-        """The launch as it is, and where its results are large, past the caches of a CPU."""
-        past = streamed(scheduled, self.target) if self.target.schedule == "cpu" else None
-        if past is None:
-            return [whole]
-        return [Branch(streams(scheduled, self.target), ((whole,), (self._launch(cluster, past, whole.buffers, whole.work),)))]
+    def _alone(self, kernel: Kernel, work: Dim) -> Piece:
+        """The launch of a scheduled kernel."""
+        made, = self.shared.made.parts(kernel._replace(wide=self.wide), self.target, as_it_is)
+        assert isinstance(made, Piece)
+        return made._replace(work=work)
 
-    def _launch(self, cluster: Cluster, kernel: Kernel, buffers: tuple[str, ...], work: Dim, counts: bool = True) -> Launch:
-        """The launch of a scheduled kernel, named by its text, so that equal kernels are one."""
-        kernel = named(apart(kernel) if self.target.schedule == "cpu" else kernel, self.target.dialect)
-        items, local = geometry(kernel.body)
-        note, about = describe(kernel.name, cluster, self.roots)
-        self.notes[note] = None
-        grid: tuple[Dim, ...] = tuple(g.value if isinstance(g.value, Dim) else constant(g.value) for g in items)
-        about = about._replace(flops=about.flops if counts else constant(0), writes=self._writes(cluster, kernel, buffers))
-        return Launch(kernel, buffers, dims_of(kernel.body), grid, local, work, tuple(p.access for p in kernel.params), about)
+    def _launch(self, told: Told, made: Piece, names: dict[str, str]) -> Launch:
+        """One launch, on the buffers of these names and on scratch memory that gets its name here."""
+        names.update((name, self.memory.temporary(p)) for name, p in made.scratch if name not in names)
+        buffers = tuple(names[n] for n in made.names)
+        self.notes[told.note._replace(kernel=made.kernel.name)] = None
+        writes = tuple((b, told.shapes.get(b, (self.memory.buffers[b].size,))) for b, a in zip(buffers, made.access) if a != "r")
+        about = told.about._replace(flops=told.about.flops if made.counts else constant(0), writes=writes)
+        return Launch(made.kernel, buffers, made.dims, made.grid, made.local, made.work, made.access, about)
 
-    def _writes(self, cluster: Cluster, kernel: Kernel, buffers: tuple[str, ...]) -> tuple[tuple[str, tuple[Dim, ...]], ...]:
-        """The buffers that a kernel writes, with their shapes; scratch memory has none but its size."""
-        shapes = {self.memory.names.get(t.node): t.node.outs[0].shape for t in cluster.tasks}
-        names = [name for p, name in zip(kernel.params, buffers) if p.access != "r"]
-        return tuple((name, shapes.get(name, (self.memory.buffers[name].size,))) for name in names)
+    def _told(self, cluster: Cluster) -> Told:
+        """What is told of the launches of a cluster."""
+        return Told(*describe(cluster, self.roots, self.shared.counted), {self.memory.names[t.node]: t.node.outs[0].shape
+                                                         for t in cluster.tasks if t.node in self.memory.names})

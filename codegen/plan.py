@@ -11,6 +11,7 @@ from exprgraph.named import NamedTuple
 from exprgraph.node import Params
 
 if TYPE_CHECKING:
+    from codegen.alike import Alike
     from codegen.kernel import Kernel  # the runtime is given plans whose trees are texts already
     from exprgraph.own.op import Own
 
@@ -83,7 +84,7 @@ class Launch(NamedTuple):
     kernel: a tree as it is generated, text in what the runtime is given.  work: an estimate of the picoseconds that one core needs.
     access: for each buffer whether the kernel reads it, "r", writes to it, "w", or both, "rw".
     """
-    kernel: Kernel | Code
+    kernel: Kernel | Alike | Code
     buffers: tuple[str, ...]
     dims: tuple[Dim, ...]
     grid: tuple[Dim, ...]

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from codegen import apart, mathlib
+from codegen.alike import Alike
 from codegen.dialect import Dialect, dialect_of, qualifiers
 from codegen.jobs import SUFFIX, alone, divisible, door
 from codegen.kernel import Kernel
@@ -28,7 +29,7 @@ def printed(plan: Plan, dialect: str) -> Plan:
         if not isinstance(step, Launch) or isinstance(step.kernel, Code):
             return step
         if step.kernel.name not in known:
-            known[step.kernel.name] = code_of(step.kernel, dialect_of(dialect))
+            known[step.kernel.name] = code_of(step.kernel.like if isinstance(step.kernel, Alike) else step.kernel, dialect_of(dialect))
         return step._replace(kernel=known[step.kernel.name])
     return plan._replace(steps=each(plan.steps))
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from codegen.outer import tile_of
 from codegen.target import Target, has_blas
+from exprgraph.atoms import anonymous
 from exprgraph.dims import Dim, ceildiv, constant, maximum, minimum, product
 from exprgraph.node import Node
 
@@ -26,11 +27,23 @@ MOST_WASTE = 4
 QUIET, QUIET_NARROW = 1 << 18, 1 << 13
 """Multiplications from which on BLAS uses several threads, in general and at least."""
 
+KEPT = 4096
+_NARROW: dict[tuple[str, str, str], bool] = {}
+"""Whether products are too narrow for kernels, by what their sizes are but for whose they are."""
+
 
 def is_call(node: Node, target: Target) -> bool:
     """Whether a product is a step of NumPy's in any case, which nothing can join: since maps are not to be fused with products in this
     form of the plan, or since it is too narrow."""
-    return could_be_call(node, target) and (not target.fused_products or is_kernel(node, target).const == 0)
+    if not could_be_call(node, target) or not target.fused_products:
+        return could_be_call(node, target)
+    text = anonymous(" ".join(d.text for d in (*node.outs[0].shape, node.inputs[0].type.shape[-1])))
+    key = (text, node.outs[0].dtype, target.dialect)
+    if key not in _NARROW:
+        if len(_NARROW) >= KEPT:
+            _NARROW.clear()
+        _NARROW[key] = is_kernel(node, target).const == 0
+    return _NARROW[key]
 
 
 def could_be_call(node: Node, target: Target) -> bool:

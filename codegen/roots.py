@@ -1,7 +1,7 @@
 """Roots: which values have to exist as wholes, in memory or at least in their own right; everything else is inlined where it is read."""
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Hashable, Iterator, Sequence
 
 from codegen.affine import affine
 from codegen.inline import Index, Inliner, is_array_constant
@@ -31,12 +31,15 @@ STRETCHING = ("concat", "place", "take", "take_along", "pick", "take_at")
 
 class Roots(NamedTuple):
     """The roots in order; what each node costs (operations inlined into it), whether it is heavy, which arrays it reads, and for nodes
-    that read through barriers the roots that these wait for."""
+    that read through barriers the roots that these wait for.  read: what tasks read, as `codegen.fuse` has found it, in terms of
+    expressions of `b`: a graph is fused several times."""
     nodes: tuple[Node, ...]
     cost: dict[Node, int]
     heavy: set[Node]
     arrays: dict[Node, frozenset[Node]]
     after: dict[Node, frozenset[Node]]
+    read: dict[Hashable, set[tuple[Node, Index]]]
+    b: Builder
 
 
 def find_roots(outputs: Sequence[Out], target: Target) -> Roots:
@@ -44,7 +47,7 @@ def find_roots(outputs: Sequence[Out], target: Target) -> Roots:
     nodes = order(outputs)
     readers = _readers(nodes)
     forced = {o.node for o in outputs} | _forced(nodes, readers, target)
-    found = Roots((), {}, set(), {}, {})
+    found = Roots((), {}, set(), {}, {}, {}, Builder())
     widest, roots = widest_value(target), dict[Node, None]()
     for node in nodes:
         if _in_memory(node):

@@ -86,10 +86,12 @@ def interval_of(terms: tuple[tuple[Monomial, int], ...]) -> Bounds:
     """The closed interval that holds the value of a polynomial: its monomials with their coefficients."""
     low = high = 0.0
     for monomial, coefficient in terms:
-        part: Bounds = (float(coefficient), float(coefficient))
+        part: Bounds = (1.0, 1.0)
         for atom in monomial:
-            part = times(part, interval(atom))
-        low, high = low + part[0], high + part[1]
+            one = interval(atom)
+            part = (part[0] * one[0], part[1] and one[1] and part[1] * one[1]) if part[0] >= 0 <= one[0] < INF else times(part, one)
+        down, up = (c and coefficient * c for c in (part if coefficient > 0 else part[::-1]))
+        low, high = low + down, high + up
     return low, high
 
 

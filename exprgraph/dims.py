@@ -71,7 +71,7 @@ class Dim:
         return self * -1
 
     def __sub__(self, other: Dim | int) -> Dim:
-        return self + -as_dim(other)
+        return _normal([*self.terms, *((m, -c) for m, c in right.terms)]) if (right := as_dim(other)).terms else self
 
     def __rsub__(self, other: int) -> Dim:
         return as_dim(other) - self

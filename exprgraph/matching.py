@@ -15,6 +15,7 @@ import numpy as np
 from exprgraph.node import CONSTANT, Node, Out, constant_value
 from exprgraph.ops.table import ROWS
 from exprgraph.patterns import Fixed, Form, Match, Wild, scalar, sort
+from exprgraph.readers import Readers
 
 CARRIERS = ("broadcast_to", "dimshuffle", "reshape")
 
@@ -22,13 +23,14 @@ CARRIERS = ("broadcast_to", "dimshuffle", "reshape")
 class Matcher:
     """Finds patterns as they are written; remembers which constants have one value."""
 
-    def __init__(self) -> None:
+    def __init__(self, readers: Readers | None = None) -> None:
         self._uniform: dict[Node, Any] = {}
+        self.readers = readers
 
     def find(self, tree: Any, out: Out) -> Iterator[Match]:
         """The ways in which the pattern matches at this tensor."""
         for bound, nodes in self._all((tree,), (out,), {}, (), False):
-            yield Match(out, bound, nodes)
+            yield Match(out, bound, nodes, None, self.readers)
 
     def value(self, out: Out) -> Any:
         """The value of a constant whose elements are all equal, behind broadcasts too; else None."""
@@ -100,7 +102,7 @@ def arguments_alone(tree: Any) -> tuple[str, ...] | None:
     return None if "commutative" in tree.op.flags and len(set(names)) > 1 else names
 
 
-def at_once(tree: Form, names: tuple[str, ...], out: Out) -> list[Match]:
+def at_once(tree: Form, names: tuple[str, ...], out: Out, matcher: Matcher) -> list[Match]:
     """What `Matcher.find` finds for such a pattern, without a search."""
     node = out.node
     if node.params != tree.params or len(node.inputs) != len(names):
@@ -108,7 +110,7 @@ def at_once(tree: Form, names: tuple[str, ...], out: Out) -> list[Match]:
     bound = dict(zip(names, node.inputs))
     if len(bound) < len(names) and not all(same(bound[n], i) for n, i in zip(names, node.inputs)):
         return []
-    return [Match(out, bound, (node,))]
+    return [Match(out, bound, (node,), None, matcher.readers)]
 
 
 @cache

@@ -22,6 +22,7 @@ from exprgraph.ops.shape import dim_node
 from exprgraph.ops.table import ROWS
 from exprgraph.pattern_trees import FACTORS, SUM, TERMS, Factors, Minus, Total, below, term_words
 from exprgraph.patterns import AROUND, Fixed, Form, Match, Wild, sort
+from exprgraph.readers import Readers
 from exprgraph.spelling import CARRIERS, Product, Spelling, again, bare, rest, uncast
 from exprgraph.types import cast_to
 
@@ -56,8 +57,8 @@ Shape = tuple[Dim, ...] | None
 class ModuloMatcher(Matcher):
     """Finds patterns however a graph spells them, beside those that are found as they are written."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, readers: Readers | None = None) -> None:
+        super().__init__(readers)
         self.spelling = Spelling()
         self._words: dict[Node, frozenset[str]] = {}
         self._turned: dict[frozenset[str], frozenset[str]] = {}
@@ -127,7 +128,7 @@ class ModuloMatcher(Matcher):
         floats = [v.dtype for v in state.bound.values() if isinstance(v, Out) and is_float(v.dtype)]
         wide = promote((out.dtype, *floats)) if is_float(out.dtype) else out.dtype
         bound = {n: cast_to(v, wide) if sort(n) == "tensor" and is_float(v.dtype) else v for n, v in state.bound.items()}
-        return Match(out, bound, state.nodes, lambda made: cast_to(around(made), out.dtype))
+        return Match(out, bound, state.nodes, lambda made: cast_to(around(made), out.dtype), self.readers)
 
     def _part(self, part: Any, out: Out, sign: int, state: State, shape: Shape) -> Iterator[State]:
         """The ways in which a part of a pattern matches a tensor times a sign."""

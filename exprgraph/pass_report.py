@@ -20,7 +20,7 @@ from exprgraph.requires import uncertain
 from exprgraph.rewrite import Candidate, Engine, Fired, applied
 from exprgraph.steps import lines
 
-INEXACT = ("stable", "real", "own")
+INEXACT = ("stable", "sums", "real", "own")
 """Lists of rules whose results may differ from what they replace."""
 SHOWN = 20
 """Rows of rules that a text shows of each half."""

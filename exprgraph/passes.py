@@ -26,14 +26,15 @@ SWEEPS = 40
 """After so many sweeps a list of rules that has not come to rest is reported."""
 OFTEN, FEW = 10, 200
 """How often a rule of the user's may apply in one run of a half: so often for each node of the graph, and a few times more."""
-LEVELS = {"none": (), "fast_compile": ("exact", "stable"), "default": ("exact", "stable"), "unsafe": ("exact", "stable", "real")}
+DEFAULT = ("exact", "stable", "sums")
+LEVELS = {"none": (), "fast_compile": DEFAULT, "default": DEFAULT, "unsafe": (*DEFAULT, "real")}
 """The lists of rules at each level."""
 ALL, OWN, SEARCH = "all", "own", "search"
 
 
 @cache
 def engine(rules: str) -> Engine:
-    """The engine of one of the lists "exact", "stable" or "real"; built when first used, since rules import all rows."""
+    """The engine of one of the lists "exact", "stable", "sums" or "real"; built when first used, since rules import all rows."""
     from exprgraph.rules.catalogue import LISTS
     return Engine(LISTS[rules])
 
@@ -161,8 +162,16 @@ def if_any(rules: str, pass_: Pass) -> Pass:
 
 def unassumed(graph: Graph, options: Options) -> Graph:
     """The graph without assumptions, once rules have asked for them; rules see what was behind them once more."""
-    after = dropped(graph)
-    return graph if after is graph else rewritten(("own", "stable", "exact"), merge(after), options)
+    plain_graph = dropped(graph)
+    return graph if plain_graph is graph else rewritten(("own", "stable", "exact"), merge(plain_graph), options)
+
+
+def after(rules: str, pass_: Pass) -> Pass:
+    """A sweep of a list, and a pass that runs only where one of its rules applied."""
+    def run(graph: Graph, options: Options) -> Graph:
+        found, last = swept(rules, graph, options)
+        return graph if last is None else pass_(merge(folded(found, options)), options)
+    return run
 
 
 def relink(graph: Graph) -> Graph:
@@ -186,6 +195,7 @@ GRAPH: Passes = (
     ("own", if_any("own", rewrite_pass("own"))),
     ("exact", rewrite_pass("exact")),
     ("stable", rewrite_pass("own", "stable", "exact")),
+    ("sums", after("sums", rewrite_pass("own", "sums", "exact"))),
     ("real", if_any("real", rewrite_pass("own", "real", "exact"))),
     ("unassumed", unassumed),
 )
@@ -193,11 +203,11 @@ GRAPH: Passes = (
 FAST: Passes = (
     ("merge", plain(merge)),
     ("fold", folded),
-    ("rules", partial(rewritten, ("own", "exact", "stable", "real"), sweeps=1)),
+    ("rules", partial(rewritten, ("own", "exact", "stable", "sums", "real"), sweeps=1)),
     ("unassumed", plain(dropped)),
 )
 """Once per function that shall be compiled soon: each list sweeps once."""
-CHOSEN: Passes = (("rules", rewrite_pass("own", "exact", "stable", "real")), ("unassumed", plain(dropped)))
+CHOSEN: Passes = (("rules", rewrite_pass("own", "exact", "stable", "sums", "real")), ("unassumed", plain(dropped)))
 """Once per function that wants no rules but those that its mode includes."""
 
 PLAN: Passes = (
@@ -205,6 +215,7 @@ PLAN: Passes = (
     ("fold", folded),
     ("own", if_any("own", rewrite_pass("own"))),
     ("exact", rewrite_pass("exact")),
+    ("sums", after("sums", rewrite_pass("sums", "exact"))),
     ("search", searched),
     ("relink", plain(relink)),
     ("merge again", plain(merge)),

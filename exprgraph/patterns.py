@@ -20,6 +20,7 @@ from exprgraph.errors import Source
 from exprgraph.named import NamedTuple
 from exprgraph.node import CONSTANT, INPUT, Node, Op, Out, Params, TensorType, constant_value, leaf
 from exprgraph.ops.table import ROWS
+from exprgraph.readers import Readers
 
 SAMPLE = {"f": "float64", "i": "int64", "u": "uint64", "b": "bool"}
 SORTS = {"c": "condition", "d": "condition", "p": "params", "q": "params", "k": "constant", "rest": "rest", "more": "rest",
@@ -52,12 +53,14 @@ def tagged(tags: str, rules: Iterable[Rule], modulo: bool = False) -> tuple[Rule
 class Match(NamedTuple):
     """What a pattern matched: the tensor at its root, what each argument is bound to, and the nodes that it covers.
 
-    around: what makes of the replacement what takes the root's place, where there is more at the root than the pattern says.
+    around: what makes of the replacement what takes the root's place, where there is more at the root than the pattern says.  readers: who
+    reads what in the graph.
     """
     root: Out
     bound: Mapping[str, Any]
     nodes: tuple[Node, ...]
     around: Callable[[Out], Out] | None = None
+    readers: Readers | None = None
 
 
 class Wild(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Any
 
 from exprgraph import graph as graphs
 from exprgraph import pattern_trees as trees
-from exprgraph.errors import OwnOpError, at, defined
+from exprgraph.errors import OwnOpError, at, defined, here
 from exprgraph.matching import arguments_alone, asked, at_once, kind_of, words
 from exprgraph.modulo import ModuloMatcher
 from exprgraph.named import NamedTuple
@@ -14,6 +14,7 @@ from exprgraph.node import Graph, Node, Out
 from exprgraph.ops.shape import dim_node
 from exprgraph.ops.table import ROWS
 from exprgraph.patterns import Match, Rule, required, sort, trace
+from exprgraph.readers import Readers
 from exprgraph.types import cast_to
 from exprgraph.warned import warn
 
@@ -38,9 +39,9 @@ class Candidate(NamedTuple):
     def matches(self, out: Out, matcher: ModuloMatcher) -> Iterable[Match]:
         """The ways in which the rule matches at a tensor."""
         if self.tree is None:
-            return [Match(out, {}, (out.node,))]
+            return [Match(out, {}, (out.node,), None, matcher.readers)]
         if self.bare is not None:
-            return at_once(self.tree, self.bare, out)
+            return at_once(self.tree, self.bare, out, matcher)
         return matcher.found(self.tree, out) if self.rule.modulo else matcher.find(self.tree, out)
 
 
@@ -68,6 +69,8 @@ class Engine:
     def candidates(self, node: Node, matcher: ModuloMatcher) -> list[Candidate]:
         """The rules that may apply at a node, in their order."""
         name = node.op.name
+        if name not in self._rules and not (self._elementwise and node.op.kind == "elementwise"):
+            return []
         met = self._asked.intersection(words(node))
         if name in self._modulo:
             met |= self._asked & matcher.words(node)
@@ -84,7 +87,7 @@ class Engine:
         fired(rule, match, made) is called for every rule that applies.  spent: names of rules that are left out, to which one is added
         that finds no end at a node.
         """
-        matcher, last, out_of_use = ModuloMatcher(), None, set() if spent is None else spent
+        matcher, last, out_of_use = ModuloMatcher(readers := Readers(graph.outputs)), None, set() if spent is None else spent
 
         def change(node: Node, inputs: tuple[Out, ...]) -> Out:
             nonlocal last
@@ -100,7 +103,7 @@ class Engine:
                     spent.add(last)
             return out
 
-        outputs = graphs.transform(graph.outputs, change)
+        outputs = graphs.transform(graph.outputs, readers.noting(change))
         return (graph, None) if last is None else (Graph(graph.inputs, outputs), last)
 
     def once(self, out: Out, matcher: ModuloMatcher, fired: Fired | None, spent: set[str]) -> tuple[str, Out | None]:
@@ -154,7 +157,7 @@ def _made(rule: Rule, match: Match) -> Out | None:
     if fitted is None:
         warn(f"rule {rule.name!r} changed {root.type} to {made.type}; left out", RewriteWarning)
     else:
-        _inherit(fitted, root, match.nodes)
+        _inherit(fitted, root, match.nodes, rule.source is None)
     return fitted
 
 
@@ -175,13 +178,13 @@ def _fit(made: Out, root: Out) -> Out | None:
     return Out(Node(node.op, node.params, node.inputs, root.node.outs, node.sources)) if node.uid > root.node.uid else made
 
 
-def _inherit(made: Out, root: Out, nodes: Sequence[Node]) -> None:
-    """Give the nodes that a rule made the user's lines of those that it replaced; made are those younger than the root."""
-    sources = frozenset().union(*(n.sources for n in nodes))
+def _inherit(made: Out, root: Out, nodes: Sequence[Node], ours: bool) -> None:
+    """Give what is younger than the root, so made, the user's lines of the nodes replaced, beside those that a rule of ours gave it."""
+    sources, unknown = frozenset().union(*(n.sources for n in nodes)), {here()}
     todo, seen = [made.node], {root.node}
     while todo:
         node = todo.pop()
         if node.uid > root.node.uid and node not in seen:
             seen.add(node)
-            node.sources = sources
+            node.sources = sources | (node.sources - unknown) if ours else sources
             todo += [i.node for i in node.inputs]

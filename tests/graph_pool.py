@@ -25,6 +25,7 @@ class Pool:
         self.values: list[np.ndarray] = []
         self.shared: list[Any] = []
         self.known: dict[Node, np.ndarray] = {}
+        self.made: dict[Node, np.ndarray] = {}
         self.shapes: dict[Node, tuple[int, ...]] = {}
         self.items: list[Out] = []
 
@@ -77,7 +78,8 @@ class Pool:
         """Keep a tensor, unless it has grown too large."""
         if made is None:
             return
-        shape = evaluate([made], self.known)[0].shape
+        value, = evaluate([made], self.known | self.made)
+        self.made[made.node], shape = value, value.shape
         if np.prod(shape, dtype=int) <= LARGEST and len(shape) <= 4:
             self.shapes[made.node] = shape
             self.items.append(made)

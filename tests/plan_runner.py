@@ -1,7 +1,8 @@
 """Runs plans without a device: every kernel in the tree interpreter, with its checks of bounds and races."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -31,11 +32,16 @@ class Sizes:
 
     def __init__(self, leaves: list[Node], values: list[np.ndarray]) -> None:
         self.by_uid = {n.uid: v for n, v in zip(leaves, values)}
+        self.known: dict[str, int] = {}
 
     def __call__(self, dim: Dim) -> int:
         """The number that a Dim stands for."""
-        found = atoms([dim])
-        return program([dim], found)([self._atom(a) for a in found])[0]
+        if dim.const is not None:
+            return dim.const
+        if dim.text not in self.known:
+            found = atoms([dim])
+            self.known[dim.text] = program([dim], found)([self._atom(a) for a in found])[0]
+        return self.known[dim.text]
 
     def _atom(self, atom) -> int:
         value = self.by_uid[atom.source.uid]
@@ -45,11 +51,11 @@ class Sizes:
 
 
 def interpret(graph: Graph, leaves: list[Node], values: list[np.ndarray], target: Target, general: bool = False,
-              last: bool = False, runner: Callable[..., None] = run) -> list[np.ndarray]:
+              last: bool = False, runner: Callable[..., None] = run, options: Mapping[str, Any] | None = None) -> list[np.ndarray]:
     """The outputs of a graph by generated trees.
 
     general: by the plan that leaves all sizes undecided.  last: by the last variant of each branch, whatever the sizes say.  runner:
-    what runs a kernel.
+    what runs a kernel.  options: those of `compile`.
     """
     sizes = Sizes(leaves, values)
     for needed in generation.requirements(graph):
@@ -58,7 +64,7 @@ def interpret(graph: Graph, leaves: list[Node], values: list[np.ndarray], target
             raise needed.condition.error(needed.condition.message.format(left=left, right=right))
     outcomes = decide(generation.uncertain(graph), sizes)
     layouts = [strided_layout(v) for v in values]
-    plan = generation.generate(graph, leaves, None if general else outcomes, layouts, False, target)
+    plan = generation.generate(graph, leaves, None if general else outcomes, layouts, False, target, options=options)
     return run_plan(plan, values, sizes, last, runner)
 
 

@@ -26,5 +26,6 @@ ROWS: list[tuple[str, dict[str, Any]]] = [  # the rule, its parameters, and what
     ("exp(x) / sum(exp(x))", {"x": (4,), "p": DROPPED, "around": back}),
     ("sum(z / sum(exp(x))) * exp(x)", {"x": (4,), "z": (4,), "p": KEPT, "around": as_it_is}),
     ("(y / sum(exp(x)) + sum(z / sum(exp(x)))) * exp(x)", {"x": (4,), "y": (4,), "z": (4,), "p": KEPT, "around": as_it_is}),
+    ("-max(-x)", {"x": (4,), "p": DROPPED}), ("-min(-x)", {"x": (4,), "p": KEPT}),
     ("sum(-x)", {"x": (4,), "p": DROPPED}), ("sum(x * k)", {"x": (4,), "k": 2.5, "p": DROPPED}),
 ]

@@ -161,7 +161,7 @@ def assert_same_bits(name: str, left: Array, right: Array) -> None:
 def meaning(out: Out, values: Mapping[Node, Any], table: Mapping[str, Callable[..., Any]], number: Callable[[Any], Any]) -> dict[Node, Any]:
     """Every node of a graph over other numbers, arrays of objects: mpmath's, sympy's or bit vectors.
 
-    table: the meaning of each elementwise row on single numbers, that of "sum" and "max" on two; number: what a constant is among them.
+    table: the meaning of each elementwise row on single numbers, of "sum", "max" and "min" on two; number: what a constant is among them.
     Views mean what they mean to NumPy.
     """
     done = {n: _objects(v) for n, v in values.items()}
@@ -170,7 +170,7 @@ def meaning(out: Out, values: Mapping[Node, Any], table: Mapping[str, Callable[.
         name = node.op.name
         if node.op.kind == "leaf":
             found = _each(number, 1)(constant_value(Out(node)))
-        elif name in ("sum", "max"):
+        elif name in ("sum", "max", "min"):
             found = _reduced(_each(table[name], 2), given[0], dict(node.params))
         elif node.op.kind == "elementwise":
             found = _each(table[name], len(given))(*given)

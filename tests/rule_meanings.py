@@ -13,7 +13,7 @@ Table = Mapping[str, Callable[..., Any]]
 ARITHMETIC: Table = {"add": operator.add, "sub": operator.sub, "mul": operator.mul, "neg": operator.neg, "sqr": lambda x: x * x,
                      "cast": lambda x: x, "identity": lambda x: x, "second": lambda x, y: y, "sum": operator.add,
                      "switch": lambda c, x, y: x if c else y, "and_": lambda x, y: x and y, "or_": lambda x, y: x or y,
-                     "invert": lambda x: not x}
+                     "invert": lambda x: not x, "gt": operator.gt}
 """What is the same for all numbers; `and`, `or` and `not` of truths only."""
 BITS = 1900
 
@@ -48,6 +48,7 @@ def digits() -> tuple[Any, Table]:
 
     return mp, {**ARITHMETIC, "true_div": quotient, "exp": kept(mp.exp), "log": kept(logarithm), "abs": abs, "max": larger,
                 "sqrt": kept(lambda x: mp.sqrt(x) if x >= 0 else nan), "pow": kept(power), "reciprocal": lambda x: quotient(mpf(1), x),
+                "min": lambda x, y: -larger(-x, -y),
                 "log1p": kept(lambda x: mp.log1p(x) if x > -1 else logarithm(x + 1)), "expm1": kept(mp.expm1), "erf": kept(mp.erf),
                 "erfc": kept(lambda x: mp.erfc(x) if abs(x) < 1000 else mpf(0 if x > 0 else 2)),
                 "sigmoid": kept(logistic), "isfinite": mp.isfinite,
@@ -67,7 +68,7 @@ def algebra() -> tuple[Any, Table]:
     return s, {**ARITHMETIC, "true_div": operator.truediv, "exp": s.exp, "log": s.log, "abs": s.Abs, "sqrt": s.sqrt, "pow": s.Pow,
                "reciprocal": lambda x: 1 / x, "log1p": lambda x: s.log(1 + x), "expm1": lambda x: s.exp(x) - 1, "erf": s.erf,
                "erfc": lambda x: 1 - s.erf(x), "sigmoid": lambda x: 1 / (1 + s.exp(-x)), "softplus": lambda x: s.log(1 + s.exp(x)),
-               "logaddexp": lambda x, y: s.log(s.exp(x) + s.exp(y)), "max": s.Max, "isfinite": lambda x: True}
+               "logaddexp": lambda x, y: s.log(s.exp(x) + s.exp(y)), "max": s.Max, "min": s.Min, "isfinite": lambda x: True}
 
 
 def rational(value: Any) -> Any:

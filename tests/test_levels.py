@@ -283,14 +283,14 @@ def test_the_report_of_a_function() -> None:
     report = f.passes()
     graph, plan = report.halves
     assert (graph.name, plan.name) == ("GRAPH", "PLAN 1")
-    assert [p.name for p in graph.passes] == ["merge", "fold", "own", "exact", "stable", "real", "unassumed"]
+    assert [p.name for p in graph.passes] == ["merge", "fold", "own", "exact", "stable", "sums", "real", "unassumed"]
     assert graph.passes[0].before == len(order(f._assembly.graph.outputs)) and graph.passes[-1].after == len(order(f.graph.outputs))
     assert eg.pp(graph.after.outputs[0]) == eg.pp(f.graph.outputs[0]) and len(graph.before.outputs) == 2
     rules = {r.rule.name: r for r in graph.rules}
     assert rules["x * 1"].times == 2 and rules["x * 1"].first.startswith("mul -> ") and not rules["x * 1"].inexact
     line = test_the_report_of_a_function.__code__.co_firstlineno + 1
     assert line in {s.line for s in rules["x * 1"].sources} and all(r.matching > 0 and r.tries >= r.times for r in graph.tried)
-    assert [p.name for p in plan.passes] == ["resolve", "merge", "fold", "own", "exact", "search", "relink", "merge again"]
+    assert [p.name for p in plan.passes] == ["resolve", "merge", "fold", "own", "exact", "sums", "search", "relink", "merge again"]
     told = str(report)
     assert told.startswith("what the optimiser did to net\nGRAPH: ") and f"test_levels.py:{line}" in told and repr(report) == told
 

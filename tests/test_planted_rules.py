@@ -10,14 +10,18 @@ import exprgraph as eg
 from exprgraph.ops.rounding import cast
 from exprgraph.patterns import Rule, some
 from exprgraph.rules.conditions import finite_constant, value
+from exprgraph.rules.indexing import slice_reduced
 from exprgraph.rules.masks import kept
 from exprgraph.rules.movement import shuffle_twice
+from exprgraph.rules.reductions import fold_twice
 from tests.bit_checks import counterexample
 from tests.exact_checks import check_casts, check_exact, check_mask, check_movement
 from tests.movement_examples import EXAMPLES, NUMBERS
+from tests.moving_examples import SUMS as ORDERED
 from tests.row_rules import KEPT
 from tests.rule_cases import grid
 from tests.stable_checks import check_real, check_rounded, check_stable, proved, row_case
+from tests.sums_checks import check_sums
 
 EXACT = [
     (Rule("x + 0", lambda x: x + 0, lambda x: x), r"float16\(0\.0\) becomes np\.float16\(-0\.0"),
@@ -79,6 +83,23 @@ def test_planted_movement_rules(rule: Rule, where: str) -> None:
 def test_a_planted_rule_of_casts() -> None:
     with pytest.raises(AssertionError, match="becomes"):
         check_casts(Rule("cast of cast", lambda x, p, q: some("cast", q, some("cast", p, x)), lambda x, q: some("cast", q, x)))
+
+
+SUMS = [
+    (Rule("sum(x * y)", lambda x, y, p: some("sum", p, x * y), lambda x, y, p: some("sum", p, x) * some("sum", p, y)), "sum\\(x \\* y\\)"),
+    (Rule("sum of stack", lambda p, q, rest: some("sum", q, some("concat", p, rest)),
+          lambda p, q, rest: some("sum", q, eg.maximum(rest[0], rest[1]))), "becomes"),
+    (Rule("slice of sum", lambda x, p, q, more: some("subtensor", q, some("sum", p, x), more),
+          lambda x, p, q, more: slice_reduced("sum", -x, p, q, more)), "becomes"),
+    (Rule("sum of sum", lambda x, p, q: some("sum", q, some("sum", p, x)),
+          lambda x, p, q: fold_twice("sum", x * (1 + 2**-6), p, q)), "becomes"),
+]
+
+
+@pytest.mark.parametrize("rule, where", SUMS, ids=lambda r: getattr(r, "name", ""))
+def test_planted_sums_rules(rule: Rule, where: str) -> None:
+    with pytest.raises(AssertionError, match=where):
+        check_sums(rule, ORDERED[rule.name])
 
 
 MASKS = [

@@ -9,13 +9,21 @@ from exprgraph.named import NamedTuple
 from exprgraph.patterns import Rule
 from exprgraph.rules.equalities import EQUALITIES
 from exprgraph.rules.exact import EXACT
+from exprgraph.rules.indexing import INDEXING
+from exprgraph.rules.joins import JOINS
 from exprgraph.rules.known import KNOWN, MATRICES
+from exprgraph.rules.lifts import LIFTS
 from exprgraph.rules.movement import MOVEMENT
+from exprgraph.rules.positions import POSITIONS
 from exprgraph.rules.real import REAL
+from exprgraph.rules.reductions import REDUCTIONS
 from exprgraph.rules.stable import STABLE
+from exprgraph.rules.sums import SUMS
 
-LISTS: dict[str, tuple[Rule, ...]] = {
-    "exact": MOVEMENT + EXACT + KNOWN, "stable": STABLE, "real": REAL + MATRICES, "search": EQUALITIES}
+MOVING: tuple[Rule, ...] = (*MOVEMENT, *LIFTS, *INDEXING, *JOINS, *REDUCTIONS)
+"""All rules of the list movement."""
+LISTS: dict[str, tuple[Rule, ...]] = {"exact": MOVING + EXACT + KNOWN, "stable": STABLE + POSITIONS, "sums": SUMS, "real": REAL + MATRICES,
+                                     "search": EQUALITIES}
 """The rules as the pipeline knows them, in the order in which they are tried; movements are tried with the exact rules."""
 OTHERS = ("fold", "all", "own")
 """Words beside tags and names: the folding of constants, everything, and the rules of a mode's own."""

@@ -7,7 +7,7 @@ from typing import Any
 from exprgraph.matching import Matcher
 from exprgraph.node import Node, Out
 from exprgraph.patterns import Match
-from exprgraph.spelling import bare
+from exprgraph.spelling import bare, uncast
 
 BESIDE_MAXIMUM = ("dimshuffle", "broadcast_to", "switch", "reshape", "disconnected_grad", "zero_grad", "isinf", "isfinite", "second")
 
@@ -56,6 +56,11 @@ def unshifted(match: Match) -> bool:
         if node.op.name in BESIDE_MAXIMUM:
             todo += [i.node for i in node.inputs]
     return True
+
+
+def by_no_case(match: Match) -> bool:
+    """x is not yet one of two cases."""
+    return uncast(match.bound["x"])[0].node.op.name != "switch"
 
 
 def reduces(match: Match) -> bool:

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from exprgraph.functions.sugar import log1mexp
 from exprgraph.node import Params
 from exprgraph.ops.arithmetic import sqr
 from exprgraph.ops.compare import isfinite, switch
 from exprgraph.ops.transcendental import erf, erfc, exp, expm1, log, log1p, logaddexp, power, sigmoid, softplus
 from exprgraph.patterns import Rule, some, tagged
-from exprgraph.rules.conditions import keeps_axes, reduces, unshifted
+from exprgraph.rules.conditions import by_no_case, keeps_axes, reduces, unshifted
 from exprgraph.rules.masks import MASKS
 
 NEAR_ZERO, FAR, TAIL = "1 + x forgets x below 1e-7 or 1e-16", "exp overflows beyond 88 or 709", "1 - s is 0 or rounded near s = 1"
@@ -64,12 +65,15 @@ LOGARITHMS = tagged("stable logarithms", (
     Rule("log(exp(x) / y)", lambda x, y: log(exp(x) / y), lambda x, y: x - log(y), why="the quotient underflows: the log of a softmax"),
     Rule("log(sum(exp(x)))", lambda x, p, around: log(around(some("sum", p, exp(x)))), lambda x, p, around: around(shifted_log(x, p)),
          lambda m: reduces(m) and unshifted(m), why=FAR),
+    Rule("log(-expm1(x))", lambda x: log(-expm1(x)), lambda x: log1mexp(x), by_no_case, why="expm1 is rounded near -1"),
+    Rule("log1p(-exp(x))", lambda x: log1p(-exp(x)), lambda x: log1mexp(x), by_no_case, why="exp is rounded near 1"),
     Rule("softplus(x) - x", lambda x: softplus(x) - x, lambda x: softplus(-x), why="two large equal numbers are subtracted"),
 ), modulo=True)
 DIFFERENCES = tagged("stable differences", (
     Rule("exp(x) - 1", lambda x: exp(x) - 1, lambda x: expm1(x), why=NEAR_ZERO),
     Rule("1 - sigmoid(x)", lambda x: 1 - sigmoid(x), lambda x: sigmoid(-x), why=TAIL),
     Rule("1 - erf(x)", lambda x: 1 - erf(x), lambda x: erfc(x), why=TAIL),
+    Rule("1 + erf(x)", lambda x: 1 + erf(x), lambda x: erfc(-x), why="near x = -2 and below two numbers near 1 cancel"),
     Rule("1 - erfc(x)", lambda x: 1 - erfc(x), lambda x: erf(x), why="erfc is rounded near 1"),
 ), modulo=True)
 QUOTIENTS = tagged("stable sigmoid", (

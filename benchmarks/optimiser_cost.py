@@ -1,0 +1,68 @@
+"""What the optimiser and the generator cost: chains, drawn graphs, and the training step of a residual network; seconds of processor time.
+
+Kernels are generated and printed, not built by a driver.
+"""
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+
+from codegen import generate as generation
+from codegen.printed import printed
+from exprgraph.graph import order
+from exprgraph.node import Graph
+from exprgraph.pairs import decide
+from exprgraph.passes import run_graph
+from runtime.prepared import flatten
+from tests.large_graphs import Large, chain, drawn, training_step
+from tests.plan_runner import CPU, Sizes
+
+SIZES = (1_000, 10_000, 100_000)
+LAYERS = (20, 60, 164)
+ALONE = 100_000
+
+
+def optimised(large: Large) -> tuple[Graph, float]:
+    """The optimised graph, and the seconds that it took."""
+    start = time.process_time()
+    return run_graph(large.graph, {}), time.process_time() - start
+
+
+def generated(graph: Graph, large: Large) -> tuple[int, int, float]:
+    """Launches, different kernels, and the seconds until the plan is text."""
+    start = time.process_time()
+    outcomes = decide(generation.uncertain(graph), Sizes(large.leaves, large.values))
+    plan = printed(generation.generate(graph, large.leaves, outcomes, ["C"] * len(large.leaves), False, CPU), "pocl")
+    names = [s.kernel.name for s in flatten(plan.steps) if hasattr(s, "kernel")]
+    return len(names), len(set(names)), time.process_time() - start
+
+
+def row(name: str, make: Callable[[], Large], alone: bool = False) -> str:
+    """One line of the table."""
+    large = make()
+    nodes = len(order(large.graph.outputs))
+    graph, first = optimised(large)
+    if alone:
+        return f"| {name} | {nodes} | {first:.2f} | {first / nodes * 1e6:.0f} | | | | |"
+    launches, kernels, second = generated(graph, large)
+    return (f"| {name} | {nodes} | {first:.2f} | {first / nodes * 1e6:.0f} | {second:.2f} | {second / nodes * 1e6:.0f} "
+            f"| {launches} | {kernels} |")
+
+
+def main(wanted: list[str]) -> None:
+    """Print the table, or the rows whose names have one of the words in them."""
+    row("", lambda: training_step(4))  # loads what is loaded once
+    print("| graph | nodes | optimise, s | us a node | generate, s | us a node | launches | kernels |\n|---|---|---|---|---|---|---|---|")
+    for n in SIZES:
+        for name, make in (("chain", chain), ("drawn", drawn)):
+            if not wanted or name in wanted:
+                print(row(name, partial(make, n), n >= ALONE), flush=True)
+    for layers in LAYERS:
+        if not wanted or "training" in wanted:
+            print(row(f"training step, {layers} layers", partial(training_step, layers)), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

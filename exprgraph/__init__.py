@@ -183,7 +183,8 @@ _LATE = {
     **dict.fromkeys(("Lop", "Rop", "jvp", "linearize", "pullback", "pushforward", "vjp"), "exprgraph.products"),
     **dict.fromkeys(("explain", "get_test_value"), "exprgraph.explanation"),
     **dict.fromkeys(("function_dump", "function_load"), "exprgraph.dump"), "printing": "exprgraph.printing",
-    "profile_summary": "exprgraph.profiles", "Rule": "exprgraph.own.rule", "rule_table": "exprgraph.rules.catalogue",
+    "profile_summary": "exprgraph.profiles", "Rule": "exprgraph.own.rule",
+    "assume": "exprgraph.assuming", "facts": "exprgraph.facts", "rule_table": "exprgraph.rules.catalogue",
     **dict.fromkeys(("vectorize", "vectorize_graph", "vmap"), "exprgraph.lanes"),
     **dict.fromkeys(("DeviceInfo", "devices"), "exprgraph.hardware"),
     "as_op": "exprgraph.own.function", "ElementwiseKernel": "exprgraph.own.elementwise",
@@ -191,7 +192,7 @@ _LATE = {
     "nnet": "exprgraph.nnet", **dict.fromkeys(("batch_normalization_test", "batch_normalization_train"), "exprgraph.functions.batch_norm"),
     **dict.fromkeys(("images2neibs", "neibs2images"), "exprgraph.functions.patches"),
     **dict.fromkeys(("confusion_matrix", "h_softmax", "sparse_block_dot"), "exprgraph.functions.classes")}
-_ROOMS = ("gradient", "nnet", "printing")
+_ROOMS = ("facts", "gradient", "nnet", "printing")
 __all__ += [name for name in _LATE if name not in __all__]
 
 

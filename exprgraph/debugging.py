@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from exprgraph.assuming import assumptions, check
 from exprgraph.close import Tolerance, problem_of, tolerances
 from exprgraph.columns import columns
 from exprgraph.errors import MismatchFault, Source, at
@@ -36,12 +37,16 @@ class Firing(NamedTuple):
 
 
 class Trace:
-    """What happens to a graph while it is optimised and planned.  places: the tensor that lies in each buffer of a plan."""
+    """What happens to a graph while it is optimised and planned.
+
+    places: the tensor that lies in each buffer of a plan.  first: the graph before any pass.
+    """
 
     def __init__(self) -> None:
         self.firings: list[Firing] = []
         self.passes: list[tuple[str, Graph, Graph]] = []
         self.places: dict[str, Out] = {}
+        self.first: Graph | None = None
 
     def over(self, engine: Engine) -> Engine:
         """The engine that sweeps: that of the list."""
@@ -58,6 +63,7 @@ class Trace:
 
     def passed(self, name: str, before: Graph, after: Graph) -> None:
         """A pass has been made."""
+        self.first = self.first or before
         if before is not after:
             self.passes.append((name, before, after))
 
@@ -121,6 +127,12 @@ def compare_trace(trace: Trace, leaves: Mapping[int, Array], found: Comparisons)
             b.outputs, a.outputs, values_of([*b.outputs, *a.outputs], leaves), n in BETTER)))
 
 
+def check_assumptions(graph: Graph, leaves: Mapping[int, Array]) -> None:
+    """AssertionFault, with the user's line, where the values of a call do not keep to what the graph assumes of them."""
+    for node in assumptions(graph.outputs):
+        check(node, evaluate(node.inputs, values_of(node.inputs, leaves))[0])
+
+
 def _of_rule(firing: Firing, leaves: Mapping[int, Array]) -> Compared:
     covered = set(firing.nodes)
     edge = list({i.node: Out(i.node) for n in firing.nodes for i in n.inputs if i.node not in covered}.values())
@@ -182,7 +194,8 @@ class Debugged(Outer):
         """Compare and run; MismatchFault."""
         found: Comparisons = self.program.options["compared"]
         found.rows.clear()
+        leaves = {n.uid: v if isinstance(v, np.ndarray) else np.asarray(v.host()) for n, v in zip(self.program.leaves, values)}
+        check_assumptions(self.program.options["trace"].first or self.program.graph, leaves)
         if self.mode.rewrites:
-            leaves = {n.uid: v if isinstance(v, np.ndarray) else np.asarray(v.host()) for n, v in zip(self.program.leaves, values)}
             compare_trace(self.program.options["trace"], leaves, found)
         return self.inner(values)

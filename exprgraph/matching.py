@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,32 @@ class Matcher:
             else:
                 return
         yield bound, nodes
+
+
+def arguments_alone(tree: Any) -> tuple[str, ...] | None:
+    """The names in a pattern that is a row applied to nothing but tensors, which then match in one way at most; else None."""
+    if not isinstance(tree, Form) or isinstance(tree.params, str) or not all(
+            isinstance(p, Wild) and sort(p.name) == "tensor" for p in tree.parts):
+        return None
+    names = tuple(p.name for p in tree.parts)
+    return None if "commutative" in tree.op.flags and len(set(names)) > 1 else names
+
+
+def at_once(tree: Form, names: tuple[str, ...], out: Out, matcher: Matcher) -> list[Match]:
+    """What `Matcher.find` finds for such a pattern, without a search."""
+    node = out.node
+    if node.params != tree.params or len(node.inputs) != len(names):
+        return []
+    bound = dict(zip(names, node.inputs))
+    if len(bound) < len(names) and not all(same(bound[n], i) for n, i in zip(names, node.inputs)):
+        return []
+    return [Match(out, bound, (node,), None, matcher.readers)]
+
+
+@cache
+def kind_of(dtype: str) -> str:
+    """The kind of a dtype, as NumPy has it."""
+    return np.dtype(dtype).kind
 
 
 def same(a: Any, b: Any) -> bool:

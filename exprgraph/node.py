@@ -150,7 +150,8 @@ class Op:
 
 class Node:
     """An op applied to inputs: immutable, with identity, the types of its outputs and the user's lines that made it."""
-    __slots__ = ("op", "params", "inputs", "outs", "sources", "uid", "name", "__weakref__")
+    __slots__ = ("op", "params", "inputs", "outs", "sources", "uid", "name", "facts", "__weakref__")
+    facts: Any  # what is known of its values, once somebody has asked
 
     def __init__(self, op: Op, params: Params, inputs: tuple[Out, ...], outs: tuple[TensorType, ...], sources: frozenset[Source],
                  name: str | None = None) -> None:
@@ -185,8 +186,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {}
 def _method(name: str) -> Any:
     def call(self: Out, *args: Any, **keywords: Any) -> Any:
         return OPERATORS[name](self, *args, **keywords)
-    call.__name__ = name
-    call.__doc__ = f"`exprgraph.{name}` with this tensor as the first argument."
+    call.__name__, call.__doc__ = name, f"`exprgraph.{name}` with this tensor as the first argument."
     return call
 
 

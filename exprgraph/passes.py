@@ -7,11 +7,13 @@ from functools import cache, lru_cache, partial
 from typing import Any
 
 from exprgraph import graph as graphs
+from exprgraph.assuming import dropped
 from exprgraph.dims import Dim
 from exprgraph.fold import fold
 from exprgraph.merge import merge
 from exprgraph.modes import OPTIMIZERS
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out
+from exprgraph.ops.markers import assume
 from exprgraph.patterns import Match, Rule
 from exprgraph.program import Watch
 from exprgraph.resolve import resolve
@@ -158,6 +160,12 @@ def if_any(rules: str, pass_: Pass) -> Pass:
     return lambda graph, options: graph if engine_of(rules, options) is None else pass_(graph, options)
 
 
+def unassumed(graph: Graph, options: Options) -> Graph:
+    """The graph without assumptions, once rules have asked for them; rules see what was behind them once more."""
+    plain_graph = dropped(graph)
+    return graph if plain_graph is graph else rewritten(("own", "stable", "exact"), merge(plain_graph), options)
+
+
 def after(rules: str, pass_: Pass) -> Pass:
     """A sweep of a list, and a pass that runs only where one of its rules applied."""
     def run(graph: Graph, options: Options) -> Graph:
@@ -167,10 +175,15 @@ def after(rules: str, pass_: Pass) -> Pass:
 
 
 def relink(graph: Graph) -> Graph:
-    """The graph with every leaf replaced by the graph's own leaf of that uid: sizes made by rules name leaves by uid alone."""
+    """The graph with every leaf replaced by the graph's own leaf of that uid: sizes made by rules name leaves by uid alone.
+
+    No assumption is left for kernels.
+    """
     own = {i.node.uid: i.node for i in graph.inputs}
 
     def change(node: Node, inputs: tuple[Out, ...]) -> Out:
+        if node.op is assume:
+            return inputs[0]
         return Out(own.get(node.uid, node)) if node.op in (INPUT, SHARED) else graphs.rebuild(node, inputs)
     return Graph(graph.inputs, graphs.transform(graph.outputs, change))
 
@@ -184,15 +197,17 @@ GRAPH: Passes = (
     ("stable", rewrite_pass("own", "stable", "exact")),
     ("sums", after("sums", rewrite_pass("own", "sums", "exact"))),
     ("real", if_any("real", rewrite_pass("own", "real", "exact"))),
+    ("unassumed", unassumed),
 )
 """Once per function."""
 FAST: Passes = (
     ("merge", plain(merge)),
     ("fold", folded),
     ("rules", partial(rewritten, ("own", "exact", "stable", "sums", "real"), sweeps=1)),
+    ("unassumed", plain(dropped)),
 )
 """Once per function that shall be compiled soon: each list sweeps once."""
-CHOSEN: Passes = (("rules", rewrite_pass("own", "exact", "stable", "sums", "real")),)
+CHOSEN: Passes = (("rules", rewrite_pass("own", "exact", "stable", "sums", "real")), ("unassumed", plain(dropped)))
 """Once per function that wants no rules but those that its mode includes."""
 
 PLAN: Passes = (

@@ -4,12 +4,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
 from exprgraph import graph as graphs
 from exprgraph import pattern_trees as trees
 from exprgraph.errors import OwnOpError, at, defined, here
-from exprgraph.matching import asked, words
+from exprgraph.matching import arguments_alone, asked, at_once, kind_of, words
 from exprgraph.modulo import ModuloMatcher
 from exprgraph.named import NamedTuple
 from exprgraph.node import Graph, Node, Out
@@ -32,15 +30,18 @@ Fired = Callable[[str, Match, Out], None]
 
 
 class Candidate(NamedTuple):
-    """A rule, the tree of its pattern, and what that asks of the inputs of a node."""
+    """A rule, the tree of its pattern, what that asks of the inputs of a node, and its arguments where it is a row of nothing but these."""
     rule: Rule
     tree: Any
     asked: frozenset[str]
+    bare: tuple[str, ...] | None = None
 
     def matches(self, out: Out, matcher: ModuloMatcher) -> Iterable[Match]:
         """The ways in which the rule matches at a tensor."""
         if self.tree is None:
             return [Match(out, {}, (out.node,), None, matcher.readers)]
+        if self.bare is not None:
+            return at_once(self.tree, self.bare, out, matcher)
         return matcher.found(self.tree, out) if self.rule.modulo else matcher.find(self.tree, out)
 
 
@@ -57,7 +58,8 @@ class Engine:
             tree = None if rule.pattern is None else trace(rule)
             if rule.modulo:
                 tree = trees.spelled(tree)
-            candidate = Candidate(rule, tree, frozenset((trees.asked if rule.modulo else asked)(tree)))
+            bare = None if rule.modulo else arguments_alone(tree)
+            candidate = Candidate(rule, tree, frozenset((trees.asked if rule.modulo else asked)(tree)), bare)
             self._asked |= candidate.asked
             names = trees.roots(tree) if rule.modulo else () if tree is None else (tree.op.name,)
             self._modulo |= set(names) if rule.modulo else set()
@@ -139,7 +141,7 @@ def applied(rule: Rule, match: Match) -> Out | None:
 
 def _holds(rule: Rule, match: Match) -> bool:
     for name, value in match.bound.items():
-        if sort(name) in ("tensor", "constant") and np.dtype(value.dtype).kind not in rule.kinds:
+        if sort(name) in ("tensor", "constant") and kind_of(value.dtype) not in rule.kinds:
             return False
     return rule.when is None or rule.when(match)
 

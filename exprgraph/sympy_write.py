@@ -33,6 +33,7 @@ TO: dict[str, Build] = {
     "round_half_away_from_zero": lambda S, x: S.sign(x) * S.floor(S.Abs(x) + S.Rational(1, 2)),
     "left_shift": lambda S, a, b: a * 2**b, "right_shift": lambda S, a, b: S.floor(a / 2**b),
     "identity": lambda S, x: x, "second": lambda S, a, b: b, "disconnected_grad": lambda S, x: x, "zero_grad": lambda S, x: x,
+    "assume": lambda S, x: x,
     "broadcast_to": lambda S, x: x}
 """Row name -> sympy expression, where sympy has no function of that meaning."""
 

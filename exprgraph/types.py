@@ -135,7 +135,7 @@ _READS: WeakValueDictionary[tuple[int, int, bool], Out] = WeakValueDictionary()
 
 def _folds(op: Op) -> bool:
     """Whether the row is one of ours that Dims know, and not one of the user's of the same name."""
-    return (op.name in _FOLD or op.name in ("cast", "neg")) and OPERATORS.get(op.name) is op
+    return (op.name in _FOLD or op.name in ("cast", "neg", "assume")) and OPERATORS.get(op.name) is op
 
 
 def _leaf_dim(out: Out) -> Dim | None:
@@ -185,7 +185,7 @@ def _fold(out: Out, parts: list[Dim | None]) -> Dim | None:
     if out.ndim or not dtypes.is_int(out.dtype) or any(p is None for p in parts):
         return None
     known = [p for p in parts if p is not None]
-    if out.node.op.name == "cast":
+    if out.node.op.name in ("cast", "assume"):
         return known[0]
     return -known[0] if out.node.op.name == "neg" else _FOLD[out.node.op.name](*known)
 

@@ -283,7 +283,7 @@ def test_the_report_of_a_function() -> None:
     report = f.passes()
     graph, plan = report.halves
     assert (graph.name, plan.name) == ("GRAPH", "PLAN 1")
-    assert [p.name for p in graph.passes] == ["merge", "fold", "own", "exact", "stable", "sums", "real"]
+    assert [p.name for p in graph.passes] == ["merge", "fold", "own", "exact", "stable", "sums", "real", "unassumed"]
     assert graph.passes[0].before == len(order(f._assembly.graph.outputs)) and graph.passes[-1].after == len(order(f.graph.outputs))
     assert eg.pp(graph.after.outputs[0]) == eg.pp(f.graph.outputs[0]) and len(graph.before.outputs) == 2
     rules = {r.rule.name: r for r in graph.rules}

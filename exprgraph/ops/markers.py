@@ -28,6 +28,21 @@ disconnected_grad = _marker("disconnected_grad", "no_path", "The tensor itself; 
 zero_grad = _marker("zero_grad", "zero_grad", "The tensor itself; its gradient is zero.")
 
 
+def _assume_accept(x: Any, words: Sequence[str] = (), low: float | None = None, high: float | None = None, nan: bool = False) -> Accepted:
+    return (as_symbol(x),), {"words": tuple(words), "low": low, "high": high, "nan": bool(nan)}
+
+
+def _assume_batch(inputs: Sequence[Out], mapped: Sequence[bool], size: Out, words: tuple[str, ...], **told: Any) -> Out:
+    """Elements that differ in each lane may be equal in two."""
+    kept = tuple(w for w in words if w != "unique")
+    return assume(inputs[0], words=kept, **told) if kept or told["low"] is not None or told["high"] is not None else inputs[0]
+
+
+assume: Op = row("assume", lambda x, **told: x, "{0}", lambda g, y, x, **told: (g,), accept=_assume_accept, flags="smooth",
+             infer=lambda inputs, **told: (inputs[0].type,),
+             doc="The tensor itself, of which words and bounds are taken for true; kernels never see it.").changed(batch=_assume_batch)
+
+
 def _assert(x: Any, holds: Any, message: str = "") -> Any:
     """A tensor without elements has none that a kernel would check."""
     if x.size and not np.all(holds):
@@ -179,4 +194,4 @@ class Print:
             print(self.message, name, "=", found() if callable(found) else found)
 
 
-TABLE = table([disconnected_grad, zero_grad, assert_, checked])
+TABLE = table([disconnected_grad, zero_grad, assert_, assume, checked])

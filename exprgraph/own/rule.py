@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from exprgraph.errors import OptionError, at, here
+from exprgraph.facts import Known
 from exprgraph.pattern_trees import Minus, spelled
 from exprgraph.patterns import Fixed, Form, Match, Wild, arguments, required, trace
 from exprgraph.patterns import Rule as Record
@@ -61,6 +62,8 @@ def _problem(rule: Record) -> str:
         return f"its pattern failed: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
     if not isinstance(tree, Form):
         return "its pattern is one argument or a constant, so it would meet every tensor: an operation is needed"
+    if isinstance(rule.when, Known) and rule.when.name not in arguments(rule):
+        return f"its condition is about {rule.when.name!r}, which is no argument of its pattern"
     if rule.modulo and (rule.kinds != "f" or isinstance(_unsigned(spelled(tree)), Wild | Fixed)):
         return "modulo=True is for floats (kinds), and for patterns that are more than signs and factors of 1"
     if not rule.modulo and "around" in arguments(rule):

@@ -4,12 +4,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from exprgraph.columns import columns
+from exprgraph.facts import Known
 from exprgraph.named import NamedTuple
 from exprgraph.patterns import Rule
 from exprgraph.rules.equalities import EQUALITIES
 from exprgraph.rules.exact import EXACT
 from exprgraph.rules.indexing import INDEXING
 from exprgraph.rules.joins import JOINS
+from exprgraph.rules.known import KNOWN, MATRICES
 from exprgraph.rules.lifts import LIFTS
 from exprgraph.rules.movement import MOVEMENT
 from exprgraph.rules.positions import POSITIONS
@@ -20,7 +22,7 @@ from exprgraph.rules.sums import SUMS
 
 MOVING: tuple[Rule, ...] = (*MOVEMENT, *LIFTS, *INDEXING, *JOINS, *REDUCTIONS)
 """All rules of the list movement."""
-LISTS: dict[str, tuple[Rule, ...]] = {"exact": MOVING + EXACT, "stable": STABLE + POSITIONS, "sums": SUMS, "real": REAL,
+LISTS: dict[str, tuple[Rule, ...]] = {"exact": MOVING + EXACT + KNOWN, "stable": STABLE + POSITIONS, "sums": SUMS, "real": REAL + MATRICES,
                                      "search": EQUALITIES}
 """The rules as the pipeline knows them, in the order in which they are tried; movements are tried with the exact rules."""
 OTHERS = ("fold", "all", "own")
@@ -38,7 +40,9 @@ class Table(NamedTuple):
     rules: tuple[Rule, ...]
 
     def __str__(self) -> str:
-        rows = [("list", "tag", "kinds", "rule", "why"), *((r.tags[0], " ".join(r.tags[1:]), r.kinds, r.name, r.why) for r in self.rules)]
+        rows = [("list", "tag", "kinds", "rule", "when", "why")]
+        rows += [(r.tags[0], " ".join(r.tags[1:]), r.kinds, r.name, str(r.when) if isinstance(r.when, Known) else "", r.why)
+                 for r in self.rules]
         return "\n".join(columns(rows))
 
     def __repr__(self) -> str:
@@ -48,6 +52,7 @@ class Table(NamedTuple):
 def rule_table(word: str | None = None) -> Table:
     """The rules of the optimiser as a table; with a word those of this name or tag only.  `rule_table().rules` are the records.
 
+    when: what has to be known of what an argument has met, where `facts.known` asks for it; other conditions have no text.
     kinds: of the dtypes that the rule is for, "f" floats, "i" and "u" integers, "b" bool.
     """
     return Table(tuple(r for rules in LISTS.values() for r in rules if word is None or word == r.name or word in r.tags))

@@ -18,6 +18,8 @@ from exprgraph.patterns import Fixed, Form, Match, Wild, scalar, sort
 from exprgraph.readers import Readers
 
 CARRIERS = ("broadcast_to", "dimshuffle", "reshape")
+DEEPEST = 64
+"""Views of views that are looked through."""
 
 
 class Matcher:
@@ -34,9 +36,7 @@ class Matcher:
 
     def value(self, out: Out) -> Any:
         """The value of a constant whose elements are all equal, behind broadcasts too; else None."""
-        node = out.node
-        while node.op.kind == "view" and node.op.name in CARRIERS:
-            node = node.inputs[0].node
+        node = shown(out.node)
         if node.op is not CONSTANT:
             return None
         if node not in self._uniform:
@@ -137,7 +137,8 @@ def equal(wanted: Any, found: Any) -> bool:
         return False
     if found.dtype.kind != "f":
         return bool(float(wanted) == int(found)) and not (wanted == 0 and math.copysign(1, wanted) < 0)
-    value = np.asarray(wanted, found.dtype)
+    with np.errstate(over="ignore"):
+        value = np.asarray(wanted, found.dtype)
     return bool(value == found and np.signbit(value) == np.signbit(found))
 
 
@@ -145,12 +146,19 @@ def words(node: Node) -> Iterator[str]:
     """What patterns may ask of the inputs of a node: their rows, also behind a broadcast, and whether one may be a constant."""
     for i in node.inputs:
         yield i.node.op.name
-        inner = i.node
-        while inner.op.kind == "view" and inner.op.name in CARRIERS:
-            inner = inner.inputs[0].node
-            yield inner.op.name
-        if inner.op is CONSTANT:
+        if i.node.op.kind == "view" and i.node.op.name in CARRIERS:
+            yield i.node.inputs[0].node.op.name
+        if shown(i.node).op is CONSTANT:
             yield CONSTANT.name
+
+
+def shown(node: Node) -> Node:
+    """What a node shows through up to DEEPEST views."""
+    for _ in range(DEEPEST):
+        if node.op.kind != "view" or node.op.name not in CARRIERS:
+            break
+        node = node.inputs[0].node
+    return node
 
 
 def asked(tree: Any) -> Iterator[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from exprgraph.dims import Dim
 from exprgraph.dtypes import is_float, promote
-from exprgraph.matching import Matcher, equal
+from exprgraph.matching import CARRIERS, Matcher, equal
 from exprgraph.named import NamedTuple
 from exprgraph.node import Node, Out, make_constant
 from exprgraph.ops.shape import dim_node
@@ -23,24 +23,25 @@ from exprgraph.ops.table import ROWS
 from exprgraph.pattern_trees import FACTORS, SUM, TERMS, Factors, Minus, Total, below, term_words
 from exprgraph.patterns import AROUND, Fixed, Form, Match, Wild, sort
 from exprgraph.readers import Readers
-from exprgraph.spelling import CARRIERS, Product, Spelling, again, bare, rest, uncast
+from exprgraph.spelling import Product, Spelling, again, bare, rest, uncast
 from exprgraph.types import cast_to
 
 SEEN_THROUGH = (*FACTORS, "neg", "cast", "sum_to", *CARRIERS)
 
 
 class State(NamedTuple):
-    """What is matched so far: what the arguments are bound to, and the nodes that are covered."""
+    """What is matched so far: what the arguments are bound to, the nodes that are covered, and to which shapes arguments are broadcast."""
     bound: Mapping[str, Any]
     nodes: tuple[Node, ...]
+    wide: Mapping[str, tuple[Dim, ...]] = {}
 
-    def bind(self, name: str, value: Any) -> State:
+    def bind(self, name: str, value: Any, shape: tuple[Dim, ...] | None = None) -> State:
         """The state with one more argument bound."""
-        return State({**self.bound, name: value}, self.nodes)
+        return State({**self.bound, name: value}, self.nodes, self.wide if shape is None else {**self.wide, name: shape})
 
     def cover(self, *nodes: Node) -> State:
         """The state with more nodes covered."""
-        return State(self.bound, (*self.nodes, *nodes))
+        return State(self.bound, (*self.nodes, *nodes), self.wide)
 
 
 class Taken(NamedTuple):
@@ -73,17 +74,24 @@ class ModuloMatcher(Matcher):
         return frozenset().union(*(self._seen(i.node) for i in node.inputs))
 
     def _seen(self, node: Node) -> frozenset[str]:
-        found = self._words.get(node)
-        if found is None:
-            name = node.op.name
-            if name in SEEN_THROUGH:
-                found = self.words(node)
-            elif name in TERMS:
-                found = frozenset({SUM, *term_words(self.words(node))})
-            else:
-                found = frozenset((name,))
-            self._words[node] = found
-        return found
+        """The words of a node that another reads; iterative, since views may be many."""
+        todo = [node]
+        while todo:
+            top = todo[-1]
+            inner = top.op.name in SEEN_THROUGH or top.op.name in TERMS
+            waiting = [i.node for i in top.inputs if i.node not in self._words] if inner and top not in self._words else []
+            todo += waiting
+            if not waiting:
+                todo.pop()
+                if top not in self._words:
+                    self._words[top] = self._own(top)
+        return self._words[node]
+
+    def _own(self, node: Node) -> frozenset[str]:
+        name = node.op.name
+        if name in SEEN_THROUGH:
+            return self.words(node)
+        return frozenset({SUM, *term_words(self.words(node))}) if name in TERMS else frozenset((name,))
 
     def found(self, tree: Any, out: Out) -> Iterator[Match]:
         """The ways in which a pattern that `spelled` has made matches at a tensor."""
@@ -109,7 +117,8 @@ class ModuloMatcher(Matcher):
                 if state is not None:
                     yield self._match(out, state, _as_it_is)
             else:
-                yield self._match(out, taken.state, partial(_put, product, taken.factors, turned))
+                found = self._match(out, taken.state, partial(_put, product, taken.factors, turned))
+                yield found._replace(alone=len(taken.factors) == len(product.factors))
 
     def _summed_root(self, tree: Factors, out: Out, sign: int) -> Iterator[Match]:
         """A product with sum_to(y) among its factors z: as the sum_to(y * z) that it is, since z is the same along what is summed."""
@@ -125,9 +134,9 @@ class ModuloMatcher(Matcher):
 
     def _match(self, out: Out, state: State, around: Callable[[Out], Out]) -> Match:
         """The match, with its tensors in the widest float that is among them."""
-        floats = [v.dtype for v in state.bound.values() if isinstance(v, Out) and is_float(v.dtype)]
-        wide = promote((out.dtype, *floats)) if is_float(out.dtype) else out.dtype
-        bound = {n: cast_to(v, wide) if sort(n) == "tensor" and is_float(v.dtype) else v for n, v in state.bound.items()}
+        given = {n: _broadcast(v, state.wide[n]) if n in state.wide else v for n, v in state.bound.items()}
+        wide = promote((out.dtype, *(v.dtype for v in given.values() if isinstance(v, Out) and is_float(v.dtype))))
+        bound = {n: cast_to(v, wide) if sort(n) == "tensor" and is_float(v.dtype) and is_float(wide) else v for n, v in given.items()}
         return Match(out, bound, state.nodes, lambda made: cast_to(around(made), out.dtype), self.readers)
 
     def _part(self, part: Any, out: Out, sign: int, state: State, shape: Shape) -> Iterator[State]:
@@ -151,8 +160,10 @@ class ModuloMatcher(Matcher):
 
     def _wild(self, name: str, out: Out, sign: int, state: State, shape: Shape) -> Iterator[State]:
         numbers, known, wanted = self.spelling.numbers, state.bound.get(name), sort(name)
-        if shape is not None and out.type.shape != shape and is_float(out.dtype):
-            out = ROWS["broadcast_to"](out, *[dim_node(d) for d in shape])
+        if not is_float(out.dtype) or (known is None and out.type.shape == shape):
+            shape = None
+        if shape is not None and known is not None and state.wide.get(name) != shape:
+            out = _broadcast(out, shape)
         if known is not None:
             if numbers.related(known, out) == sign:
                 yield state if sign > 0 else state.cover(out.node)
@@ -160,7 +171,7 @@ class ModuloMatcher(Matcher):
             if out.dtype == "bool" and sign > 0:
                 yield state.bind(name, out)
         elif wanted != "constant" or self.value(out) is not None:
-            yield state.bind(name, out if sign > 0 else self.spelling.negative(out))
+            yield state.bind(name, out if sign > 0 else self.spelling.negative(out), None if wanted == "constant" else shape)
 
     def _around(self, part: Form, out: Out, state: State, shape: Shape) -> Iterator[State]:
         name, (inner, chain) = str(part.params), bare(out)
@@ -221,7 +232,7 @@ class ModuloMatcher(Matcher):
 
     def _factors(self, part: Factors, out: Out, sign: int, state: State, shape: Shape) -> Iterator[State]:
         product = self.spelling.product(out)
-        for taken in self._product(part.parts, product, state.cover(*product.covered)):
+        for taken in self._product(part.parts, product, state.cover(*product.covered), shape):
             absorber, turned = _absorber(part, taken.state), sign * taken.sign
             if absorber is not None:
                 found = self._absorb(absorber, product, taken, turned, shape)
@@ -230,7 +241,7 @@ class ModuloMatcher(Matcher):
             elif len(taken.factors) == len(product.factors) and turned * product.sign > 0:
                 yield taken.state
 
-    def _product(self, parts: Sequence[tuple[int, Any]], product: Product, state: State) -> Iterator[Taken]:
+    def _product(self, parts: Sequence[tuple[int, Any]], product: Product, state: State, shape: Shape = None) -> Iterator[Taken]:
         """The ways in which all parts but the absorber match different factors: rows first, then constants, then arguments."""
         often = [p.name for _, p in parts if isinstance(p, Wild)]
         ordered = sorted(parts, key=lambda f: (isinstance(f[1], Fixed), isinstance(f[1], Wild), isinstance(f[1], Wild)
@@ -251,7 +262,7 @@ class ModuloMatcher(Matcher):
                 for i, factor in enumerate(product.factors):
                     for sign in (1, -1) if isinstance(part, Total) else (1,):
                         if factor.power == power and i not in taken.factors:
-                            for found in self._part(part, factor.out, sign, taken.state, None):
+                            for found in self._part(part, factor.out, sign, taken.state, shape):
                                 yield from step(n + 1, Taken(found, taken.factors | {i}, taken.sign * sign))
         yield from step(0, Taken(state, frozenset(), 1))
 
@@ -277,8 +288,10 @@ class ModuloMatcher(Matcher):
             if not product.ones:
                 return None
             left = make_constant(product.sign, product.ones[0].dtype)
-        if shape is not None and left.type.shape != shape:
-            left = ROWS["broadcast_to"](left, *[dim_node(d) for d in shape])
+        if sort(name) == "constant":
+            return taken.state.bind(name, left if sign > 0 else -left) if self.value(left) is not None else None
+        if shape is not None:
+            left = _broadcast(left, shape)
         return taken.state.bind(name, left if sign > 0 else self.spelling.negative(left))
 
 
@@ -296,6 +309,14 @@ def _absorber(tree: Factors, state: State) -> str | None:
     return free[0] if free else None
 
 
+def _broadcast(out: Out, shape: tuple[Dim, ...]) -> Out:
+    """The tensor in a shape that it broadcasts to."""
+    if out.type.shape == shape:
+        return out
+    found: Out = ROWS["broadcast_to"](out, *[dim_node(d) for d in shape])
+    return found
+
+
 def _as_it_is(made: Out) -> Out:
     return made
 
@@ -308,9 +329,7 @@ def _put(product: Product, taken: frozenset[int], sign: int, made: Out) -> Out:
 
 def _summed(around: Callable[[Out], Out], whole: Out, sum_to: Node, dtype: str, made: Out) -> Out:
     """What a rule made of the product under a sum_to, summed."""
-    inner = around(made)
-    if inner.type.shape != whole.type.shape:
-        inner = ROWS["broadcast_to"](inner, *[dim_node(d) for d in whole.type.shape])
+    inner = _broadcast(around(made), whole.type.shape)
     return cast_to(sum_to.op.apply((inner, *sum_to.inputs[1:]), sum_to.params, sum_to.sources), dtype)
 
 

@@ -71,7 +71,7 @@ class Numbers:
     def _number(self, out: Out) -> int:
         node = out.node
         given = [self._known[i.node, i.index] for i in _read(node)]
-        name, shape = node.op.name, node.outs[out.index].shape
+        name, shape = node.op.name, (out.dtype, node.outs[out.index].shape)
         if widens(node):
             return given[0]
         if not has_gradient(out.dtype) or node.op.kind == "leaf" or name not in SIGNED + ("neg", "add", "sub", "mul", "true_div"):
@@ -132,4 +132,4 @@ def _plain(out: Out, given: list[int]) -> Hashable:
         return CONSTANT.name, node.params, node.outs[0].dtype
     if node.op.kind == "leaf" or not node.op.flags.isdisjoint(ONE_OF_A_KIND):
         return node, out.index
-    return node.op, node.params, out.index, tuple(sorted(given) if "commutative" in node.op.flags else given)
+    return node.op, node.params, out.index, out.dtype, tuple(sorted(given) if "commutative" in node.op.flags else given)

@@ -54,13 +54,14 @@ class Match(NamedTuple):
     """What a pattern matched: the tensor at its root, what each argument is bound to, and the nodes that it covers.
 
     around: what makes of the replacement what takes the root's place, where there is more at the root than the pattern says.  readers: who
-    reads what in the graph.
+    reads what in the graph.  alone: nothing is left at the root.
     """
     root: Out
     bound: Mapping[str, Any]
     nodes: tuple[Node, ...]
     around: Callable[[Out], Out] | None = None
     readers: Readers | None = None
+    alone: bool = True
 
 
 class Wild(NamedTuple):

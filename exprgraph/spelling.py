@@ -10,13 +10,14 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from exprgraph.dtypes import is_float
+from exprgraph.matching import CARRIERS, DEEPEST
 from exprgraph.named import NamedTuple
 from exprgraph.node import Node, Out, constant_value, make_constant
-from exprgraph.numbering import Numbers
+from exprgraph.numbering import Numbers, widens
 from exprgraph.ops.shape import dim_node
 from exprgraph.ops.table import ROWS
 
-CARRIERS = ("broadcast_to", "dimshuffle", "reshape")
+ARITHMETIC = ("add", "sub", "mul", "true_div", "sqr", "neg", "cast")
 MOST = 8
 """Factors of a product; what lies deeper is one factor."""
 
@@ -65,7 +66,8 @@ class Spelling:
         """The elementwise node that a float tensor shows; loose: what reads the tensor broadcasts anyway.  None where it shows none."""
         key = out.node, loose
         if key not in self._opened:
-            self._opened[key] = self._open(out.node, loose) if len(out.node.outs) == 1 and is_float(out.dtype) else None
+            one = len(out.node.outs) == 1
+            self._opened[key] = None if not one else self._open(out.node, loose) if is_float(out.dtype) else _as_written(out)
         return self._opened[key]
 
     def _open(self, node: Node, loose: bool) -> Opened | None:
@@ -140,11 +142,29 @@ class Spelling:
         return turned
 
 
+def _as_written(out: Out) -> Opened | None:
+    """Conditions and integers are not looked through, and their sums and products are not taken apart."""
+    node = out.node
+    return Opened(node, node.inputs, (node,)) if node.op.kind == "elementwise" and node.op.name not in ARITHMETIC else None
+
+
 def _chain(node: Node) -> Iterator[Node]:
-    """The views and casts of floats above what they show, the outermost first."""
-    while (node.op.kind == "view" and node.op.name in CARRIERS) or (node.op is ROWS["cast"] and is_float(node.inputs[0].dtype)):
+    """The views and casts of floats above what they show, the outermost first, and no more of them than DEEPEST.
+
+    A cast to a narrower float and back stays: it is there for what it rounds.
+    """
+    for _ in range(DEEPEST):
+        is_cast = node.op is ROWS["cast"] and is_float(node.inputs[0].dtype)
+        if not is_cast and not (node.op.kind == "view" and node.op.name in CARRIERS) or (is_cast and _rounds(node)):
+            return
         yield node
         node = node.inputs[0].node
+
+
+def _rounds(node: Node) -> bool:
+    """Whether a cast takes back a cast that has lost digits."""
+    inner = node.inputs[0].node
+    return widens(node) and inner.op is node.op and is_float(inner.inputs[0].dtype) and not widens(inner)
 
 
 def bare(out: Out) -> tuple[Out, tuple[Node, ...]]:
@@ -156,7 +176,7 @@ def bare(out: Out) -> tuple[Out, tuple[Node, ...]]:
 def uncast(out: Out) -> tuple[Out, tuple[Node, ...]]:
     """A tensor without casts among floats around it, and these casts."""
     casts = list[Node]()
-    while out.node.op is ROWS["cast"] and is_float(out.dtype) and is_float(out.node.inputs[0].dtype):
+    while out.node.op is ROWS["cast"] and is_float(out.dtype) and is_float(out.node.inputs[0].dtype) and not _rounds(out.node):
         casts.append(out.node)
         out = out.node.inputs[0]
     return out, tuple(casts)
@@ -201,7 +221,10 @@ def rest(product: Product, taken: Collection[int], put: Out | None = None) -> Ou
         name, a, b = tree
         if name == "mul":
             one, other = left(a, below), left(b, below)
-            return Rest(_times(one.out, other.out), one.owed or other.owed)
+            if one.owed or other.owed:
+                kept = one.out if other.owed else other.out
+                return Rest(None, True) if kept is None else Rest(_over(kept, put) if put is not None else kept)
+            return Rest(_times(one.out, other.out))
         one, other = left(a, below), left(b, not below)
         above = _times(one.out, put) if other.owed else one.out
         return Rest(above if other.out is None else _over(above, other.out), one.owed)

@@ -82,3 +82,27 @@ def whole_operand(match: Match) -> bool:
     """x alone has the shape of what is reduced."""
     shape = match.root.node.inputs[0].type.shape
     return bool(match.bound["x"].type.shape == shape)
+
+
+def aligned(match: Match) -> bool:
+    """The views around the reduction put each axis that is kept where x has it."""
+    x, p = match.bound["x"], dict(match.bound["p"])
+    places: list[int | None] = [None if a in p["axis"] else a for a in range(x.ndim) if p["keepdims"] or a not in p["axis"]]
+    for view in reversed(match.bound["around"].chain):
+        inner, outer = view.inputs[0].type.shape, view.outs[0].shape
+        if view.op.name == "dimshuffle":
+            places = [None if a < 0 else places[a] for a in dict(view.params)["pattern"]]
+        elif view.op.name == "broadcast_to":
+            places = [*[None] * (len(outer) - len(inner)), *places]
+        else:
+            kept = [(a, d) for a, d in zip(places, inner) if d.const != 1]
+            if [d for _, d in kept] != [d for d in outer if d.const != 1]:
+                return False
+            rest = iter(kept)
+            places = [None if d.const == 1 else next(rest)[0] for d in outer]
+    return all(a is None or a == x.ndim - len(places) + k for k, a in enumerate(places))
+
+
+def alone(match: Match) -> bool:
+    """The pattern is all that there is at the root."""
+    return match.alone

@@ -12,7 +12,7 @@ from exprgraph.ops.arithmetic import sqr
 from exprgraph.ops.compare import isfinite, switch
 from exprgraph.ops.transcendental import erf, erfc, exp, expm1, log, log1p, logaddexp, power, sigmoid, softplus
 from exprgraph.patterns import Rule, some, tagged
-from exprgraph.rules.conditions import by_no_case, keeps_axes, reduces, unshifted
+from exprgraph.rules.conditions import aligned, alone, by_no_case, keeps_axes, reduces, unshifted
 from exprgraph.rules.masks import MASKS
 
 NEAR_ZERO, FAR, TAIL = "1 + x forgets x below 1e-7 or 1e-16", "exp overflows beyond 88 or 709", "1 - s is 0 or rounded near s = 1"
@@ -82,12 +82,14 @@ QUOTIENTS = tagged("stable sigmoid", (
 ), modulo=True)
 SOFTMAXES = tagged("stable softmax", (
     Rule("exp(x) / sum(exp(x))", lambda x, p, around: exp(x) / around(some("sum", p, exp(x))),
-         lambda x, p, around: shifted_softmax(x, p, around), lambda m: reduces(m) and unshifted(m), why=FAR),
+         lambda x, p, around: shifted_softmax(x, p, around), lambda m: reduces(m) and unshifted(m) and aligned(m), why=FAR),
     Rule("sum(z / sum(exp(x))) * exp(x)", lambda x, z, p, around: some("sum", p, z / around(some("sum", p, exp(x)))) * exp(x),
-         lambda x, z, p, around: shifted_sum(x, z, p, around), lambda m: reduces(m) and keeps_axes(m) and unshifted(m), why=SOFTMAX),
+         lambda x, z, p, around: shifted_sum(x, z, p, around),
+         lambda m: reduces(m) and keeps_axes(m) and unshifted(m) and aligned(m), why=SOFTMAX),
     Rule("(y / sum(exp(x)) + sum(z / sum(exp(x)))) * exp(x)",
          lambda x, y, z, p, around: (y / around(some("sum", p, exp(x))) + some("sum", p, z / around(some("sum", p, exp(x))))) * exp(x),
-         lambda x, y, z, p, around: shifted_sum(x, z, p, around, y), lambda m: reduces(m) and keeps_axes(m) and unshifted(m), why=SOFTMAX),
+         lambda x, y, z, p, around: shifted_sum(x, z, p, around, y),
+         lambda m: reduces(m) and keeps_axes(m) and unshifted(m) and aligned(m), why=SOFTMAX),
 ), modulo=True)
 GRADIENTS = tagged("stable gradients", (
     Rule("y / sigmoid(x) * sigmoid(x)", lambda x, y: y / sigmoid(x) * sigmoid(x), lambda x, y: y, why=RATIO),
@@ -95,7 +97,7 @@ GRADIENTS = tagged("stable gradients", (
          lambda x, y, z: (y / sigmoid(x) - z / sigmoid(-x)) * sigmoid(x) * sigmoid(-x),
          lambda x, y, z: y * sigmoid(-x) - z * sigmoid(x), why="the gradient of binary cross-entropy; " + RATIO),
     Rule("y / exp(x) * exp(x)", lambda x, y: y / exp(x) * exp(x), lambda x, y: y, why=RATIO),
-    Rule("(y / exp(x) + z) * exp(x)", lambda x, y, z: (y / exp(x) + z) * exp(x), lambda x, y, z: y + z * exp(x),
+    Rule("(y / exp(x) + z) * exp(x)", lambda x, y, z: (y / exp(x) + z) * exp(x), lambda x, y, z: y + z * exp(x), alone,
          why="the gradient of the log of a softmax; " + RATIO),
     Rule("y / (exp(x) / z) / z", lambda x, y, z: y / (exp(x) / z) / z, lambda x, y, z: y / exp(x), why=RATIO),
 ), modulo=True)

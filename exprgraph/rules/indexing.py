@@ -20,6 +20,8 @@ GAINING = ("concat", "place", "matmul", "sum", "prod", "max", "min", "any", "all
 """The rows of which a part costs less than the whole."""
 DEEP = 12
 """How many nodes are looked at to find one of them."""
+TERMS = 8
+"""The terms of a position beyond which slices of slices stay, so that chains of them cost no more than their length."""
 
 
 def certain(out: Out) -> bool:
@@ -67,6 +69,8 @@ def slice_twice(x: Out, p: Params, q: Params, rest: tuple[Out, ...], more: tuple
     if both and not (certain(root) and certain(root.node.inputs[0])):
         return None
     joint = {a: Section(first[a].start + second[a].start * first[a].step, first[a].step * second[a].step, second[a].length) for a in both}
+    if any(len(d.terms) > TERMS for s in joint.values() for d in s):
+        return None
     return read(x, {**first, **second, **joint})
 
 
@@ -170,7 +174,8 @@ def take_all(x: Out, p: Params, q: Params, rest: tuple[Out, ...]) -> Out | None:
 
 def take_twice(x: Out, i: Out, j: Out, p: Params, q: Params) -> Out | None:
     """x at those of the positions i that j names."""
-    return some("take", p, x, some("take", (("axis", 0),), i, j)) if p == q and i.ndim == 1 else None
+    once = i.node.op.name != "take"  # else a chain would be turned round once for each of its links
+    return some("take", p, x, some("take", (("axis", 0),), i, j)) if p == q and i.ndim == 1 and once else None
 
 
 SLICES = tagged("movement indexing", (

@@ -12,6 +12,8 @@ from exprgraph.rules.indexing import cuts_of, inner_alone, read, slice_of
 from exprgraph.rules.reductions import fold_rules, fold_stacked, turned
 
 KINDS = "fiu"
+NARROW = ("float16", "bfloat16")
+"""A fold of these adds in float32 and rounds once; their sums one by one would round, and overflow, after each."""
 
 
 def join_sum(x: Out, y: Out) -> Out:
@@ -21,7 +23,7 @@ def join_sum(x: Out, y: Out) -> Out:
 
 def sum_stacked(p: Params, q: Params, rest: tuple[Out, ...], root: Out) -> Out | None:
     """The sum of few tensors in place of that of their stack."""
-    return fold_stacked("sum", join_sum, p, q, rest, root)
+    return None if root.dtype in NARROW else fold_stacked("sum", join_sum, p, q, rest, root)
 
 
 def slice_product(x: Out, y: Out, q: Params, more: tuple[Out, ...]) -> Out | None:

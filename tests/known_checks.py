@@ -25,6 +25,8 @@ def narrow(rng: np.random.Generator, dtype: str, count: int) -> list[Facts]:
     some = [0, 1] if dtype == "bool" else [whole.low, -2, -1, 0, 0, 1, 2, 7, whole.high] if dtype[0] != "u" else [0, 0, 1, 2, 7, whole.high]
     bounds = rng.choice(np.array(some, object), 2 * count).tolist()
     bounds = sorted(bounds) if rng.random() < 0.6 else bounds
+    if rng.random() < 0.2 and dtype != "bool":  # a remainder below what divides it, and the like
+        bounds = sorted(rng.choice(np.array([0, 1, 2, 7, whole.high], object), 2 * count, replace=False).tolist()) if count < 3 else bounds
     return [_narrow(rng, dtype, *sorted(bounds[2 * k:2 * k + 2])) for k in rng.permutation(count)]
 
 

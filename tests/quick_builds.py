@@ -13,7 +13,8 @@ from typing import Any
 
 SETTING = "EXPRGRAPH_TEST_OPTIMISED"
 OPTION = "-cl-opt-disable"
-EXACT = ("tests/test_rows.py", "tests/test_mathlib.py", "tests/test_together.py")
+EXACT = ("tests/test_rows.py", "tests/test_mathlib.py", "tests/test_together.py", "tests/test_reduce.py::test_a10",
+         "tests/test_faults_a.py::test_A10")
 
 
 def wrap() -> None:

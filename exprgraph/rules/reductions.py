@@ -16,7 +16,7 @@ from exprgraph.ops.compare import maximum, minimum
 from exprgraph.ops.shape import dim_node
 from exprgraph.patterns import Match, Rule, some, tagged
 from exprgraph.rules.conditions import whole_operand
-from exprgraph.rules.indexing import certain, filled, inner_alone
+from exprgraph.rules.indexing import DEEP, certain, filled, inner_alone
 from exprgraph.rules.movement import pattern, sum_nothing
 
 STACKED = 16
@@ -117,13 +117,26 @@ def fold_stacked(name: str, join: Callable[..., Out], p: Params, q: Params, rest
     return fold(name, reduce(join, flat), tuple(a - (a > axis) for a in axes if a != axis), False)
 
 
+def stands_by_itself(match: Match) -> bool:
+    """The inner fold has no other readers, and what it folds is made of no fold: rows that are folded again and again share a kernel, which a
+    fold over everything would leave."""
+    todo, steps = [match.bound["x"].node], 0
+    while todo and steps < DEEP:
+        steps += 1
+        node = todo.pop()
+        if node.op.kind == "reduce":
+            return False
+        todo += [i.node for i in node.inputs] if node.op.kind in ("elementwise", "view") else []
+    return inner_alone(match)
+
+
 def fold_rules(name: str, kinds: str, why: str = "") -> list[Rule]:
     """The rules that are the same for all folds."""
     def rule(text: str, shape: Callable[..., Any], make: Callable[..., Any], when: Callable[[Match], bool] | None = None) -> Rule:
         return Rule(f"{name} {text}", shape, make, when, kinds=kinds, why=why)
     return [
         rule("over one element", lambda x, p: some(name, p, x), lambda x, p: fold_ones(name, x, p)),
-        rule(f"of {name}", lambda x, p, q: some(name, q, some(name, p, x)), lambda x, p, q: fold_twice(name, x, p, q), inner_alone),
+        rule(f"of {name}", lambda x, p, q: some(name, q, some(name, p, x)), lambda x, p, q: fold_twice(name, x, p, q), stands_by_itself),
         rule("of dimshuffle", lambda x, p, q: some(name, q, some("dimshuffle", p, x)), lambda x, p, q: fold_turned(name, x, p, q)),
     ]
 

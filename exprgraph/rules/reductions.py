@@ -118,8 +118,10 @@ def fold_stacked(name: str, join: Callable[..., Out], p: Params, q: Params, rest
 
 
 def stands_by_itself(match: Match) -> bool:
-    """The inner fold has no other readers, and what it folds is made of no fold: rows that are folded again and again share a kernel, which a
-    fold over everything would leave."""
+    """The inner fold has no other readers, and what it folds is made of no fold.
+
+    Rows that are folded again and again share a kernel, which a fold over everything would leave.
+    """
     todo, steps = [match.bound["x"].node], 0
     while todo and steps < DEEP:
         steps += 1

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from exprgraph.node import CONSTANT, Node, Out, constant_value
+from exprgraph.node import CONSTANT, Node, Out, Params, constant_value
 from exprgraph.ops.table import ROWS
 from exprgraph.patterns import Fixed, Form, Match, Wild, scalar, sort
 from exprgraph.readers import Readers
@@ -56,25 +56,13 @@ class Matcher:
             node = node.inputs[0].node
         if node.op is not tree.op:
             return
-        if isinstance(tree.params, str):
-            if bound.get(tree.params, node.params) != node.params:
-                return
-            bound = {**bound, tree.params: node.params}
-        elif tree.params != node.params:
+        fitted = fit(tree, node.params, node.inputs, bound)
+        if fitted is None:
             return
-        yield from self._parts(tree, node, bound, (*nodes, node))
-
-    def _parts(self, tree: Form, node: Node, bound: dict[str, Any], nodes: tuple[Node, ...]) -> Iterator[Any]:
-        parts, inputs = tree.parts, node.inputs
-        if parts and isinstance(parts[-1], Wild) and sort(parts[-1].name) == "rest":
-            if len(inputs) < len(parts) - 1:
-                return
-            bound, parts, inputs = {**bound, parts[-1].name: inputs[len(parts) - 1:]}, parts[:-1], inputs[:len(parts) - 1]
-        if len(parts) != len(inputs):
-            return
-        yield from self._all(parts, inputs, bound, nodes, node.op.kind == "elementwise")
+        bound, parts, inputs = fitted
+        yield from self._all(parts, inputs, bound, (*nodes, node), node.op.kind == "elementwise")
         if "commutative" in node.op.flags and not same(inputs[0], inputs[1]):
-            yield from self._all(parts, inputs[::-1], bound, nodes, node.op.kind == "elementwise")
+            yield from self._all(parts, inputs[::-1], bound, (*nodes, node), node.op.kind == "elementwise")
 
     def _all(self, parts: Sequence[Any], inputs: Sequence[Out], bound: dict[str, Any], nodes: tuple[Node, ...],
              through: bool) -> Iterator[Any]:
@@ -91,6 +79,26 @@ class Matcher:
             else:
                 return
         yield bound, nodes
+
+
+Fitted = tuple[dict[str, Any], tuple[Any, ...], tuple[Out, ...]]
+
+
+def fit(tree: Form, params: Params, inputs: tuple[Out, ...], bound: Mapping[str, Any]) -> Fitted | None:
+    """Parameters and further inputs bound to the arguments that stand for them, and the parts that are left for the inputs that are left.
+
+    None where parameters are others or there are not as many inputs as parts.
+    """
+    bound, parts = dict(bound), tree.parts
+    if isinstance(tree.params, str):
+        if bound.setdefault(tree.params, params) != params:
+            return None
+    elif tree.params != params:
+        return None
+    if parts and isinstance(parts[-1], Wild) and sort(parts[-1].name) == "rest":
+        parts = parts[:-1]
+        bound[tree.parts[-1].name], inputs = inputs[len(parts):], inputs[:len(parts)]
+    return (bound, parts, inputs) if len(parts) == len(inputs) else None
 
 
 def arguments_alone(tree: Any) -> tuple[str, ...] | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from exprgraph.dims import Dim
 from exprgraph.dtypes import is_float, promote
-from exprgraph.matching import CARRIERS, Matcher, equal
+from exprgraph.matching import CARRIERS, Matcher, equal, fit
 from exprgraph.named import NamedTuple
 from exprgraph.node import Node, Out, make_constant
 from exprgraph.ops.shape import dim_node
@@ -23,7 +23,7 @@ from exprgraph.ops.table import ROWS
 from exprgraph.pattern_trees import FACTORS, SUM, TERMS, Factors, Minus, Total, below, term_words
 from exprgraph.patterns import AROUND, Fixed, Form, Match, Wild, sort
 from exprgraph.readers import Readers
-from exprgraph.spelling import Product, Spelling, again, bare, rest, uncast
+from exprgraph.spelling import Opened, Product, Spelling, again, bare, rest, uncast
 from exprgraph.types import cast_to
 
 SEEN_THROUGH = (*FACTORS, "neg", "cast", "sum_to", *CARRIERS)
@@ -190,28 +190,20 @@ class ModuloMatcher(Matcher):
         elementwise = part.op.kind == "elementwise" and part.op is not ROWS["cast"]
         if elementwise:
             opened = self.spelling.opened(out, shape is None)
-            if opened is None or opened.node.op is not part.op:
-                return
-            node, inputs, covered = opened
         else:
-            inner, covered = uncast(out) if part.op is not ROWS["cast"] else (out, ())
-            node, covered = inner.node, (*covered, inner.node)
-            inputs = node.inputs
-        if node.op is not part.op:
+            inner, casts = uncast(out) if part.op is not ROWS["cast"] else (out, ())
+            opened = Opened(inner.node, inner.node.inputs, (*casts, inner.node))
+        if opened is None or opened.node.op is not part.op:
             return
-        if isinstance(part.params, str):
-            if state.bound.get(part.params, node.params) != node.params:
-                return
-            state = state.bind(part.params, node.params)
-        elif part.params != node.params:
+        node = opened.node
+        fitted = fit(part, node.params, opened.inputs, state.bound)
+        if fitted is None:
             return
-        state, parts = state.cover(*covered), part.parts
-        if parts and isinstance(parts[-1], Wild) and sort(parts[-1].name) == "rest":
-            state, parts, inputs = state.bind(parts[-1].name, inputs[len(parts) - 1:]), parts[:-1], inputs[:len(parts) - 1]
-        if len(parts) == len(inputs):
-            yield from self._operands(parts, inputs, state, _beneath(node, elementwise, shape))
-            if "commutative" in node.op.flags:
-                yield from self._operands(parts, inputs[::-1], state, _beneath(node, elementwise, shape))
+        bound, parts, inputs = fitted
+        state, below = state._replace(bound=bound).cover(*opened.covered), _beneath(node, elementwise, shape)
+        yield from self._operands(parts, inputs, state, below)
+        if "commutative" in node.op.flags:
+            yield from self._operands(parts, inputs[::-1], state, below)
 
     def _operands(self, parts: Sequence[Any], inputs: Sequence[Out], state: State, shape: Shape) -> Iterator[State]:
         if not parts:

@@ -24,8 +24,8 @@ _DEFINITION = re.compile(r"\b[a-z]\w*(?=\([^(){};]*\)\s*\{)")
 _KNOWN = {line: name for line in [*_IDS, *_ATOMICS, *_PAIRS, f"void {_OWN} __attribute__((convergent)) barrier(cl_mem_fence_flags);"]
           for name in _CALL.findall(line) if name != "__attribute__"}
 _NAME = re.compile(rf"\b(?:{'|'.join(sorted(set(_KNOWN.values())))})\b")
-_WORDS = frozenset(["aligned", "ext_vector_type", "interleave_count", "reassociate", "reqd_work_group_size", "sizeof", "target", "vectorize",
-                    "vectorize_predicate", "vectorize_width", "volatile"])
+_WORDS = frozenset(["aligned", "ext_vector_type", "interleave_count", "reassociate", "reqd_work_group_size", "sizeof", "target",
+                    "vectorize", "vectorize_predicate", "vectorize_width", "volatile"])
 """What stands before a bracket and is no call."""
 
 

@@ -71,19 +71,18 @@ def interleaved(loop: Loop) -> bool:
 def _gathers(loop: Loop) -> bool:
     """Whether an element lies at a multiple of the loop's variable."""
     moved, scaled = {loop.var}, set[str]()
-
-    def has(expr: Expr, names: set[str]) -> bool:
-        return any(e.kind == "var" and e.value in names for e in postorder((expr,)))
-
-    def scales(exprs: Sequence[Expr]) -> bool:
-        inside = postorder(exprs)
-        return any((e.kind == "op" and e.value == "mul" and has(e, moved)) or has(e, scaled) for e in inside)
+    moves, scales = dict[Expr, bool](), dict[Expr, bool]()  # by expression: whether it moves with the variable; by a multiple of it
     for stmt in loop.body:
-        if any(e.kind == "load" and scales(e.args) for e in postorder(exprs_of(stmt))):
-            return True
+        for expr in postorder(exprs_of(stmt)):
+            known = expr.kind == "var"
+            moves[expr] = (known and expr.value in moved) or any(moves[a] for a in expr.args)
+            scales[expr] = ((known and expr.value in scaled) or any(scales[a] for a in expr.args)
+                            or (moves[expr] and expr.kind == "op" and expr.value == "mul"))
+            if expr.kind == "load" and scales[expr.args[0]]:
+                return True
         if isinstance(stmt, Let):
-            moved |= {stmt.name} if has(stmt.value, moved) else set()
-            scaled |= {stmt.name} if scales((stmt.value,)) else set()
+            moved |= {stmt.name} if moves[stmt.value] else set()
+            scaled |= {stmt.name} if scales[stmt.value] else set()
     return False
 
 

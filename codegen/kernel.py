@@ -47,7 +47,7 @@ class Builder:
     def make(self, kind: str, dtype: str, args: tuple[Expr, ...], value: Any) -> Expr:
         """The one expression of this kind, dtype, args and value."""
         plain = value.hex() if isinstance(value, float) else value
-        key = (kind, dtype, tuple(id(a) for a in args), plain, isinstance(value, bool))
+        key = (kind, dtype, args, plain, isinstance(value, bool))
         found = self._table.get(key)
         if found is None:
             found = self._table[key] = Expr(kind, dtype, args, value, key)

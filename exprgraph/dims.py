@@ -27,21 +27,15 @@ _PROOFS: dict[tuple[str, int], bool] = {}
 
 class Dim:
     """An integer polynomial over atoms, immutable, equal by normal form and hashable."""
-    __slots__ = ("terms", "text", "interval", "_hash")
+    __slots__ = ("terms", "text", "interval", "const", "_hash")
 
     def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
         self.terms = terms
         self.text = "+".join("*".join([str(c), *(a.text for a in m)]) for m, c in terms) or "0"
         self.interval = interval_of(terms)  # kept, because Dims may be nested deeper than Python may recurse
-        self._hash = hash(self.text)
-
-    @property
-    def const(self) -> int | None:
+        self.const: int | None = None if len(terms) > 1 or (terms and terms[0][0]) else terms[0][1] if terms else 0
         """The value where it is a known integer, else None."""
-        if not self.terms:
-            return 0
-        (monomial, coefficient), *more = self.terms
-        return coefficient if not monomial and not more else None
+        self._hash = hash(self.text)
 
     @property
     def atom(self) -> Atom | None:

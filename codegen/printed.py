@@ -13,6 +13,7 @@ from codegen.opencl import function_source
 from codegen.plan import Branch, Code, Launch, Plan, Step
 from codegen.snippets import snippets
 from codegen.vector_loops import QUIET
+from exprgraph.collecting import fewer_collections
 
 
 def printed(plan: Plan, dialect: str) -> Plan:
@@ -30,7 +31,8 @@ def printed(plan: Plan, dialect: str) -> Plan:
         if step.kernel.name not in known:
             known[step.kernel.name] = code_of(step.kernel.like if isinstance(step.kernel, Alike) else step.kernel, dialect_of(dialect))
         return step._replace(kernel=known[step.kernel.name])
-    return plan._replace(steps=each(plan.steps))
+    with fewer_collections():
+        return plan._replace(steps=each(plan.steps))
 
 
 def code_of(kernel: Kernel, spoken: Dialect) -> Code:

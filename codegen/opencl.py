@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from codegen.again import again, carried
+from codegen.again import again, carried, met
 from codegen.atomics import Atomics, Cas
 from codegen.combine import COMBINES, serial_prefix
 from codegen.copies import ENOUGH, copy_line, copy_of
@@ -275,7 +275,7 @@ class Printer(Atomics):
 
     def repeat(self, stmt: Loop, first: int) -> None:
         """Let the loop that begins at a line run again for rare arguments, if it can."""
-        names = carried(stmt.body, self.scalars)
+        names = carried(stmt.body, self.scalars) if met(self.lines[first:]) else None
         if names is not None:
             before = {n: (self.scalars[n], self.unique(f"{n}_before")) for n in names}
             self.lines[first:] = again(self.lines[first:], self.unique("rare"), before)

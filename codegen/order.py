@@ -11,13 +11,22 @@ def postorder(roots: Iterable[Expr], stop: Container[Expr] = ()) -> list[Expr]:
     done: dict[Expr, None] = {}
     todo = list(roots)[::-1]
     while todo:
-        top = todo[-1]
-        if top.args and top not in done and top not in stop:
-            waiting = [a for a in top.args[::-1] if a not in done]
+        top = todo.pop()
+        if top in done:
+            continue
+        if top.args and top not in stop:
+            waiting = []
+            for arg in top.args:
+                if arg not in done:
+                    if arg.args:
+                        waiting.append(arg)
+                    else:
+                        done[arg] = None
             if waiting:
-                todo += waiting
+                todo.append(top)
+                todo += waiting[::-1]
                 continue
-        done[todo.pop()] = None
+        done[top] = None
     return list(done)
 
 

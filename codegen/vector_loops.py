@@ -58,9 +58,16 @@ def _counts(expr: Expr, counter: str) -> bool:
 def chased(loop: Loop) -> bool:
     """Whether elements are read whose places depend on elements read, and so on."""
     deep = dict[Expr, int]()
-    for expr in postorder([e for s in loop.body if isinstance(s, Let | Store) for e in exprs_of(s)]):
-        deep[expr] = max((deep[a] for a in expr.args), default=0) + (expr.kind == "load")
-    return max(deep.values(), default=0) > CHAIN
+    for stmt in loop.body:
+        for expr in postorder(exprs_of(stmt), deep) if isinstance(stmt, Let | Store) else ():
+            below = 0
+            for arg in expr.args:
+                below = max(below, deep[arg]) if arg in deep else below
+            if expr not in deep:
+                deep[expr] = below + (expr.kind == "load")
+                if deep[expr] > CHAIN:
+                    return True
+    return False
 
 
 def interleaved(loop: Loop) -> bool:
@@ -71,18 +78,21 @@ def interleaved(loop: Loop) -> bool:
 def _gathers(loop: Loop) -> bool:
     """Whether an element lies at a multiple of the loop's variable."""
     moved, scaled = {loop.var}, set[str]()
-    moves, scales = dict[Expr, bool](), dict[Expr, bool]()  # by expression: whether it moves with the variable; by a multiple of it
+    moving, scaling = set[Expr](), set[Expr]()  # what moves with the variable; what does so by a multiple of it
     for stmt in loop.body:
         for expr in postorder(exprs_of(stmt)):
-            known = expr.kind == "var"
-            moves[expr] = (known and expr.value in moved) or any(moves[a] for a in expr.args)
-            scales[expr] = ((known and expr.value in scaled) or any(scales[a] for a in expr.args)
-                            or (moves[expr] and expr.kind == "op" and expr.value == "mul"))
-            if expr.kind == "load" and scales[expr.args[0]]:
+            moves, scales = (expr.value in moved, expr.value in scaled) if expr.kind == "var" else (False, False)
+            for arg in expr.args:
+                moves, scales = moves or arg in moving, scales or arg in scaling
+            if moves:
+                moving.add(expr)
+            if scales or (moves and expr.kind == "op" and expr.value == "mul"):
+                scaling.add(expr)
+            if scales and expr.kind == "load":
                 return True
         if isinstance(stmt, Let):
-            moved |= {stmt.name} if moves[stmt.value] else set()
-            scaled |= {stmt.name} if scales[stmt.value] else set()
+            moved |= {stmt.name} if stmt.value in moving else set()
+            scaled |= {stmt.name} if stmt.value in scaling else set()
     return False
 
 

@@ -71,7 +71,7 @@ class Printer(Atomics):
         self.streamed = {stream_copy(s).value.value for s in self.inside if isinstance(s, Loop) and s.kind == "stream"}
         self.vectors = {s.array for s in self.inside if isinstance(s, Prefix) and in_registers(s)}
         self.scalars = {name: self.c_type(a.dtype) for name, a in self.allocs.items() if a.size == 1 and a.space == "private"}
-        self.changes = dict[int, set[str]]()
+        self.changes, self.deep = dict[int, set[str]](), dict[Expr, int]()
         self.counter = ""  # the variable of the vector loop that is in work
         self.hides, self.copied = False, set[int]()  # whether it is hidden somewhere; the loops that are in work as copies
 
@@ -250,13 +250,13 @@ class Printer(Atomics):
         elif stmt.kind == "stream" and self.clang:
             return self.emit_stream(stmt, names, uses)
         elif stmt.kind in ("serial", "vector", "unroll", "stream"):
-            tail = self.tails and has_tail(stmt)
+            tail = self.tails and has_tail(stmt, self.deep)
             start, = self.texts((stmt.start,), names, uses, named=tail)
             stop, step = self.texts((stmt.stop, stmt.step), names, uses, named=True)
             first = len(self.lines)
             if stmt.kind == "unroll":
                 self.emit("#pragma unroll")
-            elif self.clang and (told := hint(stmt)) is not None:
+            elif self.clang and (told := hint(stmt, self.deep)) is not None:
                 self.emit(told)
             advance = f"++{stmt.var}" if step == "1" else f"{stmt.var} += {step}"
             self.emit(f"for ({self.index} {stmt.var} = {start}; {stmt.var} < {stop}; {advance}) {{")

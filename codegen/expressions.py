@@ -11,7 +11,6 @@ from codegen.kernel import INDEX, Alloc, Expr, Kernel, walk
 from codegen.order import postorder
 from codegen.spelling import C_TYPES, Spelling, check_names, literal, spelling
 from exprgraph.dims import Dim
-from exprgraph.named import NamedTuple
 
 DEEPEST = 6
 Names = dict[Expr, str]
@@ -19,16 +18,13 @@ Uses = dict[Expr, int]
 NOTHING = frozenset[str]()
 
 
-class Text(NamedTuple):
-    """C text of an expression: whether it needs no parentheses, and how deeply it nests."""
-    text: str
-    atom: bool
-    depth: int
+Text = tuple[str, bool, int]
+"""C text of an expression, whether it needs no parentheses, and how deeply it nests; there are too many for records."""
 
-    @property
-    def operand(self) -> str:
-        """The text as an operand of an operator."""
-        return self.text if self.atom else f"({self.text})"
+
+def operand(text: Text) -> str:
+    """The text as an operand of an operator."""
+    return text[0] if text[1] else f"({text[0]})"
 
 
 def index_type(kernel: Kernel) -> str:
@@ -101,15 +97,15 @@ class Expressions:
             if not expr.args:
                 text = self.leaves.get(expr) or self.leaves.setdefault(expr, self.leaf(expr))
             elif expr in names:
-                text = Text(names[expr], True, 0)
+                text = names[expr], True, 0
             else:
                 text = self.text(expr, known)
-                if expr is not plain and (text.depth > DEEPEST or uses.get(expr, 0) > 1):
-                    text = Text(self.name(expr, text.text, names), True, 0)
+                if expr is not plain and (text[2] > DEEPEST or uses.get(expr, 0) > 1):
+                    text = self.name(expr, text[0], names), True, 0
             if named and expr not in names and (expr.args or reads) and expr in roots:
-                text = Text(self.name(expr, text.text, names), True, 0)
+                text = self.name(expr, text[0], names), True, 0
             known[expr] = text
-        return [known[r].text for r in roots]
+        return [known[r][0] for r in roots]
 
     def unique(self, name: str) -> str:
         """A name of our own that the tree does not use."""
@@ -135,23 +131,23 @@ class Expressions:
 
     def leaf(self, expr: Expr) -> Text:
         """The text of a literal, variable or size."""
-        return Text(literal(expr.value, expr.dtype) if expr.kind == "lit" else expr.value if expr.kind == "var" else
-                    self.dims[expr.value.text], True, 0)
+        own = expr.value if expr.kind == "var" else literal(expr.value, expr.dtype) if expr.kind == "lit" else self.dims[expr.value.text]
+        return own, True, 0
 
     def text(self, expr: Expr, known: dict[Expr, Text]) -> Text:
         """The text of an expression whose operands have theirs."""
         args = [known[a] for a in expr.args]
-        depth = 1 + max([a.depth for a in args])
+        depth = 1 + max([a[2] for a in args])
         if expr.kind == "load":
-            return Text(self.place(expr.value, args[0].text), True, depth)
+            return self.place(expr.value, args[0][0]), True, depth
         spelled = self.operands(expr)
         if spelled.whole:
             return args[spelled.parts[0][1]]
         found = ""
         for before, number, bare in spelled.parts:
-            arg = args[number]
-            found += before + (arg.text if bare or arg.atom else f"({arg.text})")
-        return Text(found + spelled.after, spelled.call, depth)
+            text, atom, _ = args[number]
+            found += before + (text if bare or atom else f"({text})")
+        return found + spelled.after, spelled.call, depth
 
     def place(self, buffer: str, at: str) -> str:
         """An element as C names it."""

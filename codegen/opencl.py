@@ -13,7 +13,7 @@ from codegen.atomics import Atomics, Cas
 from codegen.combine import COMBINES, serial_prefix
 from codegen.copies import ENOUGH, copy_line, copy_of
 from codegen.dialect import Dialect, dialect_of
-from codegen.expressions import Names, Text, Uses, index_type
+from codegen.expressions import Names, Text, Uses, index_type, operand
 from codegen.jobs import job
 from codegen.kernel import (
     STREAM_BYTES,
@@ -91,11 +91,11 @@ class Printer(Atomics):
         """As it is, but where counts of a vector loop are compared they are hidden (`codegen.vector_loops`), and a place that was found
         in 64 bits stays so: it is within an array, and a cast to and fro costs a gather a tenth of its time."""
         at = expr.args[0] if expr.args else expr
-        if expr.kind == "load" and self.clang and at.value == "cast" and at.args[0].dtype == "int64" and not known[at].atom:
+        if expr.kind == "load" and self.clang and at.value == "cast" and at.args[0].dtype == "int64" and not known[at][1]:
             known = known | {at: known[at.args[0]]}
         if self.clang and self.counter and self.index == "int" and expr.kind == "op" and (counts := compared(expr, self.counter)):
             self.hides = True
-            known = known | {a: Text(f"{known[a].operand} ^ {HIDDEN}", False, known[a].depth + 1) for a in counts}
+            known = known | {a: (f"{operand(known[a])} ^ {HIDDEN}", False, known[a][2] + 1) for a in counts}
         return super().text(expr, known)
 
     def expand(self, stmt: Stmt) -> Plain:

@@ -97,6 +97,14 @@ def test_what_is_finite_as_written_stays_so(out, values) -> None:
     assert_alike(symbols, out(*symbols), [np.array([v], "float32") for v in values], rtol=1e-4)
 
 
+@pytest.mark.parametrize("of", [lambda e, s, a: e / (a * s), lambda e, s, a: e / (s * a), lambda e, s, a: 1 / (a * (s / e))])
+def test_what_is_beside_a_softmax_keeps_its_digits(of) -> None:
+    x, a = eg.matrix("x"), eg.scalar("a")
+    e = eg.exp(x)
+    row = np.array([[0, -87, *[-0.1] * 5000]], "float32")
+    assert_alike([x, a], of(e, e.sum(axis=1, keepdims=True), a), [row, np.float32(1e-37)])
+
+
 def test_an_argument_k_takes_constants_alone_among_factors() -> None:
     x, y = eg.vector("x"), eg.vector("y")
     rule = eg.Rule("k * exp(x)", lambda k, x: k * eg.exp(x), lambda k, x: eg.exp(x) * k + 0.0, modulo=True)

@@ -54,7 +54,8 @@ class Match(NamedTuple):
     """What a pattern matched: the tensor at its root, what each argument is bound to, and the nodes that it covers.
 
     around: what makes of the replacement what takes the root's place, where there is more at the root than the pattern says.  readers: who
-    reads what in the graph.  alone: nothing is left at the root.
+    reads what in the graph.  alone: nothing is left at the root.  joined: how many products of factors that are left, which argument takes,
+    are none of the graph.
     """
     root: Out
     bound: Mapping[str, Any]
@@ -62,6 +63,7 @@ class Match(NamedTuple):
     around: Callable[[Out], Out] | None = None
     readers: Readers | None = None
     alone: bool = True
+    joined: int = 0
 
 
 class Wild(NamedTuple):

@@ -212,8 +212,8 @@ def _through(view: Node, out: Out) -> Out:
 def rest(product: Product, taken: Collection[int], put: Out | None = None) -> Out | None:
     """The product without some factors; put: what stands for them.  None where nothing is left.
 
-    A quotient that stands for factors on both sides of the bar takes their places: what is above its bar that of the first above, what is below
-    that of the first below, so that nothing is divided earlier than it was.  Anything else takes the place of the first.
+    A quotient that stands for factors on both sides of the bar takes their places: what is above its own bar that of the first above, what
+    is below that of the first below, so that nothing is divided earlier than it was.  Anything else takes the place of the first.
     """
     places = _places(product, taken, put)
     first = min(places, default=None)
@@ -237,6 +237,21 @@ def rest(product: Product, taken: Collection[int], put: Out | None = None) -> Ou
     if product.sign > 0:
         return found
     return -found if found is not None else None
+
+
+def joined(product: Product, taken: Collection[int]) -> int:
+    """How many products and quotients `rest` makes that the graph has not computed so, but with factors among them that are taken."""
+    count = 0
+
+    def left(tree: Any) -> tuple[bool, bool]:
+        nonlocal count
+        if isinstance(tree, int):
+            return tree >= 0 and tree not in taken, tree in taken
+        (above, one), (right, other) = left(tree[1]), left(tree[2])
+        count += (one or other) and right and (above or tree[0] == "true_div")
+        return above or right, one or other
+    left(product.tree)
+    return count
 
 
 def _places(product: Product, taken: Collection[int], put: Out | None) -> dict[int, Out]:

@@ -132,10 +132,14 @@ def follow(out: Out, new: Mapping[Node, Out]) -> Out:
     return made if index == made.index and (name is None or name == made.name) else Out(made.node, index, name)
 
 
-def transform(outputs: Sequence[Out], change: Callable[[Node, tuple[Out, ...]], Out]) -> tuple[Out, ...]:
-    """Rebuild a graph bottom up: `change(node, new inputs)` gives what takes the place of each node's (first) output."""
+def transform(outputs: Sequence[Out], change: Callable[[Node, tuple[Out, ...]], Out], nodes: Iterable[Node] | None = None
+              ) -> tuple[Out, ...]:
+    """Rebuild a graph bottom up: `change(node, new inputs)` gives what takes the place of each node's (first) output.
+
+    nodes: what `order` gives for the outputs, where that is known.
+    """
     new: dict[Node, Out] = {}
-    for node in order(outputs):
+    for node in order(outputs) if nodes is None else nodes:
         new[node] = change(node, tuple([follow(i, new) for i in node.inputs]))
     return tuple(follow(o, new) for o in outputs)
 

@@ -54,6 +54,8 @@ class Engine:
         self._elementwise: list[Candidate] = []
         self._asked, self._modulo = set[str](), set[str]()
         self._chosen: dict[tuple[str, frozenset[str]], list[Candidate]] = {}
+        self.resting = object() if all(r.source is None for r in self.rules) else None
+        """What nodes keep at which none of the rules applies, whatever reads them; None with rules of the user's, which may answer otherwise."""
         for rule in self.rules:
             tree = None if rule.pattern is None else trace(rule)
             if rule.modulo:
@@ -87,14 +89,22 @@ class Engine:
         fired(rule, match, made) is called for every rule that applies.  spent: names of rules that are left out, to which one is added
         that finds no end at a node.
         """
+        nodes, resting = graphs.order(graph.outputs), self.resting
+        if resting is not None and all(resting in n.rest for n in nodes):
+            return graph, None
         matcher, last, out_of_use = ModuloMatcher(readers := Readers(graph.outputs)), None, set() if spent is None else spent
 
         def change(node: Node, inputs: tuple[Out, ...]) -> Out:
             nonlocal last
             out = graphs.reuse(node, inputs)
+            if resting in out.node.rest:
+                return out
             for _ in range(ROUNDS if len(node.outs) == 1 else 0):
+                asked = readers.asked
                 name, made = self.once(out, matcher, fired, out_of_use)
                 if made is None:
+                    if readers.asked == asked and resting is not None:
+                        out.node.rest += (resting,)
                     return out
                 out, last = made, name
             if len(node.outs) == 1:
@@ -103,7 +113,7 @@ class Engine:
                     spent.add(last)
             return out
 
-        outputs = graphs.transform(graph.outputs, readers.noting(change))
+        outputs = graphs.transform(graph.outputs, readers.noting(change), nodes)
         return (graph, None) if last is None else (Graph(graph.inputs, outputs), last)
 
     def once(self, out: Out, matcher: ModuloMatcher, fired: Fired | None, spent: set[str]) -> tuple[str, Out | None]:

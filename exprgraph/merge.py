@@ -21,9 +21,11 @@ def merge(graph: Graph) -> Graph:
         members.setdefault(group[node], []).append(node)
     new: dict[Node, Out] = {}
     for alike in members.values():
-        made = _united(alike, tuple(graphs.follow(i, new) for i in alike[0].inputs))
-        new.update(dict.fromkeys(alike, made))
-    return Graph(graph.inputs, tuple(graphs.follow(o, new) for o in graph.outputs))
+        inputs = graphs.followed(alike[0].inputs, new)
+        if len(alike) > 1 or inputs is not alike[0].inputs:
+            made = _united(alike, inputs)
+            new.update((n, made) for n in alike if n is not made.node)
+    return Graph(graph.inputs, graphs.followed(graph.outputs, new))
 
 
 def _groups(nodes: Iterable[Node]) -> tuple[dict[Node, int], int]:

@@ -156,7 +156,7 @@ class Node:
     def __init__(self, op: Op, params: Params, inputs: tuple[Out, ...], outs: tuple[TensorType, ...], sources: frozenset[Source],
                  name: str | None = None) -> None:
         self.op, self.params, self.inputs, self.outs, self.sources = op, params, inputs, outs, sources
-        self.uid, self.name = next(_uids), name
+        self.uid, self.name, self.facts = next(_uids), name, None
         self.rest: tuple[object, ...] = ()  # the lists of rules of which none applies here
 
     def param(self, name: str) -> Any:

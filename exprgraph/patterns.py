@@ -32,6 +32,7 @@ class Rule(NamedTuple):
     A replacement may return None, which declines.  With pattern None it is asked about every elementwise node.  tags: what a mode may
     call it beside its name; the first is the list that it is of.  version, source: of a rule of the user's what tells its text from an
     older one, if it says so, and where it was made.  modulo: it is found however the graph spells it, see `modulo`.
+    asks: without a pattern, rows that are each among those of the inputs where it may apply.
     """
     name: str
     pattern: Callable[..., Any] | None
@@ -43,6 +44,7 @@ class Rule(NamedTuple):
     version: str | None = None
     source: Source | None = None
     modulo: bool = False
+    asks: tuple[str, ...] = ()
 
 
 def tagged(tags: str, rules: Iterable[Rule], modulo: bool = False) -> tuple[Rule, ...]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from codegen.kernel import Frame
+from codegen.kernel import Traits
 
 SUFFIX = "_job"
 DOOR = "eg_door"
@@ -22,9 +22,9 @@ of work-items; from there on the pointers and then the integers of the kernel.""
 AXES = 3
 
 
-def divisible(frame: Frame) -> bool:
-    """Whether a kernel of this frame has the second entry."""
-    return frame.alone and 1 <= len(frame.grid) <= AXES
+def divisible(traits: Traits) -> bool:
+    """Whether a kernel with these traits has the second entry."""
+    return traits.alone and 1 <= traits.axes <= AXES
 
 
 def job(name: str, pointers: Sequence[str], integers: Sequence[str], axes: int) -> str:

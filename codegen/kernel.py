@@ -367,18 +367,26 @@ def geometry(body: Iterable[Stmt]) -> tuple[tuple[Expr, ...], tuple[int, ...]]:
     return tuple(builder.mul(items.get(a, one), builder.index(sizes[a])) for a in range(rank)), sizes
 
 
-class Frame(NamedTuple):
-    """What whoever prints or launches a scheduled kernel has to know of its tree.
+class Traits(NamedTuple):
+    """What whoever prints or builds a scheduled kernel has to know of its tree, without the sizes that it speaks of.
 
-    dims: its integer arguments.  grid, local: the number of work-items and the local size per axis.  alone: whether work-items have
-    nothing to do with each other.  flags: whether it can report faults.  streamed: whether it has stream loops.
+    integers: how many Dims it takes.  axes: those of its work-items.  alone: whether work-items have nothing to do with each other.
+    flags: whether it can report faults.  streamed: whether it has stream loops.
     """
-    dims: tuple[Dim, ...]
-    grid: tuple[Expr, ...]
-    local: tuple[int, ...]
+    integers: int
+    axes: int
     alone: bool
     flags: bool
     streamed: bool
+
+
+class Frame(NamedTuple):
+    """What a launch of a scheduled kernel has to know of its tree: its integer arguments, the number of work-items and the local size per
+    axis; and its traits."""
+    dims: tuple[Dim, ...]
+    grid: tuple[Expr, ...]
+    local: tuple[int, ...]
+    traits: Traits
 
 
 def frame(kernel: Kernel) -> Frame:
@@ -388,4 +396,5 @@ def frame(kernel: Kernel) -> Frame:
     kinds = {loop.kind for loop in loops}
     grid, local = geometry([loop._replace(body=()) for loop in loops if loop.kind in ("grid", "group", "local")])
     alone = kinds.isdisjoint(("group", "local")) and not any(isinstance(s, Barrier) for s in inside)
-    return Frame(dims_of(kernel.body), grid, local, alone, any(isinstance(s, Flag) for s in inside), "stream" in kinds)
+    dims = dims_of(kernel.body)
+    return Frame(dims, grid, local, Traits(len(dims), len(grid), alone, any(isinstance(s, Flag) for s in inside), "stream" in kinds))

@@ -5,12 +5,12 @@ import hashlib
 from collections import OrderedDict
 
 from codegen.dialect import Dialect, dialect_of
-from codegen.kernel import Frame, Kernel, frame
+from codegen.kernel import Frame, Kernel, Traits, frame
 from codegen.opencl import kernel_source
 
 DIGITS = 12
 REMEMBERED = 1024
-_texts: OrderedDict[tuple[str, Dialect], tuple[str, Frame]] = OrderedDict()
+_texts: OrderedDict[tuple[str, Dialect], tuple[str, Traits]] = OrderedDict()  # no sizes: these hold on to leaves and their values
 
 
 def named(kernel: Kernel, dialect: str) -> tuple[Kernel, Frame]:
@@ -20,17 +20,17 @@ def named(kernel: Kernel, dialect: str) -> tuple[Kernel, Frame]:
     spoken, found = dialect_of(dialect), frame(kernel)
     text = kernel_source(kernel._replace(name="k"), spoken, found)
     name = "k_" + hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
-    _texts[name, spoken] = text.replace("__kernel void k(", f"__kernel void {name}(", 1), found
+    _texts[name, spoken] = text.replace("__kernel void k(", f"__kernel void {name}(", 1), found.traits
     if len(_texts) > REMEMBERED:
         _texts.popitem(last=False)
     return kernel._replace(name=name), found
 
 
-def text_of(kernel: Kernel, spoken: Dialect) -> tuple[str, Frame]:
-    """The text of a kernel and its frame, remembered since it was named."""
+def text_of(kernel: Kernel, spoken: Dialect) -> tuple[str, Traits]:
+    """The text of a kernel and its traits, remembered since it was named."""
     known = _texts.get((kernel.name, spoken))
     if known is None:
-        known = kernel_source(kernel, spoken, found := frame(kernel)), found
+        known = kernel_source(kernel, spoken, found := frame(kernel)), found.traits
     return known
 
 

@@ -34,6 +34,7 @@ from codegen.kernel import (
     Prefix,
     Stmt,
     Store,
+    Traits,
     exprs_of,
     frame,
     stream_copy,
@@ -323,18 +324,18 @@ def _parameter(param: Param) -> str:
     return f"__global {'const ' * (param.access == 'r')}{memory_type(param.dtype)} *restrict {param.name}"
 
 
-def _arguments(kernel: Kernel, frame: Frame) -> dict[str, str]:
+def _arguments(kernel: Kernel, traits: Traits) -> dict[str, str]:
     """The declarations of a kernel's arguments by name."""
     found = {p.name: _parameter(p) for p in kernel.params}
-    found |= {"flags": "__global long *flags"} if frame.flags else {}
-    return found | {f"d{k}": f"const {index_type(kernel)} d{k}" for k in range(len(frame.dims))}
+    found |= {"flags": "__global long *flags"} if traits.flags else {}
+    return found | {f"d{k}": f"const {index_type(kernel)} d{k}" for k in range(traits.integers)}
 
 
 def kernel_source(kernel: Kernel, dialect: str | Dialect = "portable", known: Frame | None = None, comments: bool = False) -> str:
     """The kernel as OpenCL C without prelude; with comments it says what its arguments are.  known: its frame."""
     spoken = dialect_of(dialect) if isinstance(dialect, str) else dialect
     clang, known = spoken.builtins == "pocl", known or frame(kernel)
-    printer = Printer(kernel, known.dims, clang, clang and bool(spoken.features) and known.alone)
+    printer = Printer(kernel, known.dims, clang, clang and bool(spoken.features) and known.traits.alone)
     printer.float_adds = spoken.float_adds
     for alloc in printer.allocs.values():
         if alloc.space == "local":
@@ -343,14 +344,14 @@ def kernel_source(kernel: Kernel, dialect: str | Dialect = "portable", known: Fr
     notes = [f"// {p.name}: {p.dtype}[{p.size}], {p.access}" for p in kernel.params] + [f"// {n} = {t}" for t, n in printer.dims.items()]
     sizes = (*known.local, 1, 1)[:3]
     fixed = f"__attribute__((reqd_work_group_size{sizes}))\n" if max(sizes) > 1 else ""
-    head = f"{fixed}__kernel void {kernel.name}({', '.join(_arguments(kernel, known).values())}){OPEN}"
+    head = f"{fixed}__kernel void {kernel.name}({', '.join(_arguments(kernel, known.traits).values())}){OPEN}"
     return "\n".join([*(notes if comments else []), head + "\n".join(printer.lines), "}", ""])
 
 
-def function_source(kernel: Kernel, text: str, known: Frame) -> tuple[str, str]:
-    """The kernel of which these are the text and the frame as a call of a function of its own, which is told its ids, and its second
+def function_source(kernel: Kernel, text: str, traits: Traits) -> tuple[str, str]:
+    """The kernel of which these are the text and the traits as a call of a function of its own, which is told its ids, and its second
     entry, the function of `codegen.jobs`."""
-    arguments, axes, index = _arguments(kernel, known), range(len(known.grid)), index_type(kernel)
+    arguments, axes, index = _arguments(kernel, traits), range(traits.axes), index_type(kernel)
     inside = text.partition(OPEN)[2]
     for k in axes:
         inside = inside.replace(f" = {WORK_ITEM['grid']}({k});", f" = eg_id{k};")
@@ -358,5 +359,5 @@ def function_source(kernel: Kernel, text: str, known: Frame) -> tuple[str, str]:
     head = f"EG_BODY void {kernel.name}_body({', '.join([*arguments.values(), *ids])}){OPEN}"
     call = f"{kernel.name}_body({', '.join([*arguments, *(f'get_global_id({k})' for k in axes)])});"
     plain = f"__kernel void {kernel.name}({', '.join(arguments.values())}) {{ {call} }}"
-    types = [f"__global {memory_type(p.dtype)} *" for p in kernel.params] + ["__global long *"] * known.flags
-    return head + inside + plain + "\n", job(kernel.name, types, [index] * len(known.dims), len(axes))
+    types = [f"__global {memory_type(p.dtype)} *" for p in kernel.params] + ["__global long *"] * traits.flags
+    return head + inside + plain + "\n", job(kernel.name, types, [index] * traits.integers, len(axes))

@@ -47,7 +47,7 @@ def code_of(kernel: Kernel, spoken: Dialect) -> Code:
 def program_source(kernels: Sequence[Kernel], dialect: str = "portable", jobs: bool = False) -> str:
     """One program with these kernels, whatever they are."""
     spoken = dialect_of(dialect)
-    if not all(frame(k).alone for k in kernels):
+    if not all(frame(k).traits.alone for k in kernels):
         spoken = spoken._replace(features="")
     return _program([code_of(k, spoken) for k in kernels], spoken, jobs)
 

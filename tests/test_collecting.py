@@ -5,6 +5,7 @@ import gc
 import os
 import threading
 from collections.abc import Iterator
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -101,3 +102,18 @@ def test_operations_on_sizes_are_done_once() -> None:
         assert all(x is y for x, y in zip(first, results()))
         assert all(x is not y and x == y for x, y in zip(first, elsewhere))
     assert all(x is not y and x == y for x, y in zip(first, results())) and RESULTS.known is None
+
+
+@pytest.mark.parametrize("device", ["numpy", "0:0", "0:1"])
+def test_what_a_compile_remembers_keeps_no_value_alive(device: str) -> None:
+    """Texts of kernels and rules that did not apply are remembered, not the sizes and nodes that they spoke of."""
+    class Elements(np.ndarray):
+        """An array whose end can be seen."""
+    value = np.arange(6, dtype="float32").reshape(2, 3).view(Elements)
+    s, x = eg.shared(value.copy(), "s", borrow=False), eg.matrix("x")
+    node = ref(s.node)
+    f = eg.compile([x], [eg.exp(s * s).sum(axis=1), x[:, 0] / s[0, 0]], updates={s: s + x}, device=device)
+    f(np.ones((2, 3), "float32"))
+    del f, s, x, value
+    gc.collect()
+    assert node() is None

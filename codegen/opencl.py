@@ -73,7 +73,7 @@ class Printer(Atomics):
 
     def work_item(self, stmt: Loop) -> str:
         """The declaration of the variable of a loop over work-items; a function inside a kernel is told its ids."""
-        found = f"eg_id{stmt.axis}" if self.inside else f"{WORK_ITEM[stmt.kind]}({stmt.axis})"
+        found = f"eg_id{stmt.axis}" if self.inside and stmt.kind != "local" else f"{WORK_ITEM[stmt.kind]}({stmt.axis})"
         return f"const {self.index} {stmt.var} = {found};"
 
     def whole(self) -> None:
@@ -312,13 +312,19 @@ def roots_of(stmt: Plain) -> tuple[Expr, ...]:
     return exprs_of(stmt.stmt if isinstance(stmt, Cas) else stmt)
 
 
-def _parameter(param: Param) -> str:
-    return f"__global {'const ' * (param.access == 'r')}{memory_type(param.dtype)} *restrict {param.name}"
+def pointer(param: Param) -> str:
+    """The C type of a buffer."""
+    return f"__global {'const ' * (param.access == 'r')}{memory_type(param.dtype)} *"
+
+
+def parameter(param: Param) -> str:
+    """The declaration of a buffer."""
+    return f"{pointer(param)}restrict {param.name}"
 
 
 def _arguments(kernel: Kernel, printer: Printer) -> dict[str, str]:
     """The declarations of a kernel's arguments by name."""
-    found = {p.name: _parameter(p) for p in kernel.params}
+    found = {p.name: parameter(p) for p in kernel.params}
     found |= {"flags": "__global long *flags"} if kernel.flags else {}
     return found | {name: f"const {printer.index} {name}" for name in printer.dims.values()}
 
@@ -337,6 +343,16 @@ def kernel_source(kernel: Kernel, dialect: str | Dialect = "portable", comments:
     fixed = f"__attribute__((reqd_work_group_size{sizes}))\n" if max(sizes) > 1 else ""
     head = f"{fixed}__kernel void {kernel.name}({', '.join(_arguments(kernel, printer).values())}) {{"
     return "\n".join([*(notes if comments else []), head, *printer.lines, "}", ""])
+
+
+def body_source(kernel: Kernel, name: str, spoken: Dialect, qualifier: str, tails: bool) -> str:
+    """The kernel as a function, which takes the ids of a work-item, or of its group, after the arguments of the kernel."""
+    printer = Printer(kernel, spoken.builtins == "pocl", inside=True, tails=tails)
+    printer.float_adds = spoken.float_adds
+    printer.whole()
+    ids = [f"const {printer.index} eg_id{k}" for k in range(len(geometry(kernel.body)[0]))]
+    head = f"{qualifier} void {name}({', '.join([*_arguments(kernel, printer).values(), *ids])}) {{"
+    return "\n".join([head, *printer.lines, "}"])
 
 
 def function_source(kernel: Kernel, tails: bool) -> tuple[str, str]:

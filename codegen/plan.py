@@ -87,9 +87,9 @@ class Joined(NamedTuple):
 class Launch(NamedTuple):
     """Run a kernel: its buffers in the order of `kernel.params` (then the flags, if it has any), then `dims`; `grid` work-items.
 
-    kernel: a tree as it is generated, or several launches as one; text in what the runtime is given.  work: an estimate of the picoseconds that one core needs.
-    access: for each buffer whether the kernel reads it, "r", writes to it, "w", or both, "rw".  parts: the launches that it stands for,
-    which come to the same.
+    kernel: a tree as it is generated, or several launches as one; text in what the runtime is given.  work: an estimate of the picoseconds
+    that one core needs.  access: for each buffer whether the kernel reads it, "r", writes to it, "w", or both, "rw".  parts: the launches
+    that it stands for, which come to the same.
     """
     kernel: Kernel | Alike | Joined | Code
     buffers: tuple[str, ...]

@@ -5,8 +5,8 @@ more by name.  A launch suits if its work-items never meet and it reports no fau
 Launches of one size of groups join, in the order of the plan, each looked at once, until a bound is met.
 
 **What is gained.**  A launch: 5 us on a GPU, 1.5 us through the driver of a CPU, nothing for native calls, but that small launches together
-may be enough for helpers to take part.  Nothing is lost: a joined kernel calls the bodies of its parts, equal parts one body, so a program is
-no longer, and an item finds its part by as many comparisons as there are parts.  Memory is what a cluster over one space takes, whose
+may be enough for helpers to take part.  Nothing is lost: a joined kernel calls the bodies of its parts, equal parts one body, so a program
+is no longer, and an item finds its part by as many comparisons as there are parts.  Memory is what a cluster over one space takes, whose
 results are all there at once; calls that are watched, or bound in memory, run the parts one by one.
 
 **Which form of each part.**  Parts choose forms by sizes.  The joined kernel has the plain forms, and is picked where each part picks

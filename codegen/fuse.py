@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from codegen.inline import Index, Inliner, is_array_constant
+from codegen.keeping import widest_value
 from codegen.kernel import Builder, Expr
 from codegen.products import is_call
-from codegen.roots import Roots, find_roots, widest_value
+from codegen.roots import Roots, find_roots
 from codegen.target import Target
 from exprgraph.dims import Dim, constant, is_one, product
 from exprgraph.named import NamedTuple

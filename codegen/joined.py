@@ -1,7 +1,7 @@
 """Joined kernels: several launches as one, whose work-items (on GPUs groups) are those of its parts one after the other.
 
 The text has a function for each different kernel among the parts, and a dispatcher that finds the part of a work-item, picks its arguments
-and calls the function.  So parts with equal kernels share one body, and to who launches the kernel, or runs it as a job, it is like any other.
+and calls the function.  So parts with equal kernels share one body, and who launches the kernel, or runs it as a job, sees one like others.
 """
 from __future__ import annotations
 

@@ -9,14 +9,13 @@ import pytest
 
 import exprgraph as eg
 from codegen import generate as generation
-from codegen.plan import Branch, Launch, Plan, Step
+from codegen.plan import Branch
 from codegen.printed import printed
 from codegen.target import Target
 from exprgraph.node import Graph, Out
-from exprgraph.pairs import decide
 from exprgraph.passes import run_graph
-from tests.campaign import unprinted
-from tests.plan_runner import CPU, GPU, Sizes, interpret
+from tests.plan_runner import CPU, GPU, interpret
+from tests.planned import plan_of, taken, values_of
 
 F = "float32"
 
@@ -39,33 +38,6 @@ CASES = (
     Case("a chain reads what is before it", 2, 3, ((5,), (7,), (3,)), lambda a, b, c: [a.sum() * eg.exp(b), c + 1]),
     Case("what can meet faults stays alone", 2, 2, ((5,), (7,)), lambda a, b: [a[(b[:2] * 3).astype("int64")], b + 1]),
     Case("nothing in one of them", 1, 1, ((0,), (7,), (3, 0)), lambda a, b, c: [a + 1, b + 1, c * 2]))
-
-
-def plan_of(shapes: Sequence[tuple[int, ...]], make: Callable[..., Sequence[Any]], target: Target) -> tuple[Plan, Sizes, Graph]:
-    """The plan for some sizes."""
-    inputs = [eg.tensor(f"x{k}", F, (None,) * len(s)) for k, s in enumerate(shapes)]
-    graph = run_graph(Graph(tuple(inputs), tuple(Out(o.node) for o in make(*inputs))), {})
-    sizes = Sizes([i.node for i in inputs], values_of(shapes))
-    with unprinted():
-        outcomes = decide(generation.uncertain(graph), sizes)
-        plan = generation.generate(graph, [i.node for i in inputs], outcomes, ["C"] * len(inputs), False, target)
-    return plan, sizes, graph
-
-
-def values_of(shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
-    """Arguments of a call."""
-    return [np.linspace(0, 0.9, int(np.prod(s)), dtype=F).reshape(s) + k for k, s in enumerate(shapes)]
-
-
-def taken(steps: Sequence[Step], sizes: Sizes) -> list[Launch]:
-    """The launches for some sizes."""
-    found: list[Launch] = []
-    for step in steps:
-        if isinstance(step, Branch):
-            found += taken(step.variants[sizes(step.pick)], sizes)
-        elif isinstance(step, Launch) and all(map(sizes, step.grid)):
-            found.append(step)
-    return found
 
 
 @pytest.mark.parametrize("target", [CPU, GPU], ids=lambda t: t.schedule)

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from codegen.inline import Index, Inliner, is_array_constant
+from codegen.keeping import widest_value
 from codegen.kernel import Builder, Expr
 from codegen.products import is_call
-from codegen.roots import Roots, find_roots, widest_value
+from codegen.roots import Roots, find_roots
 from codegen.target import Target
 from exprgraph.dims import Dim, constant, is_one, product
 from exprgraph.named import NamedTuple
@@ -27,6 +28,9 @@ are given to all of it at once and a value in memory costs little beside hundred
 
 COLUMN = 32
 """The elements that a row of a reduction over rows counts for: 512 rows of some 1024 columns are more than a cache next to a core holds."""
+
+LATEST = 4
+"""How many clusters that read the same level a task is tried with, so that the time to fuse stays linear."""
 
 Place = tuple[int, ...]
 """Where an index of an axis comes from: the sum of the loop variables at these positions; () is 0."""
@@ -234,8 +238,10 @@ class _Fusion:
         below = [self.home[n] for n, _ in reads] + [self.home[n] for n in self.after.get(task.node, ())]
         level = max((c.level for c in below), default=0)
         cluster = next((c for c in self._candidates(task, below, level) if self._joins(task, c)), None)
+        if cluster is None and below:
+            level += 1
+            cluster = next((c for c in self.by_space.get((level, task.space), ())[-LATEST:] if self._joins(task, c)), None)
         if cluster is None:
-            level = level + 1 if below else 0
             cluster = Cluster(level, task.space, task.inner, task.kind)
             self.clusters.append(cluster)
             self.by_space.setdefault((level, task.space), []).append(cluster)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from codegen.describe import Counted, describe
@@ -25,6 +26,7 @@ from codegen.rows import template_of
 from codegen.scattering import by_atomics
 from codegen.schedule.common import used
 from codegen.schedule.estimate import PREFIX, product_work
+from codegen.siblings import Siblings, told
 from codegen.target import Target
 from codegen.variants import Made, Parts, Piece, as_it_is, map_forms, row_forms
 from exprgraph import passes
@@ -68,7 +70,7 @@ def _plan(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | None
     layout = {i.node.uid: known for i, known in zip(resolved.inputs, layouts)}
     fusions = Fusions()
     pick, found = forms(resolved.outputs, layout, target, options.get("optimizer") == "fast_compile", fusions)
-    shared = Shared({}, {}, {}, Made(), {}, fusions)
+    shared = Shared({}, {}, {}, Made(), {}, fusions, Siblings(target))
     each = [_Generator(resolved, form.outputs, layouts, wide, form.target, shared) for form in found]
     steps = [tuple(g.steps()) for g in each]
     if options.get("trace") is not None:
@@ -136,6 +138,7 @@ class Shared(NamedTuple):
     made: Made
     counted: Counted
     fusions: Fusions
+    siblings: Siblings
 
 
 class Told(NamedTuple):
@@ -164,7 +167,7 @@ class _Generator:
         check = (Check(tuple(self.memory.sites)),) if self.memory.sites else ()
         results = tuple(Operand(self.memory.names[w.node], constant(0), o.type.shape, self.memory.strides(o.node))
                         for w, o in zip(self.outputs, self.results))
-        return Plan(tuple(self.memory.buffers.values()), (*steps, *check, Commit()), results, tuple(self.notes))
+        return Plan(tuple(self.memory.buffers.values()), (*steps, *check, Commit()), results, told(steps, self.notes))
 
     def steps(self) -> list[Step]:
         """The kernels; where reductions over everything were kept apart, small sizes branch to fewer and larger kernels."""
@@ -180,7 +183,8 @@ class _Generator:
     def _run(self, fused: Fused) -> list[Step]:
         self.memory.crossing = fused.crossing
         self.called.clear()
-        return [step for cluster in fused.clusters for step in self._once(cluster)]
+        levels = groupby(fused.clusters, lambda c: c.level)
+        return [s for _, level in levels for s in self.shared.siblings.together([self._once(c) for c in level])]
 
     def _once(self, cluster: Cluster) -> list[Step]:
         """The steps of a cluster, made once where a graph that is fused for small sizes and for large ones has the cluster in both."""

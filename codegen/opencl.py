@@ -320,13 +320,19 @@ def roots_of(stmt: Plain) -> tuple[Expr, ...]:
     return exprs_of(stmt.stmt if isinstance(stmt, Cas) else stmt)
 
 
-def _parameter(param: Param) -> str:
-    return f"__global {'const ' * (param.access == 'r')}{memory_type(param.dtype)} *restrict {param.name}"
+def pointer(param: Param) -> str:
+    """The C type of a buffer."""
+    return f"__global {'const ' * (param.access == 'r')}{memory_type(param.dtype)} *"
+
+
+def parameter(param: Param) -> str:
+    """The declaration of a buffer."""
+    return f"{pointer(param)}restrict {param.name}"
 
 
 def _arguments(kernel: Kernel, traits: Traits) -> dict[str, str]:
     """The declarations of a kernel's arguments by name."""
-    found = {p.name: _parameter(p) for p in kernel.params}
+    found = {p.name: parameter(p) for p in kernel.params}
     found |= {"flags": "__global long *flags"} if traits.flags else {}
     return found | {f"d{k}": f"const {index_type(kernel)} d{k}" for k in range(traits.integers)}
 
@@ -348,16 +354,23 @@ def kernel_source(kernel: Kernel, dialect: str | Dialect = "portable", known: Fr
     return "\n".join([*(notes if comments else []), head + "\n".join(printer.lines), "}", ""])
 
 
-def function_source(kernel: Kernel, text: str, traits: Traits) -> tuple[str, str]:
-    """The kernel of which these are the text and the traits as a call of a function of its own, which is told its ids, and its second
-    entry, the function of `codegen.jobs`."""
-    arguments, axes, index = _arguments(kernel, traits), range(traits.axes), index_type(kernel)
+def body_source(kernel: Kernel, name: str, text: str, traits: Traits, qualifier: str) -> str:
+    """The kernel of which these are the text and the traits as a function, which takes the ids of a work-item, or of its group, after the
+    arguments of the kernel."""
     inside = text.partition(OPEN)[2]
-    for k in axes:
-        inside = inside.replace(f" = {WORK_ITEM['grid']}({k});", f" = eg_id{k};")
-    ids = [f"const {index} eg_id{k}" for k in axes]
-    head = f"EG_BODY void {kernel.name}_body({', '.join([*arguments.values(), *ids])}){OPEN}"
+    for k in range(traits.axes):
+        for kind in ("grid", "group"):
+            inside = inside.replace(f" = {WORK_ITEM[kind]}({k});", f" = eg_id{k};")
+    ids = [f"const {index_type(kernel)} eg_id{k}" for k in range(traits.axes)]
+    return f"{qualifier} void {name}({', '.join([*_arguments(kernel, traits).values(), *ids])}){OPEN}{inside}"
+
+
+def function_source(kernel: Kernel, text: str, traits: Traits) -> tuple[str, str]:
+    """The kernel of which these are the text and the traits as a call of a function of its own, and its second entry, the function of
+    `codegen.jobs`."""
+    arguments, axes = _arguments(kernel, traits), range(traits.axes)
+    body = body_source(kernel, f"{kernel.name}_body", text, traits, "EG_BODY")
     call = f"{kernel.name}_body({', '.join([*arguments, *(f'get_global_id({k})' for k in axes)])});"
     plain = f"__kernel void {kernel.name}({', '.join(arguments.values())}) {{ {call} }}"
     types = [f"__global {memory_type(p.dtype)} *" for p in kernel.params] + ["__global long *"] * traits.flags
-    return head + inside + plain + "\n", job(kernel.name, types, [index] * traits.integers, len(axes))
+    return body + plain + "\n", job(kernel.name, types, [index_type(kernel)] * traits.integers, len(axes))

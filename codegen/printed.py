@@ -7,10 +7,11 @@ from codegen import apart, mathlib
 from codegen.alike import Alike
 from codegen.dialect import Dialect, dialect_of, qualifiers
 from codegen.jobs import SUFFIX, divisible, door
+from codegen.joined import code as joined_code
 from codegen.kernel import Kernel, frame
 from codegen.naming import text_of
 from codegen.opencl import function_source
-from codegen.plan import Branch, Code, Launch, Plan, Step
+from codegen.plan import Branch, Code, Joined, Launch, Plan, Step
 from codegen.snippets import snippets
 from codegen.vector_loops import QUIET
 from exprgraph.collecting import fewer_collections
@@ -19,6 +20,11 @@ from exprgraph.collecting import fewer_collections
 def printed(plan: Plan, dialect: str) -> Plan:
     """The plan with every kernel as text."""
     known: dict[str, Code] = {}
+
+    def made(kernel: Kernel | Alike | Joined) -> Code:
+        if isinstance(kernel, Joined):
+            return joined_code(kernel, dialect_of(dialect))
+        return code_of(kernel.like if isinstance(kernel, Alike) else kernel, dialect_of(dialect))
 
     def each(steps: Sequence[Step]) -> tuple[Step, ...]:
         return tuple(one(s) for s in steps)
@@ -29,8 +35,9 @@ def printed(plan: Plan, dialect: str) -> Plan:
         if not isinstance(step, Launch) or isinstance(step.kernel, Code):
             return step
         if step.kernel.name not in known:
-            known[step.kernel.name] = code_of(step.kernel.like if isinstance(step.kernel, Alike) else step.kernel, dialect_of(dialect))
-        return step._replace(kernel=known[step.kernel.name])
+            known[step.kernel.name] = made(step.kernel)
+        parts = tuple(p for p in each(step.parts) if isinstance(p, Launch))
+        return step._replace(kernel=known[step.kernel.name], parts=parts)
     with fewer_collections():
         return plan._replace(steps=each(plan.steps))
 

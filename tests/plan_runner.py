@@ -100,7 +100,9 @@ def _view(memory, operand, sizes) -> np.ndarray:
 
 def _steps(steps, memory, sizes, variant, runner) -> None:
     for step in steps:
-        if isinstance(step, Launch):
+        if isinstance(step, Launch) and step.parts:
+            _steps(step.parts, memory, sizes, variant, runner)
+        elif isinstance(step, Launch):
             if all(sizes(g) for g in step.grid):
                 local = {p.name: memory[b] for p, b in zip(step.kernel.params, step.buffers)}
                 runner(step.kernel, local | ({"flags": memory["flags"]} if step.kernel.flags else {}), sizes)

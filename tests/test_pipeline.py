@@ -24,7 +24,7 @@ from exprgraph.graph import key
 from exprgraph.node import Graph, Out
 from exprgraph.pairs import decide
 from exprgraph.passes import run_graph
-from runtime.prepared import flatten
+from runtime.prepared import flatten, with_parts
 from tests.graphs import Drawn, graphs
 from tests.kernel_counts import CASES, Case, Ours, arguments
 from tests.large_graphs import Large, chain, drawn, training_step
@@ -109,7 +109,7 @@ def test_what_is_alike_is_scheduled_once(monkeypatch: pytest.MonkeyPatch) -> Non
     counted = []
     for sizes in (SIZES[:1], SIZES):
         made.clear()
-        launches = len(list(flatten(plan_of(several(sizes)).steps)))
+        launches = len(list(with_parts(plan_of(several(sizes)).steps)))
         counted.append((launches, len(made)))
     (few, first), (many, second) = counted
     assert many > 2.5 * few and second == first > 5

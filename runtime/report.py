@@ -49,7 +49,8 @@ def why(plans: Mapping[Key, Prepared], device: Device, general: tuple[str, ...] 
         where = origin(key)
         lines += [f"plan {number}: {_reason(key, general)}", *[f"  ({where})"] * bool(where),
                   *(f"  {line}" for line in _steps(prepared.plan.steps))]
-        lines += [f"  # {note.kernel}: {note_text(note)}" for note in prepared.plan.notes]
+        launched = {code_of(s).name for s in flatten(prepared.plan.steps) if isinstance(s, Launch)}
+        lines += [f"  # {note.kernel}: {note_text(note)}" for note in prepared.plan.notes if note.kernel in launched]
     return "\n".join(lines)
 
 

@@ -17,12 +17,14 @@ import numpy as np
 from codegen import generate as generation
 from codegen import variants
 from codegen.interpret import run
+from codegen.kernel import frame
 from codegen.plan import Branch, Check, HostCall, Launch, Plan
 from codegen.target import Target
-from exprgraph.dims import Dim, Size, Stride, atoms, program
+from exprgraph.dims import Dim, Size, Stride, atoms
 from exprgraph.errors import at
 from exprgraph.node import Graph, Node
 from exprgraph.pairs import decide
+from exprgraph.size_program import program
 from runtime.hosted import hosted
 
 CPU = Target("cpu", 2, 32768, 256, True, True, 1024, "pocl", "the interpreter")
@@ -33,7 +35,7 @@ GPU = Target("gpu", 4, 32768, 16, True, False, 1024, "portable", "the interprete
 def unprinted() -> Iterator[None]:
     """Kernels get numbers for names instead of the digests of their texts."""
     numbers, before = count(), variants.named
-    variants.named = lambda kernel, dialect: kernel._replace(name=f"k_{next(numbers):012x}")
+    variants.named = lambda kernel, dialect: (kernel._replace(name=f"k_{next(numbers):012x}"), frame(kernel))
     try:
         yield
     finally:
@@ -125,7 +127,9 @@ def _view(memory, operand, sizes) -> np.ndarray:
 
 def _steps(steps, memory, sizes, variant, runner) -> None:
     for step in steps:
-        if isinstance(step, Launch):
+        if isinstance(step, Launch) and step.parts:
+            _steps(step.parts, memory, sizes, variant, runner)
+        elif isinstance(step, Launch):
             if all(sizes(g) for g in step.grid):
                 local = {p.name: memory[b] for p, b in zip(step.kernel.params, step.buffers)}
                 runner(step.kernel, local | ({"flags": memory["flags"]} if step.kernel.flags else {}), sizes)

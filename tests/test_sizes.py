@@ -8,13 +8,14 @@ import pytest
 
 import exprgraph as eg
 from exprgraph import dims, graph
-from exprgraph.dims import Size, Value, as_dim, atoms, bounds, of_atom, program
+from exprgraph.dims import Size, Value, as_dim, atoms, bounds, of_atom
 from exprgraph.functions import creation as C
 from exprgraph.functions import indexing as I
 from exprgraph.functions import joining as J
 from exprgraph.node import Out
 from exprgraph.ops.shape import bcast_size, dim_node
 from exprgraph.reference import evaluate
+from exprgraph.size_program import program
 from exprgraph.types import dim_of
 from tests.movement_cases import numbers, run, same, symbol
 

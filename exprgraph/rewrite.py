@@ -39,7 +39,7 @@ class Candidate(NamedTuple):
 
     def may(self, kinds: tuple[str, str]) -> bool:
         """Whether it may match at an elementwise node whose first and last operands are of these kinds; no others are among them."""
-        if self.tree is None or self.rule.modulo or not any(isinstance(p, Wild) and sort(p.name) in ("tensor", "constant") for p in self.tree.parts):
+        if self.rule.modulo or not any(isinstance(p, Wild) and sort(p.name) in ("tensor", "constant") for p in self.tree.parts):
             return True
         return kinds[0] in self.rule.kinds or kinds[1] in self.rule.kinds
 
@@ -62,7 +62,7 @@ class Engine:
         self._asked, self._modulo = set[str](), set[str]()
         self._chosen: dict[tuple[str, frozenset[str], tuple[str, str] | None], list[Candidate]] = {}
         self.resting = object() if all(r.source is None for r in self.rules) else None
-        """What nodes keep at which none of the rules applies, whatever reads them; None with rules of the user's, which may answer otherwise."""
+        """What nodes keep at which no rule applies, whatever reads them; None with rules of the user's, which may answer otherwise."""
         for rule in self.rules:
             tree = None if rule.pattern is None else trace(rule)
             if rule.modulo:
@@ -92,7 +92,8 @@ class Engine:
         return found
 
     def _select(self, name: str, met: frozenset[str], dtypes: tuple[str, str] | None) -> Iterator[Candidate]:
-        yield from (c for c in self._rules.get(name, ()) if c.asked <= met and (dtypes is None or c.may((kind_of(dtypes[0]), kind_of(dtypes[1])))))
+        kinds = None if dtypes is None else (kind_of(dtypes[0]), kind_of(dtypes[1]))
+        yield from (c for c in self._rules.get(name, ()) if c.asked <= met and (kinds is None or c.may(kinds)))
         if dtypes is not None:
             yield from (c for c in self._elementwise if c.asked <= met)
 

@@ -170,6 +170,50 @@ def chain(kind: str, x, length: int):
     return x
 
 
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The rules that are tried, in turn."""
+    found, plain = list[str](), Engine.tried
+
+    def noted(self, candidate, *others):
+        found.append(candidate.rule.name)
+        return plain(self, candidate, *others)
+    monkeypatch.setattr(Engine, "tried", noted)
+    return found
+
+
+def test_rules_that_have_nothing_to_do_at_a_node_are_not_tried_there_again(tried) -> None:
+    x, y = eg.vectors("x", "y")
+    graph = optimised(eg.log(1 + eg.exp(eg.maximum(x, y) * y)) + (x - y).sum(), x, y)
+    assert tried
+    tried.clear()
+    assert passes.run_graph(graph, {}) is not None and not tried
+    optimised(eg.exp(eg.maximum(x, y) + y), x, y)
+    assert tried  # of nodes that are new
+    tried.clear()
+    passes.run_graph(graph, {"rules": (Rule("own", lambda x: eg.maximum(x, x), lambda x: x, source=("f", 1, "")),)})
+    assert tried
+
+
+def test_a_rule_that_asks_who_reads_is_asked_again_once_fewer_do() -> None:
+    x = eg.vector("x")
+    engine = Engine([Rule("-exp(x)", lambda x: -eg.exp(x), lambda x: eg.exp(x) * -1, lambda m: m.readers.alone(m.root.node.inputs[0]))])
+    inner = eg.exp(x)
+    out = -inner
+    for _ in range(2):
+        assert engine.sweep(Graph((x,), (out, inner)))[1] is None
+    assert engine.sweep(Graph((x,), (out,)))[1] == "-exp(x)"
+
+
+@pytest.mark.parametrize("dtype, value, wanted", [
+    ("bool", True, "x * True"), ("float32", 1.0, "x * 1"), ("uint8", 1, "x * 1"), ("float16", -0.0, "x * x"),
+    ("float32", 257.0, "x * x")])
+def test_rules_are_tried_for_constants_of_their_value_and_dtype_alone(dtype: str, value: object, wanted: str, tried) -> None:
+    x = eg.vector("x", dtype=dtype)
+    optimised(x * make_constant(value, dtype), x)
+    assert set(tried) == {wanted}
+
+
 @pytest.mark.parametrize("kind, left", [("neg", 0), ("one", 0), ("sin", 20_000)])
 def test_long_chains_are_linear_A24_B4(kind: str, left: int) -> None:
     x = eg.vector("x")

@@ -9,6 +9,7 @@ from exprgraph import pattern_trees as trees
 from exprgraph.errors import OwnOpError, at, defined, here
 from exprgraph.matching import arguments_alone, asked, at_once, kind_of
 from exprgraph.matching import words as words_of
+from exprgraph.merge import Merging
 from exprgraph.modulo import ModuloMatcher
 from exprgraph.named import NamedTuple
 from exprgraph.node import Graph, Node, Out
@@ -107,20 +108,21 @@ class Engine:
         if resting is not None and all(resting in n.rest for n in nodes):
             return graph, None
         matcher, last, out_of_use = ModuloMatcher(readers := Readers(graph.outputs)), None, set() if spent is None else spent
+        merged = Merging(nodes)
 
         def change(node: Node, inputs: tuple[Out, ...]) -> Out:
             nonlocal last
-            out = graphs.reuse(node, inputs)
-            if resting in out.node.rest:
-                return out
+            out = merged(graphs.reuse(node, inputs))
             for _ in range(ROUNDS if len(node.outs) == 1 else 0):
+                if resting in out.node.rest:
+                    return out
                 asked = readers.asked
                 name, made = self.once(out, matcher, fired, out_of_use)
                 if made is None:
                     if readers.asked == asked and resting is not None:
                         out.node.rest += (resting,)
                     return out
-                out, last = made, name
+                out, last = merged(made), name
             if len(node.outs) == 1:
                 warn(f"rule {last!r} still applies after {ROUNDS} rounds at one node", RewriteWarning)
                 if spent is not None and last is not None:

@@ -195,6 +195,29 @@ def test_rules_that_have_nothing_to_do_at_a_node_are_not_tried_there_again(tried
     assert tried
 
 
+def test_what_becomes_alike_in_a_sweep_is_one_node_with_the_lines_of_both() -> None:
+    x = eg.vector("x")
+    first = eg.exp(x * 1)
+    second = eg.exp(1 * x)
+    engine = Engine([Rule("x * 1", lambda x: x * 1, lambda x: x)])
+    graph, last = engine.sweep(Graph((x,), (first + second,)))
+    one, other = graph.outputs[0].node.inputs
+    assert last == "x * 1" and one.node is other.node and one.node.inputs[0].node is x.node
+    assert one.node.sources >= first.node.sources | second.node.sources
+    assert first.node.sources != one.node.sources and merge(graph) is graph  # the user's own nodes stay as they are
+
+
+def test_a_node_of_the_user_gets_no_lines_of_what_becomes_like_it() -> None:
+    x = eg.vector("x")
+    own = eg.exp(x)
+    other = eg.exp(x * 1)
+    before = own.node.sources
+    graph, _ = Engine([Rule("x * 1", lambda x: x * 1, lambda x: x)]).sweep(Graph((x,), (own, other)))
+    assert own.node.sources == before
+    both, = {o.node for o in merge(graph).outputs}
+    assert both.sources >= before | other.node.sources
+
+
 def test_a_rule_that_asks_who_reads_is_asked_again_once_fewer_do() -> None:
     x = eg.vector("x")
     engine = Engine([Rule("-exp(x)", lambda x: -eg.exp(x), lambda x: eg.exp(x) * -1, lambda m: m.readers.alone(m.root.node.inputs[0]))])

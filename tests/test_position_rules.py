@@ -77,7 +77,8 @@ def test_of_a_row_of_nan_the_first_is_found(made: str, name: str) -> None:
 @pytest.mark.parametrize("target", [CPU, GPU], ids=["cpu", "gpu"])
 def test_kernels_find_the_first_nan_too(target: Target) -> None:
     x = eg.matrix("x")
-    graph = run_graph(Graph((x,), tuple(eg.ROWS[n](f(x), axis=1) for n in ("argmax", "argmin") for f in (softly, SPOILT["less the least"]))), {})
+    outs = tuple(eg.ROWS[n](f(x), axis=1) for n in ("argmax", "argmin") for f in (softly, SPOILT["less the least"]))
+    graph = run_graph(Graph((x,), outs), {})
     for got in interpret(graph, [x.node], [NANS], target):
         np.testing.assert_array_equal(got[:2], [0, 0])
 

@@ -78,13 +78,20 @@ class Code(NamedTuple):
     streamed: bool
 
 
+class Joined(NamedTuple):
+    """The kernel of launches that run as one (`codegen.joined`): its name, and the launches, those of equal kernels side by side."""
+    name: str
+    parts: tuple[Launch, ...]
+
+
 class Launch(NamedTuple):
     """Run a kernel: its buffers in the order of `kernel.params` (then the flags, if it has any), then `dims`; `grid` work-items.
 
-    kernel: a tree as it is generated, text in what the runtime is given.  work: an estimate of the picoseconds that one core needs.
-    access: for each buffer whether the kernel reads it, "r", writes to it, "w", or both, "rw".
+    kernel: a tree as it is generated, or several launches as one; text in what the runtime is given.  work: an estimate of the picoseconds
+    that one core needs.  access: for each buffer whether the kernel reads it, "r", writes to it, "w", or both, "rw".  parts: the launches
+    that it stands for, which come to the same.
     """
-    kernel: Kernel | Alike | Code
+    kernel: Kernel | Alike | Joined | Code
     buffers: tuple[str, ...]
     dims: tuple[Dim, ...]
     grid: tuple[Dim, ...]
@@ -92,6 +99,7 @@ class Launch(NamedTuple):
     work: Dim = constant(0)
     access: tuple[str, ...] = ()
     about: About = About()
+    parts: tuple[Launch, ...] = ()
 
 
 class HostCall(NamedTuple):

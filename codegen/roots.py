@@ -5,6 +5,7 @@ from collections.abc import Container, Hashable, Iterator, Sequence
 
 from codegen.affine import affine
 from codegen.inline import Index, Inliner, is_array_constant
+from codegen.keeping import Work, is_gather, kept
 from codegen.kernel import Builder, Expr
 from codegen.products import is_call
 from codegen.scattering import by_atomics
@@ -14,19 +15,9 @@ from exprgraph.named import NamedTuple
 from exprgraph.node import CONSTANT, INPUT, SHARED, Node, Out
 from exprgraph.own.op import OwnOp
 
-CHEAP = 3
-"""Results of at most this many operations are computed again by each reader rather than kept in memory."""
-CHEAP_ROWS = 8
-"""The same for what all elements of a row share, which loops over rows compute once for each."""
-JOINED = 4
-"""The most tensors that are put side by side without a loop."""
-LARGEST = 300
-"""Operations after which a value is kept in memory, so that no kernel grows without bound."""
 VIEWS = ("dimshuffle", "subtensor", "broadcast_to", "reshape", "specify_shape", "barrier")
 WHOLE = ("reduce", "partial", "scan", "contract", "scatter", "composite")
 """What is never inlined."""
-STRETCHING = ("concat", "place", "take", "take_along", "pick", "take_at")
-"""Index maps that may read an element of their operands more than once, or for nothing."""
 
 
 class Roots(NamedTuple):
@@ -48,7 +39,7 @@ def find_roots(outputs: Sequence[Out], target: Target) -> Roots:
     readers = _readers(nodes)
     forced = {o.node for o in outputs} | _forced(nodes, readers, target)
     found = Roots((), {}, set(), {}, {}, {}, Builder())
-    widest, roots = widest_value(target), dict[Node, None]()
+    roots, gathers = dict[Node, None](), set[Node]()
     for node in nodes:
         if _in_memory(node):
             found.cost[node] = 0
@@ -56,12 +47,16 @@ def find_roots(outputs: Sequence[Out], target: Target) -> Roots:
             continue
         below = {i.node for i in (node.inputs[:1] if node.op.name == "barrier" else node.inputs)}
         _note_order(node, below, found, roots)
-        found.cost[node] = 1 + sum(found.cost[n] for n in below if n not in roots)
+        inside = [n for n in below if n not in roots]
+        found.cost[node] = 1 + sum(found.cost[n] for n in inside)
         read = [frozenset((n,)) if n in roots else found.arrays[n] for n in below]
         found.arrays[node] = read[0] if len(read) == 1 else frozenset().union(*read)
-        if "expensive" in node.op.flags or any(n in found.heavy for n in below if n not in roots):
+        if "expensive" in node.op.flags or not found.heavy.isdisjoint(inside):
             found.heavy.add(node)
-        if node in forced or _is_root(node, found, readers[node]) or len(found.arrays[node]) > widest:
+        if is_gather(node) or not gathers.isdisjoint(inside):
+            gathers.add(node)
+        work = Work(found.cost[node], node in found.heavy, node in gathers)
+        if node in forced or node.op.kind in WHOLE or kept(node, work, readers[node], len(found.arrays[node]), target):
             roots[node] = None
     return found._replace(nodes=tuple(roots))
 
@@ -85,47 +80,6 @@ def _readers(nodes: Sequence[Node]) -> dict[Node, list[Node]]:
 
 def _in_memory(node: Node) -> bool:
     return node.op.kind == "leaf" or (node.op.kind == "source" and node.op.name in ("size", "bcast_size"))
-
-
-def widest_value(target: Target) -> int:
-    """The arrays that one value may be computed from: a quarter of the argument bytes, the rest is for other values and for sizes."""
-    return max(4, min(64, target.argument_bytes // 32))
-
-
-def _is_root(node: Node, found: Roots, readers: Sequence[Node]) -> bool:
-    cost, heavy = found.cost[node], node in found.heavy
-    if node.op.kind in WHOLE or cost > LARGEST:
-        return True
-    if not heavy and cost <= CHEAP:
-        return False
-    if len(readers) > 1:
-        return node.outs[0].ndim > 0 or any(_stretches(r, node) for r in readers)
-    return any(_stretches(r, node) and (heavy or cost > CHEAP_ROWS or not _along_rows(r, node)) for r in readers)
-
-
-def is_join(node: Node) -> bool:
-    """Whether a node puts a few tensors side by side along its last axis, of which each has one element there, as complex numbers are
-    stored: it is computed without a loop along that axis, so every element of its operands is read once."""
-    if node.op.name != "concat" or node.param("axis") != node.outs[0].ndim - 1:
-        return False
-    return 1 < len(node.inputs) <= JOINED and all(i.type.shape[-1].const == 1 for i in node.inputs)
-
-
-def _stretches(reader: Node, node: Node) -> bool:
-    """Whether a reader asks for elements of the node more often than there are: then they are computed once and kept."""
-    if reader.op.name in STRETCHING:
-        return not is_join(reader)
-    if reader.op.kind != "elementwise" and reader.op.name != "broadcast_to":
-        return False
-    wide, own = reader.outs[0].shape, node.outs[0].shape
-    return len([d for d in wide if d.const != 1]) != len([d for d in own if d.const != 1]) or any(
-        a.const != 1 and a != b for a, b in zip(reversed(wide), reversed(own)))
-
-
-def _along_rows(reader: Node, node: Node) -> bool:
-    """Whether it is along the last axis alone that a map repeats elements of the node."""
-    wide, own = reader.outs[0].shape, node.outs[0].shape
-    return reader.op.name not in STRETCHING and len(wide) == len(own) > 1 and own[-1].const == 1 and wide[:-1] == own[:-1]
 
 
 def _forced(nodes: Sequence[Node], readers: dict[Node, list[Node]], target: Target) -> set[Node]:

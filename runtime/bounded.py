@@ -12,7 +12,7 @@ from runtime import order
 from runtime.fit import Fit
 from runtime.footprint import Call, Peak, described, peak_of
 from runtime.order import Problem, Task
-from runtime.prepared import Prepared
+from runtime.prepared import Prepared, in_parts
 
 TRIES = 3
 """How often steps are ordered anew for a little less, where what lives at once fits but not in one block."""
@@ -32,10 +32,11 @@ def bounded(prepared: Prepared, call: Call, limit: Limit) -> Call:
 
 
 def _forms(prepared: Prepared, fit: Fit) -> list[Fit]:
-    """The other forms of the plan."""
+    """The same with what runs as one launch apart, which leaves more orders; and the other forms of the plan, apart."""
     free = prepared.free
-    every = [prepared.fit(fit.found, form) for form in range(len(free.variants))] if free is not None else []
-    return [one for one in every if one.steps != fit.steps]
+    every = [fit, *(prepared.fit(fit.found, form) for form in range(len(free.variants if free is not None else ())))]
+    apart = [prepared.fitted(in_parts(one.steps), fit.found) for one in every]
+    return [one for one in apart if one.steps != fit.steps]
 
 
 def _tighter(prepared: Prepared, call: Call, most: int) -> list[Fit]:

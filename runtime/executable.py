@@ -34,7 +34,7 @@ from runtime.later import Residents, is_short, may_wait, stay
 from runtime.leaves import CONTIGUOUS, Arguments, Leaves, no_call, shapes_of
 from runtime.memory import CopiedMemory, SharedMemory, check_budget, memory_of, span
 from runtime.owned import queued
-from runtime.prepared import Bound, Numbers, Prepared, flatten
+from runtime.prepared import Bound, Numbers, Prepared, flatten, in_parts
 from runtime.program import GroupLimit
 
 PLANS, REMEMBERED, RECENT = 8, 256, 16
@@ -262,6 +262,8 @@ class DeviceExecutable:
         if found is None:
             with phase("generate", self.program.options.get("name") or ""):
                 plan = self._generate(key) if self.kept is None else self.kept.plan(key, lambda: self._generate(key))
+            if self.watched:  # each part of a joined launch for itself
+                plan = plan._replace(steps=in_parts(plan.steps))
             try:
                 found = Prepared(plan, self.leaves.atoms, self.session, self.memory, self.generator.text_of, self.near)
             except OwnOpError as error:  # of a text, which does not know who calls it

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from codegen.plan import Branch, Buffer, Check, Code, Commit, HostCall, Launch, Operand, OwnCall, Plan, Step
-from exprgraph import dims
+from exprgraph import dims, size_program
 from exprgraph.dims import Atom, Dim
 from exprgraph.named import NamedTuple
 from exprgraph.node import Params
@@ -36,7 +36,7 @@ class Numbers:
         unique = {d.text: d for d in wanted}
         self.dims = tuple(unique.values())
         self.texts = tuple(unique)
-        self._run = dims.program(self.dims, atoms)
+        self._run = size_program.program(self.dims, atoms)
 
     def __call__(self, vector: Sequence[int]) -> dict[str, int]:
         """The values by the text of the Dim."""
@@ -101,6 +101,22 @@ def flatten(steps: Iterable[Step]) -> Iterator[Step]:
                 yield from flatten(variant)
 
 
+def with_parts(steps: Iterable[Step]) -> Iterator[Step]:
+    """All steps, and the launches that joined ones stand for."""
+    for step in flatten(steps):
+        yield from (step, *step.parts) if isinstance(step, Launch) else (step,)
+
+
+def in_parts(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """The steps, in place of joined launches those that they stand for."""
+    found: list[Step] = []
+    for step in steps:
+        if isinstance(step, Branch):
+            step = step._replace(variants=tuple(map(in_parts, step.variants)))
+        found += step.parts if isinstance(step, Launch) and step.parts else (step,)
+    return tuple(found)
+
+
 def chosen(steps: Iterable[Step], pick: Callable[[Dim], int]) -> Iterator[Step]:
     """The steps in order, at each branch those of the variant that is picked."""
     for step in steps:
@@ -113,7 +129,7 @@ def chosen(steps: Iterable[Step], pick: Callable[[Dim], int]) -> Iterator[Step]:
 def _mentioned(plan: Plan) -> Iterator[Dim]:
     """All Dims of the steps that an index may have to hold."""
     operands = list(plan.outputs)
-    for step in flatten(plan.steps):
+    for step in with_parts(plan.steps):
         if isinstance(step, Launch):
             yield from (*step.dims, *step.grid)
         elif isinstance(step, HostCall):
@@ -129,7 +145,7 @@ def _mentioned(plan: Plan) -> Iterator[Dim]:
 
 def _shown(plan: Plan) -> Iterator[Dim]:
     """The Dims of the steps that are no index: work, operations, shapes."""
-    for step in flatten(plan.steps):
+    for step in with_parts(plan.steps):
         if isinstance(step, Launch | HostCall):
             yield from (step.about.flops, step.about.reach, *(d for _, shape in step.about.writes for d in shape))
         if isinstance(step, Launch):
@@ -165,7 +181,7 @@ class Prepared:
         self.zeros = np.zeros(4, np.int64)
         self._kernels: dict[tuple[int, str], tuple[Any, Built]] = {}
         self._repeated: dict[tuple[int, tuple[tuple[str, str], ...], int], Step] = {}
-        self._streamed = {id(s) for s in flatten(plan.steps) if isinstance(s, Launch) and code_of(s).streamed}
+        self._streamed = {id(s) for s in with_parts(plan.steps) if isinstance(s, Launch) and code_of(s).streamed}
         self._own = _own_steps(plan, session) if self.own else {}
         self._build((s, min(self._places(s), key=PLACES.index)) for s in chosen(plan.steps, lambda pick: 0))
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from codegen.notes import note_text, readable
 from codegen.plan import Branch, Check, HostCall, Launch, OwnCall, Step
+from runtime.declared import MARK
 from runtime.device import Device
 from runtime.prepared import Prepared, code_of, flatten
-from runtime.program import MARK
 
 Key = tuple[tuple[str, ...] | None, str, bool]
 
@@ -49,7 +49,8 @@ def why(plans: Mapping[Key, Prepared], device: Device, general: tuple[str, ...] 
         where = origin(key)
         lines += [f"plan {number}: {_reason(key, general)}", *[f"  ({where})"] * bool(where),
                   *(f"  {line}" for line in _steps(prepared.plan.steps))]
-        lines += [f"  # {note.kernel}: {note_text(note)}" for note in prepared.plan.notes]
+        launched = {code_of(s).name for s in flatten(prepared.plan.steps) if isinstance(s, Launch)}
+        lines += [f"  # {note.kernel}: {note_text(note)}" for note in prepared.plan.notes if note.kernel in launched]
     return "\n".join(lines)
 
 

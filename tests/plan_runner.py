@@ -10,10 +10,11 @@ from codegen import generate as generation
 from codegen.interpret import run
 from codegen.plan import Branch, Check, HostCall, Launch, Plan
 from codegen.target import Target
-from exprgraph.dims import Dim, Size, Stride, atoms, program
+from exprgraph.dims import Dim, Size, Stride, atoms
 from exprgraph.errors import at
 from exprgraph.node import Graph, Node
 from exprgraph.pairs import decide
+from exprgraph.size_program import program
 from runtime.hosted import hosted
 
 CPU = Target("cpu", 2, 32768, 256, True, True, 1024, "pocl", "the interpreter")
@@ -99,7 +100,9 @@ def _view(memory, operand, sizes) -> np.ndarray:
 
 def _steps(steps, memory, sizes, variant, runner) -> None:
     for step in steps:
-        if isinstance(step, Launch):
+        if isinstance(step, Launch) and step.parts:
+            _steps(step.parts, memory, sizes, variant, runner)
+        elif isinstance(step, Launch):
             if all(sizes(g) for g in step.grid):
                 local = {p.name: memory[b] for p, b in zip(step.kernel.params, step.buffers)}
                 runner(step.kernel, local | ({"flags": memory["flags"]} if step.kernel.flags else {}), sizes)

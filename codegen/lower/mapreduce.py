@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from codegen.combine import COMBINES
 from codegen.fuse import Cluster, Task, operands, placed, variables
 from codegen.inline import Fault, Index, Inliner, linear
+from codegen.keeping import is_join
 from codegen.kernel import INDEX, Accumulate, Alloc, Builder, Expr, Flag, Let, Loop, Stmt, Store, exprs_of
 from codegen.lower.keep import is_inner, kept, stages
 from codegen.order import postorder
 from codegen.plan import Site
-from codegen.roots import is_join
 from exprgraph.dims import Dim, product
 from exprgraph.named import NamedTuple
 from exprgraph.node import Node

@@ -161,7 +161,7 @@ def equal(wanted: Any, found: Any) -> bool:
 
 
 def words(node: Node, matcher: Matcher) -> Iterator[str]:
-    """What patterns may ask of the inputs of a node: their rows, also behind a broadcast, whether one may be a constant, and of which value."""
+    """What patterns may ask of the inputs of a node: their rows, also behind a broadcast, and whether one is a constant, of which value."""
     for i in node.inputs:
         yield i.node.op.name
         if i.node.op.kind == "view" and i.node.op.name in CARRIERS:

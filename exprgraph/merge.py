@@ -1,13 +1,14 @@
 """Common subexpressions: nodes that are built alike become one, which keeps the user's lines of all."""
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from exprgraph import graph as graphs
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out
 
 Key = tuple[Hashable, ...]
+ONE_OF_A_KIND = ("impure", "unmergeable")
 
 
 def merge(graph: Graph) -> Graph:
@@ -37,14 +38,38 @@ def _groups(nodes: Iterable[Node]) -> tuple[dict[Node, int], int]:
     return group, len(table)
 
 
-def _key(node: Node, group: dict[Node, int]) -> Key:
+def _key(node: Node, numbers: Mapping[Node, int] | None = None) -> Key:
+    """What is equal for nodes that are built alike; numbers: those of their inputs, else uids."""
     op = node.op
-    if op in (INPUT, SHARED) or not op.flags.isdisjoint(("impure", "unmergeable")):
+    if op in (INPUT, SHARED) or not op.flags.isdisjoint(ONE_OF_A_KIND):
         return (id(node),)
-    inputs = [(group[i.node], i.index) for i in node.inputs]
+    inputs = [(i.node.uid if numbers is None else numbers[i.node], i.index) for i in node.inputs]
     if len(inputs) > 1 and "commutative" in op.flags:
         inputs.sort()
     return (op, tuple([(name, _hashable(value)) for name, value in node.params]) if node.params else (), *inputs)
+
+
+class Merging:
+    """Merges what is made while a graph is rewritten, so that what reads it is built once: nodes are those of the graph before."""
+
+    def __init__(self, nodes: Iterable[Node]) -> None:
+        self._nodes, self._since = nodes, graphs.mark()
+        self._known: dict[Key, Out] | None = None
+
+    def __call__(self, out: Out) -> Out:
+        """The tensor, or one built alike; an older node with fewer lines of the user's stays as it is, for `merge`."""
+        node = out.node
+        if node.uid <= self._since:
+            return out
+        if self._known is None:
+            self._known = {_key(n): Out(n) for n in self._nodes}
+        found = self._known.setdefault(_key(node), out)
+        first = found.node
+        if first is not node and not (node.sources <= first.sources and node.name in (None, first.name)):
+            if first.uid <= self._since:
+                return out
+            first.sources, first.name = first.sources | node.sources, node.name if first.name is None else first.name
+        return found
 
 
 def _hashable(value: Any) -> Hashable:

@@ -152,12 +152,12 @@ class Node:
     """An op applied to inputs: immutable, with identity, the types of its outputs and the user's lines that made it."""
     __slots__ = ("op", "params", "inputs", "outs", "sources", "uid", "name", "facts", "rest", "__weakref__")
     facts: Any  # what is known of its values, once somebody has asked
+    rest: tuple[object, ...]  # the lists of rules of which none applies here
 
     def __init__(self, op: Op, params: Params, inputs: tuple[Out, ...], outs: tuple[TensorType, ...], sources: frozenset[Source],
                  name: str | None = None) -> None:
         self.op, self.params, self.inputs, self.outs, self.sources = op, params, inputs, outs, sources
-        self.uid, self.name, self.facts = next(_uids), name, None
-        self.rest: tuple[object, ...] = ()  # the lists of rules of which none applies here
+        self.uid, self.name, self.facts, self.rest = next(_uids), name, None, ()
 
     def param(self, name: str) -> Any:
         """The value of one parameter."""
@@ -282,8 +282,7 @@ class Out:
     __lt__, __le__, __gt__, __ge__ = _method("lt"), _method("le"), _method("gt"), _method("ge")
     __eq__, __ne__ = _method("eq"), _method("neq")
     __neg__, __pos__, __abs__, __invert__ = _method("neg"), _method("identity"), _method("abs"), _method("invert")
-    __divmod__, __rdivmod__ = _method("divmod"), _reflected("divmod")
-    __getitem__ = _method("getitem")
+    __divmod__, __rdivmod__, __getitem__ = _method("divmod"), _reflected("divmod"), _method("getitem")
 
     cumsum, cumprod, cummax, cummin = _method("cumsum"), _method("cumprod"), _method("cummax"), _method("cummin")
     sum, prod, mean, var, std = _method("sum"), _method("prod"), _method("mean"), _method("var"), _method("std")

@@ -13,7 +13,7 @@ from exprgraph.errors import ShapeError, Source, at
 from exprgraph.graph import order
 from exprgraph.named import NamedTuple
 from exprgraph.node import Graph, Node, Out
-from exprgraph.types import size_dim
+from exprgraph.types import known_as, size_dim
 
 Shape = tuple[Dim, ...]
 Facts = dict[str, Dim]
@@ -120,7 +120,7 @@ def _part(dim: Dim, whole: Dim) -> bool:
 
 
 def _name(out: Out) -> str:
-    return out.name or f"the result of {out.node.op.name}"
+    return known_as(out) or f"the result of {out.node.op.name}"
 
 
 def decide(found: Sequence[Pair], evaluate: Callable[[Dim], int]) -> tuple[str, ...]:

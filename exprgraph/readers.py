@@ -30,6 +30,10 @@ class Readers:
             return made
         return noted
 
+    def knows(self, node: Node) -> bool:
+        """Whether a node has taken the place of one of the graph."""
+        return node in self._before
+
     def alone(self, out: Out) -> bool:
         """Whether at most one node reads the tensor; a tensor that is not of the graph was made for the one that asks."""
         self.asked += 1

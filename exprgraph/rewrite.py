@@ -9,6 +9,7 @@ from exprgraph import pattern_trees as trees
 from exprgraph.errors import OwnOpError, at, defined, here
 from exprgraph.matching import arguments_alone, asked, at_once, kind_of
 from exprgraph.matching import words as words_of
+from exprgraph.merge import Merging
 from exprgraph.modulo import ModuloMatcher
 from exprgraph.named import NamedTuple
 from exprgraph.node import Graph, Node, Out
@@ -21,6 +22,8 @@ from exprgraph.warned import warn
 
 ROUNDS = 16
 """How often rules may apply to one node in one sweep."""
+DEPTH = 16
+"""How deep rules are followed into what they make in one sweep."""
 
 
 class RewriteWarning(UserWarning):
@@ -39,7 +42,7 @@ class Candidate(NamedTuple):
 
     def may(self, kinds: tuple[str, str]) -> bool:
         """Whether it may match at an elementwise node whose first and last operands are of these kinds; no others are among them."""
-        if self.tree is None or self.rule.modulo or not any(isinstance(p, Wild) and sort(p.name) in ("tensor", "constant") for p in self.tree.parts):
+        if self.rule.modulo or not any(isinstance(p, Wild) and sort(p.name) in ("tensor", "constant") for p in self.tree.parts):
             return True
         return kinds[0] in self.rule.kinds or kinds[1] in self.rule.kinds
 
@@ -62,7 +65,7 @@ class Engine:
         self._asked, self._modulo = set[str](), set[str]()
         self._chosen: dict[tuple[str, frozenset[str], tuple[str, str] | None], list[Candidate]] = {}
         self.resting = object() if all(r.source is None for r in self.rules) else None
-        """What nodes keep at which none of the rules applies, whatever reads them; None with rules of the user's, which may answer otherwise."""
+        """What nodes keep at which no rule applies, whatever reads them; None with rules of the user's, which may answer otherwise."""
         for rule in self.rules:
             tree = None if rule.pattern is None else trace(rule)
             if rule.modulo:
@@ -92,7 +95,8 @@ class Engine:
         return found
 
     def _select(self, name: str, met: frozenset[str], dtypes: tuple[str, str] | None) -> Iterator[Candidate]:
-        yield from (c for c in self._rules.get(name, ()) if c.asked <= met and (dtypes is None or c.may((kind_of(dtypes[0]), kind_of(dtypes[1])))))
+        kinds = None if dtypes is None else (kind_of(dtypes[0]), kind_of(dtypes[1]))
+        yield from (c for c in self._rules.get(name, ()) if c.asked <= met and (kinds is None or c.may(kinds)))
         if dtypes is not None:
             yield from (c for c in self._elementwise if c.asked <= met)
 
@@ -102,32 +106,12 @@ class Engine:
         fired(rule, match, made) is called for every rule that applies.  spent: names of rules that are left out, to which one is added
         that finds no end at a node.
         """
-        nodes, resting = graphs.order(graph.outputs), self.resting
-        if resting is not None and all(resting in n.rest for n in nodes):
+        nodes = graphs.order(graph.outputs)
+        if self.resting is not None and all(self.resting in n.rest for n in nodes):
             return graph, None
-        matcher, last, out_of_use = ModuloMatcher(readers := Readers(graph.outputs)), None, set() if spent is None else spent
-
-        def change(node: Node, inputs: tuple[Out, ...]) -> Out:
-            nonlocal last
-            out = graphs.reuse(node, inputs)
-            if resting in out.node.rest:
-                return out
-            for _ in range(ROUNDS if len(node.outs) == 1 else 0):
-                asked = readers.asked
-                name, made = self.once(out, matcher, fired, out_of_use)
-                if made is None:
-                    if readers.asked == asked and resting is not None:
-                        out.node.rest += (resting,)
-                    return out
-                out, last = made, name
-            if len(node.outs) == 1:
-                warn(f"rule {last!r} still applies after {ROUNDS} rounds at one node", RewriteWarning)
-                if spent is not None and last is not None:
-                    spent.add(last)
-            return out
-
-        outputs = graphs.transform(graph.outputs, readers.noting(change), nodes)
-        return (graph, None) if last is None else (Graph(graph.inputs, outputs), last)
+        sweep = _Sweep(self, graph, nodes, fired, spent)
+        outputs = graphs.transform(graph.outputs, sweep.readers.noting(sweep.change), nodes)
+        return (graph, None) if sweep.last is None else (Graph(graph.inputs, outputs), sweep.last)
 
     def once(self, out: Out, matcher: ModuloMatcher, fired: Fired | None, spent: set[str]) -> tuple[str, Out | None]:
         """The first rule that applies at a tensor, and what it makes of it."""
@@ -148,6 +132,58 @@ class Engine:
                     fired(rule.name, match, made)
                 return made
         return None
+
+
+class _Sweep:
+    """One walk of an engine: what takes the place of each node, and the name of the last rule that applied."""
+
+    def __init__(self, engine: Engine, graph: Graph, nodes: list[Node], fired: Fired | None, spent: set[str] | None) -> None:
+        self.engine, self.fired, self.spent = engine, fired, set() if spent is None else spent
+        self.readers = Readers(graph.outputs)
+        self.matcher, self.merged = ModuloMatcher(self.readers), Merging(nodes)
+        self.last: str | None = None
+
+    def change(self, node: Node, inputs: tuple[Out, ...], depth: int = 0) -> Out:
+        """What takes the place of a node on other inputs."""
+        out, resting, readers = self.merged(graphs.reuse(node, inputs)), self.engine.resting, self.readers
+        for _ in range(ROUNDS if len(node.outs) == 1 else 0):
+            if resting in out.node.rest:
+                return out
+            asked = readers.asked
+            name, made = self.engine.once(out, self.matcher, self.fired, self.spent)
+            if made is None:
+                if readers.asked == asked and resting is not None:
+                    out.node.rest += (resting,)
+                return out
+            self.last = name
+            out = self.merged(self.inner(made, out.node.uid, depth) if resting is not None and depth < DEPTH else made)
+        if len(node.outs) == 1:
+            warn(f"rule {self.last!r} still applies after {ROUNDS} rounds at one node", RewriteWarning)
+            if self.last is not None:
+                self.spent.add(self.last)
+        return out
+
+    def inner(self, made: Out, since: int, depth: int) -> Out:
+        """What a rule has made, after the rules have been at what lies within it: a slice moves along a chain at once."""
+        new = young(made.node, since, self.readers)
+        if not new:
+            return made
+        return graphs.transform([made], lambda n, inputs: (
+            graphs.reuse(n, inputs) if n is made.node else self.change(n, inputs, depth + 1)), [*new, made.node])[0]
+
+
+def young(node: Node, since: int, readers: Readers) -> list[Node]:
+    """What a node reads that was made after `since` and that no rule has seen, inputs first; no scalars, most of which are sizes."""
+    found, todo, seen = dict[Node, None](), [node], set[Node]()
+    while todo:
+        top = todo[-1]
+        waiting = [] if top in seen else [
+            i.node for i in top.inputs if i.ndim and i.node.uid > since and i.node not in seen and not readers.knows(i.node)]
+        seen.add(top)
+        todo += waiting
+        if not waiting:
+            found[todo.pop()] = None
+    return [n for n in found if n is not node]
 
 
 def applied(rule: Rule, match: Match) -> Out | None:

@@ -36,9 +36,24 @@ def show_shape(shape: Sequence[Dim]) -> str:
     return "(" + ", ".join("?" if d.const is None else str(d.const) for d in shape) + ("," if len(shape) == 1 else "") + ")"
 
 
+VIEWED = {"subtensor": "part of ", "take": "elements of ", "dimshuffle": "turned ", "reshape": "reshaped ", "broadcast_to": "broadcast "}
+
+
+def known_as(out: Out) -> str | None:
+    """The name of a tensor, or what it is of one that has a name, as parts are that rules take of the operands of a product."""
+    words = ""
+    for _ in range(4):
+        if out.name is not None:
+            return words + out.name
+        if out.node.op.name not in VIEWED:
+            return None
+        words, out = words + VIEWED[out.node.op.name], out.node.inputs[0]
+    return None
+
+
 def describe(out: Out) -> str:
     """A tensor for the messages of Conditions, which are format templates: its name or op, and its shape."""
-    name = out.name or out.node.op.name
+    name = known_as(out) or out.node.op.name
     return name.replace("{", "{{").replace("}", "}}") + " " + show_shape(out.type.shape)
 
 

@@ -2,13 +2,16 @@
 from __future__ import annotations
 
 import collections
+from functools import reduce
 
 import numpy as np
 import pytest
 
 import exprgraph as eg
+from exprgraph.graph import order
 from exprgraph.node import Graph
-from exprgraph.passes import engine
+from exprgraph.passes import engine, run_graph
+from exprgraph.rewrite import Engine
 
 LINKS = 40
 
@@ -29,6 +32,21 @@ def test_a_chain_of_parts_costs_no_more_than_its_length(link) -> None:
     for k in range(2 * LINKS):
         short, long = (link(short, i) if k < LINKS else short), link(long, i)
     assert applications([x, i], long) <= 2.5 * applications([x, i], short) + 50
+
+
+def test_a_slice_passes_a_chain_of_functions_in_one_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    sweeps = []
+    plain = Engine.sweep
+    monkeypatch.setattr(Engine, "sweep", lambda self, *others: sweeps.append(self) or plain(self, *others))
+    x, w = eg.matrices("x", "w")
+    counts = []
+    for links in (1, 11):
+        y = reduce(lambda y, k: eg.tanh(y) if k % 2 else eg.sin(y), range(links), x @ w)
+        graph = run_graph(Graph((x, w), (y[:8],)), {})
+        assert [n.op.name for n in order(graph.outputs)].index("subtensor") < [n.op.name for n in order(graph.outputs)].index("matmul")
+        counts.append(len(sweeps))
+        sweeps.clear()
+    assert counts[0] == counts[1]
 
 
 def test_a_chain_of_slices_is_right() -> None:

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
+from codegen.target import Target
 from exprgraph.graph import order
 from exprgraph.node import Graph
 from exprgraph.passes import run_graph
 from exprgraph.patterns import Rule
 from exprgraph.reference import evaluate
 from exprgraph.rules.positions import POSITIONS
+from tests.plan_runner import CPU, GPU, interpret
 from tests.rule_cases import drawn, rewritten
 
 
@@ -53,8 +55,32 @@ def test_the_class_of_a_softmax_is_that_of_its_inputs(make: Any) -> None:
     x = eg.matrix("x")
     made = make(x, axis=1) if make is not softly else make(x)
     graph = run_graph(Graph((x,), (made.argmax(axis=1),)), {})
-    assert [n.op.name for n in order(graph.outputs)] == ["input", "argmax"]
+    assert sorted(n.op.name for n in order(graph.outputs) if n.op.kind != "leaf") == ["argmax", "isnan", "max", "switch"]
     assert evaluate(graph.outputs, {x.node: np.array([[1000, 2000, 0]], "float32")})[0] == [1]
+
+
+NANS = np.array([[1, np.nan, 3], [np.nan] * 3, [2, 3, np.nan], [0, 2, 2], [-np.inf] * 3], "float32")
+SPOILT = {"softmax": softly, "eg.softmax": lambda x: eg.softmax(x, axis=1), "log_softmax": lambda x: eg.log_softmax(x, axis=1),
+          "less the least": lambda x: x - x.min(axis=1, keepdims=True), "less another": lambda x: x - x[1, 0], "exp": eg.exp,
+          "sigmoid": eg.sigmoid, "less a column": lambda x: x - eg.reshape(x.T[0] * 2, (-1, 1))}
+
+
+@pytest.mark.parametrize("name", ["argmax", "argmin"])
+@pytest.mark.parametrize("made", SPOILT)
+def test_of_a_row_of_nan_the_first_is_found(made: str, name: str) -> None:
+    x = eg.matrix("x")
+    for out in (eg.ROWS[name](SPOILT[made](x), axis=1), eg.ROWS[name](SPOILT[made](x), axis=1, keepdims=True)):
+        got, wanted = (eg.compile([x], out, device="numpy", optimizer=level)(NANS) for level in ("default", "none"))
+        np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("target", [CPU, GPU], ids=["cpu", "gpu"])
+def test_kernels_find_the_first_nan_too(target: Target) -> None:
+    x = eg.matrix("x")
+    outs = tuple(eg.ROWS[n](f(x), axis=1) for n in ("argmax", "argmin") for f in (softly, SPOILT["less the least"]))
+    graph = run_graph(Graph((x,), outs), {})
+    for got in interpret(graph, [x.node], [NANS], target):
+        np.testing.assert_array_equal(got[:2], [0, 0])
 
 
 @pytest.mark.parametrize("make", [

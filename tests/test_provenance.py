@@ -99,3 +99,15 @@ def test_an_index_fault_in_a_gradient_names_the_line_of_the_forward_index() -> N
     f = eg.compile([x, k], eg.grad(cost, x), device="pocl")
     with pytest.raises(IndexError, match=f"test_provenance.py:{line}"):
         f([1.0, 2.0], [5])
+
+
+@pytest.mark.parametrize("make, told", [
+    (lambda A, B: (A @ B)[:1], "matmul part of A (?, ?) @ B (?, ?)"),
+    (lambda A, B: eg.tanh(A @ B).T[:, :1], "matmul part of A (?, ?) @ B (?, ?)"),
+    (lambda A, B: (A.T @ B.T).T, "matmul B (?, ?) @ A (?, ?)"), (lambda A, B: (A[0] @ B.T)[:1], "@ part of turned B (?, ?)")])
+def test_errors_of_sizes_name_what_the_user_has_named(make, told: str) -> None:
+    A, B = eg.matrices("A", "B")
+    f = eg.compile([A, B], make(A, B), device="numpy")
+    with pytest.raises(eg.errors.ShapeError) as error:
+        f(np.ones((2, 3), "float32"), np.ones((4, 5), "float32"))
+    assert told in str(error.value) and "test_provenance.py" in str(error.value)

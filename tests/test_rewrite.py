@@ -171,6 +171,73 @@ def chain(kind: str, x, length: int):
     return x
 
 
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The rules that are tried, in turn."""
+    found, plain = list[str](), Engine.tried
+
+    def noted(self, candidate, *others):
+        found.append(candidate.rule.name)
+        return plain(self, candidate, *others)
+    monkeypatch.setattr(Engine, "tried", noted)
+    return found
+
+
+def test_rules_that_have_nothing_to_do_at_a_node_are_not_tried_there_again(tried) -> None:
+    x, y = eg.vectors("x", "y")
+    graph = optimised(eg.log(1 + eg.exp(eg.maximum(x, y) * y)) + (x - y).sum(), x, y)
+    assert tried
+    tried.clear()
+    assert passes.run_graph(graph, {}) is not None and not tried
+    optimised(eg.exp(eg.maximum(x, y) + y), x, y)
+    assert tried  # of nodes that are new
+    tried.clear()
+    passes.run_graph(graph, {"rules": (Rule("own", lambda x: eg.maximum(x, x), lambda x: x, source=("f", 1, "")),)})
+    assert tried
+
+
+def test_what_becomes_alike_in_a_sweep_is_one_node_with_the_lines_of_both() -> None:
+    x = eg.vector("x")
+    first = eg.exp(x * 1)
+    second = eg.exp(1 * x)
+    engine = Engine([Rule("x * 1", lambda x: x * 1, lambda x: x)])
+    graph, last = engine.sweep(Graph((x,), (first + second,)))
+    one, other = graph.outputs[0].node.inputs
+    assert last == "x * 1" and one.node is other.node and one.node.inputs[0].node is x.node
+    assert one.node.sources >= first.node.sources | second.node.sources
+    assert first.node.sources != one.node.sources and merge(graph) is graph  # the user's own nodes stay as they are
+
+
+def test_a_node_of_the_user_gets_no_lines_of_what_becomes_like_it() -> None:
+    x = eg.vector("x")
+    own = eg.exp(x)
+    other = eg.exp(x * 1)
+    before = own.node.sources
+    graph, _ = Engine([Rule("x * 1", lambda x: x * 1, lambda x: x)]).sweep(Graph((x,), (own, other)))
+    assert own.node.sources == before
+    both, = {o.node for o in merge(graph).outputs}
+    assert both.sources >= before | other.node.sources
+
+
+def test_a_rule_that_asks_who_reads_is_asked_again_once_fewer_do() -> None:
+    x = eg.vector("x")
+    engine = Engine([Rule("-exp(x)", lambda x: -eg.exp(x), lambda x: eg.exp(x) * -1, lambda m: m.readers.alone(m.root.node.inputs[0]))])
+    inner = eg.exp(x)
+    out = -inner
+    for _ in range(2):
+        assert engine.sweep(Graph((x,), (out, inner)))[1] is None
+    assert engine.sweep(Graph((x,), (out,)))[1] == "-exp(x)"
+
+
+@pytest.mark.parametrize("dtype, value, wanted", [
+    ("bool", True, "x * True"), ("float32", 1.0, "x * 1"), ("uint8", 1, "x * 1"), ("float16", -0.0, "x * x"),
+    ("float32", 257.0, "x * x")])
+def test_rules_are_tried_for_constants_of_their_value_and_dtype_alone(dtype: str, value: object, wanted: str, tried) -> None:
+    x = eg.vector("x", dtype=dtype)
+    optimised(x * make_constant(value, dtype), x)
+    assert set(tried) == {wanted}
+
+
 @pytest.mark.parametrize("kind, left", [("neg", 0), ("one", 0), ("sin", 20_000)])
 def test_long_chains_are_linear_A24_B4(kind: str, left: int) -> None:
     x = eg.vector("x")

@@ -20,7 +20,7 @@ from tests.test_stable_rules import BOUNDS, PLAIN
 
 pytest.importorskip("mpmath")
 COUNT = 50
-TELLING = {"exp", "log", "log1p", "expm1", "sigmoid", "softplus", "logaddexp", "erf", "erfc", "max"}
+TELLING = {"pow", "exp", "log", "log1p", "expm1", "sigmoid", "softplus", "logaddexp", "erf", "erfc", "max"}
 BOTH_WAYS = Bound("1 / exp(x), which a spelling may have by itself, must be finite",
                   inside=lambda values, dtype: np.abs(values["x"]) <= np.log(np.finfo(dtype).max))
 SPELT = {**BOUNDS, "y / (exp(x) / z) / z": BOTH_WAYS}

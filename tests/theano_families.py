@@ -169,7 +169,8 @@ SPECIALIZE = (
            "eg.Assert('positive')(x, eg.constant(True))", "x"),
     Family("local_shape_to_shape_i", "when it is written, and rule `size`: a shape computes nothing but sizes",
            "(eg.exp(A) @ B).shape[1] * 2", "B.shape[1] * 2"),
-    Family("local_argmax_pushdown", "tag `positions`", "eg.softmax(A, axis=1).argmax(axis=1)", "argmax(A, axis=1)"),
+    Family("local_argmax_pushdown", "tag `positions`", "eg.softmax(A, axis=1).argmax(axis=1)",
+           "switch(isnan(max(A, axis=1, shift=True)), 0, argmax(A, axis=1))"),
     Family("local_softmax_with_bias", "the bias is a part of the kernel", "eg.softmax(A + x, axis=1)", "1 step"),
 )
 UNCANONICALIZE = (

@@ -3,6 +3,10 @@
 The gradient of switch(x > 0, 1 / x, 0) is a mask times slopes of 1 / x, and 0 times the infinite slope at x = 0 is NaN; masked last, it
 is 0.  The two sides differ where a factor is infinite or NaN, or a divisor 0, behind a mask, and in the sign of a masked zero.  Masks of
 masks become one mask, so each factor passes one mask however long the chain is.
+
+They are not matched modulo spelling.  Signs, order and grouping do not matter to them anyway, since a mask passes one node after the other;
+behind a cast or a view one stays, because what it would pass has another shape there, and to look for a mask among all factors of every
+product makes the optimiser three times as slow where there are many, as in the gradient of a network.
 """
 from __future__ import annotations
 

@@ -113,6 +113,6 @@ GRADIENTS = tagged("stable gradients", (
 POWERS = tagged("stable powers", (
     Rule("x ** 2", lambda x: power(x, 2), lambda x: sqr(x), kinds="fiu", why="one product is rounded correctly, a power need not be"),
     Rule("x ** -1", lambda x: power(x, -1.0), lambda x: 1 / x, why="one quotient is rounded correctly, a power need not be"),
-))
+), modulo=True)
 STABLE: tuple[Rule, ...] = (*LOGARITHMS, *DIFFERENCES, *QUOTIENTS, *SOFTMAXES, *GRADIENTS, *POWERS, *MASKS)
 """All stable rules, in the order in which they are tried."""

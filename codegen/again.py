@@ -14,6 +14,11 @@ from codegen.order import postorder, writes_of
 _RARE = re.compile(r"\beg_(sin|cos|tan|pow|mod|floordiv)_(f32|f64)\(")
 
 
+def met(lines: Sequence[str]) -> bool:
+    """Whether lines call a function that has a rare case."""
+    return any("eg_" in line and _RARE.search(line) for line in lines)
+
+
 def carried(body: tuple[Stmt, ...], scalars: Container[str]) -> list[str] | None:
     """What has to be as it was before statements can run a second time: private scalars that they read and write.  None where they
     read and write anything else, or report faults: the first run must not, of values that are of no use."""

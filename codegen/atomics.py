@@ -4,9 +4,7 @@ Native additions of floats leave the order of additions as open as compare-and-s
 """
 from __future__ import annotations
 
-from collections import Counter
-
-from codegen.expressions import Expressions, Names
+from codegen.expressions import Expressions, Names, Uses
 from codegen.kernel import Atomic, Expr
 from codegen.spelling import C_TYPES
 from exprgraph.named import NamedTuple
@@ -56,7 +54,7 @@ class Atomics(Expressions):
     """The printer's part for atomics; float_adds: how a dialect adds floats."""
     float_adds = ""
 
-    def emit_atomic(self, cas: Cas, names: Names, uses: Counter[Expr]) -> None:
+    def emit_atomic(self, cas: Cas, names: Names, uses: Uses) -> None:
         """The builtin where there is one, else compare-and-swap on the bits."""
         stmt, dtype = cas.stmt, cas.stmt.value.dtype
         if dtype not in C_TYPES or not dtype.endswith(("32", "64")):

@@ -5,46 +5,47 @@ value that rests on a load is forgotten as soon as that memory may have changed.
 """
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from codegen.kernel import INDEX, Alloc, Expr, Kernel, dims_of, walk
+from codegen.kernel import INDEX, Alloc, Expr, Kernel, walk
 from codegen.order import postorder
 from codegen.spelling import C_TYPES, Spelling, check_names, literal, spelling
-from exprgraph.named import NamedTuple
+from exprgraph.dims import Dim
 
 DEEPEST = 6
 Names = dict[Expr, str]
-_WHOLE = ("{0}", "{1}", "{2}")
-_ARGUMENT = re.compile(r"(?<=[(,])( ?)\{(\d)\}(?=[,)])")
+Uses = dict[Expr, int]
+NOTHING = frozenset[str]()
 
 
-class Text(NamedTuple):
-    """C text of an expression: whether it needs no parentheses, and how deeply it nests."""
-    text: str
-    atom: bool
-    depth: int
+Text = tuple[str, bool, int]
+"""C text of an expression, whether it needs no parentheses, and how deeply it nests; there are too many for records."""
 
-    @property
-    def operand(self) -> str:
-        """The text as an operand of an operator."""
-        return self.text if self.atom else f"({self.text})"
+
+def operand(text: Text) -> str:
+    """The text as an operand of an operator."""
+    return text[0] if text[1] else f"({text[0]})"
+
+
+def index_type(kernel: Kernel) -> str:
+    """The C type of the kernel's indices."""
+    return "long" if kernel.wide else "int"
 
 
 class Expressions:
     """The lines of a kernel so far, what names stand for, and which memory each expression reads."""
 
-    def __init__(self, kernel: Kernel) -> None:
-        self.kernel, self.depth = kernel, 1
+    def __init__(self, kernel: Kernel, dims: Sequence[Dim]) -> None:
+        self.kernel, self.inside, self.depth = kernel, walk(kernel.body), 1
         self.lines: list[str] = []
-        self.index = "long" if kernel.wide else "int"
-        self.allocs = {s.name: s for s in walk(kernel.body) if isinstance(s, Alloc)}
-        self.dims = {d.text: f"d{i}" for i, d in enumerate(dims_of(kernel.body))}
+        self.index = index_type(kernel)
+        self.allocs = {s.name: s for s in self.inside if isinstance(s, Alloc)}
+        self.dims = {d.text: f"d{i}" for i, d in enumerate(dims)}
         self.shared = {p.name for p in kernel.params if p.access != "r"} | {n for n, a in self.allocs.items() if a.space == "local"}
         self.reads: dict[Expr, frozenset[str]] = {}
         self.readers: dict[str, list[Expr]] = {}
-        self.fresh, self.taken = 0, check_names(kernel)
+        self.spelled, self.leaves = dict[Expr, Spelling](), dict[Expr, Text]()
+        self.fresh, self.taken = 0, check_names(kernel, self.inside)
 
     def emit(self, line: str) -> None:
         """One more line at the present indentation."""
@@ -58,39 +59,53 @@ class Expressions:
         """The buffers and arrays that an expression reads; its operands have been asked before."""
         found = self.reads.get(expr)
         if found is None:
-            own = frozenset((expr.value,)) if expr.kind == "load" or (expr.kind == "var" and expr.value in self.allocs) else frozenset()
-            found = self.reads[expr] = own.union(*(self.reads[a] for a in expr.args))
+            found = NOTHING
+            for arg in expr.args:
+                found = self.reads[arg] if found is NOTHING else found | self.reads[arg]
+            if expr.kind == "load" or (expr.kind == "var" and expr.value in self.allocs):
+                found = found | {expr.value}
+            self.reads[expr] = found
         return found
 
-    def operands(self, expr: Expr) -> Spelling | None:
+    def operands(self, expr: Expr) -> Spelling:
         """The spelling of an op."""
-        return spelling(expr.value, tuple(a.dtype for a in expr.args), expr.dtype, self.index) if expr.kind == "op" else None
+        found = self.spelled.get(expr)
+        if found is None:
+            dtypes = tuple(a.dtype for a in expr.args)
+            found = self.spelled[expr] = spelling(expr.value, dtypes, expr.dtype, self.index)
+        return found
 
-    def count(self, roots: Sequence[Expr]) -> Counter[Expr]:
+    def count(self, roots: Sequence[Expr]) -> Uses:
         """How often the text of each expression would be written in this block."""
-        uses: Counter[Expr] = Counter(roots)
+        uses: Uses = {}
+        for expr in roots:
+            uses[expr] = uses.get(expr, 0) + 1
         for expr in postorder(roots):
-            spelled = self.operands(expr)
-            for arg, times in zip(expr.args, spelled.uses if spelled else (1,)):
-                uses[arg] += times
+            if expr.kind == "load":
+                at = expr.args[0]
+                uses[at] = uses.get(at, 0) + 1
+            elif expr.args:
+                for arg, times in zip(expr.args, self.operands(expr).uses):
+                    uses[arg] = uses.get(arg, 0) + times
         return uses
 
-    def texts(self, roots: Sequence[Expr], names: Names, uses: Counter[Expr], named: bool = False,
-              plain: Expr | None = None) -> list[str]:
+    def texts(self, roots: Sequence[Expr], names: Names, uses: Uses, named: bool = False, plain: Expr | None = None) -> list[str]:
         """The C text of each root; shared and deep parts (with `named` the roots too, but never `plain`) become constants in front."""
         known: dict[Expr, Text] = {}
-        force = set(roots) if named else set()
         for expr in postorder(roots, names):
             reads = self.read_by(expr)
-            if expr in names:
-                known[expr] = Text(names[expr], True, 0)
-                continue
-            text = self.text(expr, known)
-            often = expr.args and (uses[expr] > 1 or text.depth > DEEPEST)
-            if (often and expr is not plain) or (expr in force and (expr.args or reads)):
-                text = Text(self.name(expr, text.text, names), True, 0)
+            if not expr.args:
+                text = self.leaves.get(expr) or self.leaves.setdefault(expr, self.leaf(expr))
+            elif expr in names:
+                text = names[expr], True, 0
+            else:
+                text = self.text(expr, known)
+                if expr is not plain and (text[2] > DEEPEST or uses.get(expr, 0) > 1):
+                    text = self.name(expr, text[0], names), True, 0
+            if named and expr not in names and (expr.args or reads) and expr in roots:
+                text = self.name(expr, text[0], names), True, 0
             known[expr] = text
-        return [known[r].text for r in roots]
+        return [known[r][0] for r in roots]
 
     def unique(self, name: str) -> str:
         """A name of our own that the tree does not use."""
@@ -114,23 +129,25 @@ class Expressions:
             for buffer in self.reads[expr]:
                 self.readers.setdefault(buffer, []).append(expr)
 
+    def leaf(self, expr: Expr) -> Text:
+        """The text of a literal, variable or size."""
+        own = expr.value if expr.kind == "var" else literal(expr.value, expr.dtype) if expr.kind == "lit" else self.dims[expr.value.text]
+        return own, True, 0
+
     def text(self, expr: Expr, known: dict[Expr, Text]) -> Text:
         """The text of an expression whose operands have theirs."""
-        if expr.kind == "lit":
-            return Text(literal(expr.value, expr.dtype), True, 0)
-        if expr.kind == "var":
-            return Text(expr.value, True, 0)
-        if expr.kind == "dim":
-            return Text(self.dims[expr.value.text], True, 0)
-        depth = 1 + max(known[a].depth for a in expr.args)
+        args = [known[a] for a in expr.args]
+        depth = 1 + max([a[2] for a in args])
         if expr.kind == "load":
-            return Text(self.place(expr.value, known[expr.args[0]].text), True, depth)
+            return self.place(expr.value, args[0][0]), True, depth
         spelled = self.operands(expr)
-        assert spelled is not None
-        template = _ARGUMENT.sub(lambda m: m[1] + known[expr.args[int(m[2])]].text, spelled.template)
-        if template in _WHOLE:
-            return known[expr.args[_WHOLE.index(template)]]
-        return Text(template.format(*(known[a].operand for a in expr.args)), spelled.call, depth)
+        if spelled.whole:
+            return args[spelled.parts[0][1]]
+        found = ""
+        for before, number, bare in spelled.parts:
+            text, atom, _ = args[number]
+            found += before + (text if bare or atom else f"({text})")
+        return found + spelled.after, spelled.call, depth
 
     def place(self, buffer: str, at: str) -> str:
         """An element as C names it."""

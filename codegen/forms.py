@@ -93,7 +93,7 @@ def _plain(outputs: Sequence[Out], layout: dict[int, str], target: Target, fusio
 
 def _merged(outputs: tuple[Out, ...], target: Target, fusions: Fusions) -> tuple[tuple[Out, ...], Dim] | None:
     """The outputs with sums over rows that are made by the kernels that make what they sum, and where that is unsuited."""
-    found = fed(outputs, fusions.roots(outputs, target), target)
+    found = fed(outputs, target, fusions)
     if not found:
         return None
     counts = {n: parts(c, target) for n, c in found.items()}

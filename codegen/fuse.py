@@ -176,21 +176,12 @@ class Fused(NamedTuple):
     apart: tuple[Dim, ...]
 
 
-def fuse(outputs: Sequence[Out], roots: Roots, target: Target, together: bool = False) -> Fused:
-    """The clusters of a graph.  `together` lets reductions over everything share a kernel with what follows, which suits small sizes."""
-    fusion = _Fusion(roots, {o.node for o in outputs}, target, together)
-    for node in roots.nodes:
-        fusion.place(make_task(node, roots.cost[node]))
-    clusters = sorted((c for c in fusion.clusters if c.tasks), key=lambda c: c.level)
-    return Fused(tuple(clusters), fusion.crossing, tuple(fusion.apart.values()))
-
-
 class Fusions:
     """The roots and clusters of the graphs that a plan is made of, each found once."""
 
     def __init__(self) -> None:
         self.known: dict[tuple[tuple[Node, ...], Target], Roots] = {}
-        self.fused: dict[tuple[tuple[Node, ...], Target, bool], Fused] = {}
+        self.fused: dict[tuple[tuple[Node, ...], Target, bool], tuple[Fused, _Fusion]] = {}
 
     def roots(self, outputs: Sequence[Out], target: Target) -> Roots:
         """`find_roots`."""
@@ -198,19 +189,28 @@ class Fusions:
         return self.known.get(key) or self.known.setdefault(key, find_roots(outputs, target))
 
     def clusters(self, outputs: Sequence[Out], target: Target, together: bool = False) -> Fused:
-        """`fuse`."""
+        """The clusters.  `together` lets reductions over everything share a kernel with what follows, which suits small sizes."""
+        return self.fusion(outputs, target, together)[0]
+
+    def fusion(self, outputs: Sequence[Out], target: Target, together: bool = False) -> tuple[Fused, _Fusion]:
+        """The clusters, and the state in which finding them ended."""
         key = tuple(o.node for o in outputs), target, together
-        return self.fused.get(key) or self.fused.setdefault(key, fuse(outputs, self.roots(outputs, target), target, together))
+        if key not in self.fused:
+            roots = self.roots(outputs, target)
+            fusion = _Fusion(roots, {o.node for o in outputs}, target, together)
+            for node in roots.nodes:
+                fusion.place(make_task(node, roots.cost[node]))
+            clusters = sorted((c for c in fusion.clusters if c.tasks), key=lambda c: c.level)
+            self.fused[key] = Fused(tuple(clusters), fusion.crossing, tuple(fusion.apart.values())), fusion
+        return self.fused[key]
 
 
-def fed(outputs: Sequence[Out], roots: Roots, target: Target) -> dict[Node, Cluster]:
+def fed(outputs: Sequence[Out], target: Target, fusions: Fusions) -> dict[Node, Cluster]:
     """The sums over the rows of a cluster that could be made in it, since they read what it has for a row when it has it.
 
     These are sums of elements, one at least, and of values of rows.
     """
-    fusion = _Fusion(roots, {o.node for o in outputs}, target, False)
-    for node in roots.nodes:
-        fusion.place(make_task(node, roots.cost[node]))
+    fusion = fusions.fusion(outputs, target)[1]
     sums = [t for t in fusion.task.values() if t.node.op.name == "sum" and t.inner]
     found = {t.node: c for t in sums for c in (fusion.feeder(t),) if c is not None}
     columns = {id(c) for n, c in found.items() if fusion.task[n].space == c.space}

@@ -30,7 +30,8 @@ from codegen.siblings import Siblings, told
 from codegen.target import Target
 from codegen.variants import Made, Parts, Piece, as_it_is, map_forms, row_forms
 from exprgraph import passes
-from exprgraph.dims import Dim, constant, maximum, minimum, product
+from exprgraph.collecting import fewer_collections
+from exprgraph.dims import RESULTS, Dim, constant, maximum, minimum, product
 from exprgraph.errors import DeviceError, GraphError, at
 from exprgraph.graph import order
 from exprgraph.named import NamedTuple
@@ -54,19 +55,25 @@ def generate(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | N
     outcomes: how each pair of `uncertain(graph)` relates, None for the general plan.  layouts: by leaf "C" (no gaps), "S" (innermost
     stride 1) or "T" (any strides).  wide: 64-bit indices.  DeviceError for float64 on a device without it.
     """
+    with fewer_collections(), RESULTS.meanwhile():
+        return _plan(graph, leaves, outcomes, layouts, wide, target, options or {})
+
+
+def _plan(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | None, layouts: Sequence[str], wide: bool, target: Target,
+          options: Mapping[str, Any]) -> Plan:
     known = facts(uncertain(graph), outcomes) if outcomes is not None else {}
-    resolved = passes.run_plan(Graph(tuple(Out(n) for n in leaves), graph.outputs), known, dict(options or {}))
-    resolved = Graph(resolved.inputs, widened(_tested(resolved.outputs, options or {})))
+    resolved = passes.run_plan(Graph(tuple(Out(n) for n in leaves), graph.outputs), known, dict(options))
+    resolved = Graph(resolved.inputs, widened(_tested(resolved.outputs, options)))
     check_doubles(resolved, target)
     check_rows(resolved)
     resolved = resolved._replace(outputs=onto(expanded(resolved.outputs, target, wide), target))
     layout = {i.node.uid: known for i, known in zip(resolved.inputs, layouts)}
     fusions = Fusions()
-    pick, found = forms(resolved.outputs, layout, target, (options or {}).get("optimizer") == "fast_compile", fusions)
+    pick, found = forms(resolved.outputs, layout, target, options.get("optimizer") == "fast_compile", fusions)
     shared = Shared({}, {}, {}, Made(), {}, fusions, Siblings(target))
     each = [_Generator(resolved, form.outputs, layouts, wide, form.target, shared) for form in found]
     steps = [tuple(g.steps()) for g in each]
-    if options is not None and options.get("trace") is not None:
+    if options.get("trace") is not None:
         options["trace"].places = {name: Out(node) for g in reversed(each) for node, name in g.memory.names.items()}
     return each[0].plan(steps[0] if len(steps) == 1 else (Branch(pick, tuple(steps), free=True),))
 

@@ -11,7 +11,8 @@ import numpy as np
 from codegen.interpret_checks import Guard, Log
 from codegen.interpret_source import FLAGS, Source, number_of, python_of
 from codegen.kernel import Kernel, dims_of, geometry
-from exprgraph.dims import Dim, atoms, program
+from exprgraph.dims import Dim, atoms
+from exprgraph.size_program import program
 
 Memory = dict[str, np.ndarray[Any, Any]]
 Env = Mapping[str, int] | Callable[[Dim], int]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from codegen.kernel import Barrier, Kernel, Loop, geometry, walk
+from codegen.kernel import Traits
 
 SUFFIX = "_job"
 DOOR = "eg_door"
@@ -22,14 +22,9 @@ of work-items; from there on the pointers and then the integers of the kernel.""
 AXES = 3
 
 
-def alone(kernel: Kernel) -> bool:
-    """Whether the work-items of a kernel have nothing to do with each other, so that all of it can be a function."""
-    return not any(isinstance(s, Barrier) or (isinstance(s, Loop) and s.kind in ("group", "local")) for s in walk(kernel.body))
-
-
-def divisible(kernel: Kernel) -> bool:
-    """Whether a kernel has the second entry."""
-    return alone(kernel) and 1 <= len(geometry(kernel.body)[0]) <= AXES
+def divisible(traits: Traits) -> bool:
+    """Whether a kernel with these traits has the second entry."""
+    return traits.alone and 1 <= traits.axes <= AXES
 
 
 def job(name: str, pointers: Sequence[str], integers: Sequence[str], axes: int) -> str:

@@ -12,12 +12,12 @@ from itertools import groupby
 
 from codegen.alike import Alike
 from codegen.dialect import Dialect
-from codegen.jobs import alone, job
+from codegen.expressions import index_type
+from codegen.jobs import job
 from codegen.kernel import Kernel, Param
-from codegen.naming import DIGITS
+from codegen.naming import DIGITS, text_of
 from codegen.opencl import body_source, parameter, pointer
 from codegen.plan import About, Code, Joined, Launch
-from codegen.schedule.stream import is_streamed
 from exprgraph.dims import Dim, constant, maximum, product
 from exprgraph.named import NamedTuple
 
@@ -81,26 +81,23 @@ def joined(launches: Sequence[Launch]) -> Launch:
 
 def code(made: Joined, spoken: Dialect) -> Code:
     """The text of a joined kernel."""
-    trees = [tree_of(p) for p in made.parts]
-    single, taken = all(map(alone, trees)), arguments(made.parts)
+    trees, taken = [tree_of(p) for p in made.parts], arguments(made.parts)
+    traits = [text_of(k, spoken)[1] for k in trees]
+    single = all(t.alone for t in traits)
     text = _source(made, taken, spoken, single and spoken.builtins == "pocl")
-    entry = job(made.name, [pointer(p) for p in taken.buffers.values()], [_index(trees[0])] * len(taken.numbers), 1) if single else ""
+    entry = job(made.name, [pointer(p) for p in taken.buffers.values()], [index_type(trees[0])] * len(taken.numbers), 1) if single else ""
     inside = text if "EG_BODY" in text else ""
     return Code(made.name, text.replace("EG_BODY", "static"), inside, entry if inside else "", len(taken.buffers), False, trees[0].wide,
-                not single, any(map(is_streamed, trees)))
-
-
-def _index(kernel: Kernel) -> str:
-    return "long" if kernel.wide else "int"
+                not single, any(t.streamed for t in traits))
 
 
 def _source(made: Joined, taken: Arguments, spoken: Dialect, function: bool) -> str:
     """All functions; `function`: the dispatcher is one too, for `codegen.jobs`."""
-    index, local, lines = _index(tree_of(made.parts[0])), (*made.parts[0].local, 1, 1)[:3], list[str]()
+    index, local, lines = index_type(tree_of(made.parts[0])), (*made.parts[0].local, 1, 1)[:3], list[str]()
     qualifier, dispatch = "EG_BODY" if function else "static", list[str]()
     for number, (_, same) in enumerate(groupby(made.parts, lambda p: p.kernel.name)):
         parts, name = list(same), f"{made.name}_{number}"
-        lines.append(body_source(tree_of(parts[0]), name, spoken, qualifier, function and bool(spoken.features)))
+        lines.append(body_source(tree_of(parts[0]), name, *text_of(tree_of(parts[0]), spoken), qualifier))
         dispatch += _calls(name, parts, taken, index)
     declared = [*map(parameter, taken.buffers.values()), *(f"const {index} n{k}" for k in range(len(taken.numbers)))]
     given = ", ".join([*(p.name for p in taken.buffers.values()), *(f"n{k}" for k in range(len(taken.numbers)))])

@@ -10,7 +10,7 @@ and "reduce" are gone and "grid", "group" and "local" stand for work-items and w
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from exprgraph.dims import Dim, constant
@@ -47,7 +47,7 @@ class Builder:
     def make(self, kind: str, dtype: str, args: tuple[Expr, ...], value: Any) -> Expr:
         """The one expression of this kind, dtype, args and value."""
         plain = value.hex() if isinstance(value, float) else value
-        key = (kind, dtype, tuple(id(a) for a in args), plain, isinstance(value, bool))
+        key = (kind, dtype, args, plain, isinstance(value, bool))
         found = self._table.get(key)
         if found is None:
             found = self._table[key] = Expr(kind, dtype, args, value, key)
@@ -60,8 +60,8 @@ class Builder:
 
     def index(self, value: int | Dim) -> Expr:
         """An index that is known (an int) or an argument of the kernel (a Dim)."""
-        dim = constant(value) if isinstance(value, int) else value
-        return self.make("dim", INDEX, (), dim) if dim.const is None else self.lit(dim.const, INDEX)
+        number = value if isinstance(value, int) else value.const
+        return self.make("dim", INDEX, (), value) if number is None else self.make("lit", INDEX, (), int(number))
 
     def var(self, name: str, dtype: str = INDEX) -> Expr:
         """A variable: of a loop, a Let or an accumulator."""
@@ -268,6 +268,9 @@ class Loop(NamedTuple):
 Stmt = Alloc | Let | Store | Accumulate | Atomic | Barrier | If | Prefix | Flag | Outer | Loop
 
 
+_FIELDS: dict[type, tuple[int, ...]] = {Let: (1,), Store: (1, 2), Loop: (2, 3, 4)}
+
+
 class Param(NamedTuple):
     """A global buffer that a kernel takes; access is "r", "w" or "rw"."""
     name: str
@@ -289,26 +292,29 @@ class Kernel(NamedTuple):
         return any(isinstance(s, Flag) for s in walk(self.body))
 
 
-def walk(body: tuple[Stmt, ...]) -> Iterator[Stmt]:
+def walk(body: Iterable[Stmt]) -> list[Stmt]:
     """Every statement of the tree, outer before inner."""
+    found: list[Stmt] = []
     todo = list(body)[::-1]
     while todo:
         stmt = todo.pop()
-        yield stmt
+        found.append(stmt)
         if isinstance(stmt, Loop):
             todo += stmt.body[::-1]
         elif isinstance(stmt, If):
             todo += (stmt.then + stmt.orelse)[::-1]
+    return found
 
 
 def exprs_of(stmt: Stmt) -> tuple[Expr, ...]:
     """The expressions that stand directly in a statement."""
+    kind = type(stmt)
+    if kind in _FIELDS:
+        return tuple([stmt[k] for k in _FIELDS[kind]])  # type: ignore[misc]
     if isinstance(stmt, Alloc):
         return () if stmt.init is None else (stmt.init,)
     if isinstance(stmt, Accumulate):
         return (stmt.at, *stmt.values)
-    if isinstance(stmt, Loop):
-        return (stmt.start, stmt.stop, stmt.step)
     if isinstance(stmt, Outer):
         return (stmt.steps, *stmt.rows, stmt.a_next, stmt.b_at)
     return tuple(e for e in stmt if isinstance(e, Expr))
@@ -324,24 +330,24 @@ def stream_copy(loop: Loop) -> Store:
     raise ValueError(f"the stream loop over {loop.var} is not a copy of a private array from its start")
 
 
-def dims_of(body: tuple[Stmt, ...]) -> tuple[Dim, ...]:
+def dims_of(body: Iterable[Stmt]) -> tuple[Dim, ...]:
     """The Dims that the tree mentions, each once, in order: the integer arguments of the kernel."""
     found: dict[str, Dim] = {}
-    seen: set[int] = set()
+    seen: set[Expr] = set()
     for stmt in walk(body):
-        todo = list(exprs_of(stmt))[::-1]
+        todo = [e for e in exprs_of(stmt)[::-1] if e not in seen]
         while todo:
             expr = todo.pop()
-            if id(expr) in seen:
-                continue
-            seen.add(id(expr))
-            if expr.kind == "dim":
-                found.setdefault(expr.value.text, expr.value)
-            todo += expr.args[::-1]
+            if expr not in seen:
+                seen.add(expr)
+                if expr.kind == "dim":
+                    found.setdefault(expr.value.text, expr.value)
+                elif expr.args:
+                    todo += expr.args[::-1]
     return tuple(found.values())
 
 
-def geometry(body: tuple[Stmt, ...]) -> tuple[tuple[Expr, ...], tuple[int, ...]]:
+def geometry(body: Iterable[Stmt]) -> tuple[tuple[Expr, ...], tuple[int, ...]]:
     """The number of work-items per axis (for groups: groups times their size) and the local size per axis, of a scheduled tree.
 
     A "grid" loop's axis has local size 1.  Several loops on one axis must agree.  A tree without any runs as one work-item.
@@ -359,3 +365,36 @@ def geometry(body: tuple[Stmt, ...]) -> tuple[tuple[Expr, ...], tuple[int, ...]]
     sizes = tuple(local.get(a, 1) for a in range(rank))
     one = builder.index(1)
     return tuple(builder.mul(items.get(a, one), builder.index(sizes[a])) for a in range(rank)), sizes
+
+
+class Traits(NamedTuple):
+    """What whoever prints or builds a scheduled kernel has to know of its tree, without the sizes that it speaks of.
+
+    integers: how many Dims it takes.  axes: those of its work-items.  alone: whether work-items have nothing to do with each other.
+    flags: whether it can report faults.  streamed: whether it has stream loops.
+    """
+    integers: int
+    axes: int
+    alone: bool
+    flags: bool
+    streamed: bool
+
+
+class Frame(NamedTuple):
+    """What a launch of a scheduled kernel has to know of its tree: its integer arguments, the number of work-items and the local size per
+    axis; and its traits."""
+    dims: tuple[Dim, ...]
+    grid: tuple[Expr, ...]
+    local: tuple[int, ...]
+    traits: Traits
+
+
+def frame(kernel: Kernel) -> Frame:
+    """The frame of a scheduled kernel."""
+    inside = walk(kernel.body)
+    loops = [s for s in inside if isinstance(s, Loop)]
+    kinds = {loop.kind for loop in loops}
+    grid, local = geometry([loop._replace(body=()) for loop in loops if loop.kind in ("grid", "group", "local")])
+    alone = kinds.isdisjoint(("group", "local")) and not any(isinstance(s, Barrier) for s in inside)
+    dims = dims_of(kernel.body)
+    return Frame(dims, grid, local, Traits(len(dims), len(grid), alone, any(isinstance(s, Flag) for s in inside), "stream" in kinds))

@@ -4,17 +4,16 @@ Statements stand here, expressions in expressions.py, the spelling of ops and co
 """
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
-from codegen.again import again, carried
+from codegen.again import again, carried, met
 from codegen.atomics import Atomics, Cas
 from codegen.combine import COMBINES, serial_prefix
 from codegen.copies import ENOUGH, copy_line, copy_of
 from codegen.dialect import Dialect, dialect_of
-from codegen.expressions import Names, Text
+from codegen.expressions import Names, Text, Uses, index_type, operand
 from codegen.jobs import job
 from codegen.kernel import (
     STREAM_BYTES,
@@ -25,6 +24,7 @@ from codegen.kernel import (
     Builder,
     Expr,
     Flag,
+    Frame,
     If,
     Kernel,
     Let,
@@ -34,21 +34,24 @@ from codegen.kernel import (
     Prefix,
     Stmt,
     Store,
+    Traits,
     exprs_of,
-    geometry,
+    frame,
     stream_copy,
-    walk,
 )
-from codegen.order import writes_of
+from codegen.order import written_by
 from codegen.outer import outer_lines
 from codegen.running import in_registers
 from codegen.spelling import local_array, memory_type
 from codegen.vector_loops import HIDDEN, HIDING, compared, has_tail, hint, in_two
+from exprgraph.dims import Dim
 from exprgraph.named import NamedTuple
 
 WORK_ITEM = {"grid": "get_global_id", "group": "get_group_id", "local": "get_local_id"}
 REORDERED = {"sum", "prod"}
 OPERATORS = {"add": "+", "mul": "*"}
+OPEN = " {\n"
+"""Between the head of a function and what is inside."""
 
 
 class Assign(NamedTuple):
@@ -63,18 +66,19 @@ Plain = Assign | Cas | Alloc | Let | Store | Barrier | If | Prefix | Flag | Oute
 class Printer(Atomics):
     """The statements of one kernel."""
 
-    def __init__(self, kernel: Kernel, clang: bool, inside: bool = False, tails: bool = False) -> None:
-        super().__init__(kernel)
-        self.builder, self.clang, self.inside, self.tails = Builder(), clang, inside, tails
-        self.streamed = _streamed(kernel)
-        self.vectors = {s.array for s in walk(kernel.body) if isinstance(s, Prefix) and in_registers(s)}
+    def __init__(self, kernel: Kernel, dims: Sequence[Dim], clang: bool, tails: bool = False) -> None:
+        super().__init__(kernel, dims)
+        self.builder, self.clang, self.tails = Builder(), clang, tails
+        self.streamed = {stream_copy(s).value.value for s in self.inside if isinstance(s, Loop) and s.kind == "stream"}
+        self.vectors = {s.array for s in self.inside if isinstance(s, Prefix) and in_registers(s)}
+        self.scalars = {name: self.c_type(a.dtype) for name, a in self.allocs.items() if a.size == 1 and a.space == "private"}
+        self.changes, self.deep = dict[int, set[str]](), dict[Expr, int]()
         self.counter = ""  # the variable of the vector loop that is in work
         self.hides, self.copied = False, set[int]()  # whether it is hidden somewhere; the loops that are in work as copies
 
     def work_item(self, stmt: Loop) -> str:
-        """The declaration of the variable of a loop over work-items; a function inside a kernel is told its ids."""
-        found = f"eg_id{stmt.axis}" if self.inside and stmt.kind != "local" else f"{WORK_ITEM[stmt.kind]}({stmt.axis})"
-        return f"const {self.index} {stmt.var} = {found};"
+        """The declaration of the variable of a loop over work-items."""
+        return f"const {self.index} {stmt.var} = {WORK_ITEM[stmt.kind]}({stmt.axis});"
 
     def whole(self) -> None:
         """All statements; streamed results are visible to whoever waits for the kernel."""
@@ -88,11 +92,11 @@ class Printer(Atomics):
         """As it is, but where counts of a vector loop are compared they are hidden (`codegen.vector_loops`), and a place that was found
         in 64 bits stays so: it is within an array, and a cast to and fro costs a gather a tenth of its time."""
         at = expr.args[0] if expr.args else expr
-        if expr.kind == "load" and self.clang and at.value == "cast" and at.args[0].dtype == "int64" and not known[at].atom:
+        if expr.kind == "load" and self.clang and at.value == "cast" and at.args[0].dtype == "int64" and not known[at][1]:
             known = known | {at: known[at.args[0]]}
-        if self.clang and self.counter and self.index == "int" and (counts := compared(expr, self.counter)):
+        if self.clang and self.counter and self.index == "int" and expr.kind == "op" and (counts := compared(expr, self.counter)):
             self.hides = True
-            known = known | {a: Text(f"{known[a].operand} ^ {HIDDEN}", False, known[a].depth + 1) for a in counts}
+            known = known | {a: (f"{operand(known[a])} ^ {HIDDEN}", False, known[a][2] + 1) for a in counts}
         return super().text(expr, known)
 
     def expand(self, stmt: Stmt) -> Plain:
@@ -125,7 +129,7 @@ class Printer(Atomics):
             self.statement(stmt, names, uses)
         return None
 
-    def statement(self, stmt: Plain, names: Names, uses: Counter[Expr]) -> None:
+    def statement(self, stmt: Plain, names: Names, uses: Uses) -> None:
         """Print one statement."""
         if isinstance(stmt, Let):
             self.emit_let(stmt, names, uses)
@@ -160,13 +164,13 @@ class Printer(Atomics):
         else:
             self.emit_loop(stmt, names, uses)
 
-    def emit_let(self, stmt: Let, names: Names, uses: Counter[Expr]) -> None:
+    def emit_let(self, stmt: Let, names: Names, uses: Uses) -> None:
         """A constant; equal expressions that follow use its name."""
         text, = self.texts((stmt.value,), names, uses, plain=stmt.value)
         self.emit(f"const {self.c_type(stmt.value.dtype)} {stmt.name} = {text};")
         self.remember(stmt.value, stmt.name, names)
 
-    def emit_assign(self, stmt: Assign, names: Names, uses: Counter[Expr]) -> None:
+    def emit_assign(self, stmt: Assign, names: Names, uses: Uses) -> None:
         """One or several stores at one place; several see the old values all."""
         if stmt.free is not None:
             return self.emit_free(stmt.stores[0], stmt.free, names, uses)
@@ -176,7 +180,7 @@ class Printer(Atomics):
             self.emit(f"{self.place(store.buffer, at)} = {value};")
         self.forget(names, {s.buffer for s in stmt.stores})
 
-    def emit_free(self, stmt: Store, operand: Expr, names: Names, uses: Counter[Expr]) -> None:
+    def emit_free(self, stmt: Store, operand: Expr, names: Names, uses: Uses) -> None:
         """An accumulation in any order; the leave to reorder is for it alone, so its operand is computed before."""
         value, = self.texts((operand,), names, uses, named=True)
         self.emit("{")
@@ -185,7 +189,7 @@ class Printer(Atomics):
         self.emit("}")
         self.forget(names, {stmt.buffer})
 
-    def emit_alloc(self, stmt: Alloc, names: Names, uses: Counter[Expr]) -> None:
+    def emit_alloc(self, stmt: Alloc, names: Names, uses: Uses) -> None:
         """A private array or scalar; local arrays stand at the top of the kernel already."""
         if stmt.space == "local":
             if stmt.init is not None:
@@ -203,7 +207,7 @@ class Printer(Atomics):
             at = self.unique("at")
             self.emit(f"for (int {at} = 0; {at} < {stmt.size}; ++{at}) {stmt.name}[{at}] = {start};")
 
-    def emit_if(self, stmt: If, names: Names, uses: Counter[Expr]) -> None:
+    def emit_if(self, stmt: If, names: Names, uses: Uses) -> None:
         """Both branches begin with what is known before."""
         condition, = self.texts((stmt.condition,), names, uses)
         self.emit(f"if ({condition}) {{")
@@ -212,7 +216,8 @@ class Printer(Atomics):
             self.emit("} else {")
             self.indented(stmt.orelse, names)
         self.emit("}")
-        self.leave(stmt.then + stmt.orelse, names)
+        self.leave(stmt.then, names)
+        self.leave(stmt.orelse, names)
 
     def indented(self, body: Sequence[Stmt], names: Names) -> None:
         """A block, one step to the right."""
@@ -220,12 +225,21 @@ class Printer(Atomics):
         self.block(body, names)
         self.depth -= 1
 
-    def leave(self, body: Sequence[Stmt], names: Names) -> None:
+    def leave(self, body: tuple[Stmt, ...], names: Names) -> None:
         """Forget what a nested block may have changed."""
-        met = any(isinstance(s, Barrier) for s in walk(tuple(body)))
-        self.forget(names, writes_of(body) | (self.shared if met else set()))
+        self.forget(names, self.changed(body))
 
-    def emit_loop(self, stmt: Loop, names: Names, uses: Counter[Expr]) -> None:
+    def changed(self, body: tuple[Stmt, ...]) -> set[str]:
+        """What statements of the tree may change, or let others change at a barrier."""
+        found = self.changes.get(id(body))
+        if found is None:
+            found = self.changes[id(body)] = written_by(body) | (self.shared if any(isinstance(s, Barrier) for s in body) else set())
+            for stmt in body:
+                for inner in (stmt.body,) if isinstance(stmt, Loop) else (stmt.then, stmt.orelse) if isinstance(stmt, If) else ():
+                    found |= self.changed(inner)
+        return found
+
+    def emit_loop(self, stmt: Loop, names: Names, uses: Uses) -> None:
         """A loop; what its body changes is unknown from its first iteration on."""
         first, tail = len(self.lines), False
         copy = copy_of(stmt, self.allocs) if self.clang and id(stmt) not in self.copied else None
@@ -237,13 +251,13 @@ class Printer(Atomics):
         elif stmt.kind == "stream" and self.clang:
             return self.emit_stream(stmt, names, uses)
         elif stmt.kind in ("serial", "vector", "unroll", "stream"):
-            tail = self.tails and has_tail(stmt)
+            tail = self.tails and has_tail(stmt, self.deep)
             start, = self.texts((stmt.start,), names, uses, named=tail)
             stop, step = self.texts((stmt.stop, stmt.step), names, uses, named=True)
             first = len(self.lines)
             if stmt.kind == "unroll":
                 self.emit("#pragma unroll")
-            elif self.clang and (told := hint(stmt)) is not None:
+            elif self.clang and (told := hint(stmt, self.deep)) is not None:
                 self.emit(told)
             advance = f"++{stmt.var}" if step == "1" else f"{stmt.var} += {step}"
             self.emit(f"for ({self.index} {stmt.var} = {start}; {stmt.var} < {stop}; {advance}) {{")
@@ -262,20 +276,19 @@ class Printer(Atomics):
 
     def repeat(self, stmt: Loop, first: int) -> None:
         """Let the loop that begins at a line run again for rare arguments, if it can."""
-        scalars = {name: self.c_type(a.dtype) for name, a in self.allocs.items() if a.size == 1 and a.space == "private"}
-        names = carried(stmt.body, scalars)
+        names = carried(stmt.body, self.scalars) if met(self.lines[first:]) else None
         if names is not None:
-            before = {n: (scalars[n], self.unique(f"{n}_before")) for n in names}
+            before = {n: (self.scalars[n], self.unique(f"{n}_before")) for n in names}
             self.lines[first:] = again(self.lines[first:], self.unique("rare"), before)
 
-    def emit_outer(self, stmt: Outer, names: Names, uses: Counter[Expr]) -> None:
+    def emit_outer(self, stmt: Outer, names: Names, uses: Uses) -> None:
         """Sums in vector registers."""
         texts = self.texts(exprs_of(stmt), names, uses, named=True)
         for line in outer_lines(stmt, texts, self.clang):
             self.emit(line)
         self.forget(names, {stmt.sums})
 
-    def emit_stream(self, stmt: Loop, names: Names, uses: Counter[Expr]) -> None:
+    def emit_stream(self, stmt: Loop, names: Names, uses: Uses) -> None:
         """A copy that goes past the caches, in vectors."""
         copy = stream_copy(stmt)
         stop, at = self.texts((stmt.stop, copy.at), names, uses)
@@ -286,23 +299,18 @@ class Printer(Atomics):
                   f"(__global {kind}{each} *)({copy.buffer} + {at}));")
         self.forget(names, {copy.buffer})
 
-    def emit_copy(self, stmt: Loop, copy: Store, names: Names, uses: Counter[Expr]) -> None:
+    def emit_copy(self, stmt: Loop, copy: Store, names: Names, uses: Uses) -> None:
         """A loop that copies: a call where it is long."""
         self.copied.add(id(stmt))
         start, stop = self.texts((stmt.start, stmt.stop), names, uses, named=True)
         self.emit(f"if ({stop} - {start} >= {ENOUGH}) {{ const {self.index} {stmt.var} = {start};")
         self.depth += 1
-        at, source = self.texts((copy.at, copy.value.args[0]), dict(names), Counter())
+        at, source = self.texts((copy.at, copy.value.args[0]), dict(names), {})
         self.emit(copy_line(self.place(copy.buffer, at), self.place(copy.value.value, source), f"{stop} - {stmt.var}"))
         self.depth -= 1
         self.emit("} else {")
         self.indented((stmt,), names)
         self.emit("}")
-
-
-def _streamed(kernel: Kernel) -> set[str]:
-    """The private arrays that stream loops copy."""
-    return {stream_copy(s).value.value for s in walk(kernel.body) if isinstance(s, Loop) and s.kind == "stream"}
 
 
 def roots_of(stmt: Plain) -> tuple[Expr, ...]:
@@ -322,48 +330,47 @@ def parameter(param: Param) -> str:
     return f"{pointer(param)}restrict {param.name}"
 
 
-def _arguments(kernel: Kernel, printer: Printer) -> dict[str, str]:
+def _arguments(kernel: Kernel, traits: Traits) -> dict[str, str]:
     """The declarations of a kernel's arguments by name."""
     found = {p.name: parameter(p) for p in kernel.params}
-    found |= {"flags": "__global long *flags"} if kernel.flags else {}
-    return found | {name: f"const {printer.index} {name}" for name in printer.dims.values()}
+    found |= {"flags": "__global long *flags"} if traits.flags else {}
+    return found | {f"d{k}": f"const {index_type(kernel)} d{k}" for k in range(traits.integers)}
 
 
-def kernel_source(kernel: Kernel, dialect: str | Dialect = "portable", comments: bool = False) -> str:
-    """The kernel as OpenCL C without prelude; with comments it says what its arguments are."""
+def kernel_source(kernel: Kernel, dialect: str | Dialect = "portable", known: Frame | None = None, comments: bool = False) -> str:
+    """The kernel as OpenCL C without prelude; with comments it says what its arguments are.  known: its frame."""
     spoken = dialect_of(dialect) if isinstance(dialect, str) else dialect
-    printer = Printer(kernel, spoken.builtins == "pocl")
+    clang, known = spoken.builtins == "pocl", known or frame(kernel)
+    printer = Printer(kernel, known.dims, clang, clang and bool(spoken.features) and known.traits.alone)
     printer.float_adds = spoken.float_adds
     for alloc in printer.allocs.values():
         if alloc.space == "local":
             printer.emit(local_array(alloc, printer.index))
     printer.whole()
     notes = [f"// {p.name}: {p.dtype}[{p.size}], {p.access}" for p in kernel.params] + [f"// {n} = {t}" for t, n in printer.dims.items()]
-    sizes = (*geometry(kernel.body)[1], 1, 1)[:3]
+    sizes = (*known.local, 1, 1)[:3]
     fixed = f"__attribute__((reqd_work_group_size{sizes}))\n" if max(sizes) > 1 else ""
-    head = f"{fixed}__kernel void {kernel.name}({', '.join(_arguments(kernel, printer).values())}) {{"
-    return "\n".join([*(notes if comments else []), head, *printer.lines, "}", ""])
+    head = f"{fixed}__kernel void {kernel.name}({', '.join(_arguments(kernel, known.traits).values())}){OPEN}"
+    return "\n".join([*(notes if comments else []), head + "\n".join(printer.lines), "}", ""])
 
 
-def body_source(kernel: Kernel, name: str, spoken: Dialect, qualifier: str, tails: bool) -> str:
-    """The kernel as a function, which takes the ids of a work-item, or of its group, after the arguments of the kernel."""
-    printer = Printer(kernel, spoken.builtins == "pocl", inside=True, tails=tails)
-    printer.float_adds = spoken.float_adds
-    printer.whole()
-    ids = [f"const {printer.index} eg_id{k}" for k in range(len(geometry(kernel.body)[0]))]
-    head = f"{qualifier} void {name}({', '.join([*_arguments(kernel, printer).values(), *ids])}) {{"
-    return "\n".join([head, *printer.lines, "}"])
+def body_source(kernel: Kernel, name: str, text: str, traits: Traits, qualifier: str) -> str:
+    """The kernel of which these are the text and the traits as a function of another name, which is told the ids of a work-item, or of
+    its group."""
+    inside = text.partition(OPEN)[2]
+    for k in range(traits.axes):
+        for kind in ("grid", "group"):
+            inside = inside.replace(f" = {WORK_ITEM[kind]}({k});", f" = eg_id{k};")
+    ids = [f"const {index_type(kernel)} eg_id{k}" for k in range(traits.axes)]
+    return f"{qualifier} void {name}({', '.join([*_arguments(kernel, traits).values(), *ids])}){OPEN}{inside}"
 
 
-def function_source(kernel: Kernel, tails: bool) -> tuple[str, str]:
-    """The kernel as a call of a function of its own, and its second entry, the function of `codegen.jobs`."""
-    printer = Printer(kernel, True, inside=True, tails=tails)
-    printer.whole()
-    arguments, axes = _arguments(kernel, printer), range(len(geometry(kernel.body)[0]))
-    ids = [f"const {printer.index} eg_id{k}" for k in axes]
-    head = f"EG_BODY void {kernel.name}_body({', '.join([*arguments.values(), *ids])}) {{"
+def function_source(kernel: Kernel, text: str, traits: Traits) -> tuple[str, str]:
+    """The kernel of which these are the text and the traits as a call of a function of its own, which is told its ids, and its second
+    entry, the function of `codegen.jobs`."""
+    arguments, axes, index = _arguments(kernel, traits), range(traits.axes), index_type(kernel)
+    body = body_source(kernel, f"{kernel.name}_body", text, traits, "EG_BODY")
     call = f"{kernel.name}_body({', '.join([*arguments, *(f'get_global_id({k})' for k in axes)])});"
     plain = f"__kernel void {kernel.name}({', '.join(arguments.values())}) {{ {call} }}"
-    types = [f"__global {memory_type(p.dtype)} *" for p in kernel.params] + ["__global long *"] * kernel.flags
-    entry = job(kernel.name, types, [printer.index] * len(printer.dims), len(axes))
-    return "\n".join([head, *printer.lines, "}", plain, ""]), entry
+    types = [f"__global {memory_type(p.dtype)} *" for p in kernel.params] + ["__global long *"] * traits.flags
+    return body + plain + "\n", job(kernel.name, types, [index] * traits.integers, len(axes))

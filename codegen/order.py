@@ -11,21 +11,40 @@ def postorder(roots: Iterable[Expr], stop: Container[Expr] = ()) -> list[Expr]:
     done: dict[Expr, None] = {}
     todo = list(roots)[::-1]
     while todo:
-        top = todo[-1]
-        waiting = [] if top in done or top in stop else [a for a in top.args if a not in done]
-        if waiting:
-            todo += waiting[::-1]
-        else:
-            done[todo.pop()] = None
+        top = todo.pop()
+        if top in done:
+            continue
+        if top.args and top not in stop:
+            waiting = []
+            for arg in top.args:
+                if arg not in done:
+                    if arg.args:
+                        waiting.append(arg)
+                    else:
+                        done[arg] = None
+            if waiting:
+                todo.append(top)
+                todo += waiting[::-1]
+                continue
+        done[top] = None
     return list(done)
 
 
 def writes_of(body: Iterable[Stmt]) -> set[str]:
-    """The buffers and arrays that statements may change."""
+    """The buffers and arrays that statements and those inside may change."""
+    return written_by(walk(body))
+
+
+def written_by(statements: Iterable[Stmt]) -> set[str]:
+    """The buffers and arrays that these statements by themselves may change."""
     changed: set[str] = set()
-    for stmt in walk(tuple(body)):
-        if isinstance(stmt, Outer):
+    for stmt in statements:
+        if isinstance(stmt, Store | Atomic):
+            changed.add(stmt.buffer)
+        elif isinstance(stmt, Accumulate):
+            changed.update(stmt.targets)
+        elif isinstance(stmt, Outer):
             changed.add(stmt.sums)
-        changed.update(stmt.targets if isinstance(stmt, Accumulate) else (stmt.buffer,) if isinstance(stmt, Store | Atomic) else
-                       (stmt.array,) if isinstance(stmt, Prefix) else ())
+        elif isinstance(stmt, Prefix):
+            changed.add(stmt.array)
     return changed

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from codegen import apart, mathlib
 from codegen.alike import Alike
 from codegen.dialect import Dialect, dialect_of, qualifiers
-from codegen.jobs import SUFFIX, alone, divisible, door
+from codegen.jobs import SUFFIX, divisible, door
 from codegen.joined import code as joined_code
-from codegen.kernel import Kernel
+from codegen.kernel import Kernel, frame
 from codegen.naming import text_of
 from codegen.opencl import function_source
 from codegen.plan import Branch, Code, Joined, Launch, Plan, Step
-from codegen.schedule.stream import is_streamed
 from codegen.snippets import snippets
 from codegen.vector_loops import QUIET
+from exprgraph.collecting import fewer_collections
 
 
 def printed(plan: Plan, dialect: str) -> Plan:
@@ -38,23 +38,23 @@ def printed(plan: Plan, dialect: str) -> Plan:
             known[step.kernel.name] = made(step.kernel)
         parts = tuple(p for p in each(step.parts) if isinstance(p, Launch))
         return step._replace(kernel=known[step.kernel.name], parts=parts)
-    return plan._replace(steps=each(plan.steps))
+    with fewer_collections():
+        return plan._replace(steps=each(plan.steps))
 
 
 def code_of(kernel: Kernel, spoken: Dialect) -> Code:
     """The text of a kernel.  Where clang compiles it, a kernel whose work-items are independent is a function of its own, which may use
     instructions that the rest of the program must not."""
-    single = alone(kernel)
-    function = single and spoken.builtins == "pocl"
-    body, job = function_source(kernel, bool(spoken.features)) if function else ("", "")
-    return Code(kernel.name, text_of(kernel, spoken), body, job if divisible(kernel) else "", len(kernel.params), kernel.flags,
-                kernel.wide, not single, is_streamed(kernel))
+    text, known = text_of(kernel, spoken)
+    body, job = function_source(kernel, text, known) if known.alone and spoken.builtins == "pocl" else ("", "")
+    return Code(kernel.name, text, body, job if divisible(known) else "", len(kernel.params), known.flags, kernel.wide, not known.alone,
+                known.streamed)
 
 
 def program_source(kernels: Sequence[Kernel], dialect: str = "portable", jobs: bool = False) -> str:
     """One program with these kernels, whatever they are."""
     spoken = dialect_of(dialect)
-    if not all(map(alone, kernels)):
+    if not all(frame(k).traits.alone for k in kernels):
         spoken = spoken._replace(features="")
     return _program([code_of(k, spoken) for k in kernels], spoken, jobs)
 

@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 
 from codegen.dialect import dialect_of
 from codegen.joined import joined, tree_of
-from codegen.kernel import Alloc, Barrier, Kernel, walk
 from codegen.naming import text_of
 from codegen.plan import Branch, Launch, Note, Step
 from codegen.target import Target
@@ -94,8 +93,10 @@ class Siblings:
         """The characters of a kernel that suits, else 0."""
         name = launch.kernel.name
         if name not in self.known:
-            kernel = tree_of(launch)
-            self.known[name] = len(text_of(kernel, self.spoken)) if _suits(kernel, launch) else 0
+            text, traits = text_of(tree_of(launch), self.spoken)
+            meets = "barrier(" in text or "__local " in text
+            one = math.prod(launch.local) == 1 or len(launch.grid) == 1
+            self.known[name] = len(text) if one and not meets and not traits.flags else 0
         return self.known[name]
 
     def _add(self, group: _Group, step: Step, forms: tuple[Launch, ...]) -> bool:
@@ -121,12 +122,6 @@ def _pick(steps: Iterable[Step]) -> Dim:
         if isinstance(step, Branch):
             total = total + step.pick + _pick(step.variants[0])
     return total
-
-
-def _suits(kernel: Kernel, launch: Launch) -> bool:
-    """Whether the work-items of a kernel have nothing to do with each other, and nothing can go wrong in them."""
-    meets = any(isinstance(s, Barrier) or (isinstance(s, Alloc) and s.space == "local") for s in walk(kernel.body))
-    return not meets and not kernel.flags and (math.prod(launch.local) == 1 or len(launch.grid) == 1)
 
 
 def told(steps: Iterable[Step], notes: Iterable[Note]) -> tuple[Note, ...]:

@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
 
-from codegen.kernel import INDEX, Alloc, Kernel, Let, Loop, walk
+from codegen.kernel import INDEX, Alloc, Kernel, Let, Loop, Stmt
 from codegen.rows import row_of, template_of
 from exprgraph.dtypes import NARROW
 from exprgraph.errors import GraphError
@@ -27,6 +28,8 @@ _RESERVED = re.compile(
     r"sampler_t|short|signed|size_t|sizeof|static|struct|switch|typedef|uchar|uint|ulong|union|unsigned|ushort|void|volatile|while|write_only)\Z")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,60}\Z")
 _GENERATED = re.compile(r"d[0-9]+\Z|eg_|get_|atomic?_|as_|convert_")
+_OPERAND = re.compile(r"\{(\d)\}")
+_ARGUMENT = re.compile(r"(?<=[(,])( ?)\{(\d)\}(?=[,)])")
 _CALL = re.compile(r"\w+\([^()]*\)\Z")
 
 
@@ -74,10 +77,20 @@ def _float_literal(value: float, dtype: str) -> str:
 
 
 class Spelling(NamedTuple):
-    """How an op on certain dtypes is written: a template, whether it is one call, how often it mentions each operand."""
-    template: str
+    """How an op on certain dtypes is written: its parts, whether it is one call, how often it mentions each operand.
+
+    A part is what stands before an operand, the number of the operand, and whether that needs no parentheses there, as an argument of
+    a call; after: what stands behind the last one.
+    """
+    parts: tuple[tuple[str, int, bool], ...]
+    after: str
     call: bool
     uses: tuple[int, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is written but an operand."""
+        return not self.after and len(self.parts) == 1 and not self.parts[0][0]
 
 
 @lru_cache(maxsize=4096)
@@ -97,7 +110,10 @@ def spelling(name: str | Op, operands: tuple[str, ...], result: str, index: str)
         template = _filled(own, result if name == "cast" else last, last)
     plain = template.replace("{", "").replace("}", "")
     uses = tuple(template.count(f"{{{i}}}") for i in range(len(operands)))
-    return Spelling(template, _CALL.match(plain) is not None, uses)
+    *texts, after = _OPERAND.split(template)
+    bare = {m.start(2) for m in _ARGUMENT.finditer(template)}
+    parts = tuple((before, int(m[1]), m.start(1) in bare) for before, m in zip(texts[::2], _OPERAND.finditer(template)))
+    return Spelling(parts, after, _CALL.match(plain) is not None, uses)
 
 
 def _filled(template: str, dtype: str, source: str) -> str:
@@ -108,12 +124,11 @@ def _filled(template: str, dtype: str, source: str) -> str:
     return template
 
 
-def check_names(kernel: Kernel) -> set[str]:
-    """The names of the tree; ValueError where one is not of our own making."""
-    names = [kernel.name, *(p.name for p in kernel.params)]
-    for stmt in walk(kernel.body):
-        names += [stmt.var] if isinstance(stmt, Loop) else [stmt.name] if isinstance(stmt, Let | Alloc) else []
+def check_names(kernel: Kernel, inside: Iterable[Stmt]) -> set[str]:
+    """The names of the tree, which these statements are; ValueError where one is not of our own making."""
+    names = {kernel.name, *(p.name for p in kernel.params)}
+    names.update(s.var if isinstance(s, Loop) else s.name for s in inside if isinstance(s, Loop | Let | Alloc))
     for name in names:
         if not _NAME.match(name) or _RESERVED.match(name) or _GENERATED.match(name):
             raise ValueError(f"{name!r} cannot be an identifier of a kernel")
-    return set(names)
+    return names

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 
 from codegen.alike import Alike, Renaming, Speaker
-from codegen.kernel import Kernel, Param, dims_of, geometry
+from codegen.kernel import Kernel, Param
 from codegen.naming import named
 from codegen.schedule import by_length, narrow, parts, split, turned
 from codegen.schedule.estimate import picoseconds
@@ -44,11 +44,10 @@ Parts = tuple[Part, ...]
 
 def piece(kernel: Kernel, target: Target, work: Dim) -> Piece:
     """The launch of a scheduled kernel, named by its text, so that equal kernels are one."""
-    kernel = named(apart(kernel) if target.schedule == "cpu" else kernel, target.dialect)
-    items, local = geometry(kernel.body)
-    grid = tuple(g.value if isinstance(g.value, Dim) else constant(g.value) for g in items)
+    kernel, frame = named(apart(kernel) if target.schedule == "cpu" else kernel, target.dialect)
+    grid = tuple(g.value if isinstance(g.value, Dim) else constant(g.value) for g in frame.grid)
     names, access = tuple(p.name for p in kernel.params), tuple(p.access for p in kernel.params)
-    return Piece(kernel, names, dims_of(kernel.body), grid, local, access, work)
+    return Piece(kernel, names, frame.dims, grid, frame.local, access, work)
 
 
 def as_it_is(kernel: Kernel, target: Target) -> Parts:

@@ -25,14 +25,16 @@ HIDDEN = "eg_nothing"
 """A zero that the compiler does not know of.  Since elements are found by a loop's counter, it is made one of 64 bits, and then what it
 is compared with as well, which takes twice as many vectors; `^` with this ends that.  A row of a one-hot matrix takes half the time."""
 HIDING = (f"    int {HIDDEN} = 0;", f'    __asm__ volatile("" : "+r"({HIDDEN}));')
+Depths = dict[Expr, int]
+"""How many loads of an expression lie inside each other."""
 CHAIN = 4
 """Loads each of which waits for the one before, from which on eight iterations go together: gathers cost what single loads cost, but
 one iteration by itself fills no pipeline.  A search in 100,000 elements takes a fifth of the time."""
 
 
-def hint(loop: Loop) -> str | None:
-    """What the compiler is told in front of a loop."""
-    if loop.kind == "vector" and chased(loop):
+def hint(loop: Loop, deep: Depths | None = None) -> str | None:
+    """What the compiler is told in front of a loop.  deep: the depths that are known."""
+    if loop.kind == "vector" and chased(loop, {} if deep is None else deep):
         return CHASED
     return SEVERAL if interleaved(loop) else None
 
@@ -55,12 +57,19 @@ def _counts(expr: Expr, counter: str) -> bool:
     return any(e.kind == "var" and e.value == counter for e in known)
 
 
-def chased(loop: Loop) -> bool:
+def chased(loop: Loop, deep: Depths) -> bool:
     """Whether elements are read whose places depend on elements read, and so on."""
-    deep = dict[Expr, int]()
-    for expr in postorder([e for s in loop.body if isinstance(s, Let | Store) for e in exprs_of(s)]):
-        deep[expr] = max((deep[a] for a in expr.args), default=0) + (expr.kind == "load")
-    return max(deep.values(), default=0) > CHAIN
+    for stmt in loop.body:
+        for root in exprs_of(stmt) if isinstance(stmt, Let | Store) else ():
+            for expr in postorder((root,), deep) if root not in deep else ():
+                if expr not in deep:
+                    below = 0
+                    for arg in expr.args:
+                        below = max(below, deep[arg])
+                    deep[expr] = below + (expr.kind == "load")
+            if deep[root] > CHAIN:
+                return True
+    return False
 
 
 def interleaved(loop: Loop) -> bool:
@@ -71,26 +80,28 @@ def interleaved(loop: Loop) -> bool:
 def _gathers(loop: Loop) -> bool:
     """Whether an element lies at a multiple of the loop's variable."""
     moved, scaled = {loop.var}, set[str]()
-
-    def has(expr: Expr, names: set[str]) -> bool:
-        return any(e.kind == "var" and e.value in names for e in postorder((expr,)))
-
-    def scales(exprs: Sequence[Expr]) -> bool:
-        inside = postorder(exprs)
-        return any((e.kind == "op" and e.value == "mul" and has(e, moved)) or has(e, scaled) for e in inside)
+    moving, scaling = set[Expr](), set[Expr]()  # what moves with the variable; what does so by a multiple of it
     for stmt in loop.body:
-        if any(e.kind == "load" and scales(e.args) for e in postorder(exprs_of(stmt))):
-            return True
+        for expr in postorder(exprs_of(stmt)):
+            moves, scales = (expr.value in moved, expr.value in scaled) if expr.kind == "var" else (False, False)
+            for arg in expr.args:
+                moves, scales = moves or arg in moving, scales or arg in scaling
+            if moves:
+                moving.add(expr)
+            if scales or (moves and expr.kind == "op" and expr.value == "mul"):
+                scaling.add(expr)
+            if scales and expr.kind == "load":
+                return True
         if isinstance(stmt, Let):
-            moved |= {stmt.name} if has(stmt.value, moved) else set()
-            scaled |= {stmt.name} if scales((stmt.value,)) else set()
+            moved |= {stmt.name} if stmt.value in moving else set()
+            scaled |= {stmt.name} if stmt.value in scaling else set()
     return False
 
 
-def has_tail(loop: Loop) -> bool:
-    """Whether a loop is printed in two."""
+def has_tail(loop: Loop, deep: Depths | None = None) -> bool:
+    """Whether a loop is printed in two.  deep: the depths that are known."""
     plain = all(isinstance(s, Let | Store | Accumulate) for s in loop.body)
-    return loop.kind == "vector" and loop.trips is None and plain and not chased(loop)
+    return loop.kind == "vector" and loop.trips is None and plain and not chased(loop, {} if deep is None else deep)
 
 
 def in_two(lines: Sequence[str], head: tuple[str, str, str, str], count: str, full: str) -> list[str]:

@@ -6,9 +6,8 @@ that print alike are equal, so equality of sizes that can be proved at all is pr
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any
 
 from exprgraph.atoms import INTEGER as INTEGER
 from exprgraph.atoms import Atom as Atom
@@ -17,31 +16,28 @@ from exprgraph.atoms import Call as Call
 from exprgraph.atoms import Size as Size
 from exprgraph.atoms import Stride as Stride
 from exprgraph.atoms import Value as Value
+from exprgraph.remembered import Remembered
 
 PROOF_CALLS = 6  # Dims that hold more Calls are not searched for proofs of their sign: the search grows exponentially
 KEPT_OPERANDS = 64  # a sum of thousands of inputs broadcasts each size against all before it: the latest sets are remembered
 _OPERANDS: dict[str, set[str]] = {}
 KEPT_PROOFS = 16384  # kept by text, because Dims hold on to the leaves that they speak of and these to the values of shared variables
 _PROOFS: dict[tuple[str, int], bool] = {}
+RESULTS = Remembered()
+"""Sums, products and Calls by the texts of their operands: whoever makes a plan meets the same ones over and over."""
 
 
 class Dim:
     """An integer polynomial over atoms, immutable, equal by normal form and hashable."""
-    __slots__ = ("terms", "text", "interval", "_hash")
+    __slots__ = ("terms", "text", "interval", "const", "_hash")
 
     def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
         self.terms = terms
         self.text = "+".join("*".join([str(c), *(a.text for a in m)]) for m, c in terms) or "0"
         self.interval = interval_of(terms)  # kept, because Dims may be nested deeper than Python may recurse
-        self._hash = hash(self.text)
-
-    @property
-    def const(self) -> int | None:
+        self.const: int | None = None if len(terms) > 1 or (terms and terms[0][0]) else terms[0][1] if terms else 0
         """The value where it is a known integer, else None."""
-        if not self.terms:
-            return 0
-        (monomial, coefficient), *more = self.terms
-        return coefficient if not monomial and not more else None
+        self._hash = hash(self.text)
 
     @property
     def atom(self) -> Atom | None:
@@ -65,13 +61,13 @@ class Dim:
         right = as_dim(other)
         if not self.terms or not right.terms:
             return self if self.terms else right
-        return _normal([*self.terms, *right.terms])
+        return _made("add", self, right)
 
     def __neg__(self) -> Dim:
         return self * -1
 
     def __sub__(self, other: Dim | int) -> Dim:
-        return _normal([*self.terms, *((m, -c) for m, c in right.terms)]) if (right := as_dim(other)).terms else self
+        return _made("sub", self, right) if (right := as_dim(other)).terms else self
 
     def __rsub__(self, other: int) -> Dim:
         return as_dim(other) - self
@@ -81,7 +77,7 @@ class Dim:
         for one, factor in ((self, right), (right, self)):
             if (known := factor.const) is not None:
                 return one if known == 1 else Dim(tuple((m, c * known) for m, c in one.terms)) if known else factor
-        return _normal([(m + n, c * d) for m, c in self.terms for n, d in right.terms])
+        return _made("mul", self, right)
 
     __radd__, __rmul__ = __add__, __mul__
 
@@ -90,6 +86,18 @@ class Dim:
 
     def __mod__(self, other: Dim | int) -> Dim:
         return _call("mod", self, as_dim(other))
+
+
+def _made(kind: str, left: Dim, right: Dim) -> Dim:
+    """The result of an operation."""
+    known = RESULTS.known
+    if known is None:
+        return _OPERATIONS[kind](left, right)
+    key = kind, left.text, right.text
+    found: Dim | None = known.get(key)
+    if found is None:
+        found = known[key] = _OPERATIONS[kind](left, right)
+    return found
 
 
 def _normal(terms: Iterable[tuple[Monomial, int]]) -> Dim:
@@ -223,8 +231,7 @@ def _call(kind: str, left: Dim, right: Dim) -> Dim:
     a, b = left.const, right.const
     if a is not None and b is not None:
         return constant(INTEGER[kind](a, b))
-    found = _SIMPLIFY[kind](left, right)
-    return of_atom(Call(kind, left, right)) if found is None else found
+    return _made(kind, left, right)
 
 
 def _extreme(kind: str, left: Dim, right: Dim) -> Dim:
@@ -319,8 +326,19 @@ def _simplify_mod(left: Dim, right: Dim) -> Dim | None:
     return rest % right if whole.terms and not divisor and scale > 0 else None
 
 
-_SIMPLIFY: dict[str, Callable[[Dim, Dim], Dim | None]] = {
-    "floordiv": _simplify_floordiv, "mod": _simplify_mod, "bcast": _simplify_bcast,
+def _simplified(kind: str, simplify: Callable[[Dim, Dim], Dim | None]) -> Callable[[Dim, Dim], Dim]:
+    def made(left: Dim, right: Dim) -> Dim:
+        found = simplify(left, right)
+        return of_atom(Call(kind, left, right)) if found is None else found
+    return made
+
+
+_OPERATIONS: dict[str, Callable[[Dim, Dim], Dim]] = {
+    "add": lambda a, b: _normal([*a.terms, *b.terms]),
+    "sub": lambda a, b: _normal([*a.terms, *((m, -c) for m, c in b.terms)]),
+    "mul": lambda a, b: _normal([(m + n, c * d) for m, c in a.terms for n, d in b.terms]),
+    "floordiv": _simplified("floordiv", _simplify_floordiv), "mod": _simplified("mod", _simplify_mod),
+    "bcast": _simplified("bcast", _simplify_bcast),
     "min": lambda a, b: _extreme("min", a, b), "max": lambda a, b: _extreme("max", a, b)}
 
 
@@ -378,22 +396,3 @@ def calls(dims: Iterable[Dim], known: Mapping[str, Dim] | None = None) -> list[C
 
 def _calls_of(dim: Dim) -> list[Call]:
     return [a for m, _ in dim.terms for a in m if isinstance(a, Call)]
-
-
-def _python(dim: Dim, names: Mapping[str, str]) -> str:
-    parts = [" * ".join([str(c)] * (c != 1 or not m) + [names[a.text] for a in m]) for m, c in dim.terms]
-    return " + ".join(parts) or "0"
-
-
-def program(dims: Sequence[Dim], leaves: Sequence[Atom]) -> Callable[[Sequence[int]], tuple[int, ...]]:
-    """Compile the Dims into one function from the values of `leaves` (in that order) to the values of the Dims."""
-    names = {atom.text: f"v[{i}]" for i, atom in enumerate(leaves)}
-    lines = ["def run(v):"]
-    for number, call in enumerate(calls(dims)):
-        lines.append(f" c{number} = {call.kind}({_python(call.left, names)}, {_python(call.right, names)})")
-        names[call.text] = f"c{number}"
-    lines.append(f" return ({''.join(_python(d, names) + ', ' for d in dims)})")
-    space: dict[str, Any] = dict(INTEGER)
-    exec("\n".join(lines), space)  # the source is made of our own atoms only
-    made: Callable[[Sequence[int]], tuple[int, ...]] = space["run"]
-    return made

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from exprgraph.dtypes import COMPLEX
@@ -11,7 +12,7 @@ from exprgraph.known.record import Facts as Facts
 from exprgraph.known.words import WORDS as WORDS
 from exprgraph.known.words import Wanted, checked, facts
 from exprgraph.named import NamedTuple
-from exprgraph.node import CONSTANT, Node, Op, Out, as_symbol, constant_value
+from exprgraph.node import CONSTANT, Node, Op, Out, Params, as_symbol
 from exprgraph.ops.markers import assume
 from exprgraph.patterns import Match
 
@@ -30,7 +31,7 @@ def of(x: Any) -> Facts:
     out = x if isinstance(x, Out) else as_symbol(x)
     if len(out.node.outs) != 1:
         return of_dtype(out.dtype)
-    found: Facts | None = getattr(out.node, "facts", None)
+    found: Facts | None = out.node.facts
     return _walk(out.node) if found is None else found
 
 
@@ -39,9 +40,9 @@ def _walk(node: Node) -> Facts:
     todo = [node]
     while todo:
         top = todo[-1]
-        if getattr(top, "facts", None) is None:
+        if top.facts is None:
             carried = _carried(top)
-            waiting = [i.node for i in top.inputs if getattr(i.node, "facts", None) is None] if carried else []
+            waiting = [i.node for i in top.inputs if i.node.facts is None] if carried else []
             if waiting:
                 todo += waiting
                 continue
@@ -60,8 +61,16 @@ def _carried(node: Node) -> bool:
 
 def _first(node: Node) -> Facts:
     """What is known of a node whatever is of its inputs."""
-    value = constant_value(Out(node)) if node.op is CONSTANT else None
-    return of_dtype(node.outs[0].dtype) if value is None else of_array(value)
+    if node.op is not CONSTANT:
+        return of_dtype(node.outs[0].dtype)
+    return (_of_number if len(node.param("data")) <= 16 else _of_constant)(node.params)
+
+
+def _of_constant(params: Params) -> Facts:
+    return of_array(CONSTANT.numpy(**dict(params)))
+
+
+_of_number = lru_cache(MANY)(_of_constant)
 
 
 def _carry(node: Node) -> Facts:

@@ -21,7 +21,8 @@ def fold(graph: Graph) -> Graph:
 
 
 def _folded(node: Node, inputs: tuple[Out, ...]) -> Out:
-    if inputs and len(node.outs) == 1 and "impure" not in node.op.flags and all(i.node.op is CONSTANT for i in inputs):
+    if inputs and inputs[0].node.op is CONSTANT and len(node.outs) == 1 and "impure" not in node.op.flags and all(
+            i.node.op is CONSTANT for i in inputs):
         value = _compute(node, inputs)
         if value is not None:
             made = make_constant(value, node.outs[0].dtype)

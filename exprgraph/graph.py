@@ -15,24 +15,25 @@ def order(outputs: Iterable[Out], stops: Collection[Node] = ()) -> list[Node]:
 
     What only the nodes of `stops` need is left out.
     """
-    begun: set[Node] = set()
-    done: set[Node] = set()
+    done: dict[Node, bool] = {}  # False while what a node reads is being looked at
     found: list[Node] = []
     todo = [o.node for o in outputs][::-1]
     while todo:
         node = todo[-1]
-        if node in begun:
+        state = done.get(node)
+        if state is None:
+            done[node] = False
+            for i in reversed(node.inputs) if node not in stops else ():
+                known = done.get(i.node)
+                if known is None:
+                    todo.append(i.node)
+                elif not known:
+                    raise GraphError(f"the graph runs in a circle: {i.node.op.name} depends on itself{at(i.node.source)}")
+        else:
             todo.pop()
-            if node not in done:
-                done.add(node)
+            if not state:
+                done[node] = True
                 found.append(node)
-            continue
-        begun.add(node)
-        for i in reversed(node.inputs) if node not in stops else ():
-            if i.node not in begun:
-                todo.append(i.node)
-            elif i.node not in done:
-                raise GraphError(f"the graph runs in a circle: {i.node.op.name} depends on itself{at(i.node.source)}")
     return found
 
 
@@ -116,6 +117,8 @@ def reads_size(out: Out) -> bool:
 
 def unchanged(node: Node, inputs: Sequence[Out]) -> bool:
     """Whether these are the very inputs of the node."""
+    if inputs is node.inputs:
+        return True
     for a, b in zip(node.inputs, inputs, strict=True):  # noqa: SIM110 - half the time of all()
         if a is not b and (a.node is not b.node or a.index != b.index):
             return False
@@ -132,12 +135,26 @@ def follow(out: Out, new: Mapping[Node, Out]) -> Out:
     return made if index == made.index and (name is None or name == made.name) else Out(made.node, index, name)
 
 
-def transform(outputs: Sequence[Out], change: Callable[[Node, tuple[Out, ...]], Out]) -> tuple[Out, ...]:
-    """Rebuild a graph bottom up: `change(node, new inputs)` gives what takes the place of each node's (first) output."""
+def followed(inputs: tuple[Out, ...], new: Mapping[Node, Out]) -> tuple[Out, ...]:
+    """What takes the places of the inputs of a node: the very tuple where no node of them is among those of `new`."""
+    for i in inputs:
+        if i.node in new:
+            return tuple([follow(i, new) if i.node in new else i for i in inputs])
+    return inputs
+
+
+def transform(outputs: Sequence[Out], change: Callable[[Node, tuple[Out, ...]], Out], nodes: Iterable[Node] | None = None
+              ) -> tuple[Out, ...]:
+    """Rebuild a graph bottom up: `change(node, new inputs)` gives what takes the place of each node's (first) output.
+
+    nodes: what `order` gives for the outputs, where that is known.
+    """
     new: dict[Node, Out] = {}
-    for node in order(outputs):
-        new[node] = change(node, tuple([follow(i, new) for i in node.inputs]))
-    return tuple(follow(o, new) for o in outputs)
+    for node in order(outputs) if nodes is None else nodes:
+        made = change(node, followed(node.inputs, new))
+        if made.node is not node:
+            new[node] = made
+    return followed(tuple(outputs), new)
 
 
 def replace(outputs: Sequence[Out], given: Mapping[Node, Out]) -> tuple[Out, ...]:

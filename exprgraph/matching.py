@@ -20,6 +20,8 @@ from exprgraph.readers import Readers
 CARRIERS = ("broadcast_to", "dimshuffle", "reshape")
 DEEPEST = 64
 """Views of views that are looked through."""
+WHOLE_IN_ALL = 256
+"""Whole numbers up to this one are themselves in all dtypes that can hold them."""
 
 
 class Matcher:
@@ -27,6 +29,7 @@ class Matcher:
 
     def __init__(self, readers: Readers | None = None) -> None:
         self._uniform: dict[Node, Any] = {}
+        self._value_words: dict[Node, str] = {}
         self.readers = readers
 
     def find(self, tree: Any, out: Out) -> Iterator[Match]:
@@ -43,6 +46,13 @@ class Matcher:
             array = constant_value(Out(node))
             self._uniform[node] = scalar(array) if array is not None and array.size and _all_equal(array) else None
         return self._uniform[node]
+
+    def word(self, out: Out) -> str:
+        """The word that patterns may ask for in the place of a constant, for its value."""
+        found = self._value_words.get(out.node)
+        if found is None:
+            found = self._value_words[out.node] = _value_word(self.value(out))
+        return found
 
     def _binds(self, name: str, out: Out, bound: Mapping[str, Any]) -> bool:
         if name in bound:
@@ -150,14 +160,22 @@ def equal(wanted: Any, found: Any) -> bool:
     return bool(value == found and np.signbit(value) == np.signbit(found))
 
 
-def words(node: Node) -> Iterator[str]:
-    """What patterns may ask of the inputs of a node: their rows, also behind a broadcast, and whether one may be a constant."""
+def words(node: Node, matcher: Matcher) -> Iterator[str]:
+    """What patterns may ask of the inputs of a node: their rows, also behind a broadcast, whether one may be a constant, and of which value."""
     for i in node.inputs:
         yield i.node.op.name
         if i.node.op.kind == "view" and i.node.op.name in CARRIERS:
             yield i.node.inputs[0].node.op.name
         if shown(i.node).op is CONSTANT:
             yield CONSTANT.name
+            yield matcher.word(i)
+
+
+def _value_word(value: Any) -> str:
+    """The word for a constant of one value; nothing where a constant of another dtype may match it after rounding."""
+    if value is None or np.asarray(value).dtype.kind not in "biuf" or not abs(number := float(value)) <= WHOLE_IN_ALL or number % 1:
+        return ""
+    return f"={number!r}"
 
 
 def shown(node: Node) -> Node:
@@ -174,5 +192,9 @@ def asked(tree: Any) -> Iterator[str]:
     for part in tree.parts if tree is not None else ():
         if isinstance(part, Form):
             yield part.op.name
-        elif isinstance(part, Fixed) or sort(part.name) == "constant":
+        elif isinstance(part, Fixed):
+            yield CONSTANT.name
+            if word := _value_word(part.value):
+                yield word
+        elif sort(part.name) == "constant":
             yield CONSTANT.name

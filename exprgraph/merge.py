@@ -13,35 +13,38 @@ Key = tuple[Hashable, ...]
 def merge(graph: Graph) -> Graph:
     """The graph with every group of nodes built alike as one node."""
     nodes = graphs.order(graph.outputs)
-    group = _groups(nodes)
+    group, count = _groups(nodes)
+    if count == len(nodes):
+        return graph
     members: dict[int, list[Node]] = {}
     for node in nodes:
         members.setdefault(group[node], []).append(node)
-    if len(members) == len(nodes):
-        return graph
     new: dict[Node, Out] = {}
     for alike in members.values():
-        made = _united(alike, tuple(graphs.follow(i, new) for i in alike[0].inputs))
-        new.update(dict.fromkeys(alike, made))
-    return Graph(graph.inputs, tuple(graphs.follow(o, new) for o in graph.outputs))
+        inputs = graphs.followed(alike[0].inputs, new)
+        if len(alike) > 1 or inputs is not alike[0].inputs:
+            made = _united(alike, inputs)
+            new.update((n, made) for n in alike if n is not made.node)
+    return Graph(graph.inputs, graphs.followed(graph.outputs, new))
 
 
-def _groups(nodes: Iterable[Node]) -> dict[Node, int]:
-    """For each node the number of the group of nodes that compute the same."""
+def _groups(nodes: Iterable[Node]) -> tuple[dict[Node, int], int]:
+    """For each node the number of the group of nodes that compute the same, and how many groups there are."""
     table: dict[Key, int] = {}
     group: dict[Node, int] = {}
     for node in nodes:
         group[node] = table.setdefault(_key(node, group), len(table))
-    return group
+    return group, len(table)
 
 
 def _key(node: Node, group: dict[Node, int]) -> Key:
-    if node.op in (INPUT, SHARED) or not node.op.flags.isdisjoint(("impure", "unmergeable")):
+    op = node.op
+    if op in (INPUT, SHARED) or not op.flags.isdisjoint(("impure", "unmergeable")):
         return (id(node),)
-    inputs = tuple((group[i.node], i.index) for i in node.inputs)
-    if "commutative" in node.op.flags:
-        inputs = tuple(sorted(inputs))
-    return (node.op, tuple((name, _hashable(value)) for name, value in node.params), inputs)
+    inputs = [(group[i.node], i.index) for i in node.inputs]
+    if len(inputs) > 1 and "commutative" in op.flags:
+        inputs.sort()
+    return (op, tuple([(name, _hashable(value)) for name, value in node.params]) if node.params else (), *inputs)
 
 
 def _hashable(value: Any) -> Hashable:

@@ -23,7 +23,7 @@ from exprgraph.ops.table import ROWS
 from exprgraph.pattern_trees import FACTORS, SUM, TERMS, Factors, Minus, Total, below, term_words
 from exprgraph.patterns import AROUND, Fixed, Form, Match, Wild, sort
 from exprgraph.readers import Readers
-from exprgraph.spelling import Opened, Product, Spelling, again, bare, rest, uncast
+from exprgraph.spelling import Opened, Product, Spelling, again, bare, joined, rest, uncast
 from exprgraph.types import cast_to
 
 SEEN_THROUGH = (*FACTORS, "neg", "cast", "sum_to", *CARRIERS)
@@ -115,7 +115,7 @@ class ModuloMatcher(Matcher):
             if absorber is not None:
                 state = self._absorb(absorber, product, taken, turned, None)
                 if state is not None:
-                    yield self._match(out, state, _as_it_is)
+                    yield self._match(out, state, _as_it_is)._replace(joined=joined(product, taken.factors))
             else:
                 found = self._match(out, taken.state, partial(_put, product, taken.factors, turned))
                 yield found._replace(alone=len(taken.factors) == len(product.factors))

@@ -150,13 +150,14 @@ class Op:
 
 class Node:
     """An op applied to inputs: immutable, with identity, the types of its outputs and the user's lines that made it."""
-    __slots__ = ("op", "params", "inputs", "outs", "sources", "uid", "name", "facts", "__weakref__")
+    __slots__ = ("op", "params", "inputs", "outs", "sources", "uid", "name", "facts", "rest", "__weakref__")
     facts: Any  # what is known of its values, once somebody has asked
 
     def __init__(self, op: Op, params: Params, inputs: tuple[Out, ...], outs: tuple[TensorType, ...], sources: frozenset[Source],
                  name: str | None = None) -> None:
         self.op, self.params, self.inputs, self.outs, self.sources = op, params, inputs, outs, sources
-        self.uid, self.name = next(_uids), name
+        self.uid, self.name, self.facts = next(_uids), name, None
+        self.rest: tuple[object, ...] = ()  # the lists of rules of which none applies here
 
     def param(self, name: str) -> Any:
         """The value of one parameter."""

@@ -154,7 +154,7 @@ class _Timed(Engine):
 
     def __init__(self, inner: Engine, counts: dict[Rule, _Count]) -> None:
         self.__dict__.update(inner.__dict__)
-        self.counts = counts
+        self.counts, self.resting = counts, None
 
     def tried(self, candidate: Candidate, out: Out, matcher: ModuloMatcher, fired: Fired | None) -> Out | None:
         """What a rule makes of a tensor; None where it does not apply."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from exprgraph import graph as graphs
 from exprgraph.assuming import dropped
+from exprgraph.collecting import fewer_collections
 from exprgraph.dims import Dim
 from exprgraph.fold import fold
 from exprgraph.merge import merge
@@ -231,7 +232,10 @@ HALVES: dict[str, tuple[Passes, Passes]] = {
 def run_graph(graph: Graph, options: Options, watch: Watch | None = None) -> Graph:
     """The GRAPH half; at the level "none" the graph as it is.  `watch(name, before, after)` is called after each pass."""
     level = level_of(options)
-    return graph if level == "none" and not options.get("chosen") else _run(HALVES[level][0], graph, options, watch)
+    if level == "none" and not options.get("chosen"):
+        return graph
+    with fewer_collections():
+        return _run(HALVES[level][0], graph, options, watch)
 
 
 def run_plan(graph: Graph, facts: Mapping[str, Dim], options: Options, watch: Watch | None = None) -> Graph:

@@ -32,6 +32,7 @@ class Rule(NamedTuple):
     A replacement may return None, which declines.  With pattern None it is asked about every elementwise node.  tags: what a mode may
     call it beside its name; the first is the list that it is of.  version, source: of a rule of the user's what tells its text from an
     older one, if it says so, and where it was made.  modulo: it is found however the graph spells it, see `modulo`.
+    asks: without a pattern, rows that are each among those of the inputs where it may apply.
     """
     name: str
     pattern: Callable[..., Any] | None
@@ -43,6 +44,7 @@ class Rule(NamedTuple):
     version: str | None = None
     source: Source | None = None
     modulo: bool = False
+    asks: tuple[str, ...] = ()
 
 
 def tagged(tags: str, rules: Iterable[Rule], modulo: bool = False) -> tuple[Rule, ...]:
@@ -54,7 +56,8 @@ class Match(NamedTuple):
     """What a pattern matched: the tensor at its root, what each argument is bound to, and the nodes that it covers.
 
     around: what makes of the replacement what takes the root's place, where there is more at the root than the pattern says.  readers: who
-    reads what in the graph.  alone: nothing is left at the root.
+    reads what in the graph.  alone: nothing is left at the root.  joined: how many products of factors that are left, which argument takes,
+    are none of the graph.
     """
     root: Out
     bound: Mapping[str, Any]
@@ -62,6 +65,7 @@ class Match(NamedTuple):
     around: Callable[[Out], Out] | None = None
     readers: Readers | None = None
     alone: bool = True
+    joined: int = 0
 
 
 class Wild(NamedTuple):

@@ -17,6 +17,8 @@ class Readers:
         self._outputs = outputs
         self._counts: Counter[Node] | None = None
         self._before: dict[Node, Node | None] = {}
+        self.asked = 0
+        """How often somebody has asked."""
 
     def noting(self, change: Change) -> Change:
         """The change of a node, noted: what takes the place of two nodes has at least two readers."""
@@ -30,6 +32,7 @@ class Readers:
 
     def alone(self, out: Out) -> bool:
         """Whether at most one node reads the tensor; a tensor that is not of the graph was made for the one that asks."""
+        self.asked += 1
         if self._counts is None:
             self._counts = Counter(o.node for o in self._outputs)
             self._counts.update(i.node for n in order(self._outputs) for i in n.inputs)

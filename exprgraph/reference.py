@@ -22,6 +22,7 @@ from exprgraph.own.op import OwnOp, call_of
 from exprgraph.pairs import Pair, decide, pairs
 from exprgraph.program import Program
 from exprgraph.requires import Requirement, check, requirements
+from exprgraph.size_program import program
 from exprgraph.within import Limit, limit_of
 
 Array = np.ndarray[Any, Any]
@@ -87,7 +88,7 @@ def check_sizes(node: Node, values: Mapping[Node, Array]) -> None:
     for condition in node.op.requires(node.inputs, **dict(node.params)):
         sides = [condition.left, condition.right]
         atoms = dims.atoms(sides)
-        left, right = dims.program(sides, atoms)([_atom(a, values) for a in atoms])
+        left, right = program(sides, atoms)([_atom(a, values) for a in atoms])
         if not condition.holds(left, right):
             raise condition.error(condition.message.format(left=left, right=right) + at(node.source))
 
@@ -166,7 +167,7 @@ def sizes(graph: Graph) -> Sizes:
     needed += [d for p in uncertain for d in (p.left, p.right, *p.shapes[0], *p.shapes[1])]
     unique = list({d.text: d for d in needed}.values())
     atoms = dims.atoms(unique)
-    return Sizes(wanted, uncertain, atoms, {d.text: i for i, d in enumerate(unique)}, dims.program(unique, atoms))
+    return Sizes(wanted, uncertain, atoms, {d.text: i for i, d in enumerate(unique)}, program(unique, atoms))
 
 
 def _atom(atom: Any, values: Mapping[Node, Array]) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from exprgraph import dims
+from exprgraph import dims, size_program
 from exprgraph.bodies import Body, opened
 from exprgraph.dims import Atom, Dim, Size, Value, constant, product
 from exprgraph.errors import at, here
@@ -86,7 +86,7 @@ def _numbers(program: Program, given: Sequence[Given], wanted: Sequence[Dim]) ->
     of = dict(zip(program.leaves, given))
     unique = list({d.text: d for d in wanted}.values())
     atoms = dims.atoms(unique)
-    return dict(zip([d.text for d in unique], dims.program(unique, atoms)([_number(a, of) for a in atoms])))
+    return dict(zip([d.text for d in unique], size_program.program(unique, atoms)([_number(a, of) for a in atoms])))
 
 
 def _number(atom: Atom, of: Mapping[Node, Given]) -> int:

@@ -1,19 +1,20 @@
 """The engine that applies rules: a sweep from the inputs to the outputs of a graph, in a deterministic order."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from exprgraph import graph as graphs
 from exprgraph import pattern_trees as trees
 from exprgraph.errors import OwnOpError, at, defined, here
-from exprgraph.matching import arguments_alone, asked, at_once, kind_of, words
+from exprgraph.matching import arguments_alone, asked, at_once, kind_of
+from exprgraph.matching import words as words_of
 from exprgraph.modulo import ModuloMatcher
 from exprgraph.named import NamedTuple
 from exprgraph.node import Graph, Node, Out
 from exprgraph.ops.shape import dim_node
 from exprgraph.ops.table import ROWS
-from exprgraph.patterns import Match, Rule, required, sort, trace
+from exprgraph.patterns import Match, Rule, Wild, required, sort, trace
 from exprgraph.readers import Readers
 from exprgraph.types import cast_to
 from exprgraph.warned import warn
@@ -36,6 +37,12 @@ class Candidate(NamedTuple):
     asked: frozenset[str]
     bare: tuple[str, ...] | None = None
 
+    def may(self, kinds: tuple[str, str]) -> bool:
+        """Whether it may match at an elementwise node whose first and last operands are of these kinds; no others are among them."""
+        if self.tree is None or self.rule.modulo or not any(isinstance(p, Wild) and sort(p.name) in ("tensor", "constant") for p in self.tree.parts):
+            return True
+        return kinds[0] in self.rule.kinds or kinds[1] in self.rule.kinds
+
     def matches(self, out: Out, matcher: ModuloMatcher) -> Iterable[Match]:
         """The ways in which the rule matches at a tensor."""
         if self.tree is None:
@@ -53,13 +60,16 @@ class Engine:
         self._rules: dict[str, list[Candidate]] = {}
         self._elementwise: list[Candidate] = []
         self._asked, self._modulo = set[str](), set[str]()
-        self._chosen: dict[tuple[str, frozenset[str]], list[Candidate]] = {}
+        self._chosen: dict[tuple[str, frozenset[str], tuple[str, str] | None], list[Candidate]] = {}
+        self.resting = object() if all(r.source is None for r in self.rules) else None
+        """What nodes keep at which none of the rules applies, whatever reads them; None with rules of the user's, which may answer otherwise."""
         for rule in self.rules:
             tree = None if rule.pattern is None else trace(rule)
             if rule.modulo:
                 tree = trees.spelled(tree)
             bare = None if rule.modulo else arguments_alone(tree)
-            candidate = Candidate(rule, tree, frozenset((trees.asked if rule.modulo else asked)(tree)), bare)
+            words = trees.asked(tree) if rule.modulo else rule.asks if tree is None else asked(tree)
+            candidate = Candidate(rule, tree, frozenset(words), bare)
             self._asked |= candidate.asked
             names = trees.roots(tree) if rule.modulo else () if tree is None else (tree.op.name,)
             self._modulo |= set(names) if rule.modulo else set()
@@ -71,15 +81,20 @@ class Engine:
         name = node.op.name
         if name not in self._rules and not (self._elementwise and node.op.kind == "elementwise"):
             return []
-        met = self._asked.intersection(words(node))
+        met = self._asked.intersection(words_of(node, matcher))
         if name in self._modulo:
             met |= self._asked & matcher.words(node)
-        key = name, frozenset(met)
+        elementwise = node.op.kind == "elementwise"
+        key = name, frozenset(met), (node.inputs[0].type.dtype, node.inputs[-1].type.dtype) if elementwise else None
         found = self._chosen.get(key)
         if found is None:
-            known = [*self._rules.get(name, ()), *(self._elementwise if node.op.kind == "elementwise" else ())]
-            found = self._chosen[key] = [c for c in known if c.asked <= key[1]]
+            found = self._chosen[key] = list(self._select(*key))
         return found
+
+    def _select(self, name: str, met: frozenset[str], dtypes: tuple[str, str] | None) -> Iterator[Candidate]:
+        yield from (c for c in self._rules.get(name, ()) if c.asked <= met and (dtypes is None or c.may((kind_of(dtypes[0]), kind_of(dtypes[1])))))
+        if dtypes is not None:
+            yield from (c for c in self._elementwise if c.asked <= met)
 
     def sweep(self, graph: Graph, fired: Fired | None = None, spent: set[str] | None = None) -> tuple[Graph, str | None]:
         """One walk from the inputs to the outputs, and the name of the last rule that applied, None where the graph is at rest.
@@ -87,14 +102,22 @@ class Engine:
         fired(rule, match, made) is called for every rule that applies.  spent: names of rules that are left out, to which one is added
         that finds no end at a node.
         """
+        nodes, resting = graphs.order(graph.outputs), self.resting
+        if resting is not None and all(resting in n.rest for n in nodes):
+            return graph, None
         matcher, last, out_of_use = ModuloMatcher(readers := Readers(graph.outputs)), None, set() if spent is None else spent
 
         def change(node: Node, inputs: tuple[Out, ...]) -> Out:
             nonlocal last
             out = graphs.reuse(node, inputs)
+            if resting in out.node.rest:
+                return out
             for _ in range(ROUNDS if len(node.outs) == 1 else 0):
+                asked = readers.asked
                 name, made = self.once(out, matcher, fired, out_of_use)
                 if made is None:
+                    if readers.asked == asked and resting is not None:
+                        out.node.rest += (resting,)
                     return out
                 out, last = made, name
             if len(node.outs) == 1:
@@ -103,7 +126,7 @@ class Engine:
                     spent.add(last)
             return out
 
-        outputs = graphs.transform(graph.outputs, readers.noting(change))
+        outputs = graphs.transform(graph.outputs, readers.noting(change), nodes)
         return (graph, None) if last is None else (Graph(graph.inputs, outputs), last)
 
     def once(self, out: Out, matcher: ModuloMatcher, fired: Fired | None, spent: set[str]) -> tuple[str, Out | None]:

@@ -210,14 +210,19 @@ def _through(view: Node, out: Out) -> Out:
 
 
 def rest(product: Product, taken: Collection[int], put: Out | None = None) -> Out | None:
-    """The product without some factors; put: what stands for them, at the place of the first.  None where nothing is left."""
-    first = min(taken) if put is not None else None
+    """The product without some factors; put: what stands for them.  None where nothing is left.
+
+    A quotient that stands for factors on both sides of the bar takes their places: what is above its own bar that of the first above, what
+    is below that of the first below, so that nothing is divided earlier than it was.  Anything else takes the place of the first.
+    """
+    places = _places(product, taken, put)
+    first = min(places, default=None)
 
     def left(tree: Any, below: bool) -> Rest:
         if isinstance(tree, int):
-            if tree == first:
-                return Rest(None, True) if below else Rest(put)
-            return Rest(None if tree < 0 or tree in taken else product.factors[tree].out)
+            if tree == first and below and len(places) == 1:
+                return Rest(None, True)
+            return Rest(places[tree] if tree in places else None if tree < 0 or tree in taken else product.factors[tree].out)
         name, a, b = tree
         if name == "mul":
             one, other = left(a, below), left(b, below)
@@ -232,6 +237,31 @@ def rest(product: Product, taken: Collection[int], put: Out | None = None) -> Ou
     if product.sign > 0:
         return found
     return -found if found is not None else None
+
+
+def joined(product: Product, taken: Collection[int]) -> int:
+    """How many products and quotients `rest` makes that the graph has not computed so, but with factors among them that are taken."""
+    count = 0
+
+    def left(tree: Any) -> tuple[bool, bool]:
+        nonlocal count
+        if isinstance(tree, int):
+            return tree >= 0 and tree not in taken, tree in taken
+        (above, one), (right, other) = left(tree[1]), left(tree[2])
+        count += (one or other) and right and (above or tree[0] == "true_div")
+        return above or right, one or other
+    left(product.tree)
+    return count
+
+
+def _places(product: Product, taken: Collection[int], put: Out | None) -> dict[int, Out]:
+    """What is put at which factors."""
+    if put is None:
+        return {}
+    above, below = ([i for i in sorted(taken) if product.factors[i].power == power] for power in (1, -1))
+    if above and below and put.node.op is ROWS["true_div"]:
+        return {above[0]: put.node.inputs[0], below[0]: put.node.inputs[1]}
+    return {min(taken): put}
 
 
 def _times(a: Out | None, b: Out | None) -> Out | None:

@@ -1,6 +1,6 @@
 """Machine code that PoCL has on disk, loaded by a later process without a build.
 
-PoCL looks into its own cache only after its preprocessor has read the program, some 30 ms for each, however small.  Native calls
+PoCL looks into its own cache only after its preprocessor has read the program, some 10 ms for each, however small.  Native calls
 need of a program only where its functions lie, in one file of that cache.  So the name of the file, its digest and the places in it
 are kept, by all that the driver makes code from.  A later process loads that very file; where it is gone, changed, or loaded otherwise
 than it was, the program is built as ever.  A changed file must not reach the driver either, where it would end the process or compute

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from codegen.plan import Branch, Buffer, Check, Code, Commit, HostCall, Launch, Operand, OwnCall, Plan, Step
-from exprgraph import dims
+from exprgraph import dims, size_program
 from exprgraph.dims import Atom, Dim
 from exprgraph.named import NamedTuple
 from exprgraph.node import Params
@@ -36,7 +36,7 @@ class Numbers:
         unique = {d.text: d for d in wanted}
         self.dims = tuple(unique.values())
         self.texts = tuple(unique)
-        self._run = dims.program(self.dims, atoms)
+        self._run = size_program.program(self.dims, atoms)
 
     def __call__(self, vector: Sequence[int]) -> dict[str, int]:
         """The values by the text of the Dim."""

@@ -18,6 +18,7 @@ from exprgraph.errors import DeviceError
 from exprgraph.named import NamedTuple
 from exprgraph.phases import phase
 from runtime import crashes, loaded
+from runtime.declared import MARK
 from runtime.device import Session
 from runtime.driver import cl, failure, told
 from runtime.native import addresses, entered
@@ -31,8 +32,6 @@ KEPT = 256
 """Kernels that are kept though no function may use them any more; where the driver launches them, each takes some 100 KiB of its memory."""
 PAUSES = (0.05, 0.2)
 """Seconds to wait for another process before a program is built once more."""
-MARK = "own_"
-"""What the names of all functions of the user's own begin with, and no others."""
 TextOf = Callable[[Sequence[Code], str, bool], str]
 """What puts a program together from kernels, in a dialect, with jobs or without: `codegen.printed.program_text`."""
 

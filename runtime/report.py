@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from codegen.notes import note_text, readable
 from codegen.plan import Branch, Check, HostCall, Launch, OwnCall, Step
+from runtime.declared import MARK
 from runtime.device import Device
 from runtime.prepared import Prepared, code_of, flatten
-from runtime.program import MARK
 
 Key = tuple[tuple[str, ...] | None, str, bool]
 

@@ -6,11 +6,13 @@ stays loaded by itself.
 """
 from __future__ import annotations
 
+import contextlib
 import threading
 import warnings
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from runtime.declared import SKIPPED, declared
 from runtime.device import Device, Opened, in_use
 from runtime.driver import cl, failure
 
@@ -69,6 +71,14 @@ class Workshop:
 
 def compiled(context: Any, device: Device, text: str, options: Sequence[str] = ()) -> Any:
     """A program that was built for a device; an error of the driver where it cannot be."""
+    short = declared(text) if device.pocl else None
+    if short is not None:
+        with contextlib.suppress(failure):
+            return _compiled(context, device, short, (*options, SKIPPED))
+    return _compiled(context, device, text, options)
+
+
+def _compiled(context: Any, device: Device, text: str, options: Sequence[str]) -> Any:
     program = cl.Program(context, text)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", cl.CompilerWarning)

@@ -15,6 +15,7 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 
 from codegen import variants
+from codegen.kernel import frame
 from exprgraph.close import close
 from exprgraph.node import Graph
 from exprgraph.passes import run_graph
@@ -40,7 +41,7 @@ class Chunk(NamedTuple):
 def unprinted() -> Iterator[None]:
     """The interpreter needs no text, so kernels get numbers for names: that is half of what a plan costs."""
     numbers, before = count(), variants.named
-    variants.named = lambda kernel, dialect: kernel._replace(name=f"k_{next(numbers):012x}")
+    variants.named = lambda kernel, dialect: (kernel._replace(name=f"k_{next(numbers):012x}"), frame(kernel))
     try:
         yield
     finally:

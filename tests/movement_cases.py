@@ -4,9 +4,10 @@ import numpy as np
 
 import exprgraph as eg
 from exprgraph import graph
-from exprgraph.dims import Size, atoms, program
+from exprgraph.dims import Size, atoms
 from exprgraph.node import Graph, Out
 from exprgraph.reference import evaluate, sizes
+from exprgraph.size_program import program
 
 
 def numbers(*shape, dtype="float64"):

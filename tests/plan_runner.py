@@ -10,10 +10,11 @@ from codegen import generate as generation
 from codegen.interpret import run
 from codegen.plan import Branch, Check, HostCall, Launch, Plan
 from codegen.target import Target
-from exprgraph.dims import Dim, Size, Stride, atoms, program
+from exprgraph.dims import Dim, Size, Stride, atoms
 from exprgraph.errors import at
 from exprgraph.node import Graph, Node
 from exprgraph.pairs import decide
+from exprgraph.size_program import program
 from runtime.hosted import hosted
 
 CPU = Target("cpu", 2, 32768, 256, True, True, 1024, "pocl", "the interpreter")

@@ -13,7 +13,9 @@ from codegen.interpret import Env, Memory, launch_of
 from codegen.kernel import Kernel
 from codegen.printed import program_source
 from runtime import device as devices
+from runtime.declared import SKIPPED, declared
 from runtime.pocl import name_unknown_cpu
+from tests import quick_builds
 
 os.environ.setdefault("POCL_DEVICES", "basic pthread")
 NAMED = os.environ.get("EXPRGRAPH_TEST_DEVICE", "rehearsal")
@@ -44,10 +46,14 @@ def _opened() -> Opened:
 
 
 @lru_cache(maxsize=256)
-def _built(source: str):
+def _built(source: str, device: str, plain: bool) -> Any:
+    """The program for one device, of whose compiler it asks no more than programs of functions do."""
     import pyopencl as cl
     opened = _opened()
-    return cl.Program(opened.context, source).build(options=["-cl-std=CL1.2", *opened.options], cache_dir=False)
+    short = declared(source) if opened.dialect is None else None
+    options = ["-cl-std=CL1.2", *opened.options, *[SKIPPED] * (short is not None), *[quick_builds.OPTION] * plain]
+    queue = opened.queues[device]
+    return cl.Program(opened.context, short or source).build(options, devices=[queue.device], cache_dir=False)
 
 
 def run_pocl(kernel: Kernel, memory: Memory, env: Env, dialect: str = "pocl", device: str = "pthread",
@@ -56,7 +62,8 @@ def run_pocl(kernel: Kernel, memory: Memory, env: Env, dialect: str = "pocl", de
     import pyopencl as cl
     context, queues, _, own = _opened()
     total, local, dims = launch_of(kernel, env)
-    compiled = cl.Kernel(_built(program_source(together or [kernel], own or dialect)), kernel.name)
+    source = program_source(together or [kernel], own or dialect)
+    compiled = cl.Kernel(_built(source, device, own is None and quick_builds.plain(source)), kernel.name)
     if 0 in total:
         return
     arrays = [memory[p.name] for p in kernel.params] + ([memory["flags"]] if kernel.flags else [])

@@ -48,7 +48,7 @@ def digits() -> tuple[Any, Table]:
 
     return mp, {**ARITHMETIC, "true_div": quotient, "exp": kept(mp.exp), "log": kept(logarithm), "abs": abs, "max": larger,
                 "sqrt": kept(lambda x: mp.sqrt(x) if x >= 0 else nan), "pow": kept(power), "reciprocal": lambda x: quotient(mpf(1), x),
-                "min": lambda x, y: -larger(-x, -y),
+                "min": lambda x, y: -larger(-x, -y), "clip": lambda x, low, high: -larger(-larger(x, low), -high),
                 "log1p": kept(lambda x: mp.log1p(x) if x > -1 else logarithm(x + 1)), "expm1": kept(mp.expm1), "erf": kept(mp.erf),
                 "erfc": kept(lambda x: mp.erfc(x) if abs(x) < 1000 else mpf(0 if x > 0 else 2)),
                 "sigmoid": kept(logistic), "isfinite": mp.isfinite,
@@ -68,7 +68,8 @@ def algebra() -> tuple[Any, Table]:
     return s, {**ARITHMETIC, "true_div": operator.truediv, "exp": s.exp, "log": s.log, "abs": s.Abs, "sqrt": s.sqrt, "pow": s.Pow,
                "reciprocal": lambda x: 1 / x, "log1p": lambda x: s.log(1 + x), "expm1": lambda x: s.exp(x) - 1, "erf": s.erf,
                "erfc": lambda x: 1 - s.erf(x), "sigmoid": lambda x: 1 / (1 + s.exp(-x)), "softplus": lambda x: s.log(1 + s.exp(x)),
-               "logaddexp": lambda x, y: s.log(s.exp(x) + s.exp(y)), "max": s.Max, "min": s.Min, "isfinite": lambda x: True}
+               "logaddexp": lambda x, y: s.log(s.exp(x) + s.exp(y)), "max": s.Max, "min": s.Min,
+               "clip": lambda x, low, high: s.Min(s.Max(x, low), high), "isfinite": lambda x: True}
 
 
 def rational(value: Any) -> Any:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from exprgraph import dims
 from exprgraph.atoms import INTEGER
-from exprgraph.dims import Dim, Size, Value, as_dim, atoms, bounds, constant, of_atom, program, substitute
+from exprgraph.dims import Dim, Size, Value, as_dim, atoms, bounds, constant, of_atom, substitute
+from exprgraph.size_program import program
 
 
 class Leaf(NamedTuple):

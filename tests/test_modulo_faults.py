@@ -97,6 +97,35 @@ def test_what_is_finite_as_written_stays_so(out, values) -> None:
     assert_alike(symbols, out(*symbols), [np.array([v], "float32") for v in values], rtol=1e-4)
 
 
+@pytest.mark.parametrize("of", [lambda e, s, a: e / (a * s), lambda e, s, a: e / (s * a), lambda e, s, a: 1 / (a * (s / e))])
+def test_what_is_beside_a_softmax_keeps_its_digits(of) -> None:
+    x, a = eg.matrix("x"), eg.scalar("a")
+    e = eg.exp(x)
+    row = np.array([[0, -87, *[-0.1] * 5000]], "float32")
+    assert_alike([x, a], of(e, e.sum(axis=1, keepdims=True), a), [row, np.float32(1e-37)])
+
+
+FAR_APART = (lambda r, a, b, c: a / r * b * c * r, lambda r, a, b, c: r * (b / (1 / a * r)) * c,
+             lambda r, a, b, c: r / (1 / a * (1 / b * (1 / c * r))))
+
+
+@pytest.mark.parametrize("ratio, x", [(eg.exp, 60), (eg.sigmoid, -60)])
+@pytest.mark.parametrize("of", FAR_APART)
+def test_factors_around_a_ratio_overflow_no_earlier_than_as_written(of, ratio, x) -> None:
+    t, *others = (eg.vector(n) for n in "xabc")
+    large = 1e30 if ratio is eg.exp else 1e-30
+    assert_alike([t, *others], of(ratio(t), *others), [np.array([v], "float32") for v in (x, large, large, 1 / large)], rtol=1e-4)
+
+
+@pytest.mark.parametrize("ratio", [eg.exp, eg.sigmoid])
+@pytest.mark.parametrize("of", FAR_APART)
+def test_factors_around_a_ratio_are_finite_where_the_ratio_is_none(of, ratio) -> None:
+    t, *others = (eg.vector(n) for n in "xabc")
+    f = eg.compile([t, *others], of(ratio(t), *others), device="numpy")
+    for x in (-200, 200):
+        np.testing.assert_allclose(f([x], [2], [3], [5]), 30, rtol=1e-6)
+
+
 def test_an_argument_k_takes_constants_alone_among_factors() -> None:
     x, y = eg.vector("x"), eg.vector("y")
     rule = eg.Rule("k * exp(x)", lambda k, x: k * eg.exp(x), lambda k, x: eg.exp(x) * k + 0.0, modulo=True)

@@ -19,6 +19,7 @@ from exprgraph.pairs import decide, facts, pairs
 from exprgraph.patterns import Rule
 from exprgraph.reference import evaluate
 from exprgraph.rewrite import Engine
+from exprgraph.size_program import program
 
 pytestmark = pytest.mark.filterwarnings("error::exprgraph.rewrite.RewriteWarning")
 
@@ -210,7 +211,7 @@ def sizes_of(graph: Graph, arrays):
     def evaluate_dim(dim):
         atoms = dims.atoms([dim])
         values = [int(arrays[a.source]) if isinstance(a, dims.Value) else arrays[a.source].shape[a.axis] for a in atoms]
-        return dims.program([dim], atoms)(values)[0]
+        return program([dim], atoms)(values)[0]
     return evaluate_dim
 
 

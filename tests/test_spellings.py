@@ -25,6 +25,8 @@ BOTH_WAYS = Bound("1 / exp(x), which a spelling may have by itself, must be fini
                   inside=lambda values, dtype: np.abs(values["x"]) <= np.log(np.finfo(dtype).max))
 SPELT = {**BOUNDS, "y / (exp(x) / z) / z": BOTH_WAYS}
 """The bounds of the rules, and those where a spelling has an intermediate value that the pattern has not."""
+RATIOS = {"exp(x) / exp(x)", "sigmoid(x) / sigmoid(x)"}
+"""Rules with a pattern that is 1: written with a factor 1, it is another rule's, which leaves that factor alone."""
 MODULO = [r for r in STABLE if r.modulo]
 PLAIN_CASES = [(r, scalar_case) for r in MODULO if not any(sort(n) in ("params", "views") for n in arguments(r))]
 ROW_CASES = [(r, partial(row_case, given=given, count=12)) for name, given in ROWS for r in MODULO if r.name == name]
@@ -48,6 +50,7 @@ def test_a_rule_is_found_in_every_spelling_A5(rule: Rule, cases) -> None:
         ways = tuple(WAYS) if number % 2 else (tuple(WAYS)[number // 2 % len(WAYS)],)
         spelling = respelled(judged.left, rng, ways)
         f = compiled(inputs, spelling)
-        assert telling(f.graph.outputs[0]) == wanted, f"{eg.pp(spelling)} became {eg.pp(f.graph.outputs[0])}"
+        gone = rule.name in RATIOS and not telling(f.graph.outputs[0])
+        assert gone or telling(f.graph.outputs[0]) == wanted, f"{eg.pp(spelling)} became {eg.pp(f.graph.outputs[0])}"
         worst = np.max(judged.error(f(*values)))
         assert worst <= max(bound.ulps("float32"), ULPS), f"{worst:.3g} ULP off: {eg.pp(spelling)} became {eg.pp(f.graph.outputs[0])}"

@@ -9,6 +9,7 @@ import pytest
 import exprgraph as eg
 from codegen import switchboard as board
 from codegen.jobs import SUFFIX, divisible
+from codegen.kernel import frame
 from codegen.printed import program_source
 from runtime import device, together
 from runtime.together import FAR, NEAR, place, places
@@ -150,7 +151,7 @@ def test_a_fault_in_a_shared_launch_is_found():
 @pytest.mark.parametrize(("kernel", "expected"), [(grid_map(), True), (gather(), True), (row_argmax(), True), (tree_sum(), False)],
                          ids=lambda k: getattr(k, "name", k))
 def test_kernels_without_groups_are_jobs_too(kernel, expected):
-    assert divisible(kernel) == expected == (f"{kernel.name}{SUFFIX}(" in program_source([kernel], "pocl", jobs=True))
+    assert divisible(frame(kernel).traits) == expected == (f"{kernel.name}{SUFFIX}(" in program_source([kernel], "pocl", jobs=True))
     assert SUFFIX not in program_source([kernel], "pocl")
 
 

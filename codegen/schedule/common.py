@@ -32,7 +32,7 @@ class Names:
     """Gives names that no loop, array, buffer or value of a tree has."""
 
     def __init__(self, kernel: Kernel) -> None:
-        self._taken = {p.name for p in kernel.params}
+        self._taken, self._next = {p.name for p in kernel.params}, dict[str, int]()
         for stmt in walk(kernel.body):
             if isinstance(stmt, Alloc | Let):
                 self._taken.add(stmt.name)
@@ -41,9 +41,10 @@ class Names:
 
     def fresh(self, stem: str) -> str:
         """A new name that begins with `stem`."""
-        name, number = stem, 1
-        while name in self._taken:
-            name, number = f"{stem}_{number}", number + 1
+        number = self._next.get(stem, 0)
+        while (name := f"{stem}_{number}" if number else stem) in self._taken:
+            number += 1
+        self._next[stem] = number + 1
         self._taken.add(name)
         return name
 

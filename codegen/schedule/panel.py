@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from codegen.kernel import Accumulate, Alloc, Expr, Flag, If, Let, Loop, Stmt, Store, exprs_of, walk
-from codegen.schedule.common import Context, again, below, extent, has_loop, mentioned, names_in, rebuilt, unit_step
+from codegen.order import postorder
+from codegen.schedule.common import Context, again, below, extent, has_loop, mentioned, names_in, unit_step
 from codegen.schedule.jam import apart, jammed
 from exprgraph.named import NamedTuple
 
@@ -22,7 +23,8 @@ class Lanes(NamedTuple):
     """The panel under way: the variable of the loop that became lanes, its lane, where the panel begins and how wide it is.
 
     size: the widest that a panel gets.  far: whether iterations of a pass come from ranges that lie far apart.  arrays: names that hold
-    one element per lane now, and the array for each.  plain: other values that differ between lanes.
+    one element per lane now, and the array for each.  plain: other values that differ between lanes.  known: what expressions have become,
+    and whether they differ.
     """
     ctx: Context
     var: str
@@ -33,18 +35,28 @@ class Lanes(NamedTuple):
     far: bool
     arrays: Mapping[str, str]
     plain: frozenset[str]
+    known: dict[Expr, tuple[Expr, bool]]
 
     def varies(self, expr: Expr) -> bool:
         """Whether the expression differs between lanes."""
-        return not names_in(expr).isdisjoint({self.var, *self.arrays, *self.plain})
+        return self.look(expr)[1]
 
     def seen(self, expr: Expr) -> Expr:
         """The expression with what has become an array read at the lane."""
-        def change(e: Expr, args: tuple[Expr, ...]) -> Expr:
-            if e.kind in ("var", "load") and e.value in self.arrays:
-                return self.ctx.b.load(self.arrays[e.value], e.dtype, self.lane)
-            return again(self.ctx.b, e, args)
-        return rebuilt(expr, change)
+        return self.look(expr)[0]
+
+    def look(self, expr: Expr) -> tuple[Expr, bool]:
+        """Both; what is found is known for the rest of the panel, since names have their meanings before they are mentioned."""
+        for e in postorder((expr,), self.known) if expr not in self.known else ():
+            if e not in self.known:
+                parts = [self.known[a] for a in e.args]
+                new, varies = again(self.ctx.b, e, tuple([p[0] for p in parts])), any(p[1] for p in parts)
+                if e.kind in ("var", "load"):
+                    array = self.arrays.get(e.value)
+                    new = new if array is None else self.ctx.b.load(array, e.dtype, self.lane)
+                    varies = varies or array is not None or e.value == self.var or e.value in self.plain
+                self.known[e] = new, varies
+        return self.known[expr]
 
 
 def columnwise(last: Loop, body: tuple[Stmt, ...]) -> bool:
@@ -98,19 +110,19 @@ def panel_body(ctx: Context, last: Loop, panel: str, body: tuple[Stmt, ...], siz
     """
     b, length = ctx.b, extent(last)
     begin, width, lane = (b.var(ctx.names.fresh(n)) for n in ("begin", "width", "lane"))
-    lanes = Lanes(ctx, last.var, lane, begin, b.index(size), size, far, {}, frozenset())
+    lanes = Lanes(ctx, last.var, lane, begin, b.index(size), size, far, {}, frozenset(), {})
     start = Let(begin.value, b.mul(b.var(panel), b.index(size)))
     if length is not None and length.const is not None and (length.const < size or length.const % size == 0):
         return (start, *_spread(lanes._replace(width=b.index(min(length.const, size))), body))
     left, full = Let(width.value, b.sub(last.stop, begin)), _spread(lanes, body)
-    return (start, left, If(b.less(width, b.index(size)), _spread(lanes._replace(width=width), body), full))
+    return (start, left, If(b.less(width, b.index(size)), _spread(lanes._replace(width=width, known={}), body), full))
 
 
 def _spread(lanes: Lanes, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
     """The statements, each run for all lanes before the next: runs of plain ones share a vector loop."""
     out: list[Stmt] = []
     run: list[Stmt] = []
-    for number, stmt in enumerate(body):
+    for stmt, wanted in zip(body, _wanted(body)):
         if isinstance(stmt, Alloc):
             name = lanes.ctx.names.fresh(stmt.name + "_panel")
             lanes = lanes._replace(arrays={**lanes.arrays, stmt.name: name})
@@ -124,19 +136,28 @@ def _spread(lanes: Lanes, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
         elif isinstance(stmt, Let | Flag) and not any(map(lanes.varies, exprs_of(stmt))):
             out.append(stmt)
         else:
-            lanes, alloc, stmt = _kept(lanes, stmt, body[number + 1:])
+            lanes, alloc, stmt = _kept(lanes, stmt, wanted)
             out += alloc
             run.append(stmt)
     return (*out, *_across(lanes, run))
 
 
-def _kept(lanes: Lanes, stmt: Stmt, rest: Sequence[Stmt]) -> tuple[Lanes, tuple[Stmt, ...], Stmt]:
+def _wanted(body: Sequence[Stmt]) -> list[frozenset[str]]:
+    """For each statement the variables that the next loop or what follows it mentions."""
+    found, later, since_loop = list[frozenset[str]](), frozenset[str](), frozenset[str]()
+    for stmt in body[::-1]:
+        found.append(since_loop)
+        later |= mentioned((stmt,), ("var",))
+        since_loop = later if isinstance(stmt, Loop) else since_loop
+    return found[::-1]
+
+
+def _kept(lanes: Lanes, stmt: Stmt, wanted: frozenset[str]) -> tuple[Lanes, tuple[Stmt, ...], Stmt]:
     """A plain statement of the lanes; a value that a later vector loop needs becomes an array."""
     new = _of_lane(lanes, stmt)
     if not isinstance(new, Let):
         return lanes, (), new
-    loop = next((k for k, s in enumerate(rest) if isinstance(s, Loop)), len(rest))
-    if new.name not in mentioned(tuple(rest[loop:]), ("var",)):
+    if new.name not in wanted:
         return lanes._replace(plain=lanes.plain | {new.name}), (), new
     name = lanes.ctx.names.fresh(new.name + "_panel")
     alloc = Alloc(name, new.value.dtype, lanes.size, "private")

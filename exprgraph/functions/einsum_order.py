@@ -15,9 +15,10 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import combinations
 
-from exprgraph.dims import Dim, atoms, program
+from exprgraph.dims import Dim, atoms
 from exprgraph.functions.einsum_labels import Labels
 from exprgraph.named import NamedTuple
+from exprgraph.size_program import program
 
 ESTIMATE = 128
 OPTIMAL = 8

@@ -4,8 +4,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from exprgraph import facts
 from exprgraph.matching import Matcher
 from exprgraph.node import Node, Out
+from exprgraph.numbering import RANGE
 from exprgraph.patterns import Match
 from exprgraph.spelling import bare, uncast
 
@@ -101,6 +103,22 @@ def aligned(match: Match) -> bool:
             rest = iter(kept)
             places = [None if d.const == 1 else next(rest)[0] for d in outer]
     return all(a is None or a == x.ndim - len(places) + k for k, a in enumerate(places))
+
+
+def together(match: Match) -> bool:
+    """What y takes is multiplied as it was, or is one product: several are further ones on the way, which may overflow."""
+    return match.joined < 2
+
+
+def beyond(match: Match) -> bool:
+    """exp(x) may be so large or so small that it has lost digits."""
+    found, end = facts.of(match.bound["x"]), exp_end(match.root.dtype)
+    return found.low < -end or found.high > end
+
+
+def exp_end(dtype: str) -> int:
+    """A whole number that exp of it and of its opposite leave a quarter of the exponents above and below."""
+    return int((2 ** (RANGE[dtype] - 1) - 2) * math.log(2) * 0.75)
 
 
 def alone(match: Match) -> bool:

@@ -160,7 +160,7 @@ CHECKS = tagged("movement checks", (
     Rule("assert of what holds", lambda x, p, c: some("assert", p, x, c), lambda x: x, always, kinds="fiub"),
 ))
 BROADCASTS = tagged("movement broadcasts", (
-    Rule("broadcast operands", None, bare, kinds="fiub"),
+    Rule("broadcast operands", None, bare, kinds="fiub", asks=("broadcast_to",)),
 ))
 MOVEMENT: tuple[Rule, ...] = (*SIZES, *VIEWS, *SUMS, *CASTS, *FOLDS, *CHECKS, *BROADCASTS)
 """All movement rules, in the order in which they are tried."""

@@ -9,10 +9,10 @@ from typing import Any
 from exprgraph.functions.sugar import log1mexp
 from exprgraph.node import Params
 from exprgraph.ops.arithmetic import sqr
-from exprgraph.ops.compare import isfinite, switch
+from exprgraph.ops.compare import clip, isfinite, switch
 from exprgraph.ops.transcendental import erf, erfc, exp, expm1, log, log1p, logaddexp, power, sigmoid, softplus
 from exprgraph.patterns import Rule, some, tagged
-from exprgraph.rules.conditions import aligned, alone, by_no_case, keeps_axes, reduces, unshifted
+from exprgraph.rules.conditions import aligned, alone, beyond, by_no_case, exp_end, keeps_axes, reduces, together, unshifted
 from exprgraph.rules.masks import MASKS
 
 NEAR_ZERO, FAR, TAIL = "1 + x forgets x below 1e-7 or 1e-16", "exp overflows beyond 88 or 709", "1 - s is 0 or rounded near s = 1"
@@ -55,6 +55,13 @@ def shifted_sum(x: Any, z: Any, p: Params, around: Any, y: Any = None) -> Any:
     return (below if y is None else y / total + below) * e
 
 
+def ratio(f: Any, x: Any) -> Any:
+    """f(x) / f(x) with x where f neither over- nor underflows."""
+    end = exp_end(x.dtype)
+    near = f(clip(x, -end, end))
+    return near / near
+
+
 LOGARITHMS = tagged("stable logarithms", (
     Rule("log(1 + exp(x))", lambda x: log(1 + exp(x)), lambda x: softplus(x), why=FAR),
     Rule("log1p(exp(x))", lambda x: log1p(exp(x)), lambda x: softplus(x), why=FAR),
@@ -92,11 +99,13 @@ SOFTMAXES = tagged("stable softmax", (
          lambda m: reduces(m) and keeps_axes(m) and unshifted(m) and aligned(m), why=SOFTMAX),
 ), modulo=True)
 GRADIENTS = tagged("stable gradients", (
-    Rule("y / sigmoid(x) * sigmoid(x)", lambda x, y: y / sigmoid(x) * sigmoid(x), lambda x, y: y, why=RATIO),
+    Rule("y / sigmoid(x) * sigmoid(x)", lambda x, y: y / sigmoid(x) * sigmoid(x), lambda x, y: y, together, why=RATIO),
+    Rule("sigmoid(x) / sigmoid(x)", lambda x: sigmoid(x) / sigmoid(x), lambda x: ratio(sigmoid, x), beyond, why=RATIO),
     Rule("(y/s - z/(1-s)) * s * (1-s)",
          lambda x, y, z: (y / sigmoid(x) - z / sigmoid(-x)) * sigmoid(x) * sigmoid(-x),
          lambda x, y, z: y * sigmoid(-x) - z * sigmoid(x), why="the gradient of binary cross-entropy; " + RATIO),
-    Rule("y / exp(x) * exp(x)", lambda x, y: y / exp(x) * exp(x), lambda x, y: y, why=RATIO),
+    Rule("y / exp(x) * exp(x)", lambda x, y: y / exp(x) * exp(x), lambda x, y: y, together, why=RATIO),
+    Rule("exp(x) / exp(x)", lambda x: exp(x) / exp(x), lambda x: ratio(exp, x), beyond, why=RATIO),
     Rule("(y / exp(x) + z) * exp(x)", lambda x, y, z: (y / exp(x) + z) * exp(x), lambda x, y, z: y + z * exp(x), alone,
          why="the gradient of the log of a softmax; " + RATIO),
     Rule("y / (exp(x) / z) / z", lambda x, y, z: y / (exp(x) / z) / z, lambda x, y, z: y / exp(x), why=RATIO),

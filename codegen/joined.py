@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from codegen.alike import Alike
 from codegen.dialect import Dialect
 from codegen.expressions import index_type
 from codegen.jobs import job
-from codegen.kernel import Kernel, Param
+from codegen.kernel import Kernel, Param, Traits
 from codegen.naming import DIGITS, text_of
 from codegen.opencl import body_source, parameter, pointer
 from codegen.plan import About, Code, Joined, Launch
@@ -81,23 +81,24 @@ def joined(launches: Sequence[Launch]) -> Launch:
 
 def code(made: Joined, spoken: Dialect) -> Code:
     """The text of a joined kernel."""
-    trees, taken = [tree_of(p) for p in made.parts], arguments(made.parts)
-    traits = [text_of(k, spoken)[1] for k in trees]
-    single = all(t.alone for t in traits)
-    text = _source(made, taken, spoken, single and spoken.builtins == "pocl")
-    entry = job(made.name, [pointer(p) for p in taken.buffers.values()], [index_type(trees[0])] * len(taken.numbers), 1) if single else ""
+    trees = {p.kernel.name: tree_of(p) for p in made.parts}
+    texts, taken = {n: text_of(t, spoken) for n, t in trees.items()}, arguments(made.parts)
+    single, wide = all(traits.alone for _, traits in texts.values()), tree_of(made.parts[0]).wide
+    text = _source(made, taken, texts, single and spoken.builtins == "pocl")
+    integers = [index_type(tree_of(made.parts[0]))] * len(taken.numbers)
+    entry = job(made.name, [pointer(p) for p in taken.buffers.values()], integers, 1) if single else ""
     inside = text if "EG_BODY" in text else ""
-    return Code(made.name, text.replace("EG_BODY", "static"), inside, entry if inside else "", len(taken.buffers), False, trees[0].wide,
-                not single, any(t.streamed for t in traits))
+    return Code(made.name, text.replace("EG_BODY", "static"), inside, entry if inside else "", len(taken.buffers), False, wide,
+                not single, any(traits.streamed for _, traits in texts.values()))
 
 
-def _source(made: Joined, taken: Arguments, spoken: Dialect, function: bool) -> str:
+def _source(made: Joined, taken: Arguments, texts: Mapping[str, tuple[str, Traits]], function: bool) -> str:
     """All functions; `function`: the dispatcher is one too, for `codegen.jobs`."""
     index, local, lines = index_type(tree_of(made.parts[0])), (*made.parts[0].local, 1, 1)[:3], list[str]()
     qualifier, dispatch = "EG_BODY" if function else "static", list[str]()
     for number, (_, same) in enumerate(groupby(made.parts, lambda p: p.kernel.name)):
         parts, name = list(same), f"{made.name}_{number}"
-        lines.append(body_source(tree_of(parts[0]), name, *text_of(tree_of(parts[0]), spoken), qualifier))
+        lines.append(body_source(tree_of(parts[0]), name, *texts[parts[0].kernel.name], qualifier).rstrip())
         dispatch += _calls(name, parts, taken, index)
     declared = [*map(parameter, taken.buffers.values()), *(f"const {index} n{k}" for k in range(len(taken.numbers)))]
     given = ", ".join([*(p.name for p in taken.buffers.values()), *(f"n{k}" for k in range(len(taken.numbers)))])

@@ -368,7 +368,7 @@ def geometry(body: Iterable[Stmt]) -> tuple[tuple[Expr, ...], tuple[int, ...]]:
 
 
 class Traits(NamedTuple):
-    """What whoever prints or builds a scheduled kernel has to know of its tree, without the sizes that it speaks of.
+    """What whoever prints or builds a scheduled kernel has to know of its tree, without sizes.
 
     integers: how many Dims it takes.  axes: those of its work-items.  alone: whether work-items have nothing to do with each other.
     flags: whether it can report faults.  streamed: whether it has stream loops.
@@ -381,8 +381,7 @@ class Traits(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """What a launch of a scheduled kernel has to know of its tree: its integer arguments, the number of work-items and the local size per
-    axis; and its traits."""
+    """What a launch of a scheduled kernel has to know: its integer arguments, work-items and local size per axis, and the traits."""
     dims: tuple[Dim, ...]
     grid: tuple[Expr, ...]
     local: tuple[int, ...]

@@ -355,8 +355,8 @@ def kernel_source(kernel: Kernel, dialect: str | Dialect = "portable", known: Fr
 
 
 def body_source(kernel: Kernel, name: str, text: str, traits: Traits, qualifier: str) -> str:
-    """The kernel of which these are the text and the traits as a function of another name, which is told the ids of a work-item, or of
-    its group."""
+    """The kernel of which these are the text and the traits as a function, which takes the ids of a work-item, or of its group, after the
+    arguments of the kernel."""
     inside = text.partition(OPEN)[2]
     for k in range(traits.axes):
         for kind in ("grid", "group"):
@@ -366,11 +366,11 @@ def body_source(kernel: Kernel, name: str, text: str, traits: Traits, qualifier:
 
 
 def function_source(kernel: Kernel, text: str, traits: Traits) -> tuple[str, str]:
-    """The kernel of which these are the text and the traits as a call of a function of its own, which is told its ids, and its second
-    entry, the function of `codegen.jobs`."""
-    arguments, axes, index = _arguments(kernel, traits), range(traits.axes), index_type(kernel)
+    """The kernel of which these are the text and the traits as a call of a function of its own, and its second entry, the function of
+    `codegen.jobs`."""
+    arguments, axes = _arguments(kernel, traits), range(traits.axes)
     body = body_source(kernel, f"{kernel.name}_body", text, traits, "EG_BODY")
     call = f"{kernel.name}_body({', '.join([*arguments, *(f'get_global_id({k})' for k in axes)])});"
     plain = f"__kernel void {kernel.name}({', '.join(arguments.values())}) {{ {call} }}"
     types = [f"__global {memory_type(p.dtype)} *" for p in kernel.params] + ["__global long *"] * traits.flags
-    return body + plain + "\n", job(kernel.name, types, [index] * traits.integers, len(axes))
+    return body + plain + "\n", job(kernel.name, types, [index_type(kernel)] * traits.integers, len(axes))

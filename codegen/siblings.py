@@ -19,25 +19,23 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from codegen.dialect import dialect_of
 from codegen.joined import joined, tree_of
-from codegen.naming import text_of
+from codegen.kernel import Alloc, Barrier, Flag, Stmt, walk
 from codegen.plan import Branch, Launch, Note, Step
 from codegen.target import Target
 from exprgraph.dims import Dim, constant, minimum
 
-SOURCE = {"cpu": 1 << 16, "gpu": 1 << 14}
-"""Characters of the bodies of a joined kernel, by schedule: the time to compile a kernel grows faster than its text, and on GPUs all parts
+STATEMENTS = {"cpu": 1 << 10, "gpu": 1 << 8}
+"""Statements in the bodies of a joined kernel, by schedule: the time to compile a kernel grows faster than its text, and on GPUs all parts
 get as many registers as the largest one needs, which that is a bound of too."""
 WORD = 8
 """Bytes of an argument at most."""
 
 
-
-
 @dataclass
 class _Group:
-    """Parts that join: of each its step and its forms, the plain one first; what they read and write; bytes of arguments, bodies."""
+    """Parts that join: of each its step and its forms, the plain one first; what they read and write; bytes of arguments, and the
+    statements of each body."""
     steps: list[Step] = field(default_factory=list)
     forms: list[tuple[Launch, ...]] = field(default_factory=list)
     reads: set[str] = field(default_factory=set)
@@ -61,7 +59,7 @@ class Siblings:
     """Joins launches for a target; remembers which kernels suit."""
 
     def __init__(self, target: Target) -> None:
-        self.target, self.known, self.spoken = target, dict[str, int](), dialect_of(target.dialect)
+        self.target, self.known = target, dict[str, int]()
 
     def together(self, level: Iterable[Sequence[Step]]) -> list[Step]:
         """The steps of clusters that do not depend on each other, with what suits joined."""
@@ -90,13 +88,11 @@ class Siblings:
         return (step,) if isinstance(step, Launch) and self._length(step) else ()
 
     def _length(self, launch: Launch) -> int:
-        """The characters of a kernel that suits, else 0."""
+        """The statements of a kernel that suits, else 0."""
         name = launch.kernel.name
         if name not in self.known:
-            text, traits = text_of(tree_of(launch), self.spoken)
-            meets = "barrier(" in text or "__local " in text
-            one = math.prod(launch.local) == 1 or len(launch.grid) == 1
-            self.known[name] = len(text) if one and not meets and not traits.flags else 0
+            inside = walk(tree_of(launch).body)
+            self.known[name] = len(inside) if _suits(inside, launch) else 0
         return self.known[name]
 
     def _add(self, group: _Group, step: Step, forms: tuple[Launch, ...]) -> bool:
@@ -104,7 +100,7 @@ class Siblings:
         reads, writes = ({b for f in forms for b, a in zip(f.buffers, f.access) if a in kinds} for kinds in (("r",), ("w", "rw")))
         nbytes = group.bytes + WORD * max(len(f.buffers) + len(f.dims) + len(f.grid) for f in forms)
         bodies = group.bodies | {forms[0].kernel.name: self._length(forms[0])}
-        room = nbytes <= self.target.argument_bytes and sum(bodies.values()) <= SOURCE[self.target.schedule]
+        room = nbytes <= self.target.argument_bytes and sum(bodies.values()) <= STATEMENTS[self.target.schedule]
         if group.steps and (not room or writes & (group.reads | group.writes) or reads & group.writes):
             return False
         group.steps.append(step)
@@ -122,6 +118,12 @@ def _pick(steps: Iterable[Step]) -> Dim:
         if isinstance(step, Branch):
             total = total + step.pick + _pick(step.variants[0])
     return total
+
+
+def _suits(inside: Iterable[Stmt], launch: Launch) -> bool:
+    """Whether the work-items of a kernel have nothing to do with each other, and nothing can go wrong in them."""
+    plain = not any(isinstance(s, Barrier | Flag) or (isinstance(s, Alloc) and s.space == "local") for s in inside)
+    return plain and (math.prod(launch.local) == 1 or len(launch.grid) == 1)
 
 
 def told(steps: Iterable[Step], notes: Iterable[Note]) -> tuple[Note, ...]:

@@ -20,6 +20,9 @@ WIDER = {"float16": "float32", "float32": "float64", "float64": "longdouble",
          "complex64": "complex128", "complex128": "clongdouble"}
 FACTOR = 4.0
 PATTERNS = 3
+ALL_UP = -1
+"""One more pattern: every input goes up.  Moves at random of the terms of a sum may cancel out in all patterns, and then say nothing of
+what another order of the terms rounds: three of them did so in one of 41,000 random graphs, a cumsum of five elements."""
 UNORDERED = ("reduce", "contract", "scatter", "scan")
 BY_ANGLES = 4.0
 
@@ -61,7 +64,7 @@ def tolerances(outputs: Sequence[Out], inputs: Inputs, least: float = 0.0) -> li
     """The reference and the allowed distance for each output; least: the ULPs that every elementwise result may be off at least."""
     own = evaluate(outputs, inputs)
     reference = evaluate(outputs, inputs, WIDER)
-    moved = [evaluate(outputs, _perturbed(inputs, seed), WIDER) for seed in range(PATTERNS)]
+    moved = [evaluate(outputs, _perturbed(inputs, seed), WIDER) for seed in range(ALL_UP, PATTERNS)]
     moved += [evaluate(_inexact(outputs, inputs, seed, least), inputs, WIDER) for seed in range(PATTERNS)]
     return [Tolerance(r, o, FACTOR * _distance(r, o, [m[i] for m in moved], _ulps(outputs[i], inputs)))
             for i, (r, o) in enumerate(zip(reference, own))]
@@ -109,16 +112,17 @@ def _by_angles(node: Node) -> bool:
 
 def _perturbed(inputs: Inputs, seed: int) -> dict[Node, Array]:
     """The inputs with every finite float that is not 0 moved to its neighbour above or below."""
-    draw = np.random.default_rng(seed)
+    draw = None if seed == ALL_UP else np.random.default_rng(seed)
     return {node: _nudged(np.asarray(value), draw) for node, value in inputs.items()}
 
 
-def _nudged(value: Array, draw: np.random.Generator) -> Array:
+def _nudged(value: Array, draw: np.random.Generator | None) -> Array:
     if value.dtype.kind == "c":
         return np.asarray(joined(_nudged(value.real, draw), _nudged(value.imag, draw)))
     if value.dtype.kind != "f":
         return value
-    towards = np.where(draw.random(value.shape) < 0.5, -np.inf, np.inf).astype(value.dtype)
+    down = np.zeros(value.shape, bool) if draw is None else draw.random(value.shape) < 0.5
+    towards = np.where(down, -np.inf, np.inf).astype(value.dtype)
     with np.errstate(all="ignore"):
         moved = np.nextafter(value, towards)
     return np.where((value == 0) | ~np.isfinite(value) | ~np.isfinite(moved), value, moved)

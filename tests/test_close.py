@@ -59,3 +59,17 @@ def test_close_knows_float64_and_exact_integers() -> None:
         close(np.exp(np.array([0.1, 0.2])) * (1 + 1e-14), eg.exp(x), values)
     with pytest.raises(AssertionError):
         close(np.array([2**62, 6]), n + 1, values)
+
+
+def test_terms_of_a_sum_that_cancel_out_may_be_added_in_any_order() -> None:
+    """A cumsum of five elements: moved at random, all three times, its last element hardly changed, and the order of a GPU was refused."""
+    x = eg.matrix("x")
+    terms = np.array([[0.3565203845500946, 0.06072554364800453, 0.26785343885421753, -0.3381561040878296, -0.4128669202327728]], "float32")
+    y, first = eg.cumsum(x.reshape((5,))), np.cumsum(terms[0])
+    other = first.copy()
+    other[4] = (terms[0, 3] + terms[0, 4]) + first[2]
+    assert other[4] != first[4]
+    close(other, y, {x.node: terms})
+    other[4] *= np.float32(1 + 1e-5)
+    with pytest.raises(AssertionError, match="1 of 5 elements differ"):
+        close(other, y, {x.node: terms})

@@ -127,10 +127,12 @@ def _view(memory, operand, sizes) -> np.ndarray:
 
 def _steps(steps, memory, sizes, variant, runner) -> None:
     for step in steps:
-        if isinstance(step, Launch) and step.parts:
+        if isinstance(step, Launch) and step.parts and not hasattr(runner, "joined"):
             _steps(step.parts, memory, sizes, variant, runner)
         elif isinstance(step, Launch):
-            if all(sizes(g) for g in step.grid):
+            if step.parts and all(sizes(g) for g in step.grid):
+                runner.joined(step, memory, sizes)
+            elif all(sizes(g) for g in step.grid):
                 local = {p.name: memory[b] for p, b in zip(step.kernel.params, step.buffers)}
                 runner(step.kernel, local | ({"flags": memory["flags"]} if step.kernel.flags else {}), sizes)
         elif isinstance(step, HostCall):

@@ -7,7 +7,7 @@ import pytest
 import exprgraph as eg
 from codegen.forms import forms
 from codegen.generate import uncertain
-from codegen.kernel import Accumulate, Alloc, Builder, Expr, Let, Loop, Store
+from codegen.kernel import Accumulate, Alloc, Builder, Expr, Kernel, Let, Loop, Store
 from codegen.partial import PARTIAL_SUM
 from codegen.schedule.abreast import mergeable
 from codegen.schedule.common import Context, Names
@@ -74,8 +74,7 @@ def test_passes_of_several_rows() -> None:
     """Simple sums go on by eight rows, longer ones by four, expensive ones and other loops by one."""
     b = Builder()
     i, j, zero, one = b.var("i"), b.var("j"), b.index(0), b.index(1)
-    ctx = Context(b, Names.__new__(Names), Target())
-    ctx.names._taken = {"i", "j", "h"}
+    ctx = Context(b, Names(Kernel("k", (), tuple(Let(name, zero) for name in "ijh"))), Target())
 
     def rows(value: Expr, *more: Store) -> list[int]:
         inner = Loop("vector", "j", zero, b.index(5), one, (Accumulate(("acc",), j, "sum", (value,)), *more))

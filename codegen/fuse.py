@@ -30,7 +30,8 @@ COLUMN = 32
 """The elements that a row of a reduction over rows counts for: 512 rows of some 1024 columns are more than a cache next to a core holds."""
 
 LATEST = 4
-"""How many clusters that read the same level a task is tried with, so that the time to fuse stays linear."""
+"""How many clusters that read the same level a task is tried with, so that the time to fuse stays linear.  It joins one that reads what it
+reads, which saves that; others it would only keep results alive for."""
 
 Place = tuple[int, ...]
 """Where an index of an axis comes from: the sum of the loop variables at these positions; () is 0."""
@@ -240,7 +241,8 @@ class _Fusion:
         cluster = next((c for c in self._candidates(task, below, level) if self._joins(task, c)), None)
         if cluster is None and below:
             level += 1
-            cluster = next((c for c in self.by_space.get((level, task.space), ())[-LATEST:] if self._joins(task, c)), None)
+            beside = (c for c in self.by_space.get((level, task.space), ())[-LATEST:] if c.loads & self.arrays[task.node])
+            cluster = next((c for c in beside if self._joins(task, c)), None)
         if cluster is None:
             cluster = Cluster(level, task.space, task.inner, task.kind)
             self.clusters.append(cluster)

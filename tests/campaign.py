@@ -5,8 +5,7 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -14,14 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 
-from codegen import variants
-from codegen.kernel import frame
 from exprgraph.close import close
 from exprgraph.node import Graph
 from exprgraph.passes import run_graph
 from exprgraph.reference import evaluate
 from tests.graphs import Drawn, graphs
-from tests.plan_runner import CPU, GPU, interpret
+from tests.plan_runner import CPU, GPU, interpret, unprinted
 
 CHUNK = 200
 WAYS = [(level, target, general, last) for general, last in ((False, False), (False, True), (True, False), (False, False))
@@ -35,17 +32,6 @@ class Chunk(NamedTuple):
     graphs: int
     seconds: float
     fault: str
-
-
-@contextmanager
-def unprinted() -> Iterator[None]:
-    """The interpreter needs no text, so kernels get numbers for names: that is half of what a plan costs."""
-    numbers, before = count(), variants.named
-    variants.named = lambda kernel, dialect: (kernel._replace(name=f"k_{next(numbers):012x}"), frame(kernel))
-    try:
-        yield
-    finally:
-        variants.named = before
 
 
 def check(drawn: Drawn, number: int) -> None:

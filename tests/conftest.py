@@ -39,12 +39,14 @@ def pytest_configure(config: pytest.Config) -> None:
     from exprgraph import config as settings  # a plugin may have imported it before the caches were named
     settings.cache = os.environ[CACHES[1]]
     quick_builds.wrap()
+    gc.disable()  # while tests are collected, hardly anything becomes garbage
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """What has been collected stays: the garbage collector, which tests call, need not look through 15,000 tests each time."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

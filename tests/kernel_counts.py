@@ -12,8 +12,7 @@ from codegen.plan import Branch, HostCall, Launch, Step
 from exprgraph.node import Graph, Out
 from exprgraph.pairs import decide
 from exprgraph.passes import run_graph
-from tests.campaign import unprinted
-from tests.plan_runner import CPU, Sizes
+from tests.plan_runner import CPU, Sizes, unprinted
 
 SMALL, LARGE = {"n": 32, "m": 16, "k": 8, "h": 12, "z": 3}, {"n": 4096, "m": 512, "k": 64, "h": 256, "z": 3}
 

@@ -65,11 +65,13 @@ def case(row: Op, dtype: str) -> tuple[list[eg.Symbol], list[np.ndarray], eg.Sym
 
 @cache
 def on_devices(dtype: str, way: int) -> dict[str, np.ndarray]:
-    """Every row at its points, by one function: a program of many kernels takes less to build than many programs."""
-    cases = [case(row, dtype) for row in TAKING]
+    """Every row at its points, by one function: a program of many kernels takes less to build than many programs.  On a GPU, whose kernels
+    call the same functions, every second row in one dtype and the others in the other."""
+    rows = TAKING[COMPLEX.index(dtype)::2] if way == 2 else TAKING
+    cases = [case(row, dtype) for row in rows]
     f = eg.compile([s for symbols, _, _ in cases for s in symbols], [out for _, _, out in cases], on_unused_input="ignore",
                    optimizer="none", **WAYS[way])
-    return dict(zip((r.name for r in TAKING), f(*[v for _, values, _ in cases for v in values]), strict=True))
+    return dict(zip((r.name for r in rows), f(*[v for _, values, _ in cases for v in values]), strict=True))
 
 
 @pytest.mark.parametrize("dtype", COMPLEX)
@@ -79,8 +81,10 @@ def test_value_of_every_row(row, dtype):
     leaves = {s.node: v for s, v in zip(symbols, values)}
     own, = evaluate([out], leaves)
     exact, = evaluate([out], leaves, WIDER)
-    for way in (1, 2):
-        agree(on_devices(dtype, way)[row.name], own, exact, 8 + 4 * row.ulp)
+    results = [found for way in (1, 2) if (found := on_devices(dtype, way).get(row.name)) is not None]
+    assert len(results) == 1 + (TAKING.index(row) % 2 == COMPLEX.index(dtype))
+    for found in results:
+        agree(found, own, exact, 8 + 4 * row.ulp)
 
 
 SPECIAL = [complex(a, b) for a in (0.0, -0.0, 1.5, np.inf, -np.inf, np.nan) for b in (0.0, -0.0, -2.0, np.inf, -np.inf, np.nan)]

@@ -92,9 +92,13 @@ def oracle(row: Op, symbols: list[Out], values: list[np.ndarray], out: Out) -> t
 @pytest.mark.parametrize("row", ELEMENTWISE, ids=lambda r: r.name)
 @pytest.mark.parametrize("schedule", ["cpu", "gpu"])
 def test_value_on_pocl(row: Op, schedule: str) -> None:
-    """Every dtype that the row takes, special and random values, in one kernel."""
+    """Special and random values.  On a CPU every dtype that the row takes.  On a GPU, whose kernels call the same functions and which the
+    driver builds one by one, every third dtype, another third for the next row: so each row and each dtype is met, with several of
+    the other."""
     cases = taken(row)
     assert cases, "a row that takes no dtype"
+    if schedule == "gpu":
+        cases = cases[ELEMENTWISE.index(row) % min(3, len(cases))::3]
     inputs = [s for symbols, _ in cases for s in symbols]
     values = [usable(row, symbols, arguments(row, symbols[0].dtype, k)) for k, (symbols, _) in enumerate(cases)]
     f = eg.compile(inputs, [out for _, out in cases], device="pocl", schedule=schedule, optimizer="none")

@@ -181,6 +181,8 @@ CASES: dict[str, Case] = {
     "wide sort": Case(eg.sort, ("uint8: n",), (65,), wide=True),
     "by calls": Case(lambda m, x, y, i: [eg.exp(m) * 2, m.sum(axis=0), m.sum(axis=1), eg.softmax(m), x.cumsum(), m.T @ m, x[i],
                                            x[i].inc(y)], (M, V, V, "int64: n"), (1, 65, 64), called=True),
+    "joined": Case(lambda x, y, m: [2 * x + 1, 2 * y + 1, 2 * m + 1, m.sum(axis=1), eg.exp(y)], (V, "float32: 7", M), (1, 65, 257)),
+    "joined updates": Case(lambda a, b, c, d: [u - v for u in (a, b) for v in (c, d)], (V, "float32: 3, n", "float32: 1", V), (1, 65)),
     # dtypes
     "complex": Case(lambda z, w: [z * w + 1, z.sum(), eg.exp(z), eg.abs(w)], ("complex64: n", "complex64: n"), FEW, called=True),
     "complex product": Case(lambda z, w: z @ w, ("complex64: n, 3", "complex64: 3, 4"), (1, 33), called=True),

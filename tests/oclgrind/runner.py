@@ -13,8 +13,8 @@ import numpy as np
 from codegen import generate as generation
 from codegen.interpret import Env, Memory, launch_of
 from codegen.kernel import Kernel
-from codegen.plan import Branch, Plan, Step
-from codegen.printed import program_source
+from codegen.plan import Branch, Launch, Plan, Step
+from codegen.printed import printed, program_source, program_text
 from codegen.target import Target
 from exprgraph.node import Graph
 from exprgraph.pairs import decide
@@ -68,14 +68,26 @@ class Run:
 
     def __call__(self, kernel: Kernel, memory: Memory, env: Env) -> None:
         """As `codegen.interpret.run`."""
-        import pyopencl as cl
         total, local, dims = launch_of(kernel, env)
-        made, queue = _kernel(program_source([kernel], "portable"), kernel.name), _queue()
+        params = [(memory[p.name], p.access) for p in kernel.params] + ([(memory["flags"], "rw")] if kernel.flags else [])
+        made = _kernel(program_source([kernel], "portable"), kernel.name)
+        self._launch(made, params, [*map(np.int64 if kernel.wide else np.int32, dims)], total, local)
+
+    def joined(self, step: Launch, memory: Memory, sizes: Sizes) -> None:
+        """A launch that stands for several."""
+        code = printed(Plan((), (step,), ()), "portable").steps[0].kernel
+        params = [(memory[b], access) for b, access in zip(step.buffers, step.access)]
+        dims = [(np.int64 if code.wide else np.int32)(sizes(d)) for d in step.dims]
+        self._launch(_kernel(program_text([code], "portable"), code.name), params, dims, tuple(map(sizes, step.grid)), step.local)
+
+    def _launch(self, made: Any, params: Sequence[tuple[np.ndarray[Any, Any], str]], dims: Sequence[Any], total: tuple[int, ...],
+                local: tuple[int, ...]) -> None:
+        import pyopencl as cl
+        queue = _queue()
         if not self.kept:
             self.buffers.clear()
-        params = [(memory[p.name], p.access) for p in kernel.params] + ([(memory["flags"], "rw")] if kernel.flags else [])
         buffers = [self.buffer(array, access) for array, access in params]
-        for position, value in enumerate([*buffers, *map(np.int64 if kernel.wide else np.int32, dims)]):
+        for position, value in enumerate([*buffers, *dims]):
             made.set_arg(position, value)
         cl.enqueue_nd_range_kernel(queue, made, total, local)
         for (array, access), buffer in zip(params, buffers):

@@ -1,7 +1,7 @@
 """Whether a value is kept in memory, or computed again by each of its readers: a comparison of costs."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from codegen.target import Target
 from exprgraph.named import NamedTuple
@@ -44,8 +44,8 @@ class Work(NamedTuple):
         return self.row + self.gathers * GATHER
 
 
-def kept(node: Node, work: Work, readers: Sequence[Node], arrays: int, target: Target) -> bool:
-    """Whether a value that nobody asks for as a whole is kept in memory.
+def kept(node: Node, work: Work, readers: Sequence[Node], arrays: int, cut: bool, target: Target) -> bool:
+    """Whether a value that nobody asks for as a whole is kept in memory; cut: whether elements of it may be left out (`cut`).
 
     It is not where computing it once more costs no more than reading it.  It is if, beyond that, several readers would compute it, or
     one that asks for its elements more often than there are: a broadcast, a join, a gather.  The bounds of a kernel come first: its
@@ -54,7 +54,7 @@ def kept(node: Node, work: Work, readers: Sequence[Node], arrays: int, target: T
     """
     if work.operations > LARGEST or arrays > widest_value(target):
         return True
-    if (work.row if any(map(_narrows, readers)) else work.again) <= MEMORY:
+    if (work.row if cut else work.again) <= MEMORY:
         return False
     if len(readers) > 1:
         return node.outs[0].ndim > 0 or any(_stretches(r, node) for r in readers)
@@ -93,9 +93,14 @@ def _stretches(reader: Node, node: Node) -> bool:
         a.const != 1 and a != b for a, b in zip(reversed(wide), reversed(own)))
 
 
-def _narrows(reader: Node) -> bool:
-    """Whether a reader may leave elements of its operand out."""
-    return reader.op.name == "subtensor" or reader.op.name in STRETCHING
+def cut(nodes: Sequence[Node], readers: Mapping[Node, Sequence[Node]], whole: Container[Node]) -> set[Node]:
+    """The nodes of which a reader, or one that reads them through others, may leave elements out.  nodes: operands first.  whole: those
+    that are computed as a whole in any case."""
+    found: set[Node] = set()
+    for node in reversed(nodes):
+        if any(r.op.name == "subtensor" or r.op.name in STRETCHING or (r in found and r not in whole) for r in readers[node]):
+            found.add(node)
+    return found
 
 
 def _along_rows(reader: Node, node: Node) -> bool:

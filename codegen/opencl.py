@@ -72,7 +72,7 @@ class Printer(Atomics):
         self.streamed = {stream_copy(s).value.value for s in self.inside if isinstance(s, Loop) and s.kind == "stream"}
         self.vectors = {s.array for s in self.inside if isinstance(s, Prefix) and in_registers(s)}
         self.scalars = {name: self.c_type(a.dtype) for name, a in self.allocs.items() if a.size == 1 and a.space == "private"}
-        self.changes, self.deep = dict[int, set[str]](), dict[Expr, int]()
+        self.changes, self.deep = dict[int, tuple[tuple[Stmt, ...], set[str]]](), dict[Expr, int]()
         self.counter = ""  # the variable of the vector loop that is in work
         self.hides, self.copied = False, set[int]()  # whether it is hidden somewhere; the loops that are in work as copies
 
@@ -231,12 +231,14 @@ class Printer(Atomics):
 
     def changed(self, body: tuple[Stmt, ...]) -> set[str]:
         """What statements of the tree may change, or let others change at a barrier."""
-        found = self.changes.get(id(body))
-        if found is None:
-            found = self.changes[id(body)] = written_by(body) | (self.shared if any(isinstance(s, Barrier) for s in body) else set())
-            for stmt in body:
-                for inner in (stmt.body,) if isinstance(stmt, Loop) else (stmt.then, stmt.orelse) if isinstance(stmt, If) else ():
-                    found |= self.changed(inner)
+        known = self.changes.get(id(body))
+        if known is not None:
+            return known[1]
+        found = written_by(body) | (self.shared if any(isinstance(s, Barrier) for s in body) else set())
+        for stmt in body:
+            for inner in (stmt.body,) if isinstance(stmt, Loop) else (stmt.then, stmt.orelse) if isinstance(stmt, If) else ():
+                found |= self.changed(inner)
+        self.changes[id(body)] = body, found  # with the body, so that no other one gets its id
         return found
 
     def emit_loop(self, stmt: Loop, names: Names, uses: Uses) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Container, Hashable, Iterator, Sequence
 
 from codegen.affine import affine
 from codegen.inline import Index, Inliner, is_array_constant
-from codegen.keeping import Work, is_gather, kept
+from codegen.keeping import Work, cut, is_gather, kept
 from codegen.kernel import Builder, Expr
 from codegen.products import is_call
 from codegen.scattering import by_atomics
@@ -40,6 +40,7 @@ def find_roots(outputs: Sequence[Out], target: Target) -> Roots:
     forced = {o.node for o in outputs} | _forced(nodes, readers, target)
     found = Roots((), {}, set(), {}, {}, {}, Builder())
     roots, gathers = dict[Node, None](), set[Node]()
+    parts = cut(nodes, readers, forced.union(n for n in nodes if n.op.kind in WHOLE))
     for node in nodes:
         if _in_memory(node):
             found.cost[node] = 0
@@ -56,7 +57,7 @@ def find_roots(outputs: Sequence[Out], target: Target) -> Roots:
         if is_gather(node) or not gathers.isdisjoint(inside):
             gathers.add(node)
         work = Work(found.cost[node], node in found.heavy, node in gathers)
-        if node in forced or node.op.kind in WHOLE or kept(node, work, readers[node], len(found.arrays[node]), target):
+        if node in forced or node.op.kind in WHOLE or kept(node, work, readers[node], len(found.arrays[node]), node in parts, target):
             roots[node] = None
     return found._replace(nodes=tuple(roots))
 

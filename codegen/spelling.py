@@ -4,6 +4,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from string import Formatter
 
 import numpy as np
 
@@ -28,8 +29,7 @@ _RESERVED = re.compile(
     r"sampler_t|short|signed|size_t|sizeof|static|struct|switch|typedef|uchar|uint|ulong|union|unsigned|ushort|void|volatile|while|write_only)\Z")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,60}\Z")
 _GENERATED = re.compile(r"d[0-9]+\Z|eg_|get_|atomic?_|as_|convert_")
-_OPERAND = re.compile(r"\{(\d)\}")
-_ARGUMENT = re.compile(r"(?<=[(,])( ?)\{(\d)\}(?=[,)])")
+_BEFORE = re.compile(r"[(,] ?\Z")
 _CALL = re.compile(r"\w+\([^()]*\)\Z")
 
 
@@ -109,11 +109,14 @@ def spelling(name: str | Op, operands: tuple[str, ...], result: str, index: str)
             raise GraphError(f"the row {row.name} has no C spelling for {last}")
         template = _filled(own, result if name == "cast" else last, last)
     plain = template.replace("{", "").replace("}", "")
-    uses = tuple(template.count(f"{{{i}}}") for i in range(len(operands)))
-    *texts, after = _OPERAND.split(template)
-    bare = {m.start(2) for m in _ARGUMENT.finditer(template)}
-    parts = tuple((before, int(m[1]), m.start(1) in bare) for before, m in zip(texts[::2], _OPERAND.finditer(template)))
-    return Spelling(parts, after, _CALL.match(plain) is not None, uses)
+    pieces = [("", -1)]  # what stands before each operand, and last what stands behind all
+    for text, field, _, _ in Formatter().parse(template):
+        pieces[-1] = pieces[-1][0] + text, -1 if field is None else int(field)
+        pieces += [("", -1)] * (field is not None)
+    parts = tuple((text, at, _BEFORE.search(text) is not None and after[:1] in (",", ")"))
+                  for (text, at), (after, _) in zip(pieces, pieces[1:]))
+    uses = tuple(sum(at == k for _, at, _ in parts) for k in range(len(operands)))
+    return Spelling(parts, pieces[-1][0], _CALL.match(plain) is not None, uses)
 
 
 def _filled(template: str, dtype: str, source: str) -> str:

@@ -20,11 +20,11 @@ class fewer_collections:
 
     def __enter__(self) -> None:
         with _LOCK:
-            if not _working:
-                young, middle, old = gc.get_threshold()
-                _before[:] = [old]
-                gc.set_threshold(young, middle, NEVER)
             _working.add(id(self))
+            young, middle, old = gc.get_threshold()
+            if len(_working) == 1:
+                _before[:] = [old] if old != NEVER else _before  # somebody put back what he saw during a block
+                gc.set_threshold(young, middle, NEVER)
 
     def __exit__(self, *error: object) -> None:
         self.close()

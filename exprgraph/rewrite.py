@@ -152,7 +152,7 @@ class _Sweep:
             asked = readers.asked
             name, made = self.engine.once(out, self.matcher, self.fired, self.spent)
             if made is None:
-                if readers.asked == asked and resting is not None:
+                if readers.asked == asked and resting is not None and not self.spent:
                     out.node.rest += (resting,)
                 return out
             self.last = name

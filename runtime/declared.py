@@ -17,8 +17,9 @@ _ATOMICS = [f"{t} {_OWN} {kind}_{name}(volatile {space} {t} *{f', {t}' * count})
             for kind, types in (("atomic", ("int", "uint")), ("atom", ("long", "ulong")))
             for name, count in (("inc", 0), ("add", 1), ("min", 1), ("max", 1), ("xchg", 1), ("cmpxchg", 2)) for t in types
             for space in ("__global", "__local")]
+_FLOATS = ("float", "double")  # of min and max too: a call of both kinds shall be as ambiguous as it is with all declarations
 _PAIRS = [f"{t} {_OWN} __attribute__((const)) {name}({t}, {t});"
-          for name, types in (("fmod", ("float", "double")), ("min", ("int", "long")), ("max", ("int", "long"))) for t in types]
+          for name, types in (("fmod", _FLOATS), ("min", ("int", "long", *_FLOATS)), ("max", ("int", "long", *_FLOATS))) for t in types]
 _CALL = re.compile(r"\b(?!as_)[a-z]\w*(?=\()")
 _DEFINITION = re.compile(r"\b[a-z]\w*(?=\([^(){};]*\)\s*\{)")
 _KNOWN = {line: name for line in [*_IDS, *_ATOMICS, *_PAIRS, f"void {_OWN} __attribute__((convergent)) barrier(cl_mem_fence_flags);"]

@@ -9,6 +9,7 @@ import pytest
 
 import exprgraph as eg
 from codegen import switchboard
+from exprgraph.ops.rows import row
 from runtime import workshop
 from runtime.declared import SKIPPED, declared
 
@@ -66,3 +67,18 @@ def test_a_compiler_that_refuses_is_given_all_declarations(monkeypatch: pytest.M
     monkeypatch.setattr(workshop, "declared", lambda text: f"int get_global_id(float);\n{text}")
     np.testing.assert_array_equal(eg.compile([X], X * 5.375, device="pocl")([2, 4]), [10.75, 21.5])
     assert options == [True, False]
+
+
+def test_what_is_ambiguous_stays_so() -> None:
+    """Not the one of the declarations that are there: it would cut off what is behind the point."""
+    most = row("most0", lambda a: np.maximum(a, 0), "max({0}, 0)")
+    with pytest.raises(eg.DeviceError, match="ambiguous"):
+        eg.compile([X], most(X), device="pocl")
+
+
+def test_doubled_braces_in_the_text_of_a_row_are_single_ones_in_C() -> None:
+    """As in every template of Python's; unpaired ones are refused."""
+    more = row("more2", lambda a: a + 2, "({T}[2]){{0, {0} + 2}}[1]")
+    np.testing.assert_array_equal(eg.compile([X], more(X), device="pocl")([1.5, -3]), [3.5, -1])
+    with pytest.raises(ValueError, match="Single|expected"):
+        eg.compile([X], row("unpaired", lambda a: a + 2, "({0} + 2})")(X), device="pocl")

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 
 import exprgraph as eg
@@ -11,7 +12,9 @@ from codegen.kernel import Expr, Kernel, exprs_of, walk
 from codegen.order import postorder
 from codegen.plan import Launch
 from codegen.target import Target
-from tests.plan_runner import CPU, GPU
+from exprgraph.node import Graph
+from exprgraph.passes import run_graph
+from tests.plan_runner import CPU, GPU, interpret
 from tests.planned import plan_of, taken
 
 LONG, TALL = (100_000,), (2000, 100)
@@ -73,3 +76,21 @@ def test_how_often(case: Case, target: Target) -> None:
     plan, sizes, _ = plan_of(case.shapes, case.make, target)
     kernels = [p.kernel for launch in taken(plan.steps, sizes) for p in parts(launch)]
     assert sum(computes(k, case.op) for k in kernels) == case.often
+
+
+CUT: tuple[Callable[[Any], Any], ...] = (
+    lambda g: (g / (1 + g))[:2], lambda g: (g * 2 - g)[:2], lambda g: (g * eg.sigmoid(g))[:0], lambda g: (g / (1 + g))[1],
+    lambda g: (g / (1 + g))[:2][::-1], lambda g: (((g * 2 + 1) * 3 - g) * g + 5 - g * g)[:2], lambda g: (g / (1 + g))[:0].sum(),
+    lambda g: eg.concatenate([(g / (1 + g))[:1], g[3:]]))
+
+
+@pytest.mark.parametrize("target", [CPU, GPU], ids=lambda t: t.schedule)
+@pytest.mark.parametrize("number", range(len(CUT)))
+def test_a_gather_that_is_cut_further_on_is_not_computed_as_a_whole(number: int, target: Target) -> None:
+    """Places that nobody reads are not looked at, so they may be outside; and nothing is computed for them."""
+    x, i = eg.vector("x"), eg.lvector("i")
+    values = [np.linspace(1, 2, 7).astype("float32"), np.array([0, 1, 99, 2, 3])]
+    graph = run_graph(Graph((x, i), (CUT[number](x[i]),)), {})
+    found, = interpret(graph, [x.node, i.node], values, target)
+    fine = [values[0], np.array([0, 1, 0, 2, 3])]
+    np.testing.assert_allclose(found, eg.compile([x, i], CUT[number](x[i]), device="numpy")(*fine), rtol=1e-6)

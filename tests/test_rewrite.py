@@ -399,3 +399,11 @@ def test_plan_of_an_untouched_graph_is_the_same_graph() -> None:
     graph = passes.run_graph(Graph((x,), (eg.exp(x) @ x.T,)), {})
     plan = passes.run_plan(graph, {}, {})
     assert isinstance(plan.outputs[0], Out) and names(plan) == names(graph)
+
+
+def test_a_rule_that_was_out_of_use_once_is_tried_again() -> None:
+    """A node is not taken to be at rest where a rule was left out."""
+    x = eg.vector("x")
+    engine, graph = Engine([Rule("sin", lambda x: eg.sin(x), lambda x: eg.cos(x) * 2)]), Graph((x,), (eg.sin(x),))
+    assert engine.sweep(graph, None, {"sin"})[1] is None
+    assert engine.sweep(graph, None, set())[1] == "sin"

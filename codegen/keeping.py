@@ -6,6 +6,7 @@ from collections.abc import Container, Mapping, Sequence
 from codegen.target import Target
 from exprgraph.named import NamedTuple
 from exprgraph.node import Node
+from exprgraph.ops.table import ROWS
 
 OPERATION, FUNCTION, GATHER = 14, 360, 400
 """Picoseconds that one element takes: an operation, a function like exp, a read at a place that is looked up.  A division counts as an
@@ -64,9 +65,9 @@ def kept(node: Node, work: Work, readers: Sequence[Node], arrays: int, cut: bool
 def is_gather(node: Node) -> bool:
     """Whether an operation reads at places that are looked up for each element: a gather of whole rows copies memory, one of a single place
     is a view."""
-    if node.op.name == "take":
+    if node.op is ROWS["take"]:
         return node.inputs[1].ndim > 0 and node.param("axis") == node.inputs[0].ndim - 1
-    return node.op.name == "take_along"
+    return node.op is ROWS["take_along"]
 
 
 def widest_value(target: Target) -> int:

@@ -358,13 +358,14 @@ def kernel_source(kernel: Kernel, dialect: str | Dialect = "portable", known: Fr
 
 def body_source(kernel: Kernel, name: str, text: str, traits: Traits, qualifier: str) -> str:
     """The kernel of which these are the text and the traits as a function, which takes the ids of a work-item, or of its group, after the
-    arguments of the kernel."""
+    arguments of the kernel.  Only where it is never inlined are its pointers `restrict`: Oclgrind does not know what is made of that."""
     inside = text.partition(OPEN)[2]
     for k in range(traits.axes):
         for kind in ("grid", "group"):
             inside = inside.replace(f" = {WORK_ITEM[kind]}({k});", f" = eg_id{k};")
     ids = [f"const {index_type(kernel)} eg_id{k}" for k in range(traits.axes)]
-    return f"{qualifier} void {name}({', '.join([*_arguments(kernel, traits).values(), *ids])}){OPEN}{inside}"
+    head = ", ".join([*_arguments(kernel, traits).values(), *ids])
+    return f"{qualifier} void {name}({head if qualifier == 'EG_BODY' else head.replace('*restrict ', '*')}){OPEN}{inside}"
 
 
 def function_source(kernel: Kernel, text: str, traits: Traits) -> tuple[str, str]:

@@ -12,9 +12,11 @@ import exprgraph as eg
 from exprgraph.batch import batched
 from exprgraph.errors import GraphError, IndexFault, RankError, ShapeError, UseError
 from exprgraph.graph import order
-from exprgraph.node import Op
+from exprgraph.node import Graph, Op
 from exprgraph.ops.rows import row
+from exprgraph.passes import run_graph
 from tests.faults import WAYS, symbols
+from tests.plan_runner import CPU, GPU, interpret
 
 RNG = np.random.default_rng(8)
 X, Y = RNG.uniform(-2, 2, (5, 3, 4)), RNG.uniform(-2, 2, (5, 4))
@@ -251,6 +253,19 @@ def test_an_index_outside_in_one_lane(way: str, case: str) -> None:
     with pytest.raises(IndexFault, match=rf"(?s)index {bad} is out of bounds for axis {axis} with size {size}.*test_vmap\.py") as caught:
         f(X, wrong)
     assert f"test_vmap.py:{function.__code__.co_firstlineno}" in str(caught.value)
+
+
+def test_a_condition_of_each_lane_is_read_lane_by_lane() -> None:
+    """An assertion has the shape of what it passes on: without the lanes of that, the lanes of its condition would be read as elements, and
+    beyond the last one."""
+    x, y = eg.dmatrix("x"), eg.dvector("y")
+    out = eg.vmap(lambda a: eg.assert_op(y, a.sum() > 0, message="a row must not cancel"))(x)
+    graph = run_graph(Graph((x, y), (out,)), {})
+    found = next(n for n in order(graph.outputs) if n.op.name == "assert")
+    assert found.outs[0].ndim == 2
+    values = [np.array([[1.0, 2], [3, 4], [5, 6]]), np.arange(4.0)]
+    for target in (CPU, GPU):
+        np.testing.assert_array_equal(interpret(graph, [x.node, y.node], values, target)[0], [values[1]] * 3)
 
 
 @pytest.mark.parametrize("way", WAYS)

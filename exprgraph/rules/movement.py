@@ -110,12 +110,14 @@ def bare(root: Out) -> Out | None:
     if not any(changed):
         return None
     if _gives(stripped, root.type.shape) or all(c or _one(i) for c, i in zip(changed, node.inputs)):
-        return node.op.apply(tuple(stripped), node.params, node.sources)
+        made = node.op.apply(tuple(stripped), node.params, node.sources)
+        return made if _gives(stripped, made.type.shape) else None  # what has the shape of one operand alone, as an assertion
     kept = list(node.inputs)
     for i, operand in enumerate(stripped):
         trial = [*kept[:i], operand, *kept[i + 1:]]
         kept = trial if _gives(trial, root.type.shape) else kept
-    return None if all(a is b for a, b in zip(kept, node.inputs)) else node.op.apply(tuple(kept), node.params, node.sources)
+    found = None if all(a is b for a, b in zip(kept, node.inputs)) else node.op.apply(tuple(kept), node.params, node.sources)
+    return found if found is not None and _gives(kept, found.type.shape) else None
 
 
 def _gives(operands: Sequence[Out], shape: tuple[Dim, ...]) -> bool:

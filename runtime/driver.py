@@ -1,7 +1,9 @@
 """pyopencl where it can be imported and used, or the reason why not, so that the runtime can always say what is missing."""
 from __future__ import annotations
 
+import importlib
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,36 @@ HARMLESS = frozenset(["-g", "-w", "-Werror", "-cl-opt-disable", "-cl-kernel-arg-
                       "-cl-std=CL3.0", "-cl-fp32-correctly-rounded-divide-sqrt"])
 """Options that change no result, read no file and define nothing."""
 
-cl: Any = None
+
+def _imported() -> Any:
+    """pyopencl, or the exception that its import raised.
+
+    It is imported by a thread of its own, which no interrupt reaches: a second import of what was left half imported ends the process.
+    """
+    found: list[Any] = []
+
+    def load() -> None:
+        try:
+            found.append(importlib.import_module("pyopencl"))
+        except BaseException as error:
+            found.append(error)
+    thread = threading.Thread(target=load)
+    try:
+        thread.start()
+    except RuntimeError:  # no more threads, as at the end of the interpreter
+        load()
+    else:
+        thread.join()
+    return found[0]
+
+
+cl: Any = _imported()
 missing: str | None = None
-try:
-    import pyopencl as _cl
-except (ImportError, OSError) as error:  # OSError: a libOpenCL that is there but cannot be loaded
-    missing = f"pyopencl cannot be imported ({error})"
+if isinstance(cl, ImportError | OSError):  # OSError: a libOpenCL that is there but cannot be loaded
+    cl, missing = None, f"pyopencl cannot be imported ({cl})"
+elif isinstance(cl, BaseException):
+    raise cl
 else:
-    cl = _cl
     lacking = [name for name in NEEDED if not hasattr(cl, name)]
     if lacking:
         missing = (f"pyopencl {getattr(cl, 'VERSION_TEXT', '')} at {getattr(cl, '__file__', None) or 'an unknown place'} has no "

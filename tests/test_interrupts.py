@@ -216,3 +216,28 @@ def test_D7_an_interrupt_waits_for_the_kernel_and_leaves_all_usable() -> None:
     assert interrupted(0.005, lambda came: f([1], 20_000_000))
     assert w.get_value().tolist() == [3] and f([2], 5).tolist() == [3] and w.get_value().tolist() == [6]
     free(*locks_of(f, w))
+
+
+def test_an_interrupt_while_the_driver_is_imported_leaves_it_whole() -> None:
+    """A second import of what was left half imported would end the process."""
+    done = script("""
+        import signal, sys, time, importlib, threading
+        import numpy as np, exprgraph as eg
+        def handler(*a): raise KeyboardInterrupt
+        signal.signal(signal.SIGALRM, handler)
+        real, inside = importlib.import_module, threading.Event()
+        def slowly(name, *rest):
+            if name == "pyopencl":
+                inside.set()
+                import pyopencl._cl
+                time.sleep(0.3)
+            return real(name, *rest)
+        importlib.import_module = slowly
+        threading.Thread(target=lambda: (inside.wait(), signal.setitimer(signal.ITIMER_REAL, 0.1))).start()
+        came, x = 0, eg.vector("x")
+        try:
+            eg.compile([x], x * 2, device="pocl")
+        except KeyboardInterrupt:
+            came += 1
+        print(came, *eg.compile([x], x * 2, device="pocl")(np.ones(2, "f4")))""")
+    assert done.stdout.split() == ["1", "2.0", "2.0"], done.stderr

@@ -24,6 +24,7 @@ from codegen.kernel import Alloc, Barrier, Flag, Stmt, walk
 from codegen.plan import Branch, Launch, Note, Step
 from codegen.target import Target
 from exprgraph.dims import Dim, constant, minimum
+from exprgraph.errors import Source
 
 STATEMENTS = {"cpu": 1 << 10, "gpu": 1 << 8}
 """Statements in the bodies of a joined kernel, by schedule: the time to compile a kernel grows faster than its text, and on GPUs all parts
@@ -128,14 +129,16 @@ def _suits(inside: Iterable[Stmt], launch: Launch) -> bool:
 
 def told(steps: Iterable[Step], notes: Iterable[Note]) -> tuple[Note, ...]:
     """The notes of the kernels that are launched; a joined one has those of its parts."""
-    known: dict[str, list[Note]] = {}
+    named: dict[str, list[Note]] = {}
+    lined: dict[tuple[str, tuple[Source, ...]], list[Note]] = {}
     for note in notes:
-        known.setdefault(note.kernel, []).append(note)
+        named.setdefault(note.kernel, []).append(note)
+        lined.setdefault((note.kernel, note.lines), []).append(note)
     found: dict[Note, None] = {}
     for launch in _launches(steps):
-        parts = launch.parts or (launch,)
-        found |= {n._replace(kernel=launch.kernel.name): None for p in parts for n in known[p.kernel.name]
-                  if n.lines == p.about.lines or len(parts) == 1}
+        for part in launch.parts:
+            found |= {n._replace(kernel=launch.kernel.name): None for n in lined.get((part.kernel.name, part.about.lines), ())}
+        found |= dict.fromkeys(() if launch.parts else named.pop(launch.kernel.name, ()))  # those of a name are told once
     return tuple(found)
 
 

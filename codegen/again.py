@@ -22,7 +22,7 @@ def met(lines: Sequence[str]) -> bool:
 def carried(body: tuple[Stmt, ...], scalars: Container[str]) -> list[str] | None:
     """What has to be as it was before statements can run a second time: private scalars that they read and write.  None where they
     read and write anything else, or report faults: the first run must not, of values that are of no use."""
-    inside = list(walk(body))
+    inside = walk(body)
     own = {s.name for s in inside if isinstance(s, Alloc)}
     read = {str(e.value) for e in postorder(e for s in inside for e in exprs_of(s)) if e.kind in ("load", "var")}
     sums = {t for s in inside if isinstance(s, Accumulate) for t in s.targets}

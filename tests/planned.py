@@ -13,8 +13,7 @@ from codegen.target import Target
 from exprgraph.node import Graph, Out
 from exprgraph.pairs import decide
 from exprgraph.passes import run_graph
-from tests.campaign import unprinted
-from tests.plan_runner import Sizes
+from tests.plan_runner import Sizes, unprinted
 
 F = "float32"
 

@@ -127,7 +127,7 @@ def _pass(ctx: Context, places: Places, body: tuple[Stmt, ...], search: Stmt) ->
         if (w := _write(s)) is not None:
             w = w._replace(value=b.load(kept[w.buffer].name, w.value.dtype, turn))
             out.append(s._replace(then=(w,)) if isinstance(s, If) else w)
-    wanted = {n for s in walk(tuple(out)) for e in exprs_of(s) for n in names_in(e)}
+    wanted = {n for s in walk(out) for e in exprs_of(s) for n in names_in(e)}
     return (*places.before, *reads.values(), *kept.values(), *(note,) * faults, *fetch, turns(tuple(map(change, body))),
             turns((*_needed(body, wanted), *out)),
             *(If(b.load(note.name, "bool", zero), (search,)),) * faults)

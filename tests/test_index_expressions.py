@@ -63,7 +63,7 @@ def both(case: Case, way: str, known: bool, target) -> None:
     ran(found, by_trees(target))
 
 
-@settings(max_examples=1000, **QUICK)
+@settings(max_examples=2000, **QUICK)
 @given(cases(), WAYS, st.booleans(), st.sampled_from([CPU, GPU]))
 def test_index_expressions(case: Case, way: str, known: bool, target) -> None:
     """C8, C9, C10, B15."""

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from functools import partial
 
 from codegen import generate as generation
+from codegen.growth import flatten
 from codegen.printed import printed
 from exprgraph.graph import order
 from exprgraph.node import Graph
 from exprgraph.pairs import decide
 from exprgraph.passes import run_graph
-from runtime.prepared import flatten
 from tests.large_graphs import Large, chain, drawn, training_step
 from tests.plan_runner import CPU, Sizes
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -9,6 +10,7 @@ from codegen.describe import Counted, describe
 from codegen.expansions import expanded
 from codegen.forms import forms
 from codegen.fuse import Cluster, Fused, Fusions, make_task
+from codegen.growth import flatten
 from codegen.kernel import Builder, Kernel, Stmt
 from codegen.lower.mapreduce import Lowering, map_reduce
 from codegen.lower.prefix import variants as scan_variants
@@ -19,16 +21,16 @@ from codegen.lower.scatter import scatter_atomic, scatter_owned, scatter_starts
 from codegen.memory import Memory
 from codegen.onto import onto
 from codegen.own_call import own_call
-from codegen.plan import About, Branch, Buffer, Check, Commit, Launch, Note, Operand, Plan, Site, Step
+from codegen.plan import About, Branch, Buffer, Check, Commit, Later, Launch, More, Note, Operand, Plan, Site, Step
 from codegen.products import could_be_call, is_call, is_kernel
 from codegen.roots import in_place
 from codegen.rows import template_of
 from codegen.scattering import by_atomics
 from codegen.schedule.common import used
 from codegen.schedule.estimate import PREFIX, product_work
-from codegen.siblings import Siblings, told
+from codegen.siblings import Siblings, apart_later, told
 from codegen.target import Target
-from codegen.variants import Made, Parts, Piece, as_it_is, map_forms, row_forms
+from codegen.variants import Choice, Made, Parts, Piece, as_it_is, made_later, made_now, map_forms, row_forms
 from exprgraph import passes
 from exprgraph.collecting import fewer_collections
 from exprgraph.dims import RESULTS, Dim, constant, maximum, minimum, product
@@ -44,6 +46,9 @@ from exprgraph.pairs import facts
 from exprgraph.requires import requirements as requirements
 from exprgraph.requires import uncertain as uncertain
 
+LARGE = 1000
+"""Nodes of a graph from which on its plan has the first variant of each branch only, and others when calls take them: those are most of the
+text and half of the time, and calls take few."""
 SMALL = 16384
 """Elements below which a reduction over everything is left to one work-item or group, in one kernel with what follows it."""
 
@@ -70,7 +75,7 @@ def _plan(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | None
     layout = {i.node.uid: known for i, known in zip(resolved.inputs, layouts)}
     fusions = Fusions()
     pick, found = forms(resolved.outputs, layout, target, options.get("optimizer") == "fast_compile", fusions)
-    shared = Shared({}, {}, {}, Made(), {}, fusions, Siblings(target))
+    shared = _shared(fusions, target, len(order(resolved.outputs)) >= LARGE)
     each = [_Generator(resolved, form.outputs, layouts, wide, form.target, shared) for form in found]
     steps = [tuple(g.steps()) for g in each]
     if options.get("trace") is not None:
@@ -139,6 +144,13 @@ class Shared(NamedTuple):
     counted: Counted
     fusions: Fusions
     siblings: Siblings
+
+
+def _shared(fusions: Fusions, target: Target, later: bool) -> Shared:
+    """What forms share before anything is made; later: whether variants but the first are made later."""
+    notes: dict[Note, None] = {}
+    siblings = Siblings(target, partial(apart_later, notes=notes)) if later else Siblings(target)
+    return Shared({}, {}, notes, Made(made_later if later else made_now), {}, fusions, siblings)
 
 
 class Told(NamedTuple):
@@ -286,8 +298,25 @@ class _Generator:
 
     def _placed(self, told: Told, parts: Parts, names: dict[str, str]) -> list[Step]:
         """The launches that work on the buffers of these names."""
-        return [self._launch(told, p, names) if isinstance(p, Piece)
-                else Branch(p.pick, tuple(tuple(self._placed(told, v, names)) for v in p.variants)) for p in parts]
+        found = list[Step]()
+        for part in parts:
+            if isinstance(part, Piece):
+                found.append(self._launch(told, part, names))
+            elif isinstance(part, Choice):
+                found.append(Branch(part.pick, tuple(tuple(self._placed(told, v, names)) for v in part.variants)))
+            else:
+                found.append(Later(partial(self._more, told, part, names, self.memory.current)))
+        return found
+
+    def _more(self, told: Told, later: Later[Parts], names: dict[str, str], node: Node | None) -> More:
+        """The launches of a variant that is made later than its plan; node: what they compute."""
+        with fewer_collections(), RESULTS.meanwhile():
+            self.memory.current = node
+            steps = tuple(self._placed(told, later.made, names))
+            launches = [s for s in flatten(steps) if isinstance(s, Launch)]
+            buffers = dict.fromkeys(b for s in launches for b in s.buffers)
+            notes = dict.fromkeys(told.note._replace(kernel=s.kernel.name) for s in launches)
+            return More(steps, tuple(self.memory.buffers[b] for b in buffers), tuple(notes))
 
     def _alone(self, kernel: Kernel, work: Dim) -> Piece:
         """The launch of a scheduled kernel."""

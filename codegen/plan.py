@@ -1,7 +1,8 @@
 """The steps of a plan: what the runtime does for one plan key, as records without a device."""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
@@ -9,6 +10,8 @@ from exprgraph.dims import Dim, constant
 from exprgraph.errors import IndexFault, Source
 from exprgraph.named import NamedTuple
 from exprgraph.node import Params
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from codegen.alike import Alike
@@ -123,10 +126,39 @@ class OwnCall(NamedTuple):
 
 class Branch(NamedTuple):
     """Run `variants[pick]`; `pick` is a pure function of the sizes.  free: whether any variant is right for any sizes, so that the pick is
-    a guess at the fastest."""
+    a guess at the fastest.  A variant but the first may be made later (`codegen.growth`): then it is a `Later` and nothing else."""
     pick: Dim
     variants: tuple[tuple[Step, ...], ...]
     free: bool = False
+
+
+class Later(Generic[T]):
+    """What is made when somebody needs it, and then once; in a plan from disk nothing, since what would make it was not kept."""
+    __slots__ = ("_make", "_made")
+
+    def __init__(self, make: Callable[[], T] | None = None) -> None:
+        self._make, self._made = make, None if make is None else list[T]()
+
+    @property
+    def kept(self) -> bool:
+        """Whether it can be made."""
+        return self._made is not None
+
+    @property
+    def made(self) -> T:
+        """What it is."""
+        assert self._made is not None
+        if self._make is not None:
+            self._made[:] = [self._make()]
+            self._make = None  # and what it rests on
+        return self._made[0]
+
+
+class More(NamedTuple):
+    """What a variant adds to a plan that is made later: its steps, the buffers that they use, and the notes of its kernels."""
+    steps: tuple[Step, ...]
+    buffers: tuple[Buffer, ...]
+    notes: tuple[Note, ...]
 
 
 class Site(NamedTuple):
@@ -145,7 +177,7 @@ class Commit(NamedTuple):
     """The outputs are right: publish them."""
 
 
-Step = Launch | HostCall | OwnCall | Branch | Check | Commit
+Step = Launch | HostCall | OwnCall | Branch | Check | Commit | Later[More]
 
 
 class Note(NamedTuple):

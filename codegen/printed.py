@@ -11,14 +11,14 @@ from codegen.joined import code as joined_code
 from codegen.kernel import Kernel, frame
 from codegen.naming import text_of
 from codegen.opencl import function_source
-from codegen.plan import Branch, Code, Joined, Launch, Plan, Step
+from codegen.plan import Branch, Code, Joined, Later, Launch, More, Plan, Step
 from codegen.snippets import snippets
 from codegen.vector_loops import QUIET
 from exprgraph.collecting import fewer_collections
 
 
 def printed(plan: Plan, dialect: str) -> Plan:
-    """The plan with every kernel as text."""
+    """The plan with every kernel as text, those too that are made later."""
     known: dict[str, Code] = {}
 
     def made(kernel: Kernel | Alike | Joined) -> Code:
@@ -32,12 +32,19 @@ def printed(plan: Plan, dialect: str) -> Plan:
     def one(step: Step) -> Step:
         if isinstance(step, Branch):
             return step._replace(variants=tuple(each(v) for v in step.variants))
+        if isinstance(step, Later):
+            return Later(lambda: more(step))
         if not isinstance(step, Launch) or isinstance(step.kernel, Code):
             return step
         if step.kernel.name not in known:
             known[step.kernel.name] = made(step.kernel)
         parts = tuple(p for p in each(step.parts) if isinstance(p, Launch))
         return step._replace(kernel=known[step.kernel.name], parts=parts)
+
+    def more(later: Later[More]) -> More:
+        made = later.made
+        with fewer_collections():
+            return made._replace(steps=each(made.steps))
     with fewer_collections():
         return plan._replace(steps=each(plan.steps))
 

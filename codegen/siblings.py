@@ -16,12 +16,12 @@ others are launched apart, since work is large then and a launch is little besid
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from codegen.joined import joined, tree_of
 from codegen.kernel import Alloc, Barrier, Flag, Stmt, walk
-from codegen.plan import Branch, Launch, Note, Step
+from codegen.plan import Branch, Later, Launch, More, Note, Step
 from codegen.target import Target
 from exprgraph.dims import Dim, constant, minimum
 from exprgraph.errors import Source
@@ -31,6 +31,7 @@ STATEMENTS = {"cpu": 1 << 10, "gpu": 1 << 8}
 get as many registers as the largest one needs, which that is a bound of too."""
 WORD = 8
 """Bytes of an argument at most."""
+Put = Callable[[Sequence[Step]], tuple[Step, ...]]
 
 
 @dataclass
@@ -44,23 +45,23 @@ class _Group:
     bytes: int = 0
     bodies: dict[str, int] = field(default_factory=dict)
 
-    def made(self) -> list[Step]:
-        """The steps of the group: one, or those of a single part."""
+    def made(self, later: Put) -> list[Step]:
+        """The steps of the group: one, or those of a single part; later: how the launches apart stand beside their joined one."""
         if len(self.steps) < 2:
             return self.steps
         plain, pick = joined([f[0] for f in self.forms]), _pick(self.steps)
         if pick.const == 0:
             return [plain]
         apart = any(isinstance(s, Branch) and len(f) == 1 for s, f in zip(self.steps, self.forms))
-        other = tuple(self.steps) if apart else (joined([f[-1] for f in self.forms]),)
+        other = later(self.steps) if apart else (joined([f[-1] for f in self.forms]),)
         return [Branch(minimum(pick, 1), ((plain,), other))]
 
 
 class Siblings:
-    """Joins launches for a target; remembers which kernels suit."""
+    """Joins launches for a target; remembers which kernels suit.  later: how the launches apart stand beside their joined one."""
 
-    def __init__(self, target: Target) -> None:
-        self.target, self.known = target, dict[str, int]()
+    def __init__(self, target: Target, later: Put = tuple) -> None:
+        self.target, self.known, self.later = target, dict[str, int](), later
 
     def together(self, level: Iterable[Sequence[Step]]) -> list[Step]:
         """The steps of clusters that do not depend on each other, with what suits joined."""
@@ -72,10 +73,10 @@ class Siblings:
                 continue
             size = math.prod(forms[0].local)
             if size in groups and not self._add(groups[size], steps[0], forms):
-                found += groups.pop(size).made()
+                found += groups.pop(size).made(self.later)
             if size not in groups:
                 self._add(groups.setdefault(size, _Group()), steps[0], forms)
-        return [*found, *(s for g in groups.values() for s in g.made())]
+        return [*found, *(s for g in groups.values() for s in g.made(self.later))]
 
     def _forms(self, steps: Sequence[Step]) -> tuple[Launch, ...]:
         """The plain form of what can join, and the other one where it has two launches to choose from."""
@@ -110,6 +111,11 @@ class Siblings:
         group.writes |= writes
         group.bytes, group.bodies = nbytes, bodies
         return True
+
+
+def apart_later(steps: Sequence[Step], notes: Iterable[Note]) -> tuple[Step, ...]:
+    """Steps that a plan gets later; notes: those of their kernels, among others."""
+    return (Later(lambda: More(tuple(steps), (), told(steps, notes))),)
 
 
 def _pick(steps: Iterable[Step]) -> Dim:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Hashable, Sequence
 from codegen.alike import Alike, Renaming, Speaker
 from codegen.kernel import Kernel, Param
 from codegen.naming import named
-from codegen.schedule import by_length, narrow, parts, split, turned
+from codegen.plan import Later
+from codegen.schedule import by_length, narrow, parts, split, splits, turned
 from codegen.schedule.estimate import picoseconds
 from codegen.schedule.faults import apart
 from codegen.schedule.stream import streamed, streams
@@ -38,8 +39,11 @@ class Choice(NamedTuple):
     variants: tuple[tuple[Part, ...], ...]
 
 
-Part = Piece | Choice
+Part = Piece | Choice | Later["Parts"]
 Parts = tuple[Part, ...]
+Make = Callable[[], Parts]
+Put = Callable[[Make], Parts]
+"""How a variant stands in its choice: made, or to be made later."""
 
 
 def piece(kernel: Kernel, target: Target, work: Dim) -> Piece:
@@ -50,44 +54,62 @@ def piece(kernel: Kernel, target: Target, work: Dim) -> Piece:
     return Piece(kernel, names, frame.dims, grid, frame.local, access, work)
 
 
-def as_it_is(kernel: Kernel, target: Target) -> Parts:
+def made_now(make: Make) -> Parts:
+    """The parts."""
+    return make()
+
+
+def made_later(make: Make) -> Parts:
+    """A part that is made when somebody looks into it."""
+    return (Later(make),)
+
+
+def as_it_is(kernel: Kernel, target: Target, put: Put) -> Parts:
     """A kernel that is scheduled already; its work is for whoever made it to say."""
     return (piece(kernel, target, constant(0)),)
 
 
-def map_forms(kernel: Kernel, target: Target) -> Parts:
+def map_forms(kernel: Kernel, target: Target, put: Put) -> Parts:
     """A map as it is, and in another form where it reads across long rows."""
-    return _forms(kernel, target, False)
+    return _forms(kernel, target, False, put)
 
 
-def row_forms(kernel: Kernel, target: Target) -> Parts:
+def row_forms(kernel: Kernel, target: Target, put: Put) -> Parts:
     """A reduction as it is, and in another form for short rows."""
-    return _forms(kernel, target, True)
+    return _forms(kernel, target, True, put)
 
 
-def _forms(kernel: Kernel, target: Target, rows: bool) -> Parts:
+def _forms(kernel: Kernel, target: Target, rows: bool, put: Put) -> Parts:
     work = picoseconds(kernel.body)
     short = narrow(kernel, target) if rows else turned(kernel, target)
     if short is None:
-        return _passes(kernel, target, work, rows, "")
-    other = (piece(short.kernel, target, work),) if short.scheduled else _passes(short.kernel, target, work, rows, "short ")
-    return other if short.pick.const else (Choice(short.pick, (_passes(kernel, target, work, rows, ""), other)),)
+        return _passes(kernel, target, work, rows, "", put)
+
+    def other() -> Parts:
+        made = short.make()
+        return (piece(made, target, work),) if short.scheduled else _passes(made, target, work, rows, "short ", put)
+    return other() if short.pick.const else (Choice(short.pick, (_passes(kernel, target, work, rows, "", put), put(other))),)
 
 
-def _passes(kernel: Kernel, target: Target, work: Dim, rows: bool, form: str) -> Parts:
+def _passes(kernel: Kernel, target: Target, work: Dim, rows: bool, form: str, put: Put) -> Parts:
     """The kernel, in the form for the length of its rows, and, for reductions, in two passes where few rows are long."""
-    pick, kernels = by_length(kernel, target)
-    each = tuple(piece(k, target, work) for k in kernels)
-    both = split(kernel, target) if rows else None
-    if both is None and len(each) == 1:
-        return _streamed(each[0], kernels[0], target)
-    alone: Part = each[0] if len(each) == 1 else Choice(pick, tuple((launch,) for launch in each))
-    if both is None:
-        return (alone,)
+    pick, (first, *others) = by_length(kernel, target)
+    scheduled = first()
+    plain = piece(scheduled, target, work)
+    alone: Part = plain
+    if others:
+        alone = Choice(pick, ((plain,), *(put(lambda make=make: (piece(make(), target, work),)) for make in others)))  # type: ignore[misc]
+    if rows and splits(kernel):
+        return (Choice(minimum(parts(kernel, target) - 1, 1), ((alone,), put(lambda: _both(kernel, target, work, form)))),)
+    return (alone,) if others else _streamed(plain, scheduled, target, put)
+
+
+def _both(kernel: Kernel, target: Target, work: Dim, form: str) -> Parts:
+    """Two passes."""
+    both = split(kernel, target)
     own = {p.name for p in kernel.params}
     scratch = {p.name: (form + p.name, p) for part in both[::-1] for p in part.params if p.name not in own}
-    passes = tuple(_working(piece(k, target, w), scratch, k is both[0]) for k, w in zip(both, (work, picoseconds(both[1].body))))
-    return (Choice(minimum(parts(kernel, target) - 1, 1), ((alone,), passes)),)
+    return tuple(_working(piece(k, target, w), scratch, k is both[0]) for k, w in zip(both, (work, picoseconds(both[1].body))))
 
 
 def _working(made: Piece, scratch: dict[str, tuple[str, Param]], counts: bool) -> Piece:
@@ -96,27 +118,28 @@ def _working(made: Piece, scratch: dict[str, tuple[str, Param]], counts: bool) -
     return made._replace(names=tuple(scratch[n][0] if n in scratch else n for n in made.names), scratch=mine, counts=counts)
 
 
-def _streamed(whole: Piece, scheduled: Kernel, target: Target) -> Parts:
+def _streamed(whole: Piece, scheduled: Kernel, target: Target, put: Put) -> Parts:
     """The launch as it is, and where its results are large, past the caches of a CPU."""
     past = streamed(scheduled, target) if target.schedule == "cpu" else None
     if past is None:
         return (whole,)
-    return (Choice(streams(scheduled, target), ((whole,), (piece(past, target, whole.work),))),)
+    return (Choice(streams(scheduled, target), ((whole,), put(lambda: (piece(past, target, whole.work),)))),)
 
 
 class Made:
-    """What has been made of the kernels of a plan, by their patterns."""
+    """What has been made of the kernels of a plan, by their patterns; put: how variants but the first stand there."""
 
-    def __init__(self) -> None:
+    def __init__(self, put: Put) -> None:
+        self.put = put
         self.speaker = Speaker()
         self.first: dict[Hashable, tuple[tuple[Atom, ...], Parts]] = {}
         self.others: dict[Hashable, Parts] = {}
 
-    def parts(self, kernel: Kernel, target: Target, make: Callable[[Kernel, Target], Parts]) -> Parts:
-        """make(kernel, target), which is made once for all kernels that are alike."""
+    def parts(self, kernel: Kernel, target: Target, make: Callable[[Kernel, Target, Put], Parts]) -> Parts:
+        """make(kernel, target, put), which is made once for all kernels that are alike."""
         pattern = self.speaker.pattern(kernel)
         key = (make, target._replace(fused_products=False), pattern.key)
-        leaves, found = self.first.get(key) or self.first.setdefault(key, (pattern.leaves, make(kernel, target)))
+        leaves, found = self.first.get(key) or self.first.setdefault(key, (pattern.leaves, make(kernel, target, self.put)))
         if tuple(a.text for a in leaves) == pattern.names:
             return found
         own = (key, pattern.names)
@@ -127,6 +150,8 @@ class Made:
 
 
 def _renamed(part: Part, new: Renaming) -> Part:
+    if isinstance(part, Later):
+        return Later(lambda: tuple(_renamed(p, new) for p in part.made))
     if isinstance(part, Choice):
         return Choice(new(part.pick), tuple(tuple(_renamed(p, new) for p in v) for v in part.variants))
     assert isinstance(part.kernel, Kernel)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.growth import Wanted, every
 from codegen.plan import Plan
 from codegen.target import Target
 from exprgraph import dims
@@ -21,11 +22,9 @@ from exprgraph.footprint import Footprint, Given
 from exprgraph.node import SHARED
 from exprgraph.phases import listening, phase
 from exprgraph.program import Program, is_watched
-from exprgraph.requires import check
 from exprgraph.resident import DeviceArray
 from exprgraph.within import keeps, limit_of
 from runtime import choices, crashes, footprint, report
-from runtime.case import Leaf
 from runtime.device import Device, check_process, devices, session
 from runtime.direct import State
 from runtime.failures import told
@@ -34,7 +33,8 @@ from runtime.later import Residents, is_short, may_wait, stay
 from runtime.leaves import CONTIGUOUS, Arguments, Leaves, no_call, shapes_of
 from runtime.memory import CopiedMemory, SharedMemory, check_budget, memory_of, span
 from runtime.owned import queued
-from runtime.prepared import Bound, Numbers, Prepared, flatten, in_parts
+from runtime.planning import Key, Relations, fuller, generated, taken
+from runtime.prepared import Bound, Prepared, chosen, in_parts
 from runtime.program import GroupLimit
 
 PLANS, REMEMBERED, RECENT = 8, 256, 16
@@ -42,7 +42,6 @@ PLANS, REMEMBERED, RECENT = 8, 256, 16
 REHEARSED = 1 << 20
 """The most elements that a rehearsal may touch."""
 NARROW = 2**30  # 32-bit loops and chunks may run past the end of what they cover, by less than its own length
-Key = tuple[tuple[str, ...] | None, str, bool]
 
 
 class DeviceExecutable:
@@ -59,8 +58,6 @@ class DeviceExecutable:
         self.watched = is_watched(program.options)
         self.memory = CopiedMemory(self.session) if self.watched else memory_of(self.session)
         self.leaves = Leaves(program.leaves, self.memory)
-        self.pairs = generator.uncertain(program.graph)
-        self.requirements = generator.requirements(program.graph)
         shared = isinstance(self.memory, SharedMemory)
         self.near = next((session(d)._replace(asked=device) for d in devices() if d.spec == device.sibling), None) if shared else None
         self.state = State(self.session, self.near, self.memory) if isinstance(self.memory, SharedMemory) else None
@@ -72,13 +69,12 @@ class DeviceExecutable:
         self._asks_here = any(program.stays)  # functions whose results stay do not ask for the quick way first
         self.residents = Residents(self._kept, stay(program), self._name, device.spec, self.state.slim) if self.state else None
         self._bounds: OrderedDict[Any, Bound] = OrderedDict()
-        self._sizes = Numbers([d for c, _ in self.requirements for d in (c.left, c.right)]
-                              + [d for p in self.pairs for d in (p.left, p.right)], self.leaves.atoms)
+        self._relations = Relations(generator, program.graph, self.leaves.atoms)
         self._valued: tuple[int, ...] = ()
         self._lock = threading.RLock()
         self._warm = False
-        self._equal: tuple[str, ...] | None = ("equal",) * len(self.pairs)
-        self._watch_values(self._sizes.dims)
+        self._equal: tuple[str, ...] | None = ("equal",) * len(self._relations.pairs)
+        self._watch_values(self._relations.numbers.dims)
         with told(self.session):
             self._build_default()
 
@@ -104,7 +100,7 @@ class DeviceExecutable:
     @property
     def _general(self) -> tuple[str, ...] | None:
         """The outcomes of the general plan: undecided, where there is anything to decide."""
-        return None if any(getattr(p, "kind", None) != "eq" for p in self.pairs) else self._equal
+        return None if any(getattr(p, "kind", None) != "eq" for p in self._relations.pairs) else self._equal
 
     def __call__(self, values: Sequence[Any]) -> list[Any]:
         """Run on NumPy or device arrays, to results that share memory with nothing; has finished unless all of them stay on the device."""
@@ -117,8 +113,7 @@ class DeviceExecutable:
             bound, done = self._begun(given, there)
         if done is not None:
             return done
-        assert self.residents is not None
-        found = self.residents.call(self, bound, values)
+        found = self.residents.call(self, bound, values) if self.residents is not None else None
         return self(self.memory.usable(values)) if found is None else found
 
     def _begun(self, values: Sequence[Any], there: bool) -> tuple[Bound, list[Any] | None]:
@@ -175,17 +170,13 @@ class DeviceExecutable:
         errors show and time is spent here.  Left to the first call where the least sizes do not fit the graph or are large."""
         if self.device.kind != "cpu" or self.watched:
             return
-        shapes = [tuple(1 if d.const is None else d.const for d in n.outs[0].shape) for n in self.program.leaves]
-        if sum(math.prod(s) for s in shapes) > REHEARSED:
+        arguments = self.leaves.least(REHEARSED)
+        if arguments is None:
             return
-        arguments = self.leaves.read([np.zeros(s, t) for s, t in zip(shapes, self.leaves.dtypes)])
         vector = self.leaves.vector(arguments)
-        evaluate = self._evaluate(vector)
         with contextlib.suppress(ShapeError, IndexError, ValueFault, AssertionFault, MemoryError):
-            check(self.requirements, evaluate)
-            if tuple(self.generator.decide(self.pairs, evaluate)) == self._equal:
-                prepared = self._plan((self._equal, self._compact, False))
-                found = prepared.numbers(vector)
+            if self._relations(vector) == self._equal:
+                prepared, found = self._numbers((self._equal, self._compact, False), vector)
                 if not prepared.own and prepared.largest(found) <= REHEARSED:
                     with phase("rehearse", self.program.options.get("name") or ""):
                         self._run(self._ready(prepared, found, arguments, False), arguments)
@@ -214,17 +205,15 @@ class DeviceExecutable:
             self._warm = True
 
     def _complete(self) -> None:
-        for outcomes in (self._equal, self._general):
-            self._plan((outcomes, self._compact, False)).complete()
-        for prepared in self.plans.values():
-            prepared.complete()
+        for key in dict.fromkeys([(self._equal, self._compact, False), (self._general, self._compact, False), *self.plans]):
+            self._grown(key, every).complete()
 
     def memory_of(self, given: Sequence[Given] | None, sizes: Mapping[str, int]) -> Footprint:
         """What calls take of memory; given: the shapes of the arguments and the values of integer scalars, None where only the formula
         is wanted.  MissingSizeError for an integer scalar that sizes rest on and that was not given.  Nothing runs."""
         footprint.check_sizes(sizes)
         with self._lock:
-            default = self._plan((self._equal, self._compact, False))
+            default = self._grown((self._equal, self._compact, False), every)
             told = footprint.formulas(self.program, default.plan, default.names)
             if given is None:
                 return Footprint(self.program.options.get("name") or "f", self.device.name, told)
@@ -235,7 +224,7 @@ class DeviceExecutable:
         shapes, vector, most = footprint.imagined(self.leaves, given)
         key, found = self._chosen(vector, self._compact, most >= NARROW)
         footprint.check_known(self.program, given, self._valued)
-        return self._call(self._plan(key), found, self._form(self._plan(key), shapes)[0], shapes)
+        return self._call(self._plan(key), found, self._form(self._plan(key), found, shapes)[0], shapes)
 
     def _call(self, prepared: Prepared, found: dict[str, int], form: int | None, shapes: Sequence[tuple[int, ...]]) -> footprint.Call:
         """The memory of a call, within `max_bytes` where there is such a bound."""
@@ -258,30 +247,49 @@ class DeviceExecutable:
 
     def _plan(self, key: Key) -> Prepared:
         """The plan for a key, made where there is none yet."""
-        found = self.plans.get(key)
-        if found is None:
-            with phase("generate", self.program.options.get("name") or ""):
-                plan = self._generate(key) if self.kept is None else self.kept.plan(key, lambda: self._generate(key))
-            if self.watched:  # each part of a joined launch for itself
-                plan = plan._replace(steps=in_parts(plan.steps))
-            try:
-                found = Prepared(plan, self.leaves.atoms, self.session, self.memory, self.generator.text_of, self.near)
-            except OwnOpError as error:  # of a text, which does not know who calls it
-                raise (error.called(self.program.graph) if hasattr(error, "called") else error) from None
-            self._watch_values(found.numbers.dims)
-            if self._warm:
-                found.complete()
-            self.plans[key] = found  # not before: an interrupt may come between any two lines
+        if key in self.plans:
+            return self.plans[key]
+        with phase("generate", self.program.options.get("name") or ""):
+            plan = self._generate(key) if self.kept is None else self.kept.plan(key, partial(self._generate, key))
+        found = self._prepared(key, plan)
+        if self._warm:
+            found = self._grown(key, every)
+            found.complete()
         return found
 
+    def _prepared(self, key: Key, plan: Plan) -> Prepared:
+        """From now on the plan for a key is this one."""
+        if self.watched:  # each part of a joined launch for itself
+            plan = plan._replace(steps=in_parts(plan.steps))
+        try:
+            found = Prepared(plan, self.leaves.atoms, self.session, self.memory, self.generator.text_of, self.near, self.plans.get(key))
+        except OwnOpError as error:  # of a text, which does not know who calls it
+            raise (error.called(self.program.graph) if hasattr(error, "called") else error) from None
+        self._watch_values(found.numbers.dims)
+        self.plans[key] = found  # not before: an interrupt may come between any two lines
+        return found
+
+    def _grown(self, key: Key, wanted: Wanted) -> Prepared:
+        """The plan for a key, with variants that are wanted."""
+        found = self._plan(key)
+        with phase("generate", self.program.options.get("name") or ""):
+            plan = fuller(found.plan, wanted, partial(self._generate, key))
+        if plan is None:
+            return found
+        if self.kept is not None and not self.watched:
+            self.kept.keep(key, plan)
+        return self._prepared(key, plan)
+
+    def _numbers(self, key: Key, vector: Sequence[int]) -> tuple[Prepared, dict[str, int]]:
+        """The plan for a key, with all variants that a call with these sizes takes, and the numbers of the call."""
+        before, prepared = None, self._plan(key)
+        while before is not prepared:  # a variant may have branches of its own
+            found = prepared.numbers(vector)
+            before, prepared = prepared, self._grown(key, taken(found))
+        return prepared, found
+
     def _generate(self, key: Key) -> Plan:
-        outcomes, layouts, wide = key
-        options = self.program.options
-        if options.get("trace") is not None:  # what happens to this plan
-            self._traces[key] = type(options["trace"])()
-            options = {**options, "trace": self._traces[key]}
-        return self.generator.generate(self.program.graph, self.program.leaves, outcomes, tuple(layouts), wide, self.target,
-                                       options.get("name") or "", options)
+        return generated(self.generator, self.program, self.target, key, self._traces)
 
     def _watch_values(self, wanted: Sequence[Dim]) -> None:
         """From now on the integer scalars that these Dims rest on are part of what a call is remembered by."""
@@ -292,11 +300,6 @@ class DeviceExecutable:
             self._recent.clear()
             self.quick = no_call
 
-    def _evaluate(self, vector: Sequence[int]) -> Callable[[Dim], int]:
-        """The values of Dims: what is checked at each new size comes from one program, what only messages show from one of its own."""
-        known = self._sizes(vector)
-        return lambda dim: known[dim.text] if dim.text in known else Numbers([dim], self.leaves.atoms)(vector)[dim.text]
-
     def _bind(self, arguments: Arguments) -> Bound:
         """Check the sizes of a call, choose its plan and compute its numbers."""
         wide = any(isinstance(v, np.ndarray) and span(v) >= NARROW for v in arguments.values)
@@ -305,20 +308,18 @@ class DeviceExecutable:
 
     def _chosen(self, vector: Sequence[int], layouts: str, wide: bool) -> tuple[Key, dict[str, int]]:
         """The plan for the sizes of a call, and its numbers; the error of what does not fit."""
-        evaluate = self._evaluate(vector)
-        check(self.requirements, evaluate)
-        outcomes = self.generator.decide(self.pairs, evaluate)
+        outcomes = self._relations(vector)
         key = self._choose((outcomes, layouts, wide))
-        found = self._plan(key).numbers(vector)
-        if not key[2] and self._plan(key).largest(found) >= NARROW:
+        prepared, found = self._numbers(key, vector)
+        if not key[2] and prepared.largest(found) >= NARROW:
             key = self._choose((outcomes, layouts, True))
-            found = self._plan(key).numbers(vector)
+            found = self._numbers(key, vector)[1]
         return key, found
 
     def _ready(self, prepared: Prepared, found: dict[str, int], arguments: Arguments, copies: bool) -> Bound:
         """The plan bound to the numbers of a call, with a function of its own where the memory is shared; where the plan has several
         forms, in the one that was found to be the fastest for such sizes, or will be after many calls."""
-        form, name = self._form(prepared, [v.shape for v in arguments.values])
+        form, name = self._form(prepared, found, [v.shape for v in arguments.values])
         if form is not None or name is None:
             return self._bound(prepared, found, arguments, copies, form)
 
@@ -326,14 +327,14 @@ class DeviceExecutable:
             self._compare(prepared, found, copies, name, values)
         return self._bound(prepared, found, arguments, copies, None, often)
 
-    def _form(self, prepared: Prepared, shapes: Sequence[tuple[int, ...]]) -> tuple[int | None, str | None]:
+    def _form(self, prepared: Prepared, found: dict[str, int], shapes: Sequence[tuple[int, ...]]) -> tuple[int | None, str | None]:
         """The form of a plan that was found to be the fastest for such shapes, and the name under which it is kept; None where there is
         nothing to choose."""
         free = prepared.free
         fixed = free is None or prepared.own or self.target.deterministic or self.state is None or self.program.options.get("max_bytes")
         if fixed or free is None or sum(map(math.prod, shapes)) < choices.LEAST:
             return None, None
-        name = choices.name_of((flatten(v) for v in free.variants), shapes)
+        name = choices.name_of((chosen(v, lambda pick: found[pick.text]) for v in free.variants), shapes)
         return choices.recall(self.device, name, len(free.variants)), name
 
     def _bound(self, prepared: Prepared, found: dict[str, int], arguments: Arguments, copies: bool, form: int | None = None,
@@ -341,10 +342,8 @@ class DeviceExecutable:
         call = self._call(prepared, found, form, [v.shape for v in arguments.values])
         bound = prepared.bind(call.fit, copies)._replace(told=partial(footprint.told, call), needs=call.needs)
         own = arguments.compact() if copies else arguments
-        values = [self.leaves.integer(v) if i in self._valued else None for i, v in enumerate(own.values)]
-        leaves = [Leaf(dtype, v.shape, None if kind == CONTIGUOUS else v.strides, value, None)
-                  for dtype, v, kind, value in zip(self.leaves.dtypes, own.values, own.layouts, values)]
-        bound = bound._replace(leaves=tuple(leaves), late=may_wait(bound.actions), short=is_short(bound.actions))
+        leaves = self.leaves.alike(own, self._valued)
+        bound = bound._replace(leaves=leaves, late=may_wait(bound.actions), short=is_short(bound.actions))
         try:
             if self.state is None:
                 trace = [t for key, t in self._traces.items() if self.plans.get(key) is prepared]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from codegen.growth import flatten
 from codegen.notes import note_text
 from codegen.plan import Branch, Buffer, HostCall, Launch, Note, OwnCall, Plan, Step
 from exprgraph.dims import Dim, constant, product
@@ -20,7 +21,7 @@ from runtime import pages
 from runtime.fit import Fit
 from runtime.leaves import Leaves
 from runtime.memory import Memory, SharedMemory, room
-from runtime.prepared import code_of, flatten
+from runtime.prepared import code_of
 from runtime.spare import rounded
 from runtime.workspace import alive, loads
 

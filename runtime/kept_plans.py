@@ -62,6 +62,12 @@ class KeptPlans:
         self._keep(name, parts, made)
         return made
 
+    def keep(self, key: tuple[Any, ...], plan: Plan) -> None:
+        """A plan that has grown, in the place of the one that was kept."""
+        if self.structure is not None:
+            parts = {**self.parts, "plan": keys.digest(key)}
+            self._keep(name_of(parts), parts, plan)
+
     def _read(self, name: str, parts: Mapping[str, str]) -> Plan | None:
         assert self.structure is not None
         content = PLANS.get(name)

@@ -1,6 +1,7 @@
 """Leaves: read what a call brings, make it fit for kernels, and turn its sizes into the numbers that Dims are computed from."""
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from exprgraph.errors import CallError
 from exprgraph.named import NamedTuple
 from exprgraph.node import Node
 from exprgraph.resident import DeviceArray
+from runtime.case import Leaf
 from runtime.memory import Array, Memory
 
 CONTIGUOUS, INNER_UNIT, ANY_STRIDES = "C", "S", "T"
@@ -101,6 +103,17 @@ class Leaves:
         else:
             strides = [0] * len(sizes)
         return [*sizes, *strides, *(self.integer(arguments.values[i]) for i in self.scalars)]
+
+    def least(self, most: int) -> Arguments | None:
+        """Zeros of the least sizes that arguments can have; None where they have more than `most` elements."""
+        shapes = [tuple(1 if d.const is None else d.const for d in n.outs[0].shape) for n in self.nodes]
+        return None if sum(map(math.prod, shapes)) > most else self.read([np.zeros(s, t) for s, t in zip(shapes, self.dtypes)])
+
+    def alike(self, arguments: Arguments, valued: Sequence[int]) -> tuple[Leaf, ...]:
+        """What later arguments must be like; valued: the positions of the scalars whose values count."""
+        values = [self.integer(v) if i in valued else None for i, v in enumerate(arguments.values)]
+        return tuple(Leaf(dtype, v.shape, None if kind == CONTIGUOUS else v.strides, value, None)
+                     for dtype, v, kind, value in zip(self.dtypes, arguments.values, arguments.layouts, values))
 
     @staticmethod
     def integer(value: Any) -> int:

@@ -48,6 +48,8 @@ class _Writer(Writer):
             return {"code": self.codes.setdefault(value, len(self.codes))}
         if isinstance(value, np.ndarray):
             return {"array": self.array(value)}
+        if isinstance(value, plans.Later):
+            return {"later": None}
         if isinstance(value, plans.Meaning) and value.name is not None:
             return {"Meaning": [{"slot": self.names.get(value.name)}, *map(self.record, value[1:])]}
         if type(value).__name__ in RECORDS and isinstance(value, tuple):
@@ -77,6 +79,8 @@ class _Reader(Reader):
         ((kind, inner),) = stored.items()
         if kind in RECORDS:
             return _checked(RECORDS[kind](*map(self.value, inner)))
+        if kind == "later":
+            return plans.Later()
         meanings: dict[str, Callable[[Any], Any]] = {"float": float.fromhex, "dim": self.dim, "line": self.line, "code": self._kernel,
                                                      "array": self.array, "fault": FAULTS.__getitem__,
                                                      "slot": lambda slot: name_at(self.nodes, slot)}

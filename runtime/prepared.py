@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from codegen.plan import Branch, Buffer, Check, Code, Commit, HostCall, Launch, Operand, OwnCall, Plan, Step
+from codegen.growth import flatten
+from codegen.plan import Branch, Buffer, Check, Code, Commit, HostCall, Later, Launch, Operand, OwnCall, Plan, Step
 from exprgraph import dims, size_program
 from exprgraph.dims import Atom, Dim
 from exprgraph.named import NamedTuple
@@ -19,7 +20,7 @@ from runtime.device import Session
 from runtime.direct import State
 from runtime.fit import Fit
 from runtime.hosted import hosted
-from runtime.memory import Memory, SharedMemory, View, room, view_of
+from runtime.memory import Block, Memory, SharedMemory, View, room, view_of
 from runtime.native import switchboard
 from runtime.program import Built, TextOf
 from runtime.together import FAR, NEAR, PLACES, helpers_of, place, places
@@ -92,15 +93,6 @@ def code_of(launch: Launch) -> Code:
     return launch.kernel
 
 
-def flatten(steps: Iterable[Step]) -> Iterator[Step]:
-    """All steps, those of all variants too."""
-    for step in steps:
-        yield step
-        if isinstance(step, Branch):
-            for variant in step.variants:
-                yield from flatten(variant)
-
-
 def with_parts(steps: Iterable[Step]) -> Iterator[Step]:
     """All steps, and the launches that joined ones stand for."""
     for step in flatten(steps):
@@ -161,11 +153,11 @@ class Prepared:
     """A plan, its size program and its kernels.
 
     The kernels that every call needs and those of first variants are built at once, in one program; those of other variants when
-    they are first picked, or by `complete`.
+    they are first picked, or by `complete`.  before: the like of a plan that this one has grown from.
     """
 
     def __init__(self, plan: Plan, atoms: Sequence[Atom], session: Session, memory: Memory, text_of: TextOf,
-                 near: Session | None = None) -> None:
+                 near: Session | None = None, before: Prepared | None = None) -> None:
         self.near, self.memory, self.native = near, memory, switchboard(near) is not None
         self.helpers = helpers_of(session) if self.native else 0
         self.plan, self.session, self.text_of = plan, session, text_of
@@ -177,7 +169,10 @@ class Prepared:
         shapes = [d for b in plan.buffers if b.about is not None for d in b.about.shape]
         self.numbers = Numbers([*sizes, *shapes, *_shown(plan)], atoms)
         self._sizes = {d.text for d in sizes}
-        self.constants = {b.name: memory.constant(b.data) for b in plan.buffers if b.data is not None}
+        known: dict[int, Block] = before.blocks if before is not None else {}
+        data = [b.data for b in plan.buffers if b.data is not None]
+        self.blocks: dict[int, Block] = {id(d): known[id(d)] if id(d) in known else memory.constant(d) for d in data}
+        self.constants = {b.name: self.blocks[id(b.data)] for b in plan.buffers if b.data is not None}
         self.zeros = np.zeros(4, np.int64)
         self._kernels: dict[tuple[int, str], tuple[Any, Built]] = {}
         self._repeated: dict[tuple[int, tuple[tuple[str, str], ...], int], Step] = {}
@@ -252,6 +247,7 @@ class Prepared:
 
     def repeated(self, step: Step, names: tuple[tuple[str, str], ...], number: int, made: Step) -> Step:
         """A step that runs once more, or on buffers of other names: always the same record for the same, since kernels are known by it."""
+        assert not isinstance(made, Later)
         key = id(step), names, number
         if key not in self._repeated:
             self._repeated[key] = made._replace()

@@ -3,11 +3,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from codegen.growth import flatten
 from codegen.notes import note_text, readable
-from codegen.plan import Branch, Check, HostCall, Launch, OwnCall, Step
+from codegen.plan import Branch, Check, HostCall, Later, Launch, OwnCall, Step
 from runtime.declared import MARK
 from runtime.device import Device
-from runtime.prepared import Prepared, code_of, flatten
+from runtime.prepared import Prepared, code_of
 
 Key = tuple[tuple[str, ...] | None, str, bool]
 
@@ -78,5 +79,7 @@ def _steps(steps: Iterable[Step]) -> Iterator[str]:
             yield f"variant {readable(step.pick)} of {len(step.variants)}"
             for number, variant in enumerate(step.variants):
                 yield from (f"  [{number}] {line}" for line in _steps(variant))
+        elif isinstance(step, Later):
+            yield "made when a call takes it"
         elif isinstance(step, Check):
             yield f"check {len(step.sites)} fault site{'s' * (len(step.sites) != 1)}"

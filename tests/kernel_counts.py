@@ -8,6 +8,7 @@ import numpy as np
 
 import exprgraph as eg
 from codegen import generate as generation
+from codegen.growth import complete
 from codegen.plan import Branch, HostCall, Launch, Step
 from exprgraph.node import Graph, Out
 from exprgraph.pairs import decide
@@ -54,7 +55,7 @@ def counts(case: Case, *sizes: dict[str, int]) -> list[int]:
         asked = Sizes([i.node for i in inputs], values)
         with unprinted():
             outcomes = decide(generation.uncertain(graph), asked)
-            plan = generation.generate(graph, [i.node for i in inputs], outcomes, ["C"] * len(inputs), False, CPU)
+            plan = complete(generation.generate(graph, [i.node for i in inputs], outcomes, ["C"] * len(inputs), False, CPU))
         found.append(sum(1 for _ in launched(plan.steps, asked)))
     return found
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from codegen import generate as generation
 from codegen import variants
+from codegen.growth import complete
 from codegen.interpret import run
 from codegen.kernel import frame
 from codegen.plan import Branch, Check, HostCall, Launch, Plan
@@ -92,7 +93,7 @@ def interpret(graph: Graph, leaves: list[Node], values: list[np.ndarray], target
     outcomes = decide(generation.uncertain(graph), sizes)
     layouts = [strided_layout(v) for v in values]
     with nullcontext() if runner is not run or prints() else unprinted():
-        plan = generation.generate(graph, leaves, None if general else outcomes, layouts, False, target, options=options)
+        plan = complete(generation.generate(graph, leaves, None if general else outcomes, layouts, False, target, options=options))
     return run_plan(plan, values, sizes, last, runner)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 import exprgraph as eg
 from codegen import generate as generation
+from codegen.growth import complete
 from codegen.plan import Branch, Launch, Plan, Step
 from codegen.target import Target
 from exprgraph.node import Graph, Out
@@ -25,7 +26,7 @@ def plan_of(shapes: Sequence[tuple[int, ...]], make: Callable[..., Sequence[Any]
     sizes = Sizes([i.node for i in inputs], values_of(shapes))
     with unprinted():
         outcomes = decide(generation.uncertain(graph), sizes)
-        plan = generation.generate(graph, [i.node for i in inputs], outcomes, ["C"] * len(inputs), False, target)
+        plan = complete(generation.generate(graph, [i.node for i in inputs], outcomes, ["C"] * len(inputs), False, target))
     return plan, sizes, graph
 
 

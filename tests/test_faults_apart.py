@@ -6,10 +6,10 @@ import pytest
 
 import exprgraph as eg
 from codegen.generate import generate, uncertain
+from codegen.growth import flatten
 from codegen.kernel import Flag, If, Loop, walk
 from codegen.plan import Launch
 from exprgraph.errors import IndexFault
-from runtime.prepared import flatten
 from tests.plan_runner import CPU, interpret
 
 

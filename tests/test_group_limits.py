@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
+from codegen.growth import flatten
 from codegen.plan import Launch
 from exprgraph.errors import DeviceError
 from exprgraph.requires import uncertain
 from runtime import device, function, selftest
 from runtime.driver import cl
 from runtime.executable import narrower
-from runtime.prepared import flatten
 from runtime.program import GroupLimit
 
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import exprgraph as eg
+from codegen.growth import flatten
 from codegen.plan import Launch
 from codegen.printed import program_text
 from exprgraph.errors import DeviceError
 from exprgraph.graph import order
 from exprgraph.requires import uncertain
 from runtime import device, function, memory
-from runtime.prepared import flatten
 from tests.row_cases import cases
 
 F = "float32"

@@ -29,8 +29,8 @@ SCRIPT = """
     loaded = sorted(m for m in sys.modules if m.startswith(("codegen.", "exprgraph.rewrite", "exprgraph.rules", "exprgraph.passes")))
     print(json.dumps([[float(a) for a, _ in found], found[0][1].tolist(), w.get_value().tolist(), step.why(), loaded]))
 """
-LIGHT = {"codegen.dialect", "codegen.jobs", "codegen.kernel", "codegen.notes", "codegen.plan", "codegen.snippets", "codegen.switchboard",
-         "codegen.target"}
+LIGHT = {"codegen.dialect", "codegen.growth", "codegen.jobs", "codegen.kernel", "codegen.notes", "codegen.plan", "codegen.snippets",
+         "codegen.switchboard", "codegen.target"}
 """Records and layouts of memory, which the runtime speaks in; no generator among them."""
 
 

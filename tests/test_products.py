@@ -9,10 +9,10 @@ import pytest
 
 import exprgraph as eg
 from codegen.generate import generate
+from codegen.growth import flatten
 from codegen.kernel import Alloc, Kernel, walk
 from codegen.plan import Branch, Commit, HostCall, Launch, Plan, Step
 from exprgraph.node import Graph
-from runtime.prepared import flatten
 from tests.plan_runner import CPU, GPU, Sizes, interpret, run_plan
 
 DTYPES = ("float32", "float64", "int32", "int64")

@@ -66,9 +66,9 @@ def test_rehearsal_changes_nothing() -> None:
 
 def test_kernels_keep_to_the_argument_limit_when_maps_sink() -> None:
     from codegen.generate import generate
+    from codegen.growth import flatten
     from codegen.plan import Launch
     from exprgraph.node import Graph
-    from runtime.prepared import flatten
     from tests.plan_runner import CPU, GPU
     many = [[eg.tensor(f"v{k}_{n}", "float32", (7,)) for n in range(32)] for k in range(12)]
     maps = [eg.exp(sum(vs[1:], vs[0])) for vs in many]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from codegen import interpret
 from codegen.kernel import Accumulate, Alloc, Builder, Kernel, Loop, Param, Store
-from codegen.schedule import cpu, gpu, parts, split
+from codegen.schedule import cpu, gpu, parts, split, splits
 from codegen.target import Target
 from exprgraph.dims import constant
 from tests import eight
@@ -132,10 +132,11 @@ def test_a_split_argmax_finds_the_first_of_equals_a17(form):
 
 
 def test_only_kernels_with_one_reduction_stage_are_split():
-    assert split(eight.softmax(), Target()) is None
-    assert split(eight.gather(), Target()) is None
-    with pytest.raises(ValueError, match="softmax"):
-        parts(eight.softmax(), Target())
+    for kernel in (eight.softmax(), eight.gather()):
+        assert not splits(kernel)
+        for made in (parts, split):
+            with pytest.raises(ValueError, match=kernel.name):
+                made(kernel, Target())
 
 
 @pytest.mark.parametrize("target, n, d, few", [

@@ -1,7 +1,8 @@
 """The schedule for GPUs: one element or row per work-item in a grid-stride loop, or one row per work-group with trees in local memory."""
 from __future__ import annotations
 
-from functools import reduce
+from collections.abc import Callable
+from functools import partial, reduce
 
 from codegen.kernel import Expr, Kernel, Loop, Stmt
 from codegen.schedule.common import Context, clamp, context, has_loop, linear_loop, peel, points
@@ -53,8 +54,8 @@ def by_item(kernel: Kernel, target: Target) -> Kernel:
     return kernel._replace(body=launched(ctx, group, item, groups, size, (), (loop,)))
 
 
-def by_length(kernel: Kernel, target: Target) -> tuple[Dim, tuple[Kernel, ...]]:
-    """The forms for rows of different lengths, and the number of the one that fits those of a call.
+def by_length(kernel: Kernel, target: Target) -> tuple[Dim, tuple[Callable[[], Kernel], ...]]:
+    """What makes the forms for rows of different lengths, and the number of the one that fits those of a call.
 
     An item wants several elements of a row, so that it can wait for all of them at once; and the fewer items, the less they wait for each
     other.  Very short rows have an item each.
@@ -62,7 +63,7 @@ def by_length(kernel: Kernel, target: Target) -> tuple[Dim, tuple[Kernel, ...]]:
     outer, inner = peel(kernel.body)
     lengths = [points(peel((s,), "reduce")[0]) for s in inner if isinstance(s, Loop) and s.kind == "reduce"]
     if not outer or not lengths or apart(kernel) or any(d.const == 1 for d in lengths):
-        return constant(0), (schedule(kernel, target),)
+        return constant(0), (partial(schedule, kernel, target),)
     longest, most, pick = reduce(maximum, lengths, constant(1)), group_size(inner, target), constant(0)
     limits = [(limit, size) for limit, size in LENGTHS if size < most]
     for limit, _ in limits:
@@ -70,7 +71,7 @@ def by_length(kernel: Kernel, target: Target) -> tuple[Dim, tuple[Kernel, ...]]:
     sizes = [size for _, size in (*limits, (0, most))]
     if pick.const is not None:
         sizes, pick = sizes[pick.const:pick.const + 1], constant(0)
-    return pick, tuple(by_item(kernel, target) if size == 1 else by_group(kernel, target, size) for size in sizes)
+    return pick, tuple(partial(by_item, kernel, target) if size == 1 else partial(by_group, kernel, target, size) for size in sizes)
 
 
 def by_group(kernel: Kernel, target: Target, most: int = LARGEST) -> Kernel:

@@ -6,6 +6,9 @@ On a GPU rows that are not long are taken by teams of a group's items (`teams.py
 """
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from codegen.kernel import Builder, Kernel, Let, Loop, Stmt, walk
 from codegen.schedule import cpu
 from codegen.schedule.common import Names, extent, has_loop, peel
@@ -23,8 +26,8 @@ TILE = 1024
 
 
 class Narrow(NamedTuple):
-    """Another form of a kernel, scheduled already or not, and a Dim that is 1 where sizes make it the better one and 0 elsewhere."""
-    kernel: Kernel
+    """Another form of a kernel, which comes scheduled or not, and a Dim that is 1 where sizes make it the better one and 0 elsewhere."""
+    make: Callable[[], Kernel]
     pick: Dim
     scheduled: bool
 
@@ -54,12 +57,11 @@ def _lanes(kernel: Kernel, target: Target) -> Narrow | None:
                 return None
             longest = maximum(longest, length)
     pick = _pick(longest, rows, LONGEST) if rows is not None else constant(0)
-    return None if pick.const == 0 else Narrow(cpu.schedule(kernel, target, panels=True), pick, True)
+    return None if pick.const == 0 else Narrow(partial(cpu.schedule, kernel, target, panels=True), pick, True)
 
 
 def _swapped(kernel: Kernel) -> Narrow | None:
     outer, inner = peel(kernel.body)
-    b, names = Builder(), Names(kernel)
     nests = {k: found for k, s in enumerate(inner) if (found := _nest(s)) is not None}
     if not nests:
         return None
@@ -70,10 +72,14 @@ def _swapped(kernel: Kernel) -> Narrow | None:
             return None
         longest, fewest = maximum(longest, length), rows if fewest is None else minimum(fewest, rows)
     assert fewest is not None
-    changed = tuple(_tiled(b, names, *nests[k]) if k in nests else s for k, s in enumerate(inner))
-    for loop in outer[::-1]:
-        changed = (loop._replace(body=changed),)
-    return Narrow(kernel._replace(body=changed), _pick(longest, fewest, LONGEST_TILED), False)
+
+    def changed() -> Kernel:
+        b, names = Builder(), Names(kernel)
+        body = tuple(_tiled(b, names, *nests[k]) if k in nests else s for k, s in enumerate(inner))
+        for loop in outer[::-1]:
+            body = (loop._replace(body=body),)
+        return kernel._replace(body=body)
+    return Narrow(changed, _pick(longest, fewest, LONGEST_TILED), False)
 
 
 Nest = tuple[tuple[Loop, ...], Loop, Loop, tuple[Stmt, ...]]

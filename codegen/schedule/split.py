@@ -72,15 +72,20 @@ def _tasks(found: Form, target: Target) -> Dim:
     return rows * ceildiv(columns, panel_size((found.loop,), True))
 
 
-def split(kernel: Kernel, target: Target) -> tuple[Kernel, Kernel] | None:
-    """Two scheduled kernels that do the work of one with a single reduction stage, else None.
+def splits(kernel: Kernel) -> bool:
+    """Whether a kernel can be split."""
+    return form(kernel) is not None
+
+
+def split(kernel: Kernel, target: Target) -> tuple[Kernel, Kernel]:
+    """Two scheduled kernels that do the work of one with a single reduction stage.
 
     Scratch buffers for the partial results, of rows times parts elements, are new params of both.  The order in which partial results are
     joined depends on the sizes only.
     """
     found = form(kernel)
     if found is None:
-        return None
+        raise ValueError(f"kernel {kernel.name} cannot be split")
     b, names, count = Builder(), Names(kernel), parts(kernel, target)
     scratch = _scratch(found, names, count)
     place = _places(b, found, target, count)

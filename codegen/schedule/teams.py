@@ -4,6 +4,9 @@ A team has few elements to wait for and fewer steps in which its items join what
 """
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from codegen.kernel import Kernel, Let, Loop
 from codegen.schedule.common import context, delinearise, has_loop, peel, points
 from codegen.schedule.gpu import LENGTHS, apart, groups_for
@@ -19,8 +22,8 @@ FEWEST = 32
 """Rows for each unit from which on teams keep them busy."""
 
 
-def in_teams(kernel: Kernel, target: Target) -> tuple[Kernel, Dim] | None:
-    """The scheduled kernel and a Dim that is 1 where sizes make it the better one, else 0; None where rows do not have the same steps."""
+def in_teams(kernel: Kernel, target: Target) -> tuple[Callable[[], Kernel], Dim] | None:
+    """What schedules the kernel, and a Dim that is 1 where sizes make that the better form, else 0; None where rows differ in steps."""
     outer, inner = peel(kernel.body)
     size = group_size(inner, target) // TEAMS
     if not outer or apart(kernel) or size < 2 or not all(distributable(loop, inner) for loop in outer):
@@ -29,7 +32,7 @@ def in_teams(kernel: Kernel, target: Target) -> tuple[Kernel, Dim] | None:
     if longest is None:
         return None
     short = minimum(constant(LONGEST) // maximum(longest, 1), 1) * minimum(maximum(longest - 1, 0) // LENGTHS[0][0], 1)
-    return _scheduled(kernel, target, size), short * minimum(points(outer) // (FEWEST * target.units), 1)
+    return partial(_scheduled, kernel, target, size), short * minimum(points(outer) // (FEWEST * target.units), 1)
 
 
 def _longest(kernel: Kernel) -> Dim | None:

@@ -6,6 +6,7 @@ lie one element further apart than they are long, so that a column of it comes f
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def turned(kernel: Kernel, target: Target) -> Narrow | None:
     found = _fitting(found, min(SIDE, size), target)
     shortest = minimum(*(constant(0) if d is None else d for d in map(extent, (found.row, outer[-1]))))
     pick = minimum(shortest // LEAST, 1)
-    return Narrow(_scheduled(kernel, target, found, size), pick, True) if found.loads and pick.const != 0 else None
+    return Narrow(partial(_scheduled, kernel, target, found, size), pick, True) if found.loads and pick.const != 0 else None
 
 
 def _fitting(found: Tiling, side: int, target: Target) -> Tiling:

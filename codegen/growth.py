@@ -1,0 +1,63 @@
+"""Plans that grow: of a large graph each branch has its first variant only, and others are made when sizes pick them.
+
+What is made later (`codegen.plan.Later`) is a whole variant: it knows its steps, the buffers that they use and the notes of its kernels,
+so that a plan grows without whoever made it.  Steps that were there before are the same records afterwards.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from codegen.plan import Branch, Later, More, Plan, Step
+
+Wanted = Callable[[Branch], Iterable[int]]
+"""The numbers of the variants of a branch that calls take."""
+
+
+def every(branch: Branch) -> Iterable[int]:
+    """All variants."""
+    return range(len(branch.variants))
+
+
+def flatten(steps: Iterable[Step]) -> Iterator[Step]:
+    """All steps, those of all variants that have been made too."""
+    for step in steps:
+        yield step
+        if isinstance(step, Branch):
+            for variant in step.variants:
+                yield from flatten(variant)
+
+
+def missing(steps: Iterable[Step], wanted: Wanted) -> Iterator[Later[More]]:
+    """What calls take that has not been made."""
+    for step in steps:
+        if isinstance(step, Later):
+            yield step
+        elif isinstance(step, Branch):
+            for number in wanted(step):
+                yield from missing(step.variants[number], wanted)
+
+
+def grown(plan: Plan, wanted: Wanted) -> Plan:
+    """The plan with what calls take made; of what that brings, more may be missing."""
+    buffers, notes = {b.name: b for b in plan.buffers}, dict.fromkeys(plan.notes)
+
+    def each(steps: Iterable[Step]) -> tuple[Step, ...]:
+        return tuple(s for step in steps for s in one(step))
+
+    def one(step: Step) -> tuple[Step, ...]:
+        if isinstance(step, Later):
+            more = step.made
+            buffers.update((b.name, b) for b in more.buffers)
+            notes.update(dict.fromkeys(more.notes))
+            return each(more.steps)
+        if isinstance(step, Branch):
+            taken = set(wanted(step))
+            return (step._replace(variants=tuple(each(v) if k in taken else v for k, v in enumerate(step.variants))),)
+        return (step,)
+    steps = each(plan.steps)
+    return plan._replace(buffers=tuple(buffers.values()), steps=steps, notes=tuple(notes))
+
+
+def complete(plan: Plan) -> Plan:
+    """The plan with all variants."""
+    return grown(plan, every)

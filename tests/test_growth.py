@@ -1,0 +1,196 @@
+"""Plans that grow: large graphs get variants when calls take them, and nobody can tell but by the time and by what is reported."""
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+import exprgraph as eg
+from codegen import generate as generation
+from codegen import growth
+from codegen.plan import Branch, Later, Launch, More, Plan
+from codegen.printed import printed
+from codegen.schedule import stream
+from codegen.target import Target
+from exprgraph.dims import constant
+from exprgraph.node import Graph, Out
+from exprgraph.passes import run_graph
+from tests.large_graphs import drawn
+from tests.plan_runner import CPU, GPU
+
+EXPRESSIONS = {
+    "softmax": lambda x: [eg.softmax(x, axis=1)],
+    "sums of rows and columns": lambda x: [(x * x).sum(axis=1), eg.exp(x).sum(axis=0)],
+    "turned": lambda x: [eg.tanh(x).T + 1],
+    "sum of all": lambda x: [eg.maximum(x, 0.5).sum()],
+    "variance": lambda x: [((x - x.mean(axis=1, keepdims=True))**2).mean(axis=1)],
+    "product": lambda x: [eg.relu(x @ x.T)],
+    "running sums": lambda x: [eg.cumsum(eg.sigmoid(x), axis=1)],
+    "two layers": lambda x: [eg.softmax(eg.softmax(x, axis=1) * 3 - 1, axis=0)],
+    "siblings": lambda x: [eg.exp(x[0] + 1), eg.exp(x[1] + 1), eg.sin(x[:, 0])]}
+SHAPES = [(3, 4), (1200, 3), (2, 60_000), (40, 90)]
+"""Small; short rows; few long rows; what is streamed."""
+
+
+@pytest.fixture
+def lazy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every graph is a large one, and so are most results."""
+    monkeypatch.setattr(generation, "LARGE", 0)
+    monkeypatch.setattr(stream, "FILL", 0)
+    monkeypatch.setattr(stream, "LEAST", 1 << 12)
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of this test's own."""
+    monkeypatch.setattr(eg.config, "cache", str(tmp_path / "kept"))
+
+
+def values(shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers between 0 and 1."""
+    return np.random.default_rng(shape).random(shape, dtype="f")
+
+
+def plan_of(name: str, target: Target) -> Plan:
+    """The plan of an expression as the runtime is given it."""
+    x = eg.matrix("x")
+    graph = run_graph(Graph((x,), tuple(Out(o.node) for o in EXPRESSIONS[name](x))), {})
+    outcomes = ("equal",) * len(generation.uncertain(graph))
+    return printed(generation.generate(graph, [x.node], outcomes, "C", False, target), "pocl")
+
+
+def unmade(plan: Plan) -> int:
+    """How many variants are made later."""
+    return len(list(growth.missing(plan.steps, growth.every)))
+
+
+def launched(plan: Plan) -> Counter[str]:
+    """The kernels of a plan, how often each is launched, joined ones by their parts."""
+    steps = [s for s in growth.flatten(plan.steps) if isinstance(s, Launch)]
+    return Counter(p.kernel.name for s in steps for p in (s.parts or (s,)))
+
+
+@pytest.mark.parametrize("target", [CPU, GPU], ids=["cpu", "gpu"])
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_a_plan_that_has_grown_is_the_whole_one(name: str, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = plan_of(name, target)
+    monkeypatch.setattr(generation, "LARGE", 0)
+    small = plan_of(name, target)
+    grown = growth.complete(small)
+    assert not unmade(whole) and not unmade(grown)
+    assert set(launched(grown)) == set(launched(whole)) and set(launched(small)) <= set(launched(whole))
+    assert {n.operations for n in grown.notes} == {n.operations for n in whole.notes}
+    names = {b.name for b in grown.buffers}
+    assert all(set(s.buffers) <= names for s in growth.flatten(grown.steps) if isinstance(s, Launch))
+    if name not in ("turned", "product", "running sums", "siblings") or (name, target) == ("turned", GPU):
+        assert unmade(small) and len(launched(small)) < len(launched(whole))
+
+
+def test_the_steps_that_were_there_are_the_same_records(lazy: None) -> None:
+    small = plan_of("variance", CPU)
+    before = {id(s) for s in growth.flatten(small.steps) if isinstance(s, Launch)}
+    grown = growth.complete(small)
+    assert before <= {id(s) for s in growth.flatten(grown.steps) if isinstance(s, Launch)}
+    twice = growth.complete(small)
+    assert [id(s) for s in growth.flatten(grown.steps) if isinstance(s, Launch)] == [
+        id(s) for s in growth.flatten(twice.steps) if isinstance(s, Launch)]
+
+
+def test_a_plan_grows_by_what_is_wanted_only() -> None:
+    made: list[str] = []
+
+    def later(name: str, steps: tuple[Any, ...] = ()) -> tuple[Later[More], ...]:
+        def make() -> More:
+            made.append(name)
+            return More(steps, (), ())
+        return (Later(make),)
+    inner = Branch(constant(1), ((), later("inner")))
+    plan = Plan((), (Branch(constant(0), ((), later("first", (inner,)), later("second"))),), ())
+    plan = growth.grown(plan, lambda b: [1] if len(b.variants) == 3 else [])
+    assert made == ["first"] and unmade(plan) == 2
+    assert len(list(growth.missing(plan.steps, lambda b: [0]))) == 0
+    plan = growth.complete(plan)
+    assert sorted(made) == ["first", "inner", "second"] and not unmade(plan)
+
+
+@pytest.mark.parametrize("schedule", ["cpu", "gpu"])
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_calls_of_all_sizes(name: str, schedule: str, lazy: None) -> None:
+    x = eg.matrix("x")
+    f, oracle = (eg.compile([x], EXPRESSIONS[name](x), device=d, **o) for d, o in (("pocl", {"schedule": schedule}), ("numpy", {})))
+    begun = f.source()
+    for shape in (*SHAPES, *SHAPES[:2]):
+        given = values(shape)
+        for one, wanted in zip(f(given), oracle(given), strict=True):
+            np.testing.assert_allclose(one, wanted, rtol=3e-4, atol=3e-4 * max(1, float(np.abs(wanted).max())))
+    if name == "softmax":
+        assert f.source().count("__kernel") > begun.count("__kernel")
+
+
+def test_short_rows_make_their_form_once(lazy: None, kept: None) -> None:
+    x = eg.matrix("x")
+    f = eg.compile([x], eg.softmax(x, axis=1), device="pocl", schedule="cpu")
+    run = f._run
+    f(values((3, 40)))
+    (first,) = run.plans.values()
+    assert "made when a call takes it" in f.why() and unmade(first.plan)
+    short = f(values((2000, 3)))
+    (second,) = run.plans.values()
+    assert unmade(second.plan) < unmade(first.plan)
+    np.testing.assert_array_equal(f(values((2000, 3))), short)
+    f(values((2100, 3)))
+    assert list(run.plans.values()) == [second]
+    f.warm()
+    (third,) = run.plans.values()
+    assert not unmade(third.plan) and "made when" not in f.why()
+    np.testing.assert_array_equal(f(values((2000, 3))), short)
+
+
+def test_after_warm_no_new_plan_is_left_incomplete(lazy: None) -> None:
+    x, y = eg.matrix("x"), eg.matrix("y")
+    f = eg.compile([x, y], eg.softmax(x + y, axis=1), device="pocl", schedule="cpu")
+    f.warm()
+    for shapes in ((4, 5), (4, 5)), ((2000, 3), (2000, 1)), ((2000, 1), (1, 3)):
+        f(*map(values, shapes))
+    assert not any(unmade(p.plan) for p in f._run.plans.values())
+
+
+def test_what_comes_from_disk_is_made_whole_where_it_lacks_something(lazy: None, kept: None) -> None:
+    x = eg.matrix("x")
+    made = [eg.compile([x], eg.softmax(x * 2, axis=1), device="pocl", schedule="cpu") for _ in range(2)]
+    first, second = (f._run for f in made)
+    assert "from disk" in made[1].why() and all(unmade(p.plan) for run in (first, second) for p in run.plans.values())
+    wanted = eg.compile([x], eg.softmax(x * 2, axis=1), device="numpy")
+    for shape in SHAPES[:2]:
+        np.testing.assert_allclose(made[1](values(shape)), wanted(values(shape)), rtol=1e-5)
+    assert not any(unmade(p.plan) for p in second.plans.values())
+    third = eg.compile([x], eg.softmax(x * 2, axis=1), device="pocl", schedule="cpu")
+    assert "from disk" in third.why() and not any(unmade(p.plan) for p in third._run.plans.values())
+    np.testing.assert_array_equal(third(values(SHAPES[1])), made[1](values(SHAPES[1])))
+
+
+def test_the_formula_of_memory_knows_all_variants(lazy: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = eg.matrix("x")
+    lazily = eg.compile([x], eg.softmax(x, axis=1).sum(axis=0), device="pocl", schedule="cpu").memory()
+    monkeypatch.setattr(generation, "LARGE", 1 << 30)
+    whole = eg.compile([x], eg.softmax(x, axis=1).sum(axis=0), device="pocl", schedule="cpu").memory()
+    assert lazily.formula == whole.formula
+
+
+@pytest.mark.parametrize("options", [{"mode": "DebugMode"}, {"mode": "NanGuardMode"}, {"profile": True}, {"max_bytes": 1 << 30}], ids=str)
+def test_growth_under_options(options: dict[str, Any], lazy: None) -> None:
+    x = eg.matrix("x")
+    f = eg.compile([x], EXPRESSIONS["siblings"](x), device="pocl", schedule="cpu", **options)
+    oracle = eg.compile([x], EXPRESSIONS["siblings"](x), device="numpy")
+    for shape in SHAPES:
+        for one, wanted in zip(f(values(shape)), oracle(values(shape)), strict=True):
+            np.testing.assert_allclose(one, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_a_large_graph_has_first_variants_only() -> None:
+    large = drawn(900)
+    graph = run_graph(large.graph, {})
+    made = generation.generate(graph, large.leaves, None, ["C"] * len(large.leaves), False, CPU)
+    assert unmade(made)

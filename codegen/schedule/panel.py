@@ -5,11 +5,12 @@ loop keeps many independent lanes in step.
 """
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from codegen.kernel import Accumulate, Alloc, Expr, Flag, If, Let, Loop, Stmt, Store, exprs_of, walk
 from codegen.order import postorder
-from codegen.schedule.common import Context, again, below, extent, has_loop, mentioned, names_in, unit_step
+from codegen.schedule.common import Context, again, extent, has_loop, mentioned, names_in, unit_step
 from codegen.schedule.jam import apart, jammed
 from exprgraph.named import NamedTuple
 
@@ -76,11 +77,11 @@ def _score(loop: Loop, outer: str) -> int:
         if isinstance(stmt, Let) and names_in(stmt.value) & moved:
             moved.add(stmt.name)
             single |= {stmt.name} if any(unit_step(stmt.value, v) for v in single) else set()
-    total = 0
-    for load in {e for s in walk(loop.body) for root in exprs_of(s) for e in below(root) if e.kind == "load"}:
-        names = names_in(load.args[0])
+    total, inside = 0, postorder(root for s in walk(loop.body) for root in exprs_of(s))
+    for index, loads in Counter(e.args[0] for e in inside if e.kind == "load").items():
+        names = names_in(index)
         if outer in names and names & moved:
-            total += 1 if unit_step(load.args[0], outer) else -1 if any(unit_step(load.args[0], v) for v in single) else 0
+            total += loads * (1 if unit_step(index, outer) else -1 if any(unit_step(index, v) for v in single) else 0)
     return total
 
 

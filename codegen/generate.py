@@ -10,7 +10,6 @@ from codegen.describe import Counted, describe
 from codegen.expansions import expanded
 from codegen.forms import forms
 from codegen.fuse import Cluster, Fused, Fusions, make_task
-from codegen.growth import flatten
 from codegen.kernel import Builder, Kernel, Stmt
 from codegen.lower.mapreduce import Lowering, map_reduce
 from codegen.lower.prefix import variants as scan_variants
@@ -21,7 +20,8 @@ from codegen.lower.scatter import scatter_atomic, scatter_owned, scatter_starts
 from codegen.memory import Memory
 from codegen.onto import onto
 from codegen.own_call import own_call
-from codegen.plan import About, Branch, Buffer, Check, Commit, Later, Launch, More, Note, Operand, Plan, Site, Step
+from codegen.placing import Placing, Told
+from codegen.plan import Branch, Buffer, Check, Commit, Launch, Note, Operand, Plan, Site, Step
 from codegen.products import could_be_call, is_call, is_kernel
 from codegen.roots import in_place
 from codegen.rows import template_of
@@ -30,7 +30,7 @@ from codegen.schedule.common import used
 from codegen.schedule.estimate import PREFIX, product_work
 from codegen.siblings import Siblings, apart_later, told
 from codegen.target import Target
-from codegen.variants import Choice, Made, Parts, Piece, as_it_is, made_later, made_now, map_forms, row_forms
+from codegen.variants import Made, Piece, as_it_is, made_later, made_now, map_forms, row_forms
 from exprgraph import passes
 from exprgraph.collecting import fewer_collections
 from exprgraph.dims import RESULTS, Dim, constant, maximum, minimum, product
@@ -153,13 +153,6 @@ def _shared(fusions: Fusions, target: Target, later: bool) -> Shared:
     return Shared({}, {}, notes, Made(made_later if later else made_now), {}, fusions, siblings)
 
 
-class Told(NamedTuple):
-    """What is told of the launches of a cluster: a note and a description, and the shapes of what lies in the buffers that it writes."""
-    note: Note
-    about: About
-    shapes: dict[str, tuple[Dim, ...]]
-
-
 class _Generator:
     """The state of generating one form of a plan; `results` are the outputs as the caller sees them, `outputs` what is written for
     them."""
@@ -170,7 +163,8 @@ class _Generator:
         self.found = shared.fusions.roots(outputs, target)
         self.roots = frozenset(self.found.nodes)
         self.memory = memory = Memory([i.node for i in graph.inputs], layouts, outputs, set(), shared.buffers, shared.sites)
-        self.shared, self.notes, self.called, self.done = shared, shared.notes, set[Hashable](), dict[Hashable, list[Step]]()
+        self.shared, self.called, self.done = shared, set[Hashable](), dict[Hashable, list[Step]]()
+        self.placing = Placing(shared.buffers, shared.notes)
         self.env = Lowering(self.b, lambda n, i: memory.load(self.b, n, i), lambda n, i: memory.address(self.b, n, i), memory.store,
                             memory.site, lambda n: memory.name(n) is not None, memory.lend, memory.release, self.found.heavy)
 
@@ -179,7 +173,7 @@ class _Generator:
         check = (Check(tuple(self.memory.sites)),) if self.memory.sites else ()
         results = tuple(Operand(self.memory.names[w.node], constant(0), o.type.shape, self.memory.strides(o.node))
                         for w, o in zip(self.outputs, self.results))
-        return Plan(tuple(self.memory.buffers.values()), (*steps, *check, Commit()), results, told(steps, self.notes))
+        return Plan(tuple(self.memory.buffers.values()), (*steps, *check, Commit()), results, told(steps, self.shared.notes))
 
     def steps(self) -> list[Step]:
         """The kernels; where reductions over everything were kept apart, small sizes branch to fewer and larger kernels."""
@@ -238,7 +232,8 @@ class _Generator:
         params, buffers = self.memory.take()
         names = tuple(self.memory.temporary(p) for p in scratch)
         kernel = Kernel("k", (*params, *scratch), body, self.wide)
-        return self._launch(self._told(cluster), self._alone(kernel, work), dict(zip((p.name for p in kernel.params), (*buffers, *names))))
+        both = dict(zip((p.name for p in kernel.params), (*buffers, *names)))
+        return self.placing.launch(self._told(cluster), self._alone(kernel, work), both)
 
     def _product(self, cluster: Cluster, node: Node) -> list[Step]:
         """A call of NumPy, kernels, or either."""
@@ -281,7 +276,7 @@ class _Generator:
         for p in (p for kernels in found for k in kernels for p in k.params if p.name not in names):
             names[p.name] = self.memory.temporary(p)
         told = self._told(cluster)
-        return [tuple(self._launch(told, one._replace(counts=k is kernels[-1]), names) for k, w in zip(kernels, work)
+        return [tuple(self.placing.launch(told, one._replace(counts=k is kernels[-1]), names) for k, w in zip(kernels, work)
                       for one in (self._alone(k._replace(params=(*used(params, k.body), *k.params)), w),)) for kernels in found]
 
     def _scatter(self, cluster: Cluster, node: Node) -> list[Step]:
@@ -294,29 +289,7 @@ class _Generator:
         """The kernel as it is, and in other forms for rows and columns that are short or long, or for results that are large."""
         params, buffers = self.memory.take()
         parts = self.shared.made.parts(Kernel("k", params, body, self.wide), self.target, row_forms if cluster.inner else map_forms)
-        return self._placed(self._told(cluster), parts, dict(zip((p.name for p in params), buffers)))
-
-    def _placed(self, told: Told, parts: Parts, names: dict[str, str]) -> list[Step]:
-        """The launches that work on the buffers of these names."""
-        found = list[Step]()
-        for part in parts:
-            if isinstance(part, Piece):
-                found.append(self._launch(told, part, names))
-            elif isinstance(part, Choice):
-                found.append(Branch(part.pick, tuple(tuple(self._placed(told, v, names)) for v in part.variants)))
-            else:
-                found.append(Later(partial(self._more, told, part, names, self.memory.current)))
-        return found
-
-    def _more(self, told: Told, later: Later[Parts], names: dict[str, str], node: Node | None) -> More:
-        """The launches of a variant that is made later than its plan; node: what they compute."""
-        with fewer_collections(), RESULTS.meanwhile():
-            self.memory.current = node
-            steps = tuple(self._placed(told, later.made, names))
-            launches = [s for s in flatten(steps) if isinstance(s, Launch)]
-            buffers = dict.fromkeys(b for s in launches for b in s.buffers)
-            notes = dict.fromkeys(told.note._replace(kernel=s.kernel.name) for s in launches)
-            return More(steps, tuple(self.memory.buffers[b] for b in buffers), tuple(notes))
+        return self.placing.steps(self._told(cluster), parts, dict(zip((p.name for p in params), buffers)))
 
     def _alone(self, kernel: Kernel, work: Dim) -> Piece:
         """The launch of a scheduled kernel."""
@@ -324,16 +297,8 @@ class _Generator:
         assert isinstance(made, Piece)
         return made._replace(work=work)
 
-    def _launch(self, told: Told, made: Piece, names: dict[str, str]) -> Launch:
-        """One launch, on the buffers of these names and on scratch memory that gets its name here."""
-        names.update((name, self.memory.temporary(p)) for name, p in made.scratch if name not in names)
-        buffers = tuple(names[n] for n in made.names)
-        self.notes[told.note._replace(kernel=made.kernel.name)] = None
-        writes = tuple((b, told.shapes.get(b, (self.memory.buffers[b].size,))) for b, a in zip(buffers, made.access) if a != "r")
-        about = told.about._replace(flops=told.about.flops if made.counts else constant(0), writes=writes)
-        return Launch(made.kernel, buffers, made.dims, made.grid, made.local, made.work, made.access, about)
-
     def _told(self, cluster: Cluster) -> Told:
         """What is told of the launches of a cluster."""
-        return Told(*describe(cluster, self.roots, self.shared.counted), {self.memory.names[t.node]: t.node.outs[0].shape
-                                                         for t in cluster.tasks if t.node in self.memory.names})
+        shapes = {self.memory.names[t.node]: t.node.outs[0].shape for t in cluster.tasks if t.node in self.memory.names}
+        scratch = None if self.memory.current is None else self.memory.about(self.memory.current)
+        return Told(*describe(cluster, self.roots, self.shared.counted), shapes, scratch)

@@ -15,6 +15,13 @@ INNER_UNIT, ANY_STRIDES, CONTIGUOUS = "S", "T", "C"
 """Layouts of an argument: innermost stride 1, any strides, C order without gaps."""
 
 
+def temporary(buffers: dict[str, Buffer], param: Param, about: Meaning | None) -> str:
+    """Memory that a schedule asks for on its own account; its name in the plan.  about: what it is."""
+    name = f"s{len(buffers)}"
+    buffers[name] = Buffer(name, "temp", 0, param.dtype, param.size, about=about)
+    return name
+
+
 class Memory:
     """Buffers by node, fault sites by number, and the parameters that the kernel being lowered has used so far."""
 
@@ -107,12 +114,11 @@ class Memory:
 
     def temporary(self, param: Param, node: Node | None = None) -> str:
         """Memory that a schedule asks for on its own account, for a node or for scratch work on the current one; its name in the plan."""
-        name, of = f"s{len(self.buffers)}", node or self.current
+        of = node or self.current
         about = None if of is None else self.about(of)
         if about is not None and node is None:
             about = about._replace(shape=(param.size,), scratch=True)
-        self.buffers[name] = Buffer(name, "temp", 0, param.dtype, param.size, about=about)
-        return name
+        return temporary(self.buffers, param, about)
 
     def touch(self, name: str, access: str) -> str:
         """The name by which the kernel being lowered knows a buffer that it reads ("r") or writes ("w").

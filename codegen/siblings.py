@@ -11,7 +11,8 @@ results are all there at once; calls that are watched, or bound in memory, run t
 
 **Which form of each part.**  Parts choose forms by sizes.  The joined kernel has the plain forms, and is picked where each part picks
 its own.  Where some part does not, those that have two forms of one launch (large results are streamed) join in the second form, and all
-others are launched apart, since work is large then and a launch is little beside it.
+others are launched apart, since work is large then and a launch is little beside it.  Where variants are made later, all are: which of them
+have two forms of one launch is not known then.
 """
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ from runtime.later import Residents, is_short, may_wait, stay
 from runtime.leaves import CONTIGUOUS, Arguments, Leaves, no_call, shapes_of
 from runtime.memory import CopiedMemory, SharedMemory, check_budget, memory_of, span
 from runtime.owned import queued
-from runtime.planning import Key, Relations, fuller, generated, taken
+from runtime.planning import Key, Relations, fuller, generated, lacks, taken
 from runtime.prepared import Bound, Prepared, chosen, in_parts
 from runtime.program import GroupLimit
 
@@ -213,8 +213,9 @@ class DeviceExecutable:
         is wanted.  MissingSizeError for an integer scalar that sizes rest on and that was not given.  Nothing runs."""
         footprint.check_sizes(sizes)
         with self._lock:
-            default = self._grown((self._equal, self._compact, False), every)
-            told = footprint.formulas(self.program, default.plan, default.names)
+            key = self._equal, self._compact, False
+            default = self._plan(key)
+            told = footprint.formulas(self.program, fuller(default.plan, every, partial(self._generate, key)), default.names)
             if given is None:
                 return Footprint(self.program.options.get("name") or "f", self.device.name, told)
             return replace(footprint.footprint(self._imagined(given)), formula=told)
@@ -251,11 +252,7 @@ class DeviceExecutable:
             return self.plans[key]
         with phase("generate", self.program.options.get("name") or ""):
             plan = self._generate(key) if self.kept is None else self.kept.plan(key, partial(self._generate, key))
-        found = self._prepared(key, plan)
-        if self._warm:
-            found = self._grown(key, every)
-            found.complete()
-        return found
+        return self._prepared(key, fuller(plan, every, partial(self._generate, key)) if self._warm else plan)
 
     def _prepared(self, key: Key, plan: Plan) -> Prepared:
         """From now on the plan for a key is this one."""
@@ -266,27 +263,28 @@ class DeviceExecutable:
         except OwnOpError as error:  # of a text, which does not know who calls it
             raise (error.called(self.program.graph) if hasattr(error, "called") else error) from None
         self._watch_values(found.numbers.dims)
+        if self._warm:
+            found.complete()
         self.plans[key] = found  # not before: an interrupt may come between any two lines
         return found
 
     def _grown(self, key: Key, wanted: Wanted) -> Prepared:
         """The plan for a key, with variants that are wanted."""
         found = self._plan(key)
+        if not lacks(found.plan, wanted):
+            return found
         with phase("generate", self.program.options.get("name") or ""):
             plan = fuller(found.plan, wanted, partial(self._generate, key))
-        if plan is None:
-            return found
         if self.kept is not None and not self.watched:
             self.kept.keep(key, plan)
         return self._prepared(key, plan)
 
     def _numbers(self, key: Key, vector: Sequence[int]) -> tuple[Prepared, dict[str, int]]:
         """The plan for a key, with all variants that a call with these sizes takes, and the numbers of the call."""
-        before, prepared = None, self._plan(key)
-        while before is not prepared:  # a variant may have branches of its own
-            found = prepared.numbers(vector)
-            before, prepared = prepared, self._grown(key, taken(found))
-        return prepared, found
+        before = self._plan(key)
+        found = before.numbers(vector)
+        prepared = self._grown(key, taken(found, partial(self._relations.value, vector)))
+        return prepared, found if prepared is before else prepared.numbers(vector)
 
     def _generate(self, key: Key) -> Plan:
         return generated(self.generator, self.program, self.target, key, self._traces)

@@ -10,10 +10,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from codegen.growth import every, missing
 from codegen.plan import Code, Plan
 from codegen.target import Target
 from exprgraph import keys
 from exprgraph.config import config
+from exprgraph.graph_records import natural
 from exprgraph.kept import ENTRY_BYTES
 from exprgraph.keys import Structure, UnstorableError
 from exprgraph.modes import kept_on_disk
@@ -28,6 +30,8 @@ SILENT = ("device", "name", "watch", "schedule", "missing_float64", "max_bytes",
 SEARCHED = 1000
 """Entries that are looked through for the nearest one, the latest first."""
 HEAD = 4096
+LACKING = "lacking"
+"""Beside the parts in the head of an entry, the number of variants that its plan lacks, if any."""
 DAMAGED = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
 
 
@@ -63,10 +67,16 @@ class KeptPlans:
         return made
 
     def keep(self, key: tuple[Any, ...], plan: Plan) -> None:
-        """A plan that has grown, in the place of the one that was kept."""
-        if self.structure is not None:
-            parts = {**self.parts, "plan": keys.digest(key)}
-            self._keep(name_of(parts), parts, plan)
+        """A plan that has grown, in the place of one that has not so many variants."""
+        if self.structure is None:
+            return
+        parts = {**self.parts, "plan": keys.digest(key)}
+        name, told = name_of(parts), self.told.get(key)
+        content = PLANS.get(name)
+        if content is None or _lacking(content) > len(list(missing(plan.steps, every))):
+            self._keep(name, parts, plan)
+        if isinstance(told, str) and told.startswith("from disk"):
+            self.told[key] = f"from disk, entry {name[:12]}, and made anew for further variants"
 
     def _read(self, name: str, parts: Mapping[str, str]) -> Plan | None:
         assert self.structure is not None
@@ -75,7 +85,7 @@ class KeptPlans:
             return None
         head, _, rest = content.partition(b"\n")
         try:
-            if json.loads(head) != parts:
+            if {k: v for k, v in json.loads(head).items() if k != LACKING} != parts:
                 raise ValueError("it is another plan")
             return plan_records.read(rest, self.program.leaves, self.structure.lines, self.structure.nodes)
         except DAMAGED:
@@ -91,7 +101,8 @@ class KeptPlans:
             self.told = dict.fromkeys(self.told, self.reason)
             return
         if len(content) <= ENTRY_BYTES:
-            PLANS.put(name, json.dumps(parts).encode() + b"\n" + content)
+            lacking = len(list(missing(made.steps, every)))
+            PLANS.put(name, json.dumps({**parts, LACKING: lacking} if lacking else parts).encode() + b"\n" + content)
 
     def why(self, key: tuple[Any, ...]) -> str:
         """Where a plan came from."""
@@ -99,6 +110,14 @@ class KeptPlans:
         if isinstance(told, str):
             return told if told.startswith("from disk") or not told else f"made by this process and not kept: {told}"
         return f"made by this process: {nearest(told)}"
+
+
+def _lacking(content: bytes) -> int:
+    """How many variants the plan of an entry lacks."""
+    try:
+        return natural(json.loads(content.partition(b"\n")[0]).get(LACKING, 0))
+    except DAMAGED:
+        return 1 << 30
 
 
 def name_of(parts: Mapping[str, str]) -> str:

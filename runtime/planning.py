@@ -1,7 +1,7 @@
 """Plans of a function by their keys: made or found, and grown where a call takes variants that were left for later."""
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from codegen.growth import Wanted, complete, every, grown, missing
@@ -27,12 +27,16 @@ class Relations:
         both = (*(c for c, _ in self.requirements), *self.pairs)
         self.numbers = Numbers([d for one in both for d in (one.left, one.right)], atoms)
 
+    def value(self, vector: Sequence[int], dim: Dim) -> int:
+        """A number of a call that is rarely asked for."""
+        return Numbers([dim], self.atoms)(vector)[dim.text]
+
     def __call__(self, vector: Sequence[int]) -> tuple[str, ...]:
         """How each of the pairs relates in a call; the error of what does not fit."""
         known = self.numbers(vector)
 
         def value(dim: Dim) -> int:
-            return known[dim.text] if dim.text in known else Numbers([dim], self.atoms)(vector)[dim.text]  # for messages
+            return known[dim.text] if dim.text in known else self.value(vector, dim)  # for messages
         check(self.requirements, value)
         return tuple(self.decide(self.pairs, value))
 
@@ -47,23 +51,24 @@ def generated(generator: Generator, program: Program, target: Target, key: Key, 
     return generator.generate(program.graph, program.leaves, outcomes, tuple(layouts), wide, target, options.get("name") or "", options)
 
 
-def taken(found: Mapping[str, int]) -> Wanted:
-    """The variants that a call with these numbers may run: one of each branch, and all where the fastest is found by trying."""
-    def wanted(branch: Branch) -> tuple[int, ...]:
-        if branch.free:
-            return tuple(every(branch))
-        number = found.get(branch.pick.text)
-        return () if number is None else (number,)
+def taken(found: Mapping[str, int], value: Callable[[Dim], int]) -> Wanted:
+    """The variants that a call may run: one of each branch, and all where the fastest is found by trying.  found: the numbers of the call;
+    value: those that are not among them."""
+    def wanted(branch: Branch) -> Iterable[int]:
+        pick = branch.pick
+        return every(branch) if branch.free else (found[pick.text] if pick.text in found else value(pick),)
     return wanted
 
 
-def fuller(plan: Plan, wanted: Wanted, anew: Callable[[], Plan]) -> Plan | None:
-    """The plan with the variants that are wanted, or None if it has them.
+def lacks(plan: Plan, wanted: Wanted) -> bool:
+    """Whether the plan has not all variants that are wanted."""
+    return any(True for _ in missing(plan.steps, wanted))
+
+
+def fuller(plan: Plan, wanted: Wanted, anew: Callable[[], Plan]) -> Plan:
+    """The plan with the variants that are wanted.
 
     One that comes from disk has nothing to make them with: then it is made anew, whole, so that this happens once for whoever shares the
     disk.
     """
-    lacking = list(missing(plan.steps, wanted))
-    if not lacking:
-        return None
-    return grown(plan, wanted) if all(later.kept for later in lacking) else complete(anew())
+    return grown(plan, wanted) if all(later.kept for later in missing(plan.steps, wanted)) else complete(anew())

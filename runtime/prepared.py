@@ -31,17 +31,25 @@ FLAGS = "flags"
 
 
 class Numbers:
-    """Dims compiled into one program over the atoms of the leaves."""
+    """Dims compiled into one program over the atoms of the leaves.  before: those of which the program is there already."""
 
-    def __init__(self, wanted: Iterable[Dim], atoms: Sequence[Atom]) -> None:
+    def __init__(self, wanted: Iterable[Dim], atoms: Sequence[Atom], before: Numbers | None = None) -> None:
+        self.before = before
+        known: dict[str, Dim] = {} if before is None else before.known
         unique = {d.text: d for d in wanted}
-        self.dims = tuple(unique.values())
-        self.texts = tuple(unique)
-        self._run = size_program.program(self.dims, atoms)
+        self.known: dict[str, Dim] = {**known, **unique}
+        self.texts = tuple(text for text in unique if text not in known)
+        self._run = size_program.program([unique[text] for text in self.texts], atoms)
+
+    @property
+    def dims(self) -> tuple[Dim, ...]:
+        """All of them."""
+        return tuple(self.known.values())
 
     def __call__(self, vector: Sequence[int]) -> dict[str, int]:
         """The values by the text of the Dim."""
-        return dict(zip(self.texts, self._run(vector)))
+        own = dict(zip(self.texts, self._run(vector)))
+        return own if self.before is None else {**self.before(vector), **own}
 
 
 def _called(name: str, inputs: tuple[View, ...], output: View, params: Params) -> FunctionCall:
@@ -144,9 +152,9 @@ def _shown(plan: Plan) -> Iterator[Dim]:
             yield step.work
 
 
-def _own_steps(plan: Plan, session: Session) -> dict[int, Any]:
+def _own_steps(plan: Plan, session: Session, known: dict[int, Any]) -> dict[int, Any]:
     from runtime.own import own_step  # it loads the ops of the user's own
-    return {id(s): own_step(s, session) for s in flatten(plan.steps) if isinstance(s, OwnCall)}
+    return {id(s): known.get(id(s)) or own_step(s, session) for s in flatten(plan.steps) if isinstance(s, OwnCall)}
 
 
 class Prepared:
@@ -167,7 +175,7 @@ class Prepared:
             self.buffers.setdefault(self.flags, Buffer(self.flags, FLAGS, 0, "int64", dims.constant(4)))
         sizes = [*(b.size for b in self.buffers.values()), *_mentioned(plan)]
         shapes = [d for b in plan.buffers if b.about is not None for d in b.about.shape]
-        self.numbers = Numbers([*sizes, *shapes, *_shown(plan)], atoms)
+        self.numbers: Numbers = Numbers([*sizes, *shapes, *_shown(plan)], atoms, None if before is None else before.numbers)
         self._sizes = {d.text for d in sizes}
         known: dict[int, Block] = before.blocks if before is not None else {}
         data = [b.data for b in plan.buffers if b.data is not None]
@@ -177,7 +185,10 @@ class Prepared:
         self._kernels: dict[tuple[int, str], tuple[Any, Built]] = {}
         self._repeated: dict[tuple[int, tuple[tuple[str, str], ...], int], Step] = {}
         self._streamed = {id(s) for s in with_parts(plan.steps) if isinstance(s, Launch) and code_of(s).streamed}
-        self._own = _own_steps(plan, session) if self.own else {}
+        self._own: dict[int, Any] = _own_steps(plan, session, {} if before is None else before._own) if self.own else {}
+        if before is not None:  # steps that were there are the same records
+            mine = {id(s) for s in with_parts(plan.steps)}
+            self._kernels.update((at, made) for at, made in before._kernels.items() if at[0] in mine)
         self._build((s, min(self._places(s), key=PLACES.index)) for s in chosen(plan.steps, lambda pick: 0))
 
     @property

@@ -1,6 +1,8 @@
 """Plans that grow: large graphs get variants when calls take them, and nobody can tell but by the time and by what is reported."""
 from __future__ import annotations
 
+import gc
+import weakref
 from collections import Counter
 from typing import Any
 
@@ -15,8 +17,11 @@ from codegen.printed import printed
 from codegen.schedule import stream
 from codegen.target import Target
 from exprgraph.dims import constant
+from exprgraph.graph import order
 from exprgraph.node import Graph, Out
 from exprgraph.passes import run_graph
+from runtime import executable, program
+from runtime.prepared import chosen
 from tests.large_graphs import drawn
 from tests.plan_runner import CPU, GPU
 
@@ -171,9 +176,81 @@ def test_what_comes_from_disk_is_made_whole_where_it_lacks_something(lazy: None,
     np.testing.assert_array_equal(third(values(SHAPES[1])), made[1](values(SHAPES[1])))
 
 
+def softmax() -> Any:
+    """A function whose plan grows."""
+    x = eg.matrix("x")
+    return eg.compile([x], eg.softmax(x, axis=1), device="pocl", schedule="cpu")
+
+
+def test_a_lesser_plan_does_not_take_the_place_of_a_fuller_one_on_disk(lazy: None, kept: None) -> None:
+    first, second = softmax(), softmax()
+    second(values(SHAPES[1]))
+    first(values(SHAPES[1]))
+    assert any(unmade(p.plan) for p in first._run.plans.values())
+    assert "made anew for further variants" in second.why()
+    assert not any(unmade(p.plan) for p in softmax()._run.plans.values())
+
+
+def test_only_what_is_made_is_told_as_generated(lazy: None, kept: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    f, told = softmax(), list[str]()
+    phase = executable.phase
+    monkeypatch.setattr(executable, "phase", lambda name, *rest: told.append(name) or phase(name, *rest))
+    f(values((3, 40)))
+    assert "generate" not in told
+    f(values(SHAPES[1]))
+    f(values((1201, 3)))
+    assert told.count("generate") == 1
+
+
+def test_what_is_built_stays_built(lazy: None, kept: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few kernels the process remembers."""
+    f, built, compiled = softmax(), list[str](), program._compile
+    f(values((3, 40)))
+    monkeypatch.setattr(program, "KEPT", 1)
+    monkeypatch.setattr(program, "_compile", lambda s, text, names, jobs: built.extend(names) or compiled(s, text, names, jobs))
+    f(values(SHAPES[1])), f(values(SHAPES[2])), f.memory(), f(values((5, 70)))
+    assert built and len(built) == len(set(built)) and not any(k.name in built for k in first_kernels(f))
+
+
+def first_kernels(f: Any) -> list[Any]:
+    """The kernels that the plan of a function began with."""
+    (prepared,) = f._run.plans.values()
+    return [s.kernel for s in chosen(prepared.plan.steps, lambda pick: 0) if isinstance(s, Launch)]
+
+
+def test_an_interrupt_leaves_a_warm_function_without_half_a_plan(lazy: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executable, "NARROW", 1 << 12)
+    f, complete = softmax(), executable.Prepared.complete
+    f.warm()
+
+    def interrupted(self: Any) -> None:
+        monkeypatch.setattr(executable.Prepared, "complete", complete)
+        raise KeyboardInterrupt
+    monkeypatch.setattr(executable.Prepared, "complete", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        f(values(SHAPES[2]))
+    assert len(f._run.plans) == 1
+    np.testing.assert_allclose(f(values(SHAPES[2])).sum(axis=1), 1, rtol=1e-4)
+    assert len(f._run.plans) == 2 and not any(unmade(p.plan) for p in f._run.plans.values())
+
+
+def test_what_is_left_for_later_does_not_hold_on_to_the_graph(lazy: None) -> None:
+    x = eg.matrix("x")
+    graph = Graph((x,), (Out(eg.softmax(eg.tanh(x) + 1, axis=1).node),))
+    seen = weakref.WeakSet(n for n in order(graph.outputs) if n is not x.node)
+    plan = printed(generation.generate(graph, [x.node], ("equal",) * len(generation.uncertain(graph)), "C", False, CPU), "pocl")
+    assert seen
+    del graph
+    gc.collect()
+    assert unmade(plan) and not seen
+
+
 def test_the_formula_of_memory_knows_all_variants(lazy: None, monkeypatch: pytest.MonkeyPatch) -> None:
     x = eg.matrix("x")
-    lazily = eg.compile([x], eg.softmax(x, axis=1).sum(axis=0), device="pocl", schedule="cpu").memory()
+    f = eg.compile([x], eg.softmax(x, axis=1).sum(axis=0), device="pocl", schedule="cpu")
+    plans = list(f._run.plans.values())
+    lazily = f.memory()
+    assert list(f._run.plans.values()) == plans
     monkeypatch.setattr(generation, "LARGE", 1 << 30)
     whole = eg.compile([x], eg.softmax(x, axis=1).sum(axis=0), device="pocl", schedule="cpu").memory()
     assert lazily.formula == whole.formula

@@ -18,10 +18,11 @@ from codegen.lower.rowsums import row_sums
 from codegen.lower.scan import scan_of
 from codegen.lower.scatter import scatter_atomic, scatter_owned, scatter_starts
 from codegen.memory import Memory
+from codegen.notes import Notes
 from codegen.onto import onto
 from codegen.own_call import own_call
 from codegen.placing import Placing, Told
-from codegen.plan import Branch, Buffer, Check, Commit, Launch, Note, Operand, Plan, Site, Step
+from codegen.plan import Branch, Buffer, Check, Commit, Launch, Operand, Plan, Site, Step
 from codegen.products import could_be_call, is_call, is_kernel
 from codegen.roots import in_place
 from codegen.rows import template_of
@@ -45,6 +46,7 @@ from exprgraph.own.reduction import FoldOp
 from exprgraph.pairs import facts
 from exprgraph.requires import requirements as requirements
 from exprgraph.requires import uncertain as uncertain
+from exprgraph.requires import uncertain_again
 
 LARGE = 1000
 """Nodes of a graph from which on its plan has the first variant of each branch only, and others when calls take them: those are most of the
@@ -66,7 +68,7 @@ def generate(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | N
 
 def _plan(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | None, layouts: Sequence[str], wide: bool, target: Target,
           options: Mapping[str, Any]) -> Plan:
-    known = facts(uncertain(graph), outcomes) if outcomes is not None else {}
+    known = facts(uncertain_again(graph), outcomes) if outcomes is not None else {}
     resolved = passes.run_plan(Graph(tuple(Out(n) for n in leaves), graph.outputs), known, dict(options))
     resolved = Graph(resolved.inputs, widened(_tested(resolved.outputs, options)))
     check_doubles(resolved, target)
@@ -139,7 +141,7 @@ class Shared(NamedTuple):
     what their operations count; and how graphs are fused."""
     buffers: dict[str, Buffer]
     sites: dict[Site, int]
-    notes: dict[Note, None]
+    notes: Notes
     made: Made
     counted: Counted
     fusions: Fusions
@@ -148,7 +150,7 @@ class Shared(NamedTuple):
 
 def _shared(fusions: Fusions, target: Target, later: bool) -> Shared:
     """What forms share before anything is made; later: whether variants but the first are made later."""
-    notes: dict[Note, None] = {}
+    notes: Notes = {}
     siblings = Siblings(target, partial(apart_later, notes=notes)) if later else Siblings(target)
     return Shared({}, {}, notes, Made(made_later if later else made_now), {}, fusions, siblings)
 

@@ -9,6 +9,13 @@ from exprgraph.errors import Source
 from exprgraph.readable import readable as readable
 
 SHOWN = 8
+Notes = dict[tuple[str, tuple[Source, ...]], dict[Note, None]]
+"""Notes by the kernel and the lines that they speak of."""
+
+
+def noted(notes: Notes, note: Note) -> None:
+    """Put a note beside the others of its kernel and lines."""
+    notes.setdefault((note.kernel, note.lines), {})[note] = None
 
 
 def note_text(note: Note) -> str:

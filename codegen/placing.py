@@ -8,6 +8,7 @@ from functools import partial
 
 from codegen.growth import flatten
 from codegen.memory import temporary
+from codegen.notes import Notes, noted
 from codegen.plan import About, Branch, Buffer, Later, Launch, Meaning, More, Note, Step
 from codegen.variants import Choice, Parts, Piece
 from exprgraph.collecting import fewer_collections
@@ -27,7 +28,7 @@ class Told(NamedTuple):
 class Placing(NamedTuple):
     """The buffers of a plan by name, and the notes of its kernels."""
     buffers: dict[str, Buffer]
-    notes: dict[Note, None]
+    notes: Notes
 
     def steps(self, told: Told, parts: Parts, names: dict[str, str]) -> list[Step]:
         """The launches that work on the buffers of these names."""
@@ -57,7 +58,7 @@ class Placing(NamedTuple):
                 use = None if told.scratch is None else told.scratch._replace(shape=(param.size,), scratch=True)
                 names[name] = temporary(self.buffers, param, use)
         buffers = tuple(names[n] for n in made.names)
-        self.notes[told.note._replace(kernel=made.kernel.name)] = None
+        noted(self.notes, told.note._replace(kernel=made.kernel.name))
         writes = tuple((b, told.shapes.get(b, (self.buffers[b].size,))) for b, a in zip(buffers, made.access) if a != "r")
         about = told.about._replace(flops=told.about.flops if made.counts else constant(0), writes=writes)
         return Launch(made.kernel, buffers, made.dims, made.grid, made.local, made.work, made.access, about)

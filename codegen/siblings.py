@@ -22,10 +22,10 @@ from dataclasses import dataclass, field
 
 from codegen.joined import joined, tree_of
 from codegen.kernel import Alloc, Barrier, Flag, Stmt, walk
+from codegen.notes import Notes
 from codegen.plan import Branch, Later, Launch, More, Note, Step
 from codegen.target import Target
 from exprgraph.dims import Dim, constant, minimum
-from exprgraph.errors import Source
 
 STATEMENTS = {"cpu": 1 << 10, "gpu": 1 << 8}
 """Statements in the bodies of a joined kernel, by schedule: the time to compile a kernel grows faster than its text, and on GPUs all parts
@@ -114,7 +114,7 @@ class Siblings:
         return True
 
 
-def apart_later(steps: Sequence[Step], notes: Iterable[Note]) -> tuple[Step, ...]:
+def apart_later(steps: Sequence[Step], notes: Notes) -> tuple[Step, ...]:
     """Steps that a plan gets later; notes: those of their kernels, among others."""
     return (Later(lambda: More(tuple(steps), (), told(steps, notes))),)
 
@@ -134,18 +134,13 @@ def _suits(inside: Iterable[Stmt], launch: Launch) -> bool:
     return plain and (math.prod(launch.local) == 1 or len(launch.grid) == 1)
 
 
-def told(steps: Iterable[Step], notes: Iterable[Note]) -> tuple[Note, ...]:
+def told(steps: Iterable[Step], notes: Notes) -> tuple[Note, ...]:
     """The notes of the kernels that are launched; a joined one has those of its parts."""
-    named: dict[str, list[Note]] = {}
-    lined: dict[tuple[str, tuple[Source, ...]], list[Note]] = {}
-    for note in notes:
-        named.setdefault(note.kernel, []).append(note)
-        lined.setdefault((note.kernel, note.lines), []).append(note)
     found: dict[Note, None] = {}
     for launch in _launches(steps):
-        for part in launch.parts:
-            found |= {n._replace(kernel=launch.kernel.name): None for n in lined.get((part.kernel.name, part.about.lines), ())}
-        found |= dict.fromkeys(() if launch.parts else named.pop(launch.kernel.name, ()))  # those of a name are told once
+        for part in launch.parts or (launch,):
+            own = notes.get((part.kernel.name, part.about.lines), ())
+            found.update((n if part is launch else n._replace(kernel=launch.kernel.name), None) for n in own)
     return tuple(found)
 
 

@@ -13,11 +13,12 @@ import numpy as np
 
 from exprgraph import dtypes
 from exprgraph.atoms import Call, Size, Value
-from exprgraph.dims import Dim, atoms, substitute
+from exprgraph.dims import Dim, atoms
 from exprgraph.errors import Source
 from exprgraph.graph import order, rebuild, transform
 from exprgraph.node import CONSTANT, INPUT, Graph, Node, Op, Out, Params, TensorType, leaf, make_constant
 from exprgraph.replace import copied
+from exprgraph.substituting import Substitution
 from exprgraph.types import cast_to, dim_of, known_size
 
 Place = tuple[Node, int]
@@ -73,7 +74,8 @@ class Body(Op):
             known = dim_of(out)
             if known is not None:
                 facts[Value(inner.node).text] = known
-        return tuple(TensorType(o.dtype, tuple(substitute(d, facts) for d in o.type.shape)) for o in self.inside.outputs)
+        local = Substitution(facts)
+        return tuple(TensorType(o.dtype, tuple(map(local, o.type.shape))) for o in self.inside.outputs)
 
 
 def _reads(graph: Graph) -> tuple[bool, ...]:

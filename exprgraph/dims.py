@@ -6,7 +6,7 @@ that print alike are equal, so equality of sizes that can be proved at all is pr
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable
 from functools import lru_cache
 
 from exprgraph.atoms import INTEGER as INTEGER
@@ -82,10 +82,10 @@ class Dim:
     __radd__, __rmul__ = __add__, __mul__
 
     def __floordiv__(self, other: Dim | int) -> Dim:
-        return _call("floordiv", self, as_dim(other))
+        return call_of("floordiv", self, as_dim(other))
 
     def __mod__(self, other: Dim | int) -> Dim:
-        return _call("mod", self, as_dim(other))
+        return call_of("mod", self, as_dim(other))
 
 
 def _made(kind: str, left: Dim, right: Dim) -> Dim:
@@ -150,17 +150,17 @@ def product(dims: Iterable[Dim]) -> Dim:
 
 def minimum(left: Dim | int, right: Dim | int) -> Dim:
     """The smaller of two Dims."""
-    return _call("min", as_dim(left), as_dim(right))
+    return call_of("min", as_dim(left), as_dim(right))
 
 
 def maximum(left: Dim | int, right: Dim | int) -> Dim:
     """The larger of two Dims."""
-    return _call("max", as_dim(left), as_dim(right))
+    return call_of("max", as_dim(left), as_dim(right))
 
 
 def bcast(left: Dim | int, right: Dim | int) -> Dim:
     """The size that NumPy broadcasting gives two sizes: their common value, or the other one where one of them is 1."""
-    return _call("bcast", as_dim(left), as_dim(right))
+    return call_of("bcast", as_dim(left), as_dim(right))
 
 
 def ceildiv(left: Dim | int, right: Dim | int) -> Dim:
@@ -227,7 +227,8 @@ def _with(dim: Dim, text: str, value: Dim) -> Dim:
     return _normal(found)
 
 
-def _call(kind: str, left: Dim, right: Dim) -> Dim:
+def call_of(kind: str, left: Dim, right: Dim) -> Dim:
+    """The Dim that an operation which is no polynomial makes of two: "floordiv", "mod", "min", "max" or "bcast"."""
     a, b = left.const, right.const
     if a is not None and b is not None:
         return constant(INTEGER[kind](a, b))
@@ -246,7 +247,7 @@ def _extreme(kind: str, left: Dim, right: Dim) -> Dim:
                 rest = a - of_atom(inner)
                 for p, q in ((inner.left + rest, inner.right + rest), (inner.right + rest, inner.left + rest)):
                     if _nonnegative(b - q if kind == "max" else q - b):
-                        return _call(kind, p, b)
+                        return call_of(kind, p, b)
     if left.const is not None or (right.const is None and (right - _offset(right)).text < (left - _offset(left)).text):
         left, right = right, left
     shift = _offset(left)
@@ -296,8 +297,8 @@ def _simplify_floordiv(left: Dim, right: Dim) -> Dim | None:
         return None
     atom = rest.terms[-1][0][0] if len(rest.terms[-1][0]) == 1 and rest.terms[-1][1] == 1 else None
     if isinstance(atom, Call) and atom.kind == "floordiv" and (inner := atom.right.const or 0) > 0:
-        return whole + _call("floordiv", atom.left + (rest - of_atom(atom)) * inner, constant(inner * scale))
-    return whole + _call("floordiv", rest, right) if whole.terms else None
+        return whole + call_of("floordiv", atom.left + (rest - of_atom(atom)) * inner, constant(inner * scale))
+    return whole + call_of("floordiv", rest, right) if whole.terms else None
 
 
 def _split(left: Dim, divisor: Monomial, scale: int) -> tuple[Dim, Dim]:
@@ -342,27 +343,6 @@ _OPERATIONS: dict[str, Callable[[Dim, Dim], Dim]] = {
     "min": lambda a, b: _extreme("min", a, b), "max": lambda a, b: _extreme("max", a, b)}
 
 
-def substitute(dim: Dim, facts: Mapping[str, Dim]) -> Dim:
-    """The Dim with every atom or whole sub-Dim whose text is a key of `facts` replaced, from the inside out."""
-    if not facts or dim.const is not None:
-        return dim
-    if dim.text in facts:
-        return facts[dim.text]
-    met = calls([dim], facts)
-    known = {**facts} if met else dict[str, Dim]()
-    for call in met:
-        again = _call(call.kind, _swapped(call.left, known), _swapped(call.right, known))
-        known[call.text] = facts.get(again.atom.text, again) if again.atom is not None else again
-    return _swapped(dim, known if met else facts)
-
-
-def _swapped(dim: Dim, known: Mapping[str, Dim]) -> Dim:
-    total = constant(0)
-    for monomial, coefficient in dim.terms:
-        total = total + product(known.get(a.text) or of_atom(a) for a in monomial) * coefficient
-    return known.get(total.text, total)
-
-
 def atoms(dims: Iterable[Dim]) -> list[Atom]:
     """The leaf atoms (Size, Stride, Value) that the Dims rest on, each once, in the order of their first use."""
     found: dict[str, Atom] = {}
@@ -376,9 +356,8 @@ def atoms(dims: Iterable[Dim]) -> list[Atom]:
     return [a for a in found.values() if not isinstance(a, Call)]
 
 
-def calls(dims: Iterable[Dim], known: Mapping[str, Dim] | None = None) -> list[Call]:
+def calls(dims: Iterable[Dim], known: Container[str] = ()) -> list[Call]:
     """The non-polynomial operations in the Dims, each once, inner before outer; those whose text is in `known` are not looked into."""
-    known = known or {}
     done: dict[str, Call] = {}
     todo: list[tuple[Call | None, Dim | None]] = [(None, d) for d in reversed(list(dims))]
     while todo:

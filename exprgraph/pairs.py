@@ -5,14 +5,15 @@
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from exprgraph import dims
-from exprgraph.dims import Call, Dim, Size, substitute
+from exprgraph.dims import Call, Dim, Size
 from exprgraph.errors import ShapeError, Source, at
 from exprgraph.graph import order
 from exprgraph.named import NamedTuple
 from exprgraph.node import Graph, Node, Out
+from exprgraph.substituting import Substitution, substitute
 from exprgraph.types import known_as, size_dim
 
 Shape = tuple[Dim, ...]
@@ -44,13 +45,8 @@ def pairs(graph: Graph) -> list[Pair]:
             key = (pair.kind, *sorted((pair.left.text, pair.right.text))) if pair.kind == "bcast" else (pair.kind, pair.left, pair.right)
             found.setdefault(key, pair)
     certain = [p for p in found.values() if p.kind == "eq"]
-    known = facts(certain, ("equal",) * len(certain))
-    return [p for p in found.values() if p.kind == "eq" or not _settled(p, known)]
-
-
-def _settled(pair: Pair, known: Mapping[str, Dim]) -> bool:
-    """Whether the conditions of the graph make the sizes equal already."""
-    return substitute(pair.left, known) == substitute(pair.right, known)
+    known = Substitution(facts(certain, ("equal",) * len(certain)))
+    return [p for p in found.values() if p.kind == "eq" or known(p.left) != known(p.right)]
 
 
 def _of(node: Node, seen: set[str]) -> Iterator[Pair]:

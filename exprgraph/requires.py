@@ -1,13 +1,14 @@
 """What a graph asks of the sizes of a call: conditions that they must fulfil, and pairs whose relation decides the plan."""
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable
 
 from exprgraph.dims import Dim
 from exprgraph.errors import Source, at
 from exprgraph.graph import order
 from exprgraph.named import NamedTuple
-from exprgraph.node import Condition, Graph
+from exprgraph.node import Condition, Graph, Node
 from exprgraph.pairs import Pair, pairs
 
 
@@ -17,9 +18,26 @@ class Requirement(NamedTuple):
     source: Source | None
 
 
+_last: list[tuple[tuple[weakref.ref[Node], ...], tuple[Pair, ...]]] = []  # the graph that was asked about last, while it lives
+
+
 def uncertain(graph: Graph) -> tuple[Pair, ...]:
     """The pairs of sizes whose relation a call has to decide."""
-    return tuple(pairs(graph))
+    found = tuple(pairs(graph))
+    _last[:] = [(tuple(weakref.ref(o.node, _forget) for o in graph.outputs), found)]
+    return found
+
+
+def uncertain_again(graph: Graph) -> tuple[Pair, ...]:
+    """The same for whoever asks a second time and shows no names, which may have changed."""
+    for refs, found in _last[:]:
+        if len(refs) == len(graph.outputs) and all(ref() is o.node for ref, o in zip(refs, graph.outputs)):
+            return found
+    return uncertain(graph)
+
+
+def _forget(ref: object) -> None:
+    _last.clear()
 
 
 def requirements(graph: Graph) -> tuple[Requirement, ...]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from exprgraph import graph as graphs
-from exprgraph.dims import Atom, Call, Dim, substitute
+from exprgraph.dims import Atom, Call, Dim
 from exprgraph.named import NamedTuple
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out, TensorType
 from exprgraph.ops.shape import dim_node
+from exprgraph.substituting import Substitution
 
 Facts = Mapping[str, Dim]
 
@@ -32,8 +33,8 @@ class Leaves(NamedTuple):
 def resolve(graph: Graph, facts: Facts) -> Graph:
     """The graph with every size substituted; leaves of a new shape are fresh nodes with the uid, name and lines of the old ones."""
     nodes = graphs.order(graph.outputs)
-    leaves = _leaves([*(i.node for i in graph.inputs), *(n for n in nodes if n.op in (INPUT, SHARED))], facts)
-    local = {text: leaves.local(dim) for text, dim in facts.items()}
+    leaves = _leaves([*(i.node for i in graph.inputs), *(n for n in nodes if n.op in (INPUT, SHARED))], Substitution(facts))
+    local = Substitution({text: leaves.local(dim) for text, dim in facts.items()})
 
     def change(node: Node, inputs: tuple[Out, ...]) -> Out:
         if node.op in (INPUT, SHARED):
@@ -46,13 +47,13 @@ def resolve(graph: Graph, facts: Facts) -> Graph:
     return Graph(inputs, outputs)
 
 
-def _leaves(nodes: Iterable[Node], facts: Facts) -> Leaves:
+def _leaves(nodes: Iterable[Node], known: Substitution) -> Leaves:
     found: dict[int, Node] = {}
     fresh: list[tuple[Node, tuple[Dim, ...]]] = []
     for node in nodes:
         if node.uid in found:
             continue
-        shape = tuple(substitute(d, facts) for d in node.outs[0].shape)
+        shape = tuple(map(known, node.outs[0].shape))
         found[node.uid] = node
         if shape != node.outs[0].shape:
             found[node.uid] = made = Node(node.op, node.params, (), node.outs, node.sources, node.name)
@@ -64,20 +65,20 @@ def _leaves(nodes: Iterable[Node], facts: Facts) -> Leaves:
     return leaves
 
 
-def _size(node: Node, facts: Facts, leaves: Leaves) -> Out | None:
+def _size(node: Node, local: Substitution, leaves: Leaves) -> Out | None:
     """A `size` node whose size the facts change, built anew from what that size is now."""
     if node.op.name != "size" or node.op.kind != "source":
         return None
     dim: Dim = node.inputs[0].type.shape[node.param("axis")]
-    known = substitute(dim, facts)
+    known = local(dim)
     return None if known == dim else dim_node(leaves.local(known))
 
 
-def _rebuilt(node: Node, inputs: tuple[Out, ...], facts: Facts) -> Out:
+def _rebuilt(node: Node, inputs: tuple[Out, ...], local: Substitution) -> Out:
     if graphs.unchanged(node, inputs) and not node.inputs:
         return Out(node)
     made = graphs.rebuild(node, inputs)
-    outs = tuple(TensorType(t.dtype, tuple(substitute(d, facts) for d in t.shape)) for t in made.node.outs)
+    outs = tuple(TensorType(t.dtype, tuple(map(local, t.shape))) for t in made.node.outs)
     if outs == made.node.outs:
         return made
     return Out(Node(node.op, node.params, inputs, outs, node.sources, node.name))

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from hypothesis import settings
+from hypothesis.internal.conjecture import providers
 
 from tests import quick_builds
 
@@ -39,7 +40,16 @@ def pytest_configure(config: pytest.Config) -> None:
     from exprgraph import config as settings  # a plugin may have imported it before the caches were named
     settings.cache = os.environ[CACHES[1]]
     quick_builds.wrap()
+    _draw_by_the_seed_alone()
     gc.disable()  # while tests are collected, hardly anything becomes garbage
+
+
+def _draw_by_the_seed_alone() -> None:
+    """Hypothesis also draws constants that it finds in the modules of the project that are loaded by then, so that the same seed draws
+    other examples where fewer tests have run before."""
+    if hasattr(providers, "_get_local_constants"):
+        nothing = providers._local_constants
+        providers._get_local_constants = lambda: nothing
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from exprgraph import dims
 from exprgraph.atoms import INTEGER
-from exprgraph.dims import Dim, Size, Value, as_dim, atoms, bounds, constant, of_atom, substitute
+from exprgraph.dims import Dim, Size, Value, as_dim, atoms, bounds, constant, of_atom
 from exprgraph.size_program import program
+from exprgraph.substituting import Substitution, substitute
 
 
 class Leaf(NamedTuple):
@@ -116,3 +117,11 @@ def test_broadcast_sizes(sizes: tuple[int, int, int]) -> None:
     at = dict(zip(ATOMS, (a, b, c)))
     want = next((s for s in sizes if s != 1), 1)
     assert run([dims.bcast(dims.bcast(n, m), k), dims.bcast(n, dims.bcast(m, k))], at) == (want, want)
+
+
+@given(st.lists(trees, min_size=1, max_size=6), st.lists(trees, min_size=1, max_size=2))
+def test_what_a_substitution_remembers_is_what_it_would_find(several: list[Any], facts: list[Any]) -> None:
+    known = {symbolic(tree).text: constant(k + 2) for k, tree in enumerate(facts)}
+    together = Substitution(known)
+    for tree in (*several, *several[::-1]):
+        assert together(symbolic(tree)) == substitute(symbolic(tree), known)

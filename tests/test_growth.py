@@ -16,6 +16,7 @@ from codegen.plan import Branch, Later, Launch, More, Plan
 from codegen.printed import printed
 from codegen.schedule import stream
 from codegen.target import Target
+from exprgraph import requires
 from exprgraph.dims import constant
 from exprgraph.graph import order
 from exprgraph.node import Graph, Out
@@ -271,3 +272,15 @@ def test_a_large_graph_has_first_variants_only() -> None:
     graph = run_graph(large.graph, {})
     made = generation.generate(graph, large.leaves, None, ["C"] * len(large.leaves), False, CPU)
     assert unmade(made)
+
+
+def test_uncertain_sizes_of_the_last_graph_are_known_while_it_lives() -> None:
+    x, y = eg.matrix("x"), eg.matrix("y")
+    graph = Graph((x, y), (Out((x + y).node),))
+    found = requires.uncertain(graph)
+    assert found and requires.uncertain_again(graph) is found
+    other = Graph((x,), (Out(eg.exp(x).node),))
+    assert requires.uncertain_again(other) == () and requires.uncertain_again(graph) == found
+    del graph, other
+    gc.collect()
+    assert not requires._last

@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis.internal.conjecture import providers
 
 import exprgraph as eg
 from exprgraph.close import close
@@ -100,3 +101,8 @@ def test_a_campaign_goes_on_where_it_was_stopped(tmp_path) -> None:
 @settings(max_examples=300, deadline=None, suppress_health_check=RELAXED)
 def test_campaign_pocl(drawn: Drawn) -> None:
     check_pocl(drawn)
+
+
+def test_examples_do_not_depend_on_what_is_loaded() -> None:
+    """Hypothesis draws no constants of the project's modules, of which some are loaded by the first test that needs them."""
+    assert not hasattr(providers, "_get_local_constants") or len(providers._get_local_constants()) == 0

@@ -16,6 +16,7 @@ from exprgraph.node import Out
 from exprgraph.ops.shape import bcast_size, dim_node
 from exprgraph.reference import evaluate
 from exprgraph.size_program import program
+from exprgraph.substituting import substitute
 from exprgraph.types import dim_of
 from tests.movement_cases import numbers, run, same, symbol
 
@@ -105,7 +106,7 @@ def test_deep_sizes(shallow):
     leaves = atoms([length])
     assert program([length], leaves)([1] * 170 + [5] + [1] * 129) == (5,)
     facts = {leaf.text: as_dim(4) for leaf in leaves}
-    assert dims.substitute(length, facts) == 4
+    assert substitute(length, facts) == 4
     assert bounds(length)[0] == 0
     assert dim_of(dim_node(length)) == length
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from codegen.plan import Branch, Later, More, Plan, Step
+from exprgraph.collecting import fewer_collections
 
 Wanted = Callable[[Branch], Iterable[int]]
 """The numbers of the variants of a branch that calls take."""
@@ -54,7 +55,8 @@ def grown(plan: Plan, wanted: Wanted) -> Plan:
             taken = set(wanted(step))
             return (step._replace(variants=tuple(each(v) if k in taken else v for k, v in enumerate(step.variants))),)
         return (step,)
-    steps = each(plan.steps)
+    with fewer_collections():
+        steps = each(plan.steps)
     return plan._replace(buffers=tuple(buffers.values()), steps=steps, notes=tuple(notes))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable
 
+from exprgraph.collecting import fewer_collections
 from exprgraph.dims import Dim
 from exprgraph.errors import Source, at
 from exprgraph.graph import order
@@ -23,7 +24,8 @@ _last: list[tuple[tuple[weakref.ref[Node], ...], tuple[Pair, ...]]] = []  # the 
 
 def uncertain(graph: Graph) -> tuple[Pair, ...]:
     """The pairs of sizes whose relation a call has to decide."""
-    found = tuple(pairs(graph))
+    with fewer_collections():
+        found = tuple(pairs(graph))
     _last[:] = [(tuple(weakref.ref(o.node, _forget) for o in graph.outputs), found)]
     return found
 

@@ -215,7 +215,10 @@ class DeviceExecutable:
         with self._lock:
             key = self._equal, self._compact, False
             default = self._plan(key)
-            told = footprint.formulas(self.program, fuller(default.plan, every, partial(self._generate, key)), default.names)
+            told = default.formula
+            if told is None:
+                whole = fuller(default.plan, every, partial(self._generate, key))
+                told = default.formula = footprint.formulas(self.program, whole, default.names)
             if given is None:
                 return Footprint(self.program.options.get("name") or "f", self.device.name, told)
             return replace(footprint.footprint(self._imagined(given)), formula=told)

@@ -169,6 +169,7 @@ class Prepared:
         self.near, self.memory, self.native = near, memory, switchboard(near) is not None
         self.helpers = helpers_of(session) if self.native else 0
         self.plan, self.session, self.text_of = plan, session, text_of
+        self.formula: dict[str, str] | None = None  # of the memory that calls take, once somebody has asked
         self.buffers = {b.name: b for b in plan.buffers}
         self.flags = next((b.name for b in plan.buffers if b.role == FLAGS), FLAGS)
         if any(isinstance(s, Check) or (isinstance(s, Launch) and code_of(s).flags) for s in flatten(plan.steps)):

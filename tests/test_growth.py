@@ -246,12 +246,15 @@ def test_what_is_left_for_later_does_not_hold_on_to_the_graph(lazy: None) -> Non
     assert unmade(plan) and not seen
 
 
-def test_the_formula_of_memory_knows_all_variants(lazy: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_formula_of_memory_knows_all_variants(lazy: None, kept: None, monkeypatch: pytest.MonkeyPatch) -> None:
     x = eg.matrix("x")
-    f = eg.compile([x], eg.softmax(x, axis=1).sum(axis=0), device="pocl", schedule="cpu")
+    _, f = (eg.compile([x], eg.softmax(x, axis=1).sum(axis=0), device="pocl", schedule="cpu") for _ in range(2))  # from disk
+    assert "from disk" in f.why() and "made when" in f.why()
     plans = list(f._run.plans.values())
     lazily = f.memory()
     assert list(f._run.plans.values()) == plans
+    monkeypatch.setattr(f._run, "generator", None)  # nothing is made a second time
+    assert f.memory().formula == lazily.formula
     monkeypatch.setattr(generation, "LARGE", 1 << 30)
     whole = eg.compile([x], eg.softmax(x, axis=1).sum(axis=0), device="pocl", schedule="cpu").memory()
     assert lazily.formula == whole.formula

@@ -302,5 +302,4 @@ class _Generator:
     def _told(self, cluster: Cluster) -> Told:
         """What is told of the launches of a cluster."""
         shapes = {self.memory.names[t.node]: t.node.outs[0].shape for t in cluster.tasks if t.node in self.memory.names}
-        scratch = None if self.memory.current is None else self.memory.about(self.memory.current)
-        return Told(*describe(cluster, self.roots, self.shared.counted), shapes, scratch)
+        return Told(*describe(cluster, self.roots, self.shared.counted), shapes, self.memory.working())

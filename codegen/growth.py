@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from codegen.plan import Branch, Later, More, Plan, Step
+from codegen.plan import Branch, Later, Launch, More, Plan, Step
 from exprgraph.collecting import fewer_collections
 
 Wanted = Callable[[Branch], Iterable[int]]
@@ -26,6 +26,12 @@ def flatten(steps: Iterable[Step]) -> Iterator[Step]:
         if isinstance(step, Branch):
             for variant in step.variants:
                 yield from flatten(variant)
+
+
+def with_parts(steps: Iterable[Step]) -> Iterator[Step]:
+    """All steps, and the launches that joined ones stand for."""
+    for step in flatten(steps):
+        yield from (step, *step.parts) if isinstance(step, Launch) else (step,)
 
 
 def missing(steps: Iterable[Step], wanted: Wanted) -> Iterator[Later[More]]:

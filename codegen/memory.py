@@ -15,8 +15,12 @@ INNER_UNIT, ANY_STRIDES, CONTIGUOUS = "S", "T", "C"
 """Layouts of an argument: innermost stride 1, any strides, C order without gaps."""
 
 
-def temporary(buffers: dict[str, Buffer], param: Param, about: Meaning | None) -> str:
-    """Memory that a schedule asks for on its own account; its name in the plan.  about: what it is."""
+def scratch(buffers: dict[str, Buffer], param: Param, about: Meaning | None) -> str:
+    """Memory to work in, for what `about` tells of."""
+    return _temporary(buffers, param, None if about is None else about._replace(shape=(param.size,), scratch=True))
+
+
+def _temporary(buffers: dict[str, Buffer], param: Param, about: Meaning | None) -> str:
     name = f"s{len(buffers)}"
     buffers[name] = Buffer(name, "temp", 0, param.dtype, param.size, about=about)
     return name
@@ -85,6 +89,10 @@ class Memory:
         """What is to be said of a node's memory."""
         return Meaning(self.spoken.get(node), node.op.name, node.outs[0].shape, node.source)
 
+    def working(self) -> Meaning | None:
+        """What is to be said of what is computed now."""
+        return None if self.current is None else self.about(self.current)
+
     def lend(self, node: Node, lender: Node | None, first: int, last: int) -> None:
         """Memory for a map from pass `first` to pass `last` of its kernel: that of `lender`, or a row buffer that is free by then."""
         kind = node.outs[0]
@@ -114,11 +122,9 @@ class Memory:
 
     def temporary(self, param: Param, node: Node | None = None) -> str:
         """Memory that a schedule asks for on its own account, for a node or for scratch work on the current one; its name in the plan."""
-        of = node or self.current
-        about = None if of is None else self.about(of)
-        if about is not None and node is None:
-            about = about._replace(shape=(param.size,), scratch=True)
-        return temporary(self.buffers, param, about)
+        if node is not None:
+            return _temporary(self.buffers, param, self.about(node))
+        return scratch(self.buffers, param, self.working())
 
     def touch(self, name: str, access: str) -> str:
         """The name by which the kernel being lowered knows a buffer that it reads ("r") or writes ("w").

@@ -7,7 +7,7 @@ from __future__ import annotations
 from functools import partial
 
 from codegen.growth import flatten
-from codegen.memory import temporary
+from codegen.memory import scratch
 from codegen.notes import Notes, noted
 from codegen.plan import About, Branch, Buffer, Later, Launch, Meaning, More, Note, Step
 from codegen.variants import Choice, Parts, Piece
@@ -17,12 +17,12 @@ from exprgraph.named import NamedTuple
 
 
 class Told(NamedTuple):
-    """What is told of the launches of a cluster: a note and a description, the shapes of what lies in the buffers that it writes, and what
-    memory is that they work in."""
+    """What is told of the launches of a cluster: a note and a description, the shapes of what lies in the buffers that it writes, and
+    what is said of memory that they work in."""
     note: Note
     about: About
     shapes: dict[str, tuple[Dim, ...]]
-    scratch: Meaning | None
+    working: Meaning | None
 
 
 class Placing(NamedTuple):
@@ -55,8 +55,7 @@ class Placing(NamedTuple):
         """One launch, on the buffers of these names and on scratch memory that gets its name here."""
         for name, param in made.scratch:
             if name not in names:
-                use = None if told.scratch is None else told.scratch._replace(shape=(param.size,), scratch=True)
-                names[name] = temporary(self.buffers, param, use)
+                names[name] = scratch(self.buffers, param, told.working)
         buffers = tuple(names[n] for n in made.names)
         noted(self.notes, told.note._replace(kernel=made.kernel.name))
         writes = tuple((b, told.shapes.get(b, (self.buffers[b].size,))) for b, a in zip(buffers, made.access) if a != "r")

@@ -17,9 +17,10 @@ have two forms of one launch is not known then.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from codegen.growth import with_parts
 from codegen.joined import joined, tree_of
 from codegen.kernel import Alloc, Barrier, Flag, Stmt, walk
 from codegen.notes import Notes
@@ -137,16 +138,8 @@ def _suits(inside: Iterable[Stmt], launch: Launch) -> bool:
 def told(steps: Iterable[Step], notes: Notes) -> tuple[Note, ...]:
     """The notes of the kernels that are launched; a joined one has those of its parts."""
     found: dict[Note, None] = {}
-    for launch in _launches(steps):
+    for launch in (s for s in with_parts(steps) if isinstance(s, Launch)):
         for part in launch.parts or (launch,):
             own = notes.get((part.kernel.name, part.about.lines), ())
             found.update((n if part is launch else n._replace(kernel=launch.kernel.name), None) for n in own)
     return tuple(found)
-
-
-def _launches(steps: Iterable[Step]) -> Iterator[Launch]:
-    for step in steps:
-        if isinstance(step, Branch):
-            yield from (s for v in step.variants for s in _launches(v))
-        elif isinstance(step, Launch):
-            yield from (step, *step.parts)

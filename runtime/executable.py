@@ -113,7 +113,8 @@ class DeviceExecutable:
             bound, done = self._begun(given, there)
         if done is not None:
             return done
-        found = self.residents.call(self, bound, values) if self.residents is not None else None
+        assert self.residents is not None
+        found = self.residents.call(self, bound, values)
         return self(self.memory.usable(values)) if found is None else found
 
     def _begun(self, values: Sequence[Any], there: bool) -> tuple[Bound, list[Any] | None]:
@@ -215,10 +216,8 @@ class DeviceExecutable:
         with self._lock:
             key = self._equal, self._compact, False
             default = self._plan(key)
-            told = default.formula
-            if told is None:
-                whole = fuller(default.plan, every, partial(self._generate, key))
-                told = default.formula = footprint.formulas(self.program, whole, default.names)
+            default.formula = told = default.formula or footprint.formulas(
+                self.program, fuller(default.plan, every, partial(self._generate, key)), default.names)
             if given is None:
                 return Footprint(self.program.options.get("name") or "f", self.device.name, told)
             return replace(footprint.footprint(self._imagined(given)), formula=told)

@@ -55,8 +55,7 @@ class KeptPlans:
         if self.structure is None:
             self.told[key] = self.reason
             return make()
-        parts = {**self.parts, "plan": keys.digest(key)}
-        name = name_of(parts)
+        parts, name = self._entry(key)
         found = self._read(name, parts)
         if found is not None:
             self.told[key] = f"from disk, entry {name[:12]}"
@@ -66,12 +65,16 @@ class KeptPlans:
         self._keep(name, parts, made)
         return made
 
+    def _entry(self, key: tuple[Any, ...]) -> tuple[dict[str, str], str]:
+        """The parts of a plan's key, and the name that they make."""
+        parts = {**self.parts, "plan": keys.digest(key)}
+        return parts, name_of(parts)
+
     def keep(self, key: tuple[Any, ...], plan: Plan) -> None:
         """A plan that has grown, in the place of one that has not so many variants."""
         if self.structure is None:
             return
-        parts = {**self.parts, "plan": keys.digest(key)}
-        name, told = name_of(parts), self.told.get(key)
+        (parts, name), told = self._entry(key), self.told.get(key)
         content = PLANS.get(name)
         if content is None or _lacking(content) > len(list(missing(plan.steps, every))):
             self._keep(name, parts, plan)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from codegen.growth import flatten
+from codegen.growth import flatten, with_parts
 from codegen.plan import Branch, Buffer, Check, Code, Commit, HostCall, Later, Launch, Operand, OwnCall, Plan, Step
 from exprgraph import dims, size_program
 from exprgraph.dims import Atom, Dim
@@ -99,12 +99,6 @@ def code_of(launch: Launch) -> Code:
     """The kernel of a launch, which is text in every plan that the runtime is given."""
     assert isinstance(launch.kernel, Code), launch.kernel
     return launch.kernel
-
-
-def with_parts(steps: Iterable[Step]) -> Iterator[Step]:
-    """All steps, and the launches that joined ones stand for."""
-    for step in flatten(steps):
-        yield from (step, *step.parts) if isinstance(step, Launch) else (step,)
 
 
 def in_parts(steps: Iterable[Step]) -> tuple[Step, ...]:

@@ -15,7 +15,7 @@ import exprgraph as eg
 from codegen import generate as generation
 from codegen import variants
 from codegen.alike import Alike
-from codegen.growth import flatten
+from codegen.growth import flatten, with_parts
 from codegen.kernel import frame
 from codegen.plan import Plan
 from codegen.printed import printed
@@ -25,7 +25,6 @@ from exprgraph.graph import key, order
 from exprgraph.node import Graph, Out
 from exprgraph.pairs import decide
 from exprgraph.passes import run_graph
-from runtime.prepared import with_parts
 from tests.graphs import Drawn, graphs
 from tests.kernel_counts import CASES, Case, Ours, arguments
 from tests.large_graphs import Large, chain, drawn, training_step

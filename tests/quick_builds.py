@@ -29,6 +29,8 @@ def wrap() -> None:
             session = _Plain(session)
         return compiled(session, text, *rest)
     program._compile = quickly
+    key = program._key
+    program._key = lambda *code: (*key(*code), exact())  # what another test has built quickly is not taken where last bits count
 
 
 def plain(text: str) -> bool:
@@ -43,7 +45,12 @@ def for_groups(text: str) -> bool:
 
 def drawn(text: str) -> bool:
     """Whether a program of the cpu schedule is among those that are optimised."""
-    return zlib.crc32(text.encode()) % 8 == 0 or os.environ.get("PYTEST_CURRENT_TEST", "").startswith(EXACT)
+    return zlib.crc32(text.encode()) % 8 == 0 or exact()
+
+
+def exact() -> bool:
+    """Whether the test that runs is about the last bits of numbers."""
+    return os.environ.get("PYTEST_CURRENT_TEST", "").startswith(EXACT)
 
 
 class _Plain:

@@ -1,5 +1,6 @@
 """Jobs that the calling thread and the device's helpers do together."""
 import gc
+import os
 import threading
 import time
 
@@ -11,8 +12,9 @@ from codegen import switchboard as board
 from codegen.jobs import SUFFIX, divisible
 from codegen.kernel import frame
 from codegen.printed import program_source
-from runtime import device, together
+from runtime import device, program, together
 from runtime.together import FAR, NEAR, place, places
+from tests import quick_builds
 from tests.hand_trees import gather, grid_map, row_argmax, tree_sum
 
 MS = 1_000_000_000
@@ -79,6 +81,23 @@ def test_shared_jobs_give_what_one_thread_gives_and_the_driver_too(name, shape, 
     alone = eg.compile([x], EXPRESSIONS[name](x), device="pocl")(value)
     for one in found:
         np.testing.assert_array_equal(one, alone)
+
+
+@pytest.mark.usefixtures("by_driver")
+@pytest.mark.skipif(bool(os.environ.get(quick_builds.SETTING)), reason="all is built with optimisation")
+def test_what_another_test_has_built_quickly_is_not_taken(monkeypatch):
+    """A sum that one program adds in another order than the other, because it was built without optimisation for a test before."""
+    x = eg.matrix("x")
+    value = np.random.default_rng(7).standard_normal((700, 300)).astype("f")
+    found = []
+    for name in ("tests/test_other.py", "tests/test_together.py"):
+        with monkeypatch.context() as other:
+            other.setenv("PYTEST_CURRENT_TEST", name)
+            other.setattr(quick_builds.zlib, "crc32", lambda text: 1)
+            found.append(eg.compile([x], eg.softmax(x * 1.25), device="pocl")(value))
+    program._cache.built.clear()
+    np.testing.assert_array_equal(found[1], eg.compile([x], eg.softmax(x * 1.25), device="pocl")(value))
+    assert (found[0] != found[1]).any()
 
 
 def lines(helpers):

@@ -35,9 +35,10 @@ class Forms(NamedTuple):
 
 
 def forms(outputs: Sequence[Out], layout: dict[int, str], target: Target, soon: bool = False,
-          fusions: Fusions | None = None) -> Forms:
+          fusions: Fusions | None = None, large: bool = False) -> Forms:
     """One form or several.  layout: that of each leaf by uid.  soon: one, which serves all sizes, so that it is made sooner.  fusions:
-    where what is found on the way is kept for whoever makes the forms."""
+    where what is found on the way is kept for whoever makes the forms.  large: the one for large matrices first, since others are made
+    when calls take them; else the one for small matrices, with which functions are tried."""
     fusions = fusions or Fusions()
     if soon:
         return Forms(constant(0), (Form(own_outputs(sums_for_products(outputs, layout, target)), target),))
@@ -49,6 +50,8 @@ def forms(outputs: Sequence[Out], layout: dict[int, str], target: Target, soon: 
     form, best = own
     if best.const is not None:
         return Forms(constant(0), (form,))
+    if large:
+        return Forms((1 - best) * (1 + pick), (form, *made))
     return Forms(best * len(made) + (1 - best) * pick, (*made, form))
 
 

@@ -1,15 +1,16 @@
 """Generation on one screen: graph -> (resolve, rules) -> clusters -> trees -> schedules -> the steps of a plan."""
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from typing import Any
 
 from codegen.describe import Counted, describe
 from codegen.expansions import expanded
-from codegen.forms import forms
+from codegen.forms import Form, forms
 from codegen.fuse import Cluster, Fused, Fusions, make_task
+from codegen.growth import more
 from codegen.kernel import Builder, Kernel, Stmt
 from codegen.lower.mapreduce import Lowering, map_reduce
 from codegen.lower.prefix import variants as scan_variants
@@ -22,7 +23,7 @@ from codegen.notes import Notes
 from codegen.onto import onto
 from codegen.own_call import own_call
 from codegen.placing import Placing, Told
-from codegen.plan import Branch, Buffer, Check, Commit, Launch, Operand, Plan, Site, Step
+from codegen.plan import Branch, Buffer, Check, Commit, Later, Launch, More, Operand, Plan, Site, Step
 from codegen.products import could_be_call, is_call, is_kernel
 from codegen.roots import in_place
 from codegen.rows import template_of
@@ -49,8 +50,8 @@ from exprgraph.requires import uncertain as uncertain
 from exprgraph.requires import uncertain_again
 
 LARGE = 1000
-"""Nodes of a graph from which on its plan has the first variant of each branch only, and others when calls take them: those are most of the
-text and half of the time, and calls take few."""
+"""Nodes of a graph from which on its plan has the first variant of each branch only, its forms among them, and others when calls take them:
+those are most of the text and of the time, and calls take few."""
 SMALL = 16384
 """Elements below which a reduction over everything is left to one work-item or group, in one kernel with what follows it."""
 
@@ -76,10 +77,15 @@ def _plan(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | None
     resolved = resolved._replace(outputs=onto(expanded(resolved.outputs, target, wide), target))
     layout = {i.node.uid: known for i, known in zip(resolved.inputs, layouts)}
     fusions = Fusions()
-    pick, found = forms(resolved.outputs, layout, target, options.get("optimizer") == "fast_compile", fusions)
-    shared = _shared(fusions, target, len(order(resolved.outputs)) >= LARGE)
-    each = [_Generator(resolved, form.outputs, layouts, wide, form.target, shared) for form in found]
-    steps = [tuple(g.steps()) for g in each]
+    large = len(order(resolved.outputs)) >= LARGE
+    pick, found = forms(resolved.outputs, layout, target, options.get("optimizer") == "fast_compile", fusions, large)
+    shared = _shared(fusions, target, large and options.get("trace") is None)
+    each = list[_Generator]()
+
+    def made(form: Form) -> list[Step]:
+        each.append(_Generator(resolved, form.outputs, layouts, wide, form.target, shared))
+        return each[-1].steps()
+    steps = [tuple(made(found[0])), *(shared.put(partial(made, form)) for form in found[1:])]
     if options.get("trace") is not None:
         options["trace"].places = {name: Out(node) for g in reversed(each) for node, name in g.memory.names.items()}
     return each[0].plan(steps[0] if len(steps) == 1 else (Branch(pick, tuple(steps), free=True),))
@@ -138,7 +144,7 @@ def _same_order(node: Node) -> bool:
 
 class Shared(NamedTuple):
     """What the forms of a plan have in common: buffers by name, fault sites by number, notes, what was made of kernels, and
-    what their operations count; and how graphs are fused."""
+    what their operations count; how graphs are fused; and whether variants but the first are made later."""
     buffers: dict[str, Buffer]
     sites: dict[Site, int]
     notes: Notes
@@ -146,13 +152,23 @@ class Shared(NamedTuple):
     counted: Counted
     fusions: Fusions
     siblings: Siblings
+    later: bool
+
+    def put(self, make: Callable[[], Sequence[Step]]) -> tuple[Step, ...]:
+        """The steps of a variant, or one that stands for them until they are made."""
+        return (Later(partial(self._more, make)),) if self.later else tuple(make())
+
+    def _more(self, make: Callable[[], Sequence[Step]]) -> More:
+        with fewer_collections(), RESULTS.meanwhile():
+            steps = tuple(make())
+            return more(steps, self.buffers, told(steps, self.notes), self.sites)
 
 
 def _shared(fusions: Fusions, target: Target, later: bool) -> Shared:
     """What forms share before anything is made; later: whether variants but the first are made later."""
     notes: Notes = {}
     siblings = Siblings(target, partial(apart_later, notes=notes)) if later else Siblings(target)
-    return Shared({}, {}, notes, Made(made_later if later else made_now), {}, fusions, siblings)
+    return Shared({}, {}, notes, Made(made_later if later else made_now), {}, fusions, siblings, later)
 
 
 class _Generator:
@@ -186,7 +202,7 @@ class _Generator:
         largest = constant(0)
         for size in apart.apart:
             largest = maximum(largest, size)
-        return [Branch(minimum(largest // SMALL, 1), (tuple(small), tuple(self._run(apart))))]
+        return [Branch(minimum(largest // SMALL, 1), (tuple(small), self.shared.put(partial(self._run, apart))))]
 
     def _run(self, fused: Fused) -> list[Step]:
         self.memory.crossing = fused.crossing

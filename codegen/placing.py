@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from codegen.growth import flatten
+from codegen.growth import flatten, more
 from codegen.memory import scratch
 from codegen.notes import Notes, noted
 from codegen.plan import About, Branch, Buffer, Later, Launch, Meaning, More, Note, Step
@@ -47,9 +47,7 @@ class Placing(NamedTuple):
         with fewer_collections(), RESULTS.meanwhile():
             steps = tuple(self.steps(told, later.made, names))
             launches = [s for s in flatten(steps) if isinstance(s, Launch)]
-            used = dict.fromkeys(b for s in launches for b in s.buffers)
-            notes = dict.fromkeys(told.note._replace(kernel=s.kernel.name) for s in launches)
-            return More(steps, tuple(self.buffers[b] for b in used), tuple(notes))
+            return more(steps, self.buffers, [told.note._replace(kernel=s.kernel.name) for s in launches])
 
     def launch(self, told: Told, made: Piece, names: dict[str, str]) -> Launch:
         """One launch, on the buffers of these names and on scratch memory that gets its name here."""

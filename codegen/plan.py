@@ -155,10 +155,12 @@ class Later(Generic[T]):
 
 
 class More(NamedTuple):
-    """What a variant adds to a plan that is made later: its steps, the buffers that they use, and the notes of its kernels."""
+    """What a variant adds to a plan that is made later: its steps, the buffers that they use, the notes of its kernels, and all fault sites
+    that the plan has with it, those that it had before in front."""
     steps: tuple[Step, ...]
     buffers: tuple[Buffer, ...]
     notes: tuple[Note, ...]
+    sites: tuple[Site, ...] = ()
 
 
 class Site(NamedTuple):
@@ -175,6 +177,15 @@ class Check(NamedTuple):
 
 class Commit(NamedTuple):
     """The outputs are right: publish them."""
+
+
+def touched(step: Step) -> tuple[str, ...]:
+    """The buffers that a step names."""
+    if isinstance(step, Launch):
+        return step.buffers
+    if isinstance(step, HostCall):
+        return tuple(o.buffer for o in (*step.inputs, step.output))
+    return tuple(o.buffer for o in (*step.inputs, *step.outputs)) if isinstance(step, OwnCall) else ()
 
 
 Step = Launch | HostCall | OwnCall | Branch | Check | Commit | Later[More]

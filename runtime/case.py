@@ -25,8 +25,8 @@ class Case(NamedTuple):
 
     leaves: the arguments.  actions: what to run.  results: (name, view) for each output; rooms: bytes of the intermediates.  counts:
     elements of each output buffer; aligned: buffers that must begin with a cache line.  kept: from which output on
-    results are new versions of shared variables.  told: what a fault is called.  often: what to do with the arguments in the calls
-    `choices.OFTEN`.
+    results are new versions of shared variables.  told: what a fault is called.  often: what to do in the calls
+    `choices.OFTEN` with their number and the arguments.
     """
     leaves: tuple[Leaf, ...]
     actions: tuple[Action, ...]

@@ -2,10 +2,11 @@
 
 The sizes of a call pick a form by limits that were measured on some machine.  Where a function is called with the same sizes again and
 again, all forms are timed, on the arguments of one of these calls, and the fastest is taken from then on, for all sizes of that class:
-extents with as many binary digits.  Only what was timed while the machine was quiet counts.
+extents with as many binary digits.  Only what was timed while the machine was quiet counts.  Forms of large graphs that have not been made
+yet are left alone until the calls have taken as long as making them would (`planning.worth`).
 
-What was found is kept in a file for each device and version of its driver, under names that are made of those of the kernels, which are
-made of their text.  A file that cannot be read or written costs time only.
+What was found is kept in a file for each device and version of its driver, under names that are made of those of the kernels of the first
+form, which are made of their text: the others may not have been made yet.  A file that cannot be read or written costs time only.
 """
 from __future__ import annotations
 
@@ -45,11 +46,11 @@ def file_of(device: Device) -> Path | None:
     return None if base is None else base / f"choices-{name}.json"
 
 
-def name_of(forms: Iterable[Iterable[Step]], shapes: Iterable[Sequence[int]]) -> str:
-    """The name of a choice: what the forms run, and the class of the sizes."""
-    runs = [[s.kernel.name if isinstance(s, Launch) else s.function if isinstance(s, HostCall) else "" for s in form] for form in forms]
+def name_of(first: Iterable[Step], forms: int, shapes: Iterable[Sequence[int]]) -> str:
+    """The name of a choice: what the first form runs, how many there are, and the class of the sizes."""
+    runs = [s.kernel.name if isinstance(s, Launch) else s.function if isinstance(s, HostCall) else "" for s in first]
     sizes = [[n.bit_length() for n in shape] for shape in shapes]
-    return digest([runs, sizes])[:24]
+    return digest([runs, forms, sizes])[:24]
 
 
 def recall(device: Device, name: str, forms: int) -> int | None:

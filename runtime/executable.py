@@ -33,7 +33,7 @@ from runtime.later import Residents, is_short, may_wait, stay
 from runtime.leaves import CONTIGUOUS, Arguments, Leaves, no_call, shapes_of
 from runtime.memory import CopiedMemory, SharedMemory, check_budget, memory_of, span
 from runtime.owned import queued
-from runtime.planning import Key, Relations, fuller, generated, lacks, taken
+from runtime.planning import Key, Relations, fuller, generated, lacks, taken, worth
 from runtime.prepared import Bound, Prepared, chosen, in_parts
 from runtime.program import GroupLimit
 
@@ -61,6 +61,7 @@ class DeviceExecutable:
         shared = isinstance(self.memory, SharedMemory)
         self.near = next((session(d)._replace(asked=device) for d in devices() if d.spec == device.sibling), None) if shared else None
         self.state = State(self.session, self.near, self.memory) if isinstance(self.memory, SharedMemory) else None
+        self._fixed = target.deterministic or self.state is None or bool(program.options.get("max_bytes"))
         self.quick: Callable[..., list[Any] | None] = no_call
         self._recent: OrderedDict[Any, Bound] = OrderedDict()
         self.plans: dict[Key, Prepared] = {}
@@ -177,10 +178,11 @@ class DeviceExecutable:
         vector = self.leaves.vector(arguments)
         with contextlib.suppress(ShapeError, IndexError, ValueFault, AssertionFault, MemoryError):
             if self._relations(vector) == self._equal:
-                prepared, found = self._numbers((self._equal, self._compact, False), vector)
+                key = self._equal, self._compact, False
+                prepared, found = self._numbers(key, vector, 0)  # any form is right for any sizes
                 if not prepared.own and prepared.largest(found) <= REHEARSED:
                     with phase("rehearse", self.program.options.get("name") or ""):
-                        self._run(self._ready(prepared, found, arguments, False), arguments)
+                        self._run(self._bound(prepared, found, arguments, False, 0), arguments)
 
     def source(self) -> str:
         """The text of every kernel built so far, with what it computes and the user's lines."""
@@ -225,9 +227,9 @@ class DeviceExecutable:
     def _imagined(self, given: Sequence[Given]) -> footprint.Call:
         """A call that nobody makes."""
         shapes, vector, most = footprint.imagined(self.leaves, given)
-        key, found = self._chosen(vector, self._compact, most >= NARROW)
+        key, found = self._chosen(vector, shapes, self._compact, most >= NARROW)
         footprint.check_known(self.program, given, self._valued)
-        return self._call(self._plan(key), found, self._form(self._plan(key), found, shapes)[0], shapes)
+        return self._call(self._plan(key), found, self._form(self._plan(key), shapes)[0], shapes)
 
     def _call(self, prepared: Prepared, found: dict[str, int], form: int | None, shapes: Sequence[tuple[int, ...]]) -> footprint.Call:
         """The memory of a call, within `max_bytes` where there is such a bound."""
@@ -281,11 +283,13 @@ class DeviceExecutable:
             self.kept.keep(key, plan)
         return self._prepared(key, plan)
 
-    def _numbers(self, key: Key, vector: Sequence[int]) -> tuple[Prepared, dict[str, int]]:
-        """The plan for a key, with all variants that a call with these sizes takes, and the numbers of the call."""
+    def _numbers(self, key: Key, vector: Sequence[int], form: int | None, tried: bool = False) -> tuple[Prepared, dict[str, int]]:
+        """The plan for a key, with all variants that a call with these sizes takes, and the numbers of the call.  form: the one to take,
+        None for the one that sizes pick; tried: whether each is taken."""
         before = self._plan(key)
         found = before.numbers(vector)
-        prepared = self._grown(key, taken(found, partial(self._relations.value, vector)))
+        tried = tried or bool(self.program.options.get("max_bytes"))
+        prepared = self._grown(key, taken(found, partial(self._relations.value, vector), form, tried))
         return prepared, found if prepared is before else prepared.numbers(vector)
 
     def _generate(self, key: Key) -> Plan:
@@ -303,43 +307,38 @@ class DeviceExecutable:
     def _bind(self, arguments: Arguments) -> Bound:
         """Check the sizes of a call, choose its plan and compute its numbers."""
         wide = any(isinstance(v, np.ndarray) and span(v) >= NARROW for v in arguments.values)
-        key, found = self._chosen(self.leaves.vector(arguments), arguments.layouts, wide)
-        return self._ready(self._plan(key), found, arguments, key[1] != arguments.layouts)
+        key, found = self._chosen(self.leaves.vector(arguments), shapes_of(arguments.values), arguments.layouts, wide)
+        return self._ready(key, found, arguments)
 
-    def _chosen(self, vector: Sequence[int], layouts: str, wide: bool) -> tuple[Key, dict[str, int]]:
+    def _chosen(self, vector: Sequence[int], shapes: Sequence[Sequence[int]], layouts: str, wide: bool) -> tuple[Key, dict[str, int]]:
         """The plan for the sizes of a call, and its numbers; the error of what does not fit."""
         outcomes = self._relations(vector)
         key = self._choose((outcomes, layouts, wide))
-        prepared, found = self._numbers(key, vector)
+        prepared, found = self._numbers(key, vector, self._form(self._plan(key), shapes)[0])
         if not key[2] and prepared.largest(found) >= NARROW:
             key = self._choose((outcomes, layouts, True))
-            found = self._numbers(key, vector)[1]
+            found = self._numbers(key, vector, self._form(self._plan(key), shapes)[0])[1]
         return key, found
 
-    def _ready(self, prepared: Prepared, found: dict[str, int], arguments: Arguments, copies: bool) -> Bound:
+    def _ready(self, key: Key, found: dict[str, int], arguments: Arguments) -> Bound:
         """The plan bound to the numbers of a call, with a function of its own where the memory is shared; where the plan has several
         forms, in the one that was found to be the fastest for such sizes, or will be after many calls."""
-        form, name = self._form(prepared, found, [v.shape for v in arguments.values])
-        if form is not None or name is None:
-            return self._bound(prepared, found, arguments, copies, form)
+        prepared, copies = self._plan(key), key[1] != arguments.layouts
+        form, name = self._form(prepared, shapes_of(arguments.values))
+        often = partial(self._compare, key, name) if form is None and name is not None else None
+        return self._bound(prepared, found, arguments, copies, form, often)
 
-        def often(*values: Any) -> None:
-            self._compare(prepared, found, copies, name, values)
-        return self._bound(prepared, found, arguments, copies, None, often)
-
-    def _form(self, prepared: Prepared, found: dict[str, int], shapes: Sequence[tuple[int, ...]]) -> tuple[int | None, str | None]:
+    def _form(self, prepared: Prepared, shapes: Sequence[Sequence[int]]) -> tuple[int | None, str | None]:
         """The form of a plan that was found to be the fastest for such shapes, and the name under which it is kept; None where there is
         nothing to choose."""
-        free = prepared.free
-        fixed = free is None or prepared.own or self.target.deterministic or self.state is None or self.program.options.get("max_bytes")
-        if fixed or free is None or sum(map(math.prod, shapes)) < choices.LEAST:
+        if prepared.forms == 1 or prepared.own or self._fixed or sum(map(math.prod, shapes)) < choices.LEAST:
             return None, None
-        name = choices.name_of((chosen(v, lambda pick: found[pick.text]) for v in free.variants), shapes)
-        return choices.recall(self.device, name, len(free.variants)), name
+        name = choices.name_of(chosen(prepared.plan.steps, lambda pick: 0), prepared.forms, shapes)
+        return choices.recall(self.device, name, prepared.forms), name
 
     def _bound(self, prepared: Prepared, found: dict[str, int], arguments: Arguments, copies: bool, form: int | None = None,
                often: Callable[..., None] | None = None) -> Bound:
-        call = self._call(prepared, found, form, [v.shape for v in arguments.values])
+        call = self._call(prepared, found, form, shapes_of(arguments.values))
         bound = prepared.bind(call.fit, copies)._replace(told=partial(footprint.told, call), needs=call.needs)
         own = arguments.compact() if copies else arguments
         leaves = self.leaves.alike(own, self._valued)
@@ -352,24 +351,25 @@ class DeviceExecutable:
         except AllocationError as error:
             raise bound.told(error) from error.__cause__
 
-    def _compare(self, prepared: Prepared, found: dict[str, int], copies: bool, name: str, values: Sequence[Any]) -> None:
+    def _compare(self, key: Key, name: str, calls: int, *values: Any) -> None:
         """Time the forms of a plan on the arguments of a call, and take the fastest one for such calls from now on."""
-        free = prepared.free
-        assert free is not None
         with self._lock, contextlib.suppress(AllocationError, DeviceError, IndexError, ValueFault, AssertionFault):
             arguments = self.leaves.read(values)
-            own = arguments.compact() if copies else arguments
-            bounds = [self._bound(prepared, found, arguments, copies, form) for form in range(len(free.variants))]
+            now = self._bound_to(arguments)
+            own = arguments.compact() if now.copies else arguments
+            if not worth(self._plan(key).plan, calls, partial(now.quick, *own.values, trusted=True)):
+                return
+            prepared, found = self._numbers(key, self.leaves.vector(arguments), None, True)
+            bounds = [self._bound(prepared, found, arguments, now.copies, form) for form in range(prepared.forms)]
             for bound in bounds:
                 check_budget(self.memory, bound.fit.wanted, max(bound.fit.rooms.values(), default=0))
             runs = [partial(b.quick, *own.values, trusted=True) for b in bounds]
             with phase("time", f"{len(runs)} forms of a plan"):
-                best = choices.fastest(runs, found[free.pick.text])
-            if best is None:
-                return
-            choices.remember(self.device, name, best)
-            self._bounds[self.leaves.key(arguments, self._valued)] = bounds[best]
-            self._remember(bounds[best], own)
+                best = choices.fastest(runs, prepared.picked(found))
+            if best is not None:
+                choices.remember(self.device, name, best)
+                self._bounds[self.leaves.key(arguments, self._valued)] = bounds[best]
+                self._remember(bounds[best], own)
 
     def _choose(self, key: Key) -> Key:
         """The key itself, or where no more plans are to be made one that serves it too, at the price of copying strided arguments."""

@@ -1,11 +1,12 @@
 """Plans of a function by their keys: made or found, and grown where a call takes variants that were left for later."""
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from codegen.growth import Wanted, complete, every, grown, missing
-from codegen.plan import Branch, Plan
+from codegen.growth import Wanted, complete, every, flatten, grown, missing
+from codegen.plan import Branch, Later, Launch, Plan
 from codegen.target import Target
 from exprgraph.dims import Atom, Dim
 from exprgraph.node import Graph
@@ -14,6 +15,8 @@ from exprgraph.requires import check
 from runtime.generator import Generator
 from runtime.prepared import Numbers
 
+MAKING = 0.02
+"""Seconds that it takes, about, to make one launch of a form that was left for later, and to build its kernel."""
 Key = tuple[tuple[str, ...] | None, str, bool]
 """How sizes that may be 1 relate, the layouts of the arguments, whether indices are wide."""
 
@@ -51,13 +54,28 @@ def generated(generator: Generator, program: Program, target: Target, key: Key, 
     return generator.generate(program.graph, program.leaves, outcomes, tuple(layouts), wide, target, options.get("name") or "", options)
 
 
-def taken(found: Mapping[str, int], value: Callable[[Dim], int]) -> Wanted:
-    """The variants that a call may run: one of each branch, and all where the fastest is found by trying.  found: the numbers of the call;
-    value: those that are not among them."""
+def taken(found: Mapping[str, int], value: Callable[[Dim], int], form: int | None = None, every_form: bool = False) -> Wanted:
+    """The variants that a call runs: one of each branch.  found: the numbers of the call; value: those that are not among them; form: the
+    form that was found to be the fastest, if any; every_form: whether each of them may run."""
     def wanted(branch: Branch) -> Iterable[int]:
         pick = branch.pick
-        return every(branch) if branch.free else (found[pick.text] if pick.text in found else value(pick),)
+        if branch.free and (every_form or form is not None):
+            return every(branch) if form is None or every_form else (form,)
+        return (found[pick.text] if pick.text in found else value(pick),)
     return wanted
+
+
+def worth(plan: Plan, calls: int, run: Callable[[], Any]) -> bool:
+    """Whether to make the forms that a plan lacks, so that the fastest can be found: not before the calls so far have taken as long as that
+    would.  run: one of these calls."""
+    forms = next((s.variants for s in plan.steps if isinstance(s, Branch) and s.free), ())
+    lacking = sum(isinstance(s, Later) for form in forms for s in form)
+    if not lacking:
+        return True
+    begin = time.perf_counter()
+    run()
+    launches = sum(isinstance(s, Launch) for s in flatten(forms[0]))
+    return calls * (time.perf_counter() - begin) >= MAKING * launches * lacking
 
 
 def lacks(plan: Plan, wanted: Wanted) -> bool:

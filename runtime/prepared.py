@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from codegen.growth import flatten, with_parts
-from codegen.plan import Branch, Buffer, Check, Code, Commit, HostCall, Later, Launch, Operand, OwnCall, Plan, Step
+from codegen.plan import Branch, Buffer, Check, Code, Commit, HostCall, Later, Launch, Operand, OwnCall, Plan, Step, touched
 from exprgraph import dims, size_program
 from exprgraph.dims import Atom, Dim
 from exprgraph.named import NamedTuple
@@ -192,6 +192,15 @@ class Prepared:
         return next((s for s in self.plan.steps if isinstance(s, Branch) and s.free), None)
 
     @property
+    def forms(self) -> int:
+        """How many forms the plan has."""
+        return 1 if self.free is None else len(self.free.variants)
+
+    def picked(self, found: dict[str, int]) -> int:
+        """The form that the numbers of a call pick."""
+        return 0 if self.free is None else found[self.free.pick.text]
+
+    @property
     def own(self) -> bool:
         """Whether anything of the user's own runs, which is never done for trial."""
         return any(isinstance(s, OwnCall) for s in flatten(self.plan.steps))
@@ -290,7 +299,8 @@ class Prepared:
         return Bound(fit, tuple(self._actions(fit.steps, where, fit.found)), copies)
 
     def quicken(self, bound: Bound, leaves: Sequence[Leaf], state: State, kept: int, often: Callable[..., None] | None = None) -> Bound:
-        """The bound plan with a function written for it; often: what that does with its arguments when it has been called often."""
+        """The bound plan with a function written for it; often: what that does with the number of a
+        call and its arguments when it has been called often."""
         assert isinstance(self.memory, SharedMemory)
         fit, found = bound.fit, bound.fit.found
         counts = {n: (found[b.size.text], np.dtype(b.dtype)) for n, b in self.buffers.items() if b.role == "output"}
@@ -309,11 +319,7 @@ class Prepared:
 
     def names(self, step: Step) -> tuple[str, ...]:
         """The buffers that a step reads or writes."""
-        if isinstance(step, HostCall):
-            return tuple(o.buffer for o in (*step.inputs, step.output))
-        if isinstance(step, OwnCall):
-            return tuple(o.buffer for o in (*step.inputs, *step.outputs))
-        return self._arguments(step) if isinstance(step, Launch) else ()
+        return self._arguments(step) if isinstance(step, Launch) else touched(step)
 
     def _actions(self, steps: Sequence[Step], where: Sequence[str], found: dict[str, int]) -> Iterator[Action]:
         for step, at in zip(steps, where):

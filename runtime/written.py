@@ -278,5 +278,5 @@ class _Text:
             calls = w.const([0])
             w.emit(2, f"{calls}[0] += 1")
             arguments = ", ".join(f"v{i}" for i in range(len(self.case.leaves)))
-            w.emit(2, f"if {calls}[0] in {w.const(choices.OFTEN)}: {w.const(self.case.often)}({arguments})")
+            w.emit(2, f"if {calls}[0] in {w.const(choices.OFTEN)}: {w.const(self.case.often)}({calls}[0], {arguments})")
         w.emit(2, f"return [{', '.join(names)}]")

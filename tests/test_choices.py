@@ -177,8 +177,9 @@ def test_where_the_machine_is_not_quiet_it_is_tried_again(folder, monkeypatch):
 
 
 def test_sizes_of_one_class_have_one_choice():
-    forms = [[], []]
-    assert choices.name_of(forms, [(300, 200)]) == choices.name_of(forms, [(511, 130)]) != choices.name_of(forms, [(512, 200)])
+    def name(shape, forms=2):
+        return choices.name_of([], forms, [shape])
+    assert name((300, 200)) == name((511, 130)) != name((512, 200)) and name((300, 200)) != name((300, 200), 3)
 
 
 def logistic(x, w):

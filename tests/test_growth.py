@@ -12,7 +12,7 @@ import pytest
 import exprgraph as eg
 from codegen import generate as generation
 from codegen import growth
-from codegen.plan import Branch, Later, Launch, More, Plan
+from codegen.plan import Branch, Check, Commit, Later, Launch, More, Plan, Site
 from codegen.printed import printed
 from codegen.schedule import stream
 from codegen.target import Target
@@ -21,7 +21,7 @@ from exprgraph.dims import constant
 from exprgraph.graph import order
 from exprgraph.node import Graph, Out
 from exprgraph.passes import run_graph
-from runtime import executable, program
+from runtime import choices, executable, kept_plans, planning, program
 from runtime.prepared import chosen
 from tests.large_graphs import drawn
 from tests.plan_runner import CPU, GPU
@@ -35,7 +35,10 @@ EXPRESSIONS = {
     "product": lambda x: [eg.relu(x @ x.T)],
     "running sums": lambda x: [eg.cumsum(eg.sigmoid(x), axis=1)],
     "two layers": lambda x: [eg.softmax(eg.softmax(x, axis=1) * 3 - 1, axis=0)],
-    "siblings": lambda x: [eg.exp(x[0] + 1), eg.exp(x[1] + 1), eg.sin(x[:, 0])]}
+    "siblings": lambda x: [eg.exp(x[0] + 1), eg.exp(x[1] + 1), eg.sin(x[:, 0])],
+    "product and maps": lambda x: [eg.relu((x * 2) @ x[:64].T + 1)],
+    "mean of a product": lambda x: [eg.tanh(x @ x.T[:, :2]).mean(), x + 1],
+    "rows by number": lambda x: [eg.log(1 + (x[eg.cast(x[:, 0] * 2, "int64")] @ x[0]).mean())]}
 SHAPES = [(3, 4), (1200, 3), (2, 60_000), (40, 90)]
 """Small; short rows; few long rows; what is streamed."""
 
@@ -90,7 +93,11 @@ def test_a_plan_that_has_grown_is_the_whole_one(name: str, target: Target, monke
     assert {n.operations for n in grown.notes} == {n.operations for n in whole.notes}
     names = {b.name for b in grown.buffers}
     assert all(set(s.buffers) <= names for s in growth.flatten(grown.steps) if isinstance(s, Launch))
-    if name not in ("turned", "product", "running sums", "siblings") or (name, target) == ("turned", GPU):
+    checks = [[s.sites for s in plan.steps if isinstance(s, Check)] for plan in (grown, whole)]
+    assert checks[0] == checks[1] and bool(checks[0]) == (name == "rows by number")
+    assert isinstance(grown.steps[-1], Commit)
+    alone = ("product", "running sums", "siblings", *(["turned"] if target is CPU else ["product and maps"]))
+    if name not in alone:
         assert unmade(small) and len(launched(small)) < len(launched(whole))
 
 
@@ -102,6 +109,18 @@ def test_the_steps_that_were_there_are_the_same_records(lazy: None) -> None:
     twice = growth.complete(small)
     assert [id(s) for s in growth.flatten(grown.steps) if isinstance(s, Launch)] == [
         id(s) for s in growth.flatten(twice.steps) if isinstance(s, Launch)]
+
+
+def test_the_check_of_faults_grows() -> None:
+    sites = [Site(name, None) for name in "abc"]
+
+    def plan(*before: Check) -> Plan:
+        made = Later(lambda: More((), (), (), tuple(sites)))
+        return Plan((), (Branch(constant(0), ((), (made,))), *before, Commit()), ())
+    for before in (), (Check(tuple(sites[:1])),), (Check(tuple(sites)),):
+        grown = growth.complete(plan(*before))
+        assert grown.steps[1:] == (Check(tuple(sites)), Commit())
+        assert growth.grown(plan(*before), lambda branch: [0]).steps[1:] == (*before, Commit())
 
 
 def test_a_plan_grows_by_what_is_wanted_only() -> None:
@@ -258,6 +277,85 @@ def test_the_formula_of_memory_knows_all_variants(lazy: None, kept: None, monkey
     monkeypatch.setattr(generation, "LARGE", 1 << 30)
     whole = eg.compile([x], eg.softmax(x, axis=1).sum(axis=0), device="pocl", schedule="cpu").memory()
     assert lazily.formula == whole.formula
+
+
+def forms(f: Any) -> list[bool]:
+    """Of each form of the one plan whether it has been made."""
+    (prepared,) = f._run.plans.values()
+    return [not any(isinstance(s, Later) for s in variant) for variant in prepared.free.variants]
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Forms are timed in the third and the fifth call; how many were, of which the last is the fastest."""
+    asked: list[int] = []
+    monkeypatch.setattr(choices, "OFTEN", (3, 5))
+    monkeypatch.setattr(choices, "_known", {})
+    monkeypatch.setattr(choices, "fastest", lambda runs, current: asked.append(len(runs)) or [run() for run in runs] and len(runs) - 1)
+    return asked
+
+
+def dense() -> tuple[Any, Any]:
+    """A function whose plan has two forms, and the oracle."""
+    x = eg.matrix("x")
+    small, oracle = (eg.compile([x], EXPRESSIONS["product and maps"](x), device=d) for d in ("pocl", "numpy"))
+    return small, oracle
+
+
+def test_a_form_is_made_when_sizes_pick_it(lazy: None, kept: None) -> None:
+    f, oracle = dense()
+    assert forms(f) == [True, False]
+    f(values((600, 300)))
+    assert forms(f) == [True, False]
+    for shape in (4, 3), (3000, 40), (6, 700):
+        np.testing.assert_allclose(f(values(shape)), oracle(values(shape)), rtol=1e-5)
+    assert forms(f) == [True, True] and "made when" in f.why()
+
+
+def test_forms_are_timed_when_calls_have_taken_as_long_as_making_them(lazy: None, kept: None, timed: list[int],
+                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "MAKING", 1e6)
+    f, oracle = dense()
+    value = values((600, 300))
+    for call in range(1, 6):
+        np.testing.assert_allclose(f(value), oracle(value), rtol=1e-4)
+        if call == 3:
+            assert not timed and forms(f) == [True, False]
+            monkeypatch.setattr(planning, "MAKING", 0)
+    assert timed == [2] and forms(f) == [True, True]
+
+
+def test_the_form_that_was_found_to_be_the_fastest_is_the_one_that_is_made(lazy: None, kept: None, timed: list[int],
+                                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "MAKING", 0)
+    value = values((600, 300))
+    first, oracle = dense()
+    for _ in range(4):
+        np.testing.assert_allclose(first(value), oracle(value), rtol=1e-4)
+    assert timed == [2] and forms(first) == [True, True]
+    monkeypatch.setattr(kept_plans.PLANS, "get", lambda name: None)
+    second, _ = dense()
+    assert forms(second) == [True, False]
+    np.testing.assert_allclose(second(value), oracle(value), rtol=1e-4)
+    assert forms(second) == [True, True] and timed == [2]
+
+
+def test_a_bound_on_memory_asks_for_all_forms(lazy: None, kept: None) -> None:
+    x = eg.matrix("x")
+    f = eg.compile([x], EXPRESSIONS["product and maps"](x), device="pocl", max_bytes=1 << 30)
+    f(values((4, 3)))
+    assert forms(f) == [True, True]
+
+
+def test_a_fault_in_a_form_that_is_made_later(lazy: None, kept: None) -> None:
+    x = eg.matrix("x")
+    f = eg.compile([x], EXPRESSIONS["rows by number"](x), device="pocl")
+    for shape in (4, 3), (3000, 40), (40_000, 3):
+        value = values(shape)
+        f(value)
+        value[shape[0] // 2, 0] = shape[0]
+        with pytest.raises(IndexError, match=f"index {2 * shape[0]} is out of bounds"):
+            f(value)
 
 
 @pytest.mark.parametrize("options", [{"mode": "DebugMode"}, {"mode": "NanGuardMode"}, {"profile": True}, {"max_bytes": 1 << 30}], ids=str)

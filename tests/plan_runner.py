@@ -1,7 +1,7 @@
 """Runs plans without a device: every kernel in the tree interpreter, with its checks of bounds and races.
 
-Only a quarter of the tests, chosen by their names, prints the kernels as well, which is half of what a plan costs and which the
-interpreter does not need.
+Only a quarter of the tests, chosen by their names, makes whole plans and prints their kernels.  The others make the variants that they
+run, and print nothing: that is most of what a plan costs, and the interpreter does not need it.
 """
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from codegen import generate as generation
 from codegen import variants
-from codegen.growth import complete
+from codegen.growth import grown
 from codegen.interpret import run
 from codegen.kernel import frame
 from codegen.plan import Branch, Check, HostCall, Launch, Plan
@@ -43,8 +43,19 @@ def unprinted() -> Iterator[None]:
         variants.named = before
 
 
+@contextmanager
+def growing() -> Iterator[None]:
+    """Of each plan only the first variants are made with it, others when they are wanted."""
+    before = generation._shared
+    generation._shared = lambda fusions, target, later: before(fusions, target, True)
+    try:
+        yield
+    finally:
+        generation._shared = before
+
+
 def prints() -> bool:
-    """Whether the test that is running is among those that print what they interpret."""
+    """Whether the test that is running is among those that make and print all of what they interpret."""
     return zlib.crc32(os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0].encode()) % 4 == 0
 
 
@@ -79,11 +90,13 @@ class Sizes:
 
 
 def interpret(graph: Graph, leaves: list[Node], values: list[np.ndarray], target: Target, general: bool = False,
-              last: bool = False, runner: Callable[..., None] = run, options: Mapping[str, Any] | None = None) -> list[np.ndarray]:
+              last: bool = False, runner: Callable[..., None] = run, options: Mapping[str, Any] | None = None,
+              whole: bool | None = None) -> list[np.ndarray]:
     """The outputs of a graph by generated trees.
 
     general: by the plan that leaves all sizes undecided.  last: by the last variant of each branch, whatever the sizes say.  runner:
-    what runs a kernel.  options: those of `compile`.
+    what runs a kernel.  options: those of `compile`.  whole: whether variants are made too that are not run; None: in a quarter of the
+    tests.
     """
     sizes = Sizes(leaves, values)
     for needed in generation.requirements(graph):
@@ -92,8 +105,11 @@ def interpret(graph: Graph, leaves: list[Node], values: list[np.ndarray], target
             raise needed.condition.error(needed.condition.message.format(left=left, right=right))
     outcomes = decide(generation.uncertain(graph), sizes)
     layouts = [strided_layout(v) for v in values]
-    with nullcontext() if runner is not run or prints() else unprinted():
-        plan = complete(generation.generate(graph, leaves, None if general else outcomes, layouts, False, target, options=options))
+    printed = runner is not run or prints()
+    with nullcontext() if printed else unprinted():
+        with nullcontext() if printed and whole is None or whole else growing():
+            plan = generation.generate(graph, leaves, None if general else outcomes, layouts, False, target, options=options)
+        plan = grown(plan, lambda branch: [taken(branch, sizes, -1 if last else None)])
     return run_plan(plan, values, sizes, last, runner)
 
 
@@ -126,6 +142,12 @@ def _view(memory, operand, sizes) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(base, shape, tuple(sizes(s) * base.itemsize for s in operand.strides))
 
 
+def taken(branch: Branch, sizes: Sizes, variant: int | None) -> int:
+    """The variant that is run: the one that sizes pick, unless a number is given."""
+    last = len(branch.variants) - 1
+    return sizes(branch.pick) if variant is None else last if variant < 0 else min(variant, last)
+
+
 def _steps(steps, memory, sizes, variant, runner) -> None:
     for step in steps:
         if isinstance(step, Launch) and step.parts and not hasattr(runner, "joined"):
@@ -140,8 +162,7 @@ def _steps(steps, memory, sizes, variant, runner) -> None:
             inputs, out = [_view(memory, o, sizes) for o in step.inputs], _view(memory, step.output, sizes)
             np.matmul(*inputs, out=out) if step.function == "matmul" else hosted(step.function, step.params)(*inputs, out=out)
         elif isinstance(step, Branch):
-            pick = sizes(step.pick) if variant is None else min(variant, len(step.variants) - 1)
-            _steps(step.variants[pick], memory, sizes, variant, runner)
+            _steps(step.variants[taken(step, sizes, variant)], memory, sizes, variant, runner)
         elif isinstance(step, Check) and memory["flags"][0]:
             site = step.sites[int(memory["flags"][0]) - 1]
             raise site.error(site.message.format(index=memory["flags"][1], size=memory["flags"][2]) + at(site.source))

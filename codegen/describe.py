@@ -1,7 +1,9 @@
 """Descriptions of clusters: which operations their kernel does, over which sizes, from which of the user's lines."""
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from functools import reduce
 
 from codegen.fuse import Cluster
 from codegen.notes import SHOWN
@@ -17,27 +19,24 @@ SILENT = ("cast", "dimshuffle", "broadcast_to", "identity", "size", "bcast_size"
 def flops_of(nodes: Iterable[Node]) -> Dim:
     """About how many floating-point operations it takes to compute some nodes once: one for each element of an elementwise operation, or of
     what is reduced or scattered, two for each multiplication of a product."""
-    total = constant(0)
+    times = Counter[tuple[Dim, ...]]()
     for node in nodes:
         if not is_float(node.outs[0].dtype) or node.op.name in SILENT:
             continue
         if node.op.kind == "contract":
-            total = total + product((*node.outs[0].shape, node.inputs[0].type.shape[-1])) * 2
+            times[(*node.outs[0].shape, node.inputs[0].type.shape[-1])] += 2
         elif node.op.kind in ("elementwise", "scan"):
-            total = total + product(node.outs[0].shape)
+            times[node.outs[0].shape] += 1
         elif node.op.kind in ("reduce", "scatter"):
-            total = total + product(node.inputs[-1 if node.op.kind == "scatter" else 0].type.shape)
-    return total
+            times[node.inputs[-1 if node.op.kind == "scatter" else 0].type.shape] += 1
+    return sum((product(shape) * count for shape, count in times.items()), constant(0))
 
 
 def reach_of(nodes: Iterable[Node]) -> Dim:
     """How many elements of one buffer it takes at most to compute some nodes: as many as the largest of them has, or of what is folded."""
     folded = ("reduce", "contract", "scatter")
-    found = {d.text: d for n in nodes for t in (*n.outs, *(i.type for i in n.inputs if n.op.kind in folded)) for d in [product(t.shape)]}
-    most = constant(1)
-    for size in found.values():
-        most = maximum(most, size)
-    return most
+    shapes = dict.fromkeys(t.shape for n in nodes for t in (*n.outs, *(i.type for i in n.inputs if n.op.kind in folded)))
+    return reduce(maximum, {d.text: d for d in map(product, shapes)}.values(), constant(1))
 
 
 Counted = dict[tuple[Node, ...], tuple[Dim, Dim]]

@@ -15,7 +15,7 @@ from codegen.inline import Index, Inliner, is_array_constant
 from codegen.keeping import widest_value
 from codegen.kernel import Builder, Expr
 from codegen.products import is_call
-from codegen.roots import Roots, find_roots
+from codegen.roots import Roots, find_roots, meet
 from codegen.target import Target
 from exprgraph.dims import Dim, constant, is_one, product
 from exprgraph.named import NamedTuple
@@ -314,9 +314,7 @@ class _Fusion:
                 found.add((node, index))
                 return b.make("op", node.outs[0].dtype, index, f"root{node.uid}")
             return None
-        inliner = Inliner(b, memory)
-        for out, index in operands(task, b, variables(b, positions)):
-            inliner.value(out, index)
+        meet(Inliner(b, memory), operands(task, b, variables(b, positions)))
         return found
 
     def _candidates(self, task: Task, below: Sequence[Cluster], level: int) -> Iterator[Cluster]:

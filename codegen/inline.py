@@ -16,7 +16,7 @@ from codegen.plan import Site
 from codegen.rows import value_of
 from exprgraph.dims import Dim, bounds, constant, maximum, minimum, product
 from exprgraph.named import NamedTuple
-from exprgraph.node import Node, Out, constant_value
+from exprgraph.node import Node, Out, constant_value, no_refusal
 from exprgraph.types import size_dim, size_dims
 
 Index = tuple[Expr, ...]
@@ -108,6 +108,15 @@ class Inliner:
             self._done[key] = end.value
             return None, end.value
 
+    def ready(self, node: Node, index: Index) -> Expr | None:
+        """The value where nothing has to be visited for it, for the value that is being visited."""
+        own = self._open[-1][0]
+        key = (node, index, own[2])
+        found = self._known(key)
+        if found is not None:
+            self._keep(own, self._checks.get(key))
+        return found
+
     def report(self, fault: Fault) -> None:
         """Note a check of the value that is being visited; it cannot fail where the guard is 0."""
         key = self._open[-1][0]
@@ -143,10 +152,12 @@ def _scalar(b: Builder, node: Node, index: Index) -> Expr | None:
 
 
 def _elementwise(t: Inliner, node: Node, index: Index) -> Visit:
-    operands = []
+    operands, shape = [], node.outs[0].shape
     for i in node.inputs:
-        operands.append((yield Want(i, aligned(t.b, index, node.outs[0].shape, i.type.shape))))
-    for refusal in node.op.refuses(node.inputs, **dict(node.params)):
+        at = aligned(t.b, index, shape, i.type.shape)
+        known = t.ready(i.node, at)
+        operands.append((yield Want(i, at)) if known is None else known)
+    for refusal in () if node.op.refuses is no_refusal else node.op.refuses(node.inputs, **dict(node.params)):
         condition = yield Want(refusal.condition, aligned(t.b, index, node.outs[0].shape, refusal.condition.type.shape))
         value = yield Want(refusal.value, aligned(t.b, index, node.outs[0].shape, refusal.value.type.shape))
         size = t.b.lit(0, "int64")
@@ -160,7 +171,7 @@ def _elementwise(t: Inliner, node: Node, index: Index) -> Visit:
 def aligned(b: Builder, index: Index, shape: Sequence[Dim], of: Sequence[Dim]) -> Index:
     """The index at which an operand of shape `of` is read where the result of shape `shape` is at `index`."""
     skip = len(shape) - len(of)
-    return tuple(axis_index(b, index[skip + k], shape[skip + k], dim) for k, dim in enumerate(of))
+    return tuple([i if d is s and d.const is None else axis_index(b, i, s, d) for i, s, d in zip(index[skip:], shape[skip:], of)])
 
 
 def axis_index(b: Builder, index: Expr, size: Dim, of: Dim) -> Expr:

@@ -1,10 +1,10 @@
 """Roots: which values have to exist as wholes, in memory or at least in their own right; everything else is inlined where it is read."""
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Iterator, Sequence
+from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
 
 from codegen.affine import affine
-from codegen.inline import Index, Inliner, is_array_constant
+from codegen.inline import Index, Inliner, aligned, is_array_constant
 from codegen.keeping import Work, cut, is_gather, kept
 from codegen.kernel import Builder, Expr
 from codegen.products import is_call
@@ -12,7 +12,7 @@ from codegen.scattering import by_atomics
 from codegen.target import Target
 from exprgraph.graph import order
 from exprgraph.named import NamedTuple
-from exprgraph.node import CONSTANT, INPUT, SHARED, Node, Out
+from exprgraph.node import CONSTANT, INPUT, SHARED, Node, Out, no_refusal
 from exprgraph.own.op import OwnOp
 
 VIEWS = ("dimshuffle", "subtensor", "broadcast_to", "reshape", "specify_shape", "barrier")
@@ -128,6 +128,23 @@ def in_place(out: Out, roots: Container[Node]) -> bool:
     """Whether NumPy can read an operand of a product where it lies."""
     base = view_base(out, True)
     return base is not None and (base in roots or _in_memory(base))
+
+
+def meet(inliner: Inliner, wanted: Iterable[tuple[Out, Index]]) -> None:
+    """Let the memory of an inliner meet all that these elements rest on.  Values of elementwise rows are not made for that: no index rests
+    on them, but where something else is in between."""
+    b, todo, seen = inliner.b, [(o.node, index) for o, index in wanted], set[tuple[Node, Index]]()
+    while todo:
+        top = node, index = todo.pop()
+        if top in seen:
+            continue
+        seen.add(top)
+        if node.op.kind == "elementwise" and node.op.refuses is no_refusal:
+            if inliner.memory(node, index) is None:
+                shape = node.outs[0].shape
+                todo += [(i.node, aligned(b, index, shape, i.type.shape)) for i in node.inputs]
+        else:
+            inliner.value(Out(node), index)
 
 
 def _strides(out: Out, base: Node) -> Iterator[tuple[Expr, Index]]:

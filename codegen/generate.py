@@ -205,7 +205,7 @@ class _Generator:
         return [Branch(minimum(largest // SMALL, 1), (tuple(small), self.shared.put(partial(self._run, apart))))]
 
     def _run(self, fused: Fused) -> list[Step]:
-        self.memory.crossing = fused.crossing
+        self.memory.begin(fused.crossing)
         self.called.clear()
         levels = groupby(fused.clusters, lambda c: c.level)
         return [s for _, level in levels for s in self.shared.siblings.together([self._once(c) for c in level])]

@@ -110,15 +110,22 @@ class Memory:
         """The kernel that was lent memory is complete."""
         self.lent, self.rows = {}, []
 
+    def begin(self, crossing: set[Node]) -> None:
+        """A fusion begins, between whose clusters these nodes cross; whatever an interrupt may have left of another one goes."""
+        self.crossing, self.used = crossing, {}
+        self.release()
+
     @contextmanager
     def holding(self, nodes: Iterable[Node]) -> Iterator[None]:
         """Gives nodes that lie nowhere memory for the time being."""
         given = [n for n in nodes if self.name(n) is None]
         for node in given:
             self.names[node] = self.temporary(Param("held", node.outs[0].dtype, "rw", product(node.outs[0].shape)), node)
-        yield
-        for node in given:
-            del self.names[node]
+        try:
+            yield
+        finally:
+            for node in given:
+                del self.names[node]
 
     def temporary(self, param: Param, node: Node | None = None) -> str:
         """Memory that a schedule asks for on its own account, for a node or for scratch work on the current one; its name in the plan."""

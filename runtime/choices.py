@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from codegen.plan import HostCall, Launch, Step
+from exprgraph.atoms import anonymous
 from exprgraph.keys import digest
 from exprgraph.store import folder, usable, written_whole
 from runtime.device import Device
@@ -48,9 +49,14 @@ def file_of(device: Device) -> Path | None:
 
 def name_of(first: Iterable[Step], forms: int, shapes: Iterable[Sequence[int]]) -> str:
     """The name of a choice: what the first form runs, how many there are, and the class of the sizes."""
-    runs = [s.kernel.name if isinstance(s, Launch) else s.function if isinstance(s, HostCall) else "" for s in first]
+    runs = [s.kernel.name if isinstance(s, Launch) else _called(s) for s in first if isinstance(s, Launch | HostCall)]
     sizes = [[n.bit_length() for n in shape] for shape in shapes]
     return digest([runs, forms, sizes])[:24]
+
+
+def _called(step: HostCall) -> str:
+    """A call of NumPy, whatever the leaves are called that its sizes are of."""
+    return anonymous(" ".join([step.function, *(d.text for o in (*step.inputs, step.output) for d in (o.offset, *o.shape, *o.strides))]))
 
 
 def recall(device: Device, name: str, forms: int) -> int | None:

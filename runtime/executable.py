@@ -48,14 +48,13 @@ class DeviceExecutable:
     """A program on one device: called with one value per leaf, it returns one value per output.
 
     Calls from several threads that use a workspace or take long run one after the other.  The default plan (sizes that must fit are
-    equal, arguments without gaps) is built at once, so that its errors come from the compile.
+    equal, arguments without gaps) is built at once, so that its errors come from the compile, but for what large graphs leave for later.
     """
 
     def __init__(self, program: Program, device: Device, target: Target, generator: Generator) -> None:
         self.program, self.device, self.target, self.generator = program, device, target, generator
         self.kept = generator.kept(program, device, target) if generator.kept else None
-        self.session = session(device)
-        self.watched = is_watched(program.options)
+        self.session, self.watched = session(device), is_watched(program.options)
         self.memory = CopiedMemory(self.session) if self.watched else memory_of(self.session)
         self.leaves = Leaves(program.leaves, self.memory)
         shared = isinstance(self.memory, SharedMemory)
@@ -179,10 +178,12 @@ class DeviceExecutable:
         with contextlib.suppress(ShapeError, IndexError, ValueFault, AssertionFault, MemoryError):
             if self._relations(vector) == self._equal:
                 key = self._equal, self._compact, False
-                prepared, found = self._numbers(key, vector, 0)  # any form is right for any sizes
+                whole = self._plan(key).whole  # else its first form, which is right for any sizes, but not what calls stay with
+                form = self._form(self._plan(key), shapes_of(arguments.values)) if whole else (0, None)
+                prepared, found = self._numbers(key, vector, form[0])
                 if not prepared.own and prepared.largest(found) <= REHEARSED:
                     with phase("rehearse", self.program.options.get("name") or ""):
-                        self._run(self._bound(prepared, found, arguments, False, 0), arguments)
+                        self._run(self._ready(key, found, arguments, *form), arguments, whole)
 
     def source(self) -> str:
         """The text of every kernel built so far, with what it computes and the user's lines."""
@@ -227,9 +228,9 @@ class DeviceExecutable:
     def _imagined(self, given: Sequence[Given]) -> footprint.Call:
         """A call that nobody makes."""
         shapes, vector, most = footprint.imagined(self.leaves, given)
-        key, found = self._chosen(vector, shapes, self._compact, most >= NARROW)
+        key, found, (form, _) = self._chosen(vector, shapes, self._compact, most >= NARROW)
         footprint.check_known(self.program, given, self._valued)
-        return self._call(self._plan(key), found, self._form(self._plan(key), shapes)[0], shapes)
+        return self._call(self._plan(key), found, form, shapes)
 
     def _call(self, prepared: Prepared, found: dict[str, int], form: int | None, shapes: Sequence[tuple[int, ...]]) -> footprint.Call:
         """The memory of a call, within `max_bytes` where there is such a bound."""
@@ -307,30 +308,28 @@ class DeviceExecutable:
     def _bind(self, arguments: Arguments) -> Bound:
         """Check the sizes of a call, choose its plan and compute its numbers."""
         wide = any(isinstance(v, np.ndarray) and span(v) >= NARROW for v in arguments.values)
-        key, found = self._chosen(self.leaves.vector(arguments), shapes_of(arguments.values), arguments.layouts, wide)
-        return self._ready(key, found, arguments)
+        key, found, form = self._chosen(self.leaves.vector(arguments), shapes_of(arguments.values), arguments.layouts, wide)
+        return self._ready(key, found, arguments, *form)
 
-    def _chosen(self, vector: Sequence[int], shapes: Sequence[Sequence[int]], layouts: str, wide: bool) -> tuple[Key, dict[str, int]]:
-        """The plan for the sizes of a call, and its numbers; the error of what does not fit."""
+    def _chosen(self, vector: Sequence[int], shapes: Sequence[Sequence[int]], layouts: str, wide: bool
+                ) -> tuple[Key, dict[str, int], tuple[int | None, str | None]]:
+        """The plan for the sizes of a call, its numbers, and `_form` of it; the error of what does not fit."""
         outcomes = self._relations(vector)
-        key = self._choose((outcomes, layouts, wide))
-        prepared, found = self._numbers(key, vector, self._form(self._plan(key), shapes)[0])
-        if not key[2] and prepared.largest(found) >= NARROW:
-            key = self._choose((outcomes, layouts, True))
-            found = self._numbers(key, vector, self._form(self._plan(key), shapes)[0])[1]
-        return key, found
+        for wider in dict.fromkeys((wide, True)):
+            key = self._choose((outcomes, layouts, wider))
+            form = self._form(self._plan(key), shapes)
+            prepared, found = self._numbers(key, vector, form[0])
+            if key[2] or prepared.largest(found) < NARROW:
+                break
+        return key, found, form
 
-    def _ready(self, key: Key, found: dict[str, int], arguments: Arguments) -> Bound:
-        """The plan bound to the numbers of a call, with a function of its own where the memory is shared; where the plan has several
-        forms, in the one that was found to be the fastest for such sizes, or will be after many calls."""
-        prepared, copies = self._plan(key), key[1] != arguments.layouts
-        form, name = self._form(prepared, shapes_of(arguments.values))
+    def _ready(self, key: Key, found: dict[str, int], arguments: Arguments, form: int | None, name: str | None) -> Bound:
+        """The plan bound to the numbers of a call, in a form, or in the one that sizes pick until another is found to be faster."""
         often = partial(self._compare, key, name) if form is None and name is not None else None
-        return self._bound(prepared, found, arguments, copies, form, often)
+        return self._bound(self._plan(key), found, arguments, key[1] != arguments.layouts, form, often)
 
     def _form(self, prepared: Prepared, shapes: Sequence[Sequence[int]]) -> tuple[int | None, str | None]:
-        """The form of a plan that was found to be the fastest for such shapes, and the name under which it is kept; None where there is
-        nothing to choose."""
+        """The form that was found to be the fastest for such shapes, and the name under which it is kept; None where there is no choice."""
         if prepared.forms == 1 or prepared.own or self._fixed or sum(map(math.prod, shapes)) < choices.LEAST:
             return None, None
         name = choices.name_of(chosen(prepared.plan.steps, lambda pick: 0), prepared.forms, shapes)
@@ -353,14 +352,16 @@ class DeviceExecutable:
 
     def _compare(self, key: Key, name: str, calls: int, *values: Any) -> None:
         """Time the forms of a plan on the arguments of a call, and take the fastest one for such calls from now on."""
-        with self._lock, contextlib.suppress(AllocationError, DeviceError, IndexError, ValueFault, AssertionFault):
+        with self._lock, contextlib.suppress(AllocationError, DeviceError, GroupLimit, IndexError, MemoryError, ValueFault, AssertionFault):
             arguments = self.leaves.read(values)
-            now = self._bound_to(arguments)
-            own = arguments.compact() if now.copies else arguments
-            if not worth(self._plan(key).plan, calls, partial(now.quick, *own.values, trusted=True)):
+            copies = key[1] != arguments.layouts
+            own = arguments.compact() if copies else arguments
+            if not worth(self._plan(key).plan, calls, partial(self._bound_to(arguments).quick, *own.values, trusted=True)):
                 return
             prepared, found = self._numbers(key, self.leaves.vector(arguments), None, True)
-            bounds = [self._bound(prepared, found, arguments, now.copies, form) for form in range(prepared.forms)]
+            if not key[2] and prepared.largest(found) >= NARROW:  # of a form that has just been made
+                return
+            bounds = [self._bound(prepared, found, arguments, copies, form) for form in range(prepared.forms)]
             for bound in bounds:
                 check_budget(self.memory, bound.fit.wanted, max(bound.fit.rooms.values(), default=0))
             runs = [partial(b.quick, *own.values, trusted=True) for b in bounds]
@@ -378,7 +379,7 @@ class DeviceExecutable:
         copied: Key = (key[0], self._compact, key[2])
         return copied if copied in self.plans else (self._general, self._compact, key[2])
 
-    def _run(self, bound: Bound, arguments: Arguments) -> list[Any]:
+    def _run(self, bound: Bound, arguments: Arguments, again: bool = True) -> list[Any]:
         if self.state is not None:
             largest = max([*bound.fit.rooms.values(), *(span(v) * v.itemsize for v in arguments.values)], default=0)
             check_budget(self.memory, bound.fit.wanted, largest, bound.told)
@@ -386,7 +387,7 @@ class DeviceExecutable:
         if done is None:
             check_process()
             raise DeviceError(f"{self.device.name} cannot be used by this process any more")
-        if self.state is None or not self.state.slim():
+        if (self.state is None or not self.state.slim()) and again:
             self._remember(bound, arguments)
         return done
 

@@ -69,13 +69,14 @@ def worth(plan: Plan, calls: int, run: Callable[[], Any]) -> bool:
     """Whether to make the forms that a plan lacks, so that the fastest can be found: not before the calls so far have taken as long as that
     would.  run: one of these calls."""
     forms = next((s.variants for s in plan.steps if isinstance(s, Branch) and s.free), ())
-    lacking = sum(isinstance(s, Later) for form in forms for s in form)
+    lacking = [s for form in forms for s in form if isinstance(s, Later)]
     if not lacking:
         return True
+    many = len(lacking) if all(s.kept for s in lacking) else len(forms)  # a plan from disk is made anew
     begin = time.perf_counter()
     run()
     launches = sum(isinstance(s, Launch) for s in flatten(forms[0]))
-    return calls * (time.perf_counter() - begin) >= MAKING * launches * lacking
+    return calls * (time.perf_counter() - begin) >= MAKING * launches * many
 
 
 def lacks(plan: Plan, wanted: Wanted) -> bool:

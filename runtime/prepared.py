@@ -196,6 +196,11 @@ class Prepared:
         """How many forms the plan has."""
         return 1 if self.free is None else len(self.free.variants)
 
+    @property
+    def whole(self) -> bool:
+        """Whether they have all been made."""
+        return self.free is None or not any(isinstance(s, Later) for form in self.free.variants for s in form)
+
     def picked(self, found: dict[str, int]) -> int:
         """The form that the numbers of a call pick."""
         return 0 if self.free is None else found[self.free.pick.text]

@@ -182,6 +182,36 @@ def test_sizes_of_one_class_have_one_choice():
     assert name((300, 200)) == name((511, 130)) != name((512, 200)) and name((300, 200)) != name((300, 200), 3)
 
 
+@pytest.mark.parametrize("shape", [(8, 60_000), (1, 70_000)])
+def test_a_rehearsal_decides_nothing(shape, folder, monkeypatch):
+    """Where the least sizes are those of calls: they take the form that sizes pick, and are timed, as with any sizes."""
+    asked = forced(monkeypatch, 1)
+    x, value = eg.tensor("x", "float32", shape), np.random.default_rng(2).standard_normal(shape).astype("f")
+    outputs = [eg.softmax(x, axis=1).sum(axis=0), (x * eg.sin(x)).sum(axis=1)]
+    with eg.change_flags(deterministic=True):
+        sure = eg.compile([x], outputs, device="pocl")
+    first = sure(value)
+    sure._run.free()
+    for one, other in zip(first, sure(value)):
+        np.testing.assert_array_equal(one, other)
+    f = eg.compile([x], outputs, device="pocl")
+    prepared, = f._run.plans.values()
+    for _ in range(8):
+        f(value)
+    assert len(asked) == (prepared.forms > 1)
+
+
+def test_choices_are_those_of_one_expression(folder):
+    """The first forms of these differ in what NumPy multiplies only."""
+    names = set()
+    for second in (lambda w: w, lambda w: w.T):
+        x, w = eg.matrix("x"), eg.matrix("w")
+        f = eg.compile([x, w], eg.relu((x * 2) @ second(w) + 1), device="pocl")
+        prepared, = f._run.plans.values()
+        names.add(f._run._form(prepared, [(512, 512), (512, 512)])[1])
+    assert len(names) == 2 and None not in names
+
+
 def logistic(x, w):
     """The gradient of a cross-entropy in w."""
     return eg.grad(eg.softplus(x @ w).mean() + 0.01 * (w**2).sum(), w)

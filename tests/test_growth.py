@@ -12,6 +12,7 @@ import pytest
 import exprgraph as eg
 from codegen import generate as generation
 from codegen import growth
+from codegen.memory import Memory
 from codegen.plan import Branch, Check, Commit, Later, Launch, More, Plan, Site
 from codegen.printed import printed
 from codegen.schedule import stream
@@ -338,6 +339,37 @@ def test_the_form_that_was_found_to_be_the_fastest_is_the_one_that_is_made(lazy:
     assert forms(second) == [True, False]
     np.testing.assert_allclose(second(value), oracle(value), rtol=1e-4)
     assert forms(second) == [True, True] and timed == [2]
+
+
+@pytest.mark.parametrize("owner, at", [(generation._Generator, "_once"), (generation._Generator, "_variants"), (Memory, "touch"),
+                                       (Memory, "take"), (Memory, "name")])
+def test_an_interrupt_while_a_variant_is_made_is_forgotten(owner: type, at: str, lazy: None, kept: None,
+                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was begun leaves no parameters and no memory behind for the kernels that are made when the call comes again."""
+    x = eg.matrix("x")
+    both = [EXPRESSIONS[n](x) for n in ("mean of a product", "product and maps", "two layers")]
+    f, oracle = (eg.compile([x], [o for outputs in both for o in outputs], device=d) for d in ("pocl", "numpy"))
+    plain, calls, due = getattr(owner, at), [0], [1]
+
+    def interrupted(self: Any, *rest: Any) -> Any:
+        made = plain(self, *rest)
+        calls[0] += 1
+        if calls[0] == due[0]:
+            due[0] *= 2
+            raise KeyboardInterrupt
+        return made
+    monkeypatch.setattr(owner, at, interrupted)
+    interrupts = 0
+    for shape in (400, 300), (4, 3), (2000, 70):
+        while True:
+            try:
+                found = f(values(shape))
+                break
+            except KeyboardInterrupt:
+                interrupts += 1
+        for one, wanted in zip(found, oracle(values(shape)), strict=True):
+            np.testing.assert_allclose(one, wanted, rtol=3e-4)
+    assert interrupts
 
 
 def test_a_bound_on_memory_asks_for_all_forms(lazy: None, kept: None) -> None:

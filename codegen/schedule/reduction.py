@@ -101,8 +101,9 @@ def blocked(ctx: Context, loop: Loop, stage: Stage) -> tuple[Stmt, ...]:
 
 
 def _fixed(ctx: Context, loop: Loop, stage: Stage) -> tuple[Stmt, ...]:
-    """Blocks of a literal number of iterations, which need no tests of their length and no remainder, then what is left: the text twice, but
-    for 20 to 200 operations an iteration it takes 0.4 to 0.7 times as long as blocks whose length is found (AVX2, rows of 300 and more)."""
+    """Blocks of a literal number of iterations, which need no tests of their length and no remainder, then what is left: the text
+    twice, but for 20 to 200 operations an iteration it takes 0.4 to 0.7 times as long as blocks whose length is found (AVX2, rows of
+    300 or more)."""
     b, block, length, size = ctx.b, ctx.b.var(ctx.names.fresh("block")), known(loop.stop), ctx.b.index(FREE)
     full = b.index(length // FREE * FREE) if length is not None else b.mul(b.div(loop.stop, size), size)
     whole = partial(ctx, loop._replace(start=block, stop=b.add(block, size)), stage, "vector")

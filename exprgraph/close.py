@@ -25,6 +25,10 @@ ALL_UP = -1
 what another order of the terms rounds: three of them did so in one of 41,000 random graphs, a cumsum of five elements."""
 UNORDERED = ("reduce", "contract", "scatter", "scan")
 BY_ANGLES = 4.0
+CHAIN = 0.5
+"""ULPs for the root of how many products a product of matrices adds.  Kernels add them one after the other, BLAS in some other order.  The
+rounding of such a chain walks at random: for terms of one sign by sqrt(n) / 3 ULPs in the standard deviation, at most; `FACTOR` times
+half of the root is six of them, which no element of a matrix exceeds."""
 
 
 class Tolerance(NamedTuple):
@@ -101,9 +105,12 @@ def _wide(array: Array) -> Array:
 
 
 def _ulps(output: Out, inputs: Inputs) -> float:
-    """The ULPs of the rows that lead to an output, summed; a fold in an order of its own rounds at least once more, and a product of
-    complex numbers by their angles at least as often as a sine and a cosine."""
-    return float(sum(max(n.op.ulp, float(n.op.kind in UNORDERED), BY_ANGLES * _by_angles(n)) for n in order([output], inputs)))
+    """The ULPs of the rows that lead to an output, summed; a fold in an order of its own rounds at least once more, a product of matrices
+    as often as a chain of sums may, and a product of complex numbers by their angles at least as often as a sine and a cosine."""
+    nodes = order([output], inputs)
+    products = [n for n in nodes if n.op.kind == "contract" and n not in inputs]
+    chains = dict(zip(products, (CHAIN * a.shape[-1] ** 0.5 for a in evaluate([n.inputs[0] for n in products], inputs) if a.ndim)))
+    return float(sum(max(n.op.ulp, float(n.op.kind in UNORDERED), BY_ANGLES * _by_angles(n), chains.get(n, 0.0)) for n in nodes))
 
 
 def _by_angles(node: Node) -> bool:

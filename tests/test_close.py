@@ -23,6 +23,24 @@ def test_the_ulps_of_a_row_count_where_they_arise() -> None:
         close([1 - far * far], slope, {x.node: values})
 
 
+@pytest.mark.parametrize("schedule", ["cpu", "gpu"])
+def test_a_product_of_matrices_may_be_off_as_a_chain_of_sums_is(schedule: str, rng: np.random.Generator) -> None:
+    """Products of one sign: the oracle adds them in blocks and is nearer to the truth, our kernels one after the other."""
+    x, w = eg.matrix("x"), eg.matrix("w")
+    values = [rng.random(shape, dtype="f") for shape in ((600, 300), (300, 64))]
+    y = eg.relu((x * 2) @ w + 1)
+    eg.compile([x, w], y, device="pocl", schedule=schedule, mode="DebugMode")(*values)
+    plain = eg.compile([x, w], x @ w, device="numpy")(*values)
+    inputs = {x.node: values[0], w.node: values[1]}
+    close(plain + 25 * np.spacing(plain), x @ w, inputs)
+    for value in (plain + 60 * np.spacing(plain), values[0][:, 1:] @ values[1][1:]):
+        with pytest.raises(AssertionError, match="elements differ"):
+            close(value, x @ w, inputs)
+    few = {x.node: values[0][:, :4], w.node: values[1][:4]}
+    with pytest.raises(AssertionError, match="elements differ"):
+        close(values[0][:, :4] @ values[1][:4] * np.float32(1 + 12e-7), x @ w, few)
+
+
 def test_close_accepts_what_arithmetic_explains_and_no_more() -> None:
     x = eg.vector("x")
     value = np.linspace(-2, 2, 101).astype(F)

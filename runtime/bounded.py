@@ -33,7 +33,7 @@ def bounded(prepared: Prepared, call: Call, limit: Limit) -> Call:
 
 def _forms(prepared: Prepared, fit: Fit) -> list[Fit]:
     """The same with what runs as one launch apart, which leaves more orders; and the other forms of the plan, apart."""
-    every = [fit, *(prepared.fit(fit.found, form) for form in range(prepared.forms) if prepared.free is not None)]
+    every = [fit, *(prepared.fit(fit.found, form) for form in range(len(prepared.forms)))]
     apart = [prepared.fitted(in_parts(one.steps), fit.found) for one in every]
     return [one for one in apart if one.steps != fit.steps]
 

@@ -5,8 +5,8 @@ again, all forms are timed, on the arguments of one of these calls, and the fast
 extents with as many binary digits.  Only what was timed while the machine was quiet counts.  Forms of large graphs that have not been made
 yet are left alone until the calls have taken as long as making them would (`planning.worth`).
 
-What was found is kept in a file for each device and version of its driver, under names that are made of those of the kernels of the first
-form, which are made of their text: the others may not have been made yet.  A file that cannot be read or written costs time only.
+What was found is kept in a file for each device and version of its driver, under names that are made of what the first form runs, kernels
+by their text and calls by their sizes: the others may not have been made yet.  A file that cannot be read or written costs time only.
 """
 from __future__ import annotations
 

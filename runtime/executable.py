@@ -330,10 +330,10 @@ class DeviceExecutable:
 
     def _form(self, prepared: Prepared, shapes: Sequence[Sequence[int]]) -> tuple[int | None, str | None]:
         """The form that was found to be the fastest for such shapes, and the name under which it is kept; None where there is no choice."""
-        if prepared.forms == 1 or prepared.own or self._fixed or sum(map(math.prod, shapes)) < choices.LEAST:
+        if not prepared.forms or prepared.own or self._fixed or sum(map(math.prod, shapes)) < choices.LEAST:
             return None, None
-        name = choices.name_of(chosen(prepared.plan.steps, lambda pick: 0), prepared.forms, shapes)
-        return choices.recall(self.device, name, prepared.forms), name
+        name = choices.name_of(chosen(prepared.plan.steps, lambda pick: 0), len(prepared.forms), shapes)
+        return choices.recall(self.device, name, len(prepared.forms)), name
 
     def _bound(self, prepared: Prepared, found: dict[str, int], arguments: Arguments, copies: bool, form: int | None = None,
                often: Callable[..., None] | None = None) -> Bound:
@@ -356,12 +356,12 @@ class DeviceExecutable:
             arguments = self.leaves.read(values)
             copies = key[1] != arguments.layouts
             own = arguments.compact() if copies else arguments
-            if not worth(self._plan(key).plan, calls, partial(self._bound_to(arguments).quick, *own.values, trusted=True)):
+            if not worth(self._plan(key).forms, calls, partial(self._bound_to(arguments).quick, *own.values, trusted=True)):
                 return
             prepared, found = self._numbers(key, self.leaves.vector(arguments), None, True)
             if not key[2] and prepared.largest(found) >= NARROW:  # of a form that has just been made
                 return
-            bounds = [self._bound(prepared, found, arguments, copies, form) for form in range(prepared.forms)]
+            bounds = [self._bound(prepared, found, arguments, copies, form) for form in range(len(prepared.forms))]
             for bound in bounds:
                 check_budget(self.memory, bound.fit.wanted, max(bound.fit.rooms.values(), default=0))
             runs = [partial(b.quick, *own.values, trusted=True) for b in bounds]

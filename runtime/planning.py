@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from codegen.growth import Wanted, complete, every, flatten, grown, missing
-from codegen.plan import Branch, Later, Launch, Plan
+from codegen.plan import Branch, Later, Launch, Plan, Step
 from codegen.target import Target
 from exprgraph.dims import Atom, Dim
 from exprgraph.node import Graph
@@ -59,16 +59,17 @@ def taken(found: Mapping[str, int], value: Callable[[Dim], int], form: int | Non
     form that was found to be the fastest, if any; every_form: whether each of them may run."""
     def wanted(branch: Branch) -> Iterable[int]:
         pick = branch.pick
-        if branch.free and (every_form or form is not None):
-            return every(branch) if form is None or every_form else (form,)
+        if branch.free and every_form:
+            return every(branch)
+        if branch.free and form is not None:
+            return (form,)
         return (found[pick.text] if pick.text in found else value(pick),)
     return wanted
 
 
-def worth(plan: Plan, calls: int, run: Callable[[], Any]) -> bool:
-    """Whether to make the forms that a plan lacks, so that the fastest can be found: not before the calls so far have taken as long as that
-    would.  run: one of these calls."""
-    forms = next((s.variants for s in plan.steps if isinstance(s, Branch) and s.free), ())
+def worth(forms: Sequence[Sequence[Step]], calls: int, run: Callable[[], Any]) -> bool:
+    """Whether to make what lacks of the forms of a plan, so that the fastest can be found: not before the calls so far have taken as long
+    as that would.  run: one of these calls."""
     lacking = [s for form in forms for s in form if isinstance(s, Later)]
     if not lacking:
         return True

@@ -192,14 +192,14 @@ class Prepared:
         return next((s for s in self.plan.steps if isinstance(s, Branch) and s.free), None)
 
     @property
-    def forms(self) -> int:
-        """How many forms the plan has."""
-        return 1 if self.free is None else len(self.free.variants)
+    def forms(self) -> tuple[tuple[Step, ...], ...]:
+        """The forms of the plan, where it has several."""
+        return () if self.free is None else self.free.variants
 
     @property
     def whole(self) -> bool:
         """Whether they have all been made."""
-        return self.free is None or not any(isinstance(s, Later) for form in self.free.variants for s in form)
+        return not any(isinstance(s, Later) for form in self.forms for s in form)
 
     def picked(self, found: dict[str, int]) -> int:
         """The form that the numbers of a call pick."""

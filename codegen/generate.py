@@ -37,7 +37,7 @@ from exprgraph import passes
 from exprgraph.collecting import fewer_collections
 from exprgraph.dims import RESULTS, Dim, constant, maximum, minimum, product
 from exprgraph.errors import DeviceError, GraphError, at
-from exprgraph.graph import order
+from exprgraph.graph import ORDERS, order
 from exprgraph.named import NamedTuple
 from exprgraph.narrow import widened
 from exprgraph.node import Graph, Node, Out
@@ -63,7 +63,7 @@ def generate(graph: Graph, leaves: Sequence[Node], outcomes: tuple[str, ...] | N
     outcomes: how each pair of `uncertain(graph)` relates, None for the general plan.  layouts: by leaf "C" (no gaps), "S" (innermost
     stride 1) or "T" (any strides).  wide: 64-bit indices.  DeviceError for float64 on a device without it.
     """
-    with fewer_collections(), RESULTS.meanwhile():
+    with fewer_collections(), RESULTS.meanwhile(), ORDERS.meanwhile():
         return _plan(graph, leaves, outcomes, layouts, wide, target, options or {})
 
 

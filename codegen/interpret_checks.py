@@ -3,8 +3,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from exprgraph.named import NamedTuple
-
 READ, WRITE, ATOMIC = 0, 1, 2
 CONFLICTS = ((WRITE, ATOMIC), (READ, WRITE, ATOMIC), (READ, WRITE))
 
@@ -37,12 +35,9 @@ class Misaligned(KernelFault):
     """A stream loop that begins at a place which is not aligned."""
 
 
-class Seen(NamedTuple):
-    """The last accesses of one kind: their group, barrier epoch, work-item (-1: several), and whether earlier groups came too."""
-    group: int
-    epoch: int
-    item: int
-    elder: bool
+Seen = tuple[int, int, int, bool]
+"""The last accesses of one kind: their group, barrier epoch, work-item (-1: several), and whether earlier groups came too; there are too
+many for records."""
 
 
 class Log:
@@ -56,15 +51,19 @@ class Log:
         entry = self.seen.get(at)
         if entry is None:
             entry = self.seen[at] = [None, None, None]
+            entry[kind] = group, epoch, item, False
+            return False
         for other in CONFLICTS[kind]:
             last = entry[other]
-            if last is not None and (last.elder or last.group != group or (last.epoch == epoch and last.item != item)):
+            if last is not None and (last[3] or last[0] != group or (last[1] == epoch and last[2] != item)):
                 return True
         last = entry[kind]
-        if last is None or last.group != group or last.epoch != epoch:
-            entry[kind] = Seen(group, epoch, item, last is not None and (last.elder or last.group != group))
-        elif last.item != item:
-            entry[kind] = last._replace(item=-1)
+        if last is None:
+            entry[kind] = group, epoch, item, False
+        elif last[0] != group or last[1] != epoch:
+            entry[kind] = group, epoch, item, last[3] or last[0] != group
+        elif last[2] != item:
+            entry[kind] = group, epoch, -1, last[3]
         return False
 
 

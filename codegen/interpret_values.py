@@ -10,30 +10,52 @@ from codegen.interpret_checks import READ, WRITE
 from codegen.kernel import INDEX, Alloc, Expr, Kernel, dims_of, walk
 from codegen.order import postorder
 from codegen.rows import row_of
+from exprgraph.dtypes import INTS
 from exprgraph.node import Op, no_refusal
 from exprgraph.ops.table import ROWS
 
 COMPARE = {"lt": "{0} < {1}", "le": "{0} <= {1}", "gt": "{0} > {1}", "ge": "{0} >= {1}", "eq": "{0} == {1}", "neq": "{0} != {1}"}
 INDEX_SOURCE = {"add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "int_div": "{0} // {1}", "mod": "{0} % {1}",
                 "minimum": "min({0}, {1})", "maximum": "max({0}, {1})", "switch": "{1} if {0} else {2}", **COMPARE}
+SCALAR_SOURCE = {
+    "add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "true_div": "{0} / {1}", "neg": "-{0}", "switch": "{1} if {0} else {2}",
+    "maximum": "{0} if {0} >= {1} or {0} != {0} else {1}", "minimum": "{0} if {0} <= {1} or {0} != {0} else {1}", **COMPARE}
+"""Rows whose meaning on NumPy's scalars Python's own operators have too, in a tenth of the time that a ufunc takes."""
+NUMBERS = ("float16", "float32", "float64", *INTS)
 
 
 def _function(row: Op, dtype: str) -> Callable[..., Any]:
     meaning, kind = getattr(row.numpy, "__wrapped__", row.numpy), np.dtype(dtype)  # warnings are off already: per element that is slow
-    if row.refuses is no_refusal:
-        return lambda *args: np.asarray(meaning(*args), kind)[()]
+    scalar = kind.type
 
     def call(*args: Any) -> Any:
+        found = meaning(*args)
+        return found if type(found) is scalar else np.asarray(found, kind)[()]
+
+    def guarded(*args: Any) -> Any:
         try:
-            return np.asarray(meaning(*args), kind)[()]
+            return call(*args)
         except (ValueError, IndexError):  # a kernel cannot raise: it goes on with any value, and a Flag reports the fault
-            return kind.type(0)
-    return call
+            return scalar(0)
+    return call if row.refuses is no_refusal else guarded
 
 
-def _cast(dtype: str) -> Callable[[Any], Any]:
-    meaning = ROWS["cast"].numpy
+def _cast(source: str, dtype: str) -> Callable[[Any], Any]:
+    if source in NUMBERS and dtype in NUMBERS and (source in INTS or dtype not in INTS):
+        kind = np.dtype(dtype)
+        return lambda value: value.astype(kind)
+    meaning = getattr(ROWS["cast"].numpy, "__wrapped__", ROWS["cast"].numpy)
     return lambda value: np.asarray(meaning(value, dtype=dtype), dtype)[()]
+
+
+def scalar_source(expr: Expr) -> str | None:
+    """The source of an op on NumPy's scalars of one dtype, without a call; None where it takes one."""
+    *_, last = kinds = [a.dtype for a in expr.args]
+    operands = kinds[1:] if expr.value == "switch" else kinds
+    known = SCALAR_SOURCE.get(expr.value) if isinstance(expr.value, str) else None
+    if last not in NUMBERS or any(k != last for k in operands) or (expr.value == "true_div" and last in INTS):
+        return None
+    return known if expr.dtype == ("bool" if expr.value in COMPARE else last) else None
 
 
 class Values:
@@ -129,6 +151,9 @@ class Values:
         if expr.value == "cast":
             return self.cast(expr.dtype, last, args[0])
         if last != INDEX:
+            known = scalar_source(expr)
+            if known is not None:
+                return self.temp(known.format(*args))
             row = row_of(expr.value)
             return self.temp(f"{self.global_name('f', f'{id(row)} {expr.dtype}', _function(row, expr.dtype))}({', '.join(args)})")
         if expr.value in ("int_div", "mod"):
@@ -149,8 +174,8 @@ class Values:
             made = self.temp(f"int({arg})")
             self.in_range(made)
             return made
-        inner = f"to_int64({arg})" if source == INDEX else arg
-        return self.temp(f"{self.global_name('k', dtype, _cast(dtype))}({inner})")
+        inner, source = (f"to_int64({arg})", "int64") if source == INDEX else (arg, source)
+        return self.temp(f"{self.global_name('k', f'{source} {dtype}', _cast(source, dtype))}({inner})")
 
     def place(self, buffer: str, at: str, kind: int, visible: set[str]) -> str:
         """The Python name of an element, after the checks of an access of this kind."""

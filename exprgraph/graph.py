@@ -7,7 +7,11 @@ from typing import Any
 from exprgraph.dims import Value, atoms
 from exprgraph.errors import GraphError, UseError, at, here, shortly
 from exprgraph.node import INPUT, SHARED, Graph, Node, Out
+from exprgraph.remembered import Remembered
 from exprgraph.types import dim_of
+
+ORDERS = Remembered()
+"""The last order that was found: of the passes that make a graph or a plan most change nothing."""
 
 
 def order(outputs: Iterable[Out], stops: Collection[Node] = ()) -> list[Node]:
@@ -15,9 +19,20 @@ def order(outputs: Iterable[Out], stops: Collection[Node] = ()) -> list[Node]:
 
     What only the nodes of `stops` need is left out.
     """
+    wanted, known = [o.node for o in outputs], ORDERS.known
+    if stops or known is None:
+        return _ordered(wanted, stops)
+    before, found = known.get("last", ((), []))
+    if before != wanted:
+        found = _ordered(wanted, stops)
+        known["last"] = wanted, found
+    return found[:]
+
+
+def _ordered(wanted: list[Node], stops: Collection[Node]) -> list[Node]:
     done: dict[Node, bool] = {}  # False while what a node reads is being looked at
     found: list[Node] = []
-    todo = [o.node for o in outputs][::-1]
+    todo = wanted[::-1]
     while todo:
         node = todo[-1]
         state = done.get(node)

@@ -234,7 +234,7 @@ def run_graph(graph: Graph, options: Options, watch: Watch | None = None) -> Gra
     level = level_of(options)
     if level == "none" and not options.get("chosen"):
         return graph
-    with fewer_collections():
+    with fewer_collections(), graphs.ORDERS.meanwhile():
         return _run(HALVES[level][0], graph, options, watch)
 
 

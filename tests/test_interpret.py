@@ -6,12 +6,14 @@ import pytest
 
 from codegen.interpret import run
 from codegen.interpret_checks import BarrierDivergence, IndexOverflow, OutOfBounds, Race, UninitialisedRead
+from codegen.interpret_values import NUMBERS, SCALAR_SOURCE, scalar_source
 from codegen.kernel import Accumulate, Alloc, Barrier, Builder, If, Kernel, Let, Loop, Param, Store
 from exprgraph.dtypes import REAL
 from exprgraph.errors import DTypeError, GradientError
 from exprgraph.node import INPUT, Out, leaf
 from exprgraph.ops.table import ROWS
 from tests.hand_trees import GROUP, TREES, F, M, N, loop, scatter, sizes, tree_sum
+from tests.rule_cases import specials
 
 
 @pytest.mark.parametrize("n", [1, 2, 25, 70])
@@ -236,3 +238,42 @@ def test_every_row_works_on_scalars_of_its_dtypes(name):
         run(kernel(lambda b, v=value: [loop(b, "grid", "i", N, Store("y", b.var("i"), v))], *params), memory, sizes(4))
         wanted = row.numpy(*(memory[n] for n in names), **({"dtype": result} if name == "cast" else {}))
         np.testing.assert_allclose(memory["y"], wanted, rtol=1e-6)
+
+
+def mapped(value, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    """What a kernel makes of each element of equally long arrays."""
+    count = len(next(iter(inputs.values())))
+    params = (*(Param(n, a.dtype.name, "r", N) for n, a in inputs.items()), Param("y", value.dtype, "w", N))
+    memory = inputs | {"y": np.zeros(count, value.dtype)}
+    run(kernel(lambda b: [loop(b, "grid", "i", N, Store("y", b.var("i"), value))], *params), memory, sizes(count))
+    return memory["y"]
+
+
+def same_bits(found: np.ndarray, wanted: np.ndarray) -> None:
+    """Equal, zeros in their signs too."""
+    assert found.dtype == wanted.dtype
+    np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(np.signbit(found.astype("float64"))[found == 0], np.signbit(wanted.astype("float64"))[wanted == 0])
+
+
+@pytest.mark.parametrize("name", SCALAR_SOURCE)
+def test_operators_of_python_mean_what_rows_mean(name):
+    """Special values, each with each; what takes no call is the value of the row."""
+    row, seen = ROWS[name], 0
+    for given, result in operand_dtypes(row):
+        b, number, kept = Builder(), len(given) - (name == "switch"), specials(given[-1])
+        arrays = [a.ravel() for a in np.meshgrid(*[kept] * number)]
+        arrays = [np.arange(len(arrays[0])) % 3 == 0, *arrays] if name == "switch" else arrays
+        inputs = {f"x{k}": a for k, a in enumerate(arrays)}
+        value = b.op(name, result, *(b.load(n, d, b.var("i")) for n, d in zip(inputs, given)))
+        same_bits(mapped(value, inputs), row.numpy(*arrays))
+        seen += scalar_source(value) is not None
+    assert seen >= 3
+
+
+@pytest.mark.parametrize("source", NUMBERS)
+def test_casts_mean_what_their_row_means(source):
+    for dtype in NUMBERS:
+        b, x = Builder(), specials(source)
+        value = b.op("cast", dtype, b.load("x", source, b.var("i")))
+        same_bits(mapped(value, {"x": x}), ROWS["cast"].numpy(x, dtype=dtype))

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from hypothesis import strategies as st
 
 import exprgraph as eg
 from exprgraph.node import Node, Out
 from exprgraph.reference import evaluate
+from tests.drawing import between, one_of
 
 LARGEST = 80
 """Elements of a tensor beyond which it is not kept, so that one example costs tens of milliseconds."""
@@ -31,11 +31,11 @@ class Pool:
 
     def one_of(self, *choices: Any) -> Any:
         """One of the choices."""
-        return self.draw(st.sampled_from(choices))
+        return one_of(self.draw, choices)
 
     def number(self, low: int, high: int) -> int:
         """An integer between the two, both included."""
-        return self.draw(st.integers(low, high))
+        return self.draw(between(low, high))
 
     def leaf(self, dtype: str, shape: Sequence[int], low: int = -3, high: int = 3) -> Out:
         """A new input or shared variable; integers lie in low .. high."""
@@ -91,7 +91,7 @@ class Pool:
     def pick(self, fits: Callable[[Out], bool] = lambda x: True) -> Out | None:
         """A tensor that fits, None where there is none."""
         found = [x for x in self.items if fits(x)]
-        return self.draw(st.sampled_from(found)) if found else None
+        return one_of(self.draw, found) if found else None
 
     def number_like(self, fits: Callable[[Out], bool] = lambda x: True) -> Out | None:
         """A tensor of floats or integers."""

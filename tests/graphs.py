@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import exprgraph as eg
 from exprgraph.node import Node, Out
+from tests.drawing import FLAG, between, one_of
 from tests.graph_pool import Pool
 from tests.graph_steps import STEPS
 
@@ -32,19 +33,19 @@ class Drawn(NamedTuple):
 @st.composite
 def graphs(draw, dtype="float32", most=8, gradients=True):
     """A `Drawn` of up to `most` operations."""
-    sizes = draw(st.lists(st.sampled_from([1, 2, 3, 4, 5]), min_size=2, max_size=2))
-    if draw(st.integers(0, 9)) == 0:
+    sizes = [draw(between(1, 5)), draw(between(1, 5))]
+    if draw(between(0, 9)) == 0:
         sizes[1] = 0
     n, m = sizes
     pool = Pool(draw, dtype, sizes)
-    for shape in draw(st.lists(st.sampled_from([(n, m), (m,), (1, m), (n, 1), (n,), (m, n), (1,), ()]), min_size=2, max_size=3)):
-        pool.add(pool.leaf(dtype, shape))
+    for _ in range(draw(between(2, 3))):
+        pool.add(pool.leaf(dtype, one_of(draw, [(n, m), (m,), (1, m), (n, 1), (n,), (m, n), (1,), ()])))
     start = len(pool.items)
-    for _ in range(draw(st.integers(1, most))):
-        pool.add(draw(st.sampled_from(STEPS))(pool))
+    for _ in range(draw(between(1, most))):
+        pool.add(one_of(draw, STEPS)(pool))
     made = pool.items[start:] or [pool.items[0] * 2]
-    outputs = made[-2:] + ([draw(st.sampled_from(made))] if draw(st.booleans()) else [])
-    if gradients and draw(st.booleans()):
+    outputs = made[-2:] + ([one_of(draw, made)] if draw(FLAG) else [])
+    if gradients and draw(FLAG):
         outputs = outputs + _gradients(draw, pool, outputs)
     return Drawn(pool.inputs, outputs, pool.values, pool.shared)
 
@@ -60,6 +61,6 @@ def _gradients(draw, pool: Pool, outputs: list[Out]) -> list[Out]:
     if not leaves:
         return []
     found = list(eg.grad(_cost(outputs, pool.dtype), leaves, disconnected_inputs="ignore"))
-    if draw(st.integers(0, 3)) == 0:
+    if draw(between(0, 3)) == 0:
         found += eg.grad(_cost(found, pool.dtype), leaves[:1], disconnected_inputs="ignore")
     return found

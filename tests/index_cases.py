@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import exprgraph as eg
 from exprgraph.functions.subscript import Subscript, subscript
 from exprgraph.node import Node, Out
+from tests.drawing import FLAG, Draw, between, one_of
 
 DTYPES = ("int64", "int32", "int8", "uint8", "uint64")
 
@@ -29,60 +30,59 @@ class Built(NamedTuple):
     values: list[np.ndarray]
 
 
-@st.composite
-def arrays(draw: Any, size: int, shape: tuple[int, ...]) -> np.ndarray:
+def arrays(draw: Draw, size: int, shape: tuple[int, ...]) -> np.ndarray:
     """An array of positions in an axis."""
-    dtype = draw(st.sampled_from(DTYPES))
+    dtype = one_of(draw, DTYPES)
     low = 0 if dtype.startswith("u") else -size
-    return np.random.default_rng(draw(st.integers(0, 30))).integers(low, size, shape).astype(dtype)
+    return np.random.default_rng(draw(between(0, 30))).integers(low, size, shape).astype(dtype)
 
 
-@st.composite
-def slices(draw: Any, size: int) -> slice:
+def slices(draw: Draw, size: int) -> slice:
     """A slice with bounds beyond the axis too."""
-    bound = st.none() | st.integers(-size - 2, size + 2)
-    return slice(draw(bound), draw(bound), draw(st.none() | st.sampled_from([1, -1, 2, -2, 3])))
+    low, high, step = (draw(FLAG) for _ in range(3))
+    bound = between(-size - 2, size + 2)
+    return slice(draw(bound) if low else None, draw(bound) if high else None, one_of(draw, (1, -1, 2, -2, 3)) if step else None)
 
 
 @st.composite
-def cases(draw: Any, masks: bool = True) -> Case:
+def cases(draw: Draw, masks: bool = True) -> Case:
     """Any mixture of integers, slices, None, Ellipsis, arrays and, where asked for, masks, on an array of rank 0 to 4."""
-    shape = tuple(draw(st.lists(st.integers(0, 5), max_size=4)))
-    common = draw(st.sampled_from([(), (1,), (2,), (3,), (2, 3), (1, 2), (0,)]))
+    shape = tuple(draw(between(0, 5)) for _ in range(draw(between(0, 4))))
+    common = one_of(draw, [(), (1,), (2,), (3,), (2, 3), (1, 2), (0,)])
     items, axis = [], 0
     while axis < len(shape):
         kinds = ["slice", "slice", "array", "array", "int", "none", "dots", "stop", *["mask"] * masks]
-        kind = draw(st.sampled_from(kinds))
+        kind = one_of(draw, kinds)
         if kind == "stop":
             break
         if kind in ("none", "dots"):
             if len(items) < 7 and not (kind == "dots" and any(i is ... for i in items)):
                 items.append(None if kind == "none" else ...)
-                axis += draw(st.integers(0, len(shape) - axis)) if kind == "dots" else 0
+                axis += draw(between(0, len(shape) - axis)) if kind == "dots" else 0
             continue
         size = shape[axis]
         width = 1
         if kind == "mask":
-            width = draw(st.integers(0, min(2, len(shape) - axis)))
+            width = draw(between(0, min(2, len(shape) - axis)))
             items.append(_mask(draw, shape[axis:axis + width]))
         elif kind == "slice" or (not size and (kind == "int" or 0 not in common)):
-            items.append(draw(slices(size)))
+            items.append(slices(draw, size))
         elif kind == "int":
-            items.append(draw(st.integers(-size, size - 1)))
+            items.append(draw(between(-size, size - 1)))
         else:
-            own = common[draw(st.integers(0, len(common))):]
-            own = tuple(1 if n > 1 and draw(st.booleans()) else n for n in own)
-            items.append(draw(arrays(size, own)) if size or 0 in own else slice(None))
+            own = common[draw(between(0, len(common))):]
+            own = tuple(1 if n > 1 and draw(FLAG) else n for n in own)
+            items.append(arrays(draw, size, own) if size or 0 in own else slice(None))
         axis += width
-    dtype = draw(st.sampled_from(["float64", "float32", "int64"]))
+    dtype = one_of(draw, ["float64", "float32", "int64"])
     value = np.asarray(np.arange(np.prod(shape, dtype=int)).reshape(shape) * 7 % 23 - 5, dtype)
-    symbolic = frozenset(k for k in range(len(items)) if draw(st.booleans()))
-    return Case(value, tuple(items), symbolic, draw(st.integers(0, 99)))
+    symbolic = frozenset(k for k in range(len(items)) if draw(FLAG))
+    return Case(value, tuple(items), symbolic, draw(between(0, 99)))
 
 
-def _mask(draw: Any, shape: tuple[int, ...]) -> Any:
-    share = draw(st.sampled_from([0, 1, 2, 4]))
-    return np.random.default_rng(draw(st.integers(0, 30))).integers(0, 4, shape) < share if shape else share > 1
+def _mask(draw: Draw, shape: tuple[int, ...]) -> Any:
+    share = one_of(draw, [0, 1, 2, 4])
+    return np.random.default_rng(draw(between(0, 30))).integers(0, 4, shape) < share if shape else share > 1
 
 
 def valid(case: Case) -> bool:

@@ -42,7 +42,7 @@ def test_index(case):
 bound = st.none() | st.integers(-8, 8)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(bound, bound, st.none() | st.integers(-4, 4).filter(bool), st.integers(0, 7),
        st.sets(st.sampled_from(["start", "stop", "step"])), st.booleans())
 def test_slices(start, stop, step, n, symbolic, known):

@@ -57,7 +57,7 @@ def test_columns_of_a_number_that_is_known(width: int, rng: np.random.Generator)
     f = eg.compile([x], reductions(x), device="pocl")
     array = columns(70, width, "float32", rng)
     check(f(array), array)
-    check(interpret(eg.Graph((x,), tuple(reductions(x))), [x.node], [array[:20]], CPU), array[:20])
+    check(interpret(eg.Graph((x,), tuple(reductions(x))), [x.node], [array[:7]], CPU), array[:7])
 
 
 def test_columns_in_the_interpreter(rng: np.random.Generator) -> None:

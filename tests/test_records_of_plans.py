@@ -69,7 +69,7 @@ def same(one: Any, other: Any, lines: Collection[Source]) -> bool:
 
 
 @given(graphs(most=6))
-@settings(max_examples=40, deadline=None, suppress_health_check=RELAXED)
+@settings(max_examples=20, deadline=None, suppress_health_check=RELAXED)
 def test_plans_come_back_as_they_were(drawn: Drawn) -> None:
     graph, leaves = program(drawn)
     found = keys.structure(graph, leaves)

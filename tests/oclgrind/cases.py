@@ -10,7 +10,7 @@ import numpy as np
 import exprgraph as eg
 from exprgraph.node import Out
 
-SIZES = (1, 2, 63, 64, 65, 257)
+SIZES = (1, 63, 64, 257)
 """Around the sizes of groups, vectors and blocks."""
 Array = np.ndarray[Any, Any]
 

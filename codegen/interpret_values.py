@@ -69,6 +69,7 @@ class Values:
         self.params = {p.name: p for p in kernel.params}
         self.allocs = {s.name: s for s in walk(kernel.body) if isinstance(s, Alloc)}
         self.dtypes = {p.name: p.dtype for p in kernel.params} | {a.name: a.dtype for a in self.allocs.values()}
+        self.changing = {*self.allocs, *(p.name for p in kernel.params if p.access != "r")}
         self.number = {name: i for i, name in enumerate(self.dtypes)}
         self.dims = {d.text: f"d{i}" for i, d in enumerate(dims_of(kernel.body))}
         self.names: dict[str, str] = {}
@@ -111,10 +112,11 @@ class Values:
                 done[expr] = pure[expr]
                 continue
             done[expr] = self.value(expr, done, visible)
-            reads = expr.kind == "load" or expr.kind == "var" and expr.value in self.allocs or any(a in self.reads for a in expr.args)
+            own = expr.kind in ("load", "var") and expr.value in self.changing
+            reads = own or any(a in self.reads for a in expr.args)
             if reads or given and expr.kind == "op":
                 self.reads.add(expr)
-            elif expr.kind == "op":
+            elif expr.args:
                 pure[expr] = done[expr]
         return [done[r] for r in roots]
 
@@ -197,7 +199,7 @@ class Values:
         if self.dtypes[buffer] != dtype:
             raise ValueError(f"kernel {self.kernel.name}: {buffer} holds {self.dtypes[buffer]}, not {dtype}")
         made = self.temp(self.place(buffer, at, kind, visible))
-        if buffer in self.allocs:
+        if buffer in self.allocs and self.allocs[buffer].init is None:
             self.emit(f"if {made} is None: G.unwritten({buffer!r}, {at})")
         return made
 

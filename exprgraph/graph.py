@@ -22,11 +22,10 @@ def order(outputs: Iterable[Out], stops: Collection[Node] = ()) -> list[Node]:
     wanted, known = [o.node for o in outputs], ORDERS.known
     if stops or known is None:
         return _ordered(wanted, stops)
-    before, found = known.get("last", ((), []))
-    if before != wanted:
-        found = _ordered(wanted, stops)
-        known["last"] = wanted, found
-    return found[:]
+    last: tuple[list[Node], list[Node]] | None = known.get("last")
+    if last is None or last[0] != wanted:
+        last = known["last"] = wanted, _ordered(wanted, stops)
+    return last[1][:]
 
 
 def _ordered(wanted: list[Node], stops: Collection[Node]) -> list[Node]:

@@ -92,45 +92,20 @@ class Expressions:
     def texts(self, roots: Sequence[Expr], names: Names, uses: Uses, named: bool = False, plain: Expr | None = None) -> list[str]:
         """The C text of each root; shared and deep parts (with `named` the roots too, but never `plain`) become constants in front."""
         known: dict[Expr, Text] = {}
-        todo = [*roots[::-1]]
-        while todo:  # operands first, as `postorder` has them
-            expr = todo.pop()
-            if expr in known:
-                continue
+        for expr in postorder(roots, names):
+            reads = self.read_by(expr)
             if not expr.args:
-                text = self.leaf_text(expr)
+                text = self.leaves.get(expr) or self.leaves.setdefault(expr, self.leaf(expr))
             elif expr in names:
                 text = names[expr], True, 0
             else:
-                leaves, waiting = [], []
-                for arg in expr.args:
-                    if arg not in known:
-                        if arg.args:
-                            waiting.append(arg)
-                        elif named:
-                            leaves.append(arg)
-                        else:
-                            known[arg] = self.leaf_text(arg)
-                if leaves or waiting:
-                    todo.append(expr)
-                    todo += waiting[::-1] + leaves[::-1]
-                    continue
-                self.read_by(expr)
                 text = self.text(expr, known)
                 if expr is not plain and (text[2] > DEEPEST or uses.get(expr, 0) > 1):
                     text = self.name(expr, text[0], names), True, 0
-            if named and expr not in names and (expr.args or self.reads[expr]) and expr in roots:
+            if named and expr not in names and (expr.args or reads) and expr in roots:
                 text = self.name(expr, text[0], names), True, 0
             known[expr] = text
         return [known[r][0] for r in roots]
-
-    def leaf_text(self, expr: Expr) -> Text:
-        """The text of an expression without operands, remembered."""
-        found = self.leaves.get(expr)
-        if found is None:
-            self.read_by(expr)
-            found = self.leaves[expr] = self.leaf(expr)
-        return found
 
     def unique(self, name: str) -> str:
         """A name of our own that the tree does not use."""

@@ -46,8 +46,8 @@ class Builder:
 
     def make(self, kind: str, dtype: str, args: tuple[Expr, ...], value: Any) -> Expr:
         """The one expression of this kind, dtype, args and value."""
-        key = ((kind, dtype, args, value, False) if args else  # then the value is a name
-               (kind, dtype, args, value.hex() if isinstance(value, float) else value, isinstance(value, bool)))
+        plain = value.hex() if isinstance(value, float) else value
+        key = (kind, dtype, args, plain, isinstance(value, bool))
         found = self._table.get(key)
         if found is None:
             found = self._table[key] = Expr(kind, dtype, args, value, key)
@@ -299,9 +299,9 @@ def walk(body: Iterable[Stmt]) -> list[Stmt]:
     while todo:
         stmt = todo.pop()
         found.append(stmt)
-        if type(stmt) is Loop:  # half the time of isinstance, for tens of thousands of statements
+        if isinstance(stmt, Loop):
             todo += stmt.body[::-1]
-        elif type(stmt) is If:
+        elif isinstance(stmt, If):
             todo += (stmt.then + stmt.orelse)[::-1]
     return found
 

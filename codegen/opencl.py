@@ -101,8 +101,6 @@ class Printer(Atomics):
 
     def expand(self, stmt: Stmt) -> Plain:
         """Accumulate and Atomic in terms of loads, stores and their combine."""
-        if isinstance(stmt, Let | Store | Loop):  # most are
-            return stmt
         if isinstance(stmt, Accumulate):
             old = tuple(self.builder.load(t, v.dtype, stmt.at) for t, v in zip(stmt.targets, stmt.values))
             merged = COMBINES[stmt.combine].merge(self.builder, old, stmt.values)

@@ -43,7 +43,7 @@ def check(drawn: Drawn, number: int) -> None:
         found = evaluate(optimised.outputs, drawn.by_leaf) if level != "none" else []
         leaves, values = list(drawn.by_leaf), list(drawn.by_leaf.values())
         found += interpret(optimised, leaves, values, target, general, last, options={"optimizer": level},
-                           whole=number // len(WAYS) % 4 == 0)
+                           whole=number // len(WAYS) % 8 == 0)
         close(found, drawn.outputs * (len(found) // len(drawn.outputs)), drawn.by_leaf)
 
 

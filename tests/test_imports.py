@@ -4,6 +4,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,17 +18,21 @@ MODULES = {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__
            for top in FLOORS for p in sorted((ROOT / top).rglob("*.py"))}
 
 
+@cache
 def imports_of(name: str) -> list[tuple[str, bool]]:
     """The full names that a module imports, each with whether that happens when the module is loaded."""
-    tree = ast.parse(MODULES[name].read_text())
-    inner = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) for n in ast.walk(f)}
-    found = []
-    for node in ast.walk(tree):
+    found: list[tuple[str, bool]] = []
+    todo: list[tuple[ast.AST, bool]] = [(ast.parse(MODULES[name].read_text()), True)]
+    while todo:
+        node, loaded = todo.pop()
         if isinstance(node, ast.Import):
-            found += [(a.name, id(node) not in inner) for a in node.names]
+            found += [(a.name, loaded) for a in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{name}: relative import"
-            found += [(f"{node.module}.{a.name}", id(node) not in inner) for a in node.names]
+            found += [(f"{node.module}.{a.name}", loaded) for a in node.names]
+        elif not isinstance(node, ast.expr):  # no expression holds an import
+            inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            todo += [(n, loaded and not inside) for n in ast.iter_child_nodes(node)]
     return found
 
 
@@ -38,7 +43,10 @@ def ours(wanted: str) -> str | None:
     return wanted or None
 
 
-ARROWS = {name: {m for w, _ in imports_of(name) if (m := ours(w)) and m != name} for name in MODULES}
+@cache
+def arrows() -> dict[str, set[str]]:
+    """For each module those of ours that it imports."""
+    return {name: {m for w, _ in imports_of(name) if (m := ours(w)) and m != name} for name in MODULES}
 
 
 def test_every_folder_of_a_room_is_installed() -> None:
@@ -49,12 +57,12 @@ def test_every_folder_of_a_room_is_installed() -> None:
 
 
 def test_direction() -> None:
-    upward = [(a, b) for a, targets in ARROWS.items() for b in targets if FLOORS[b.split(".")[0]] > FLOORS[a.split(".")[0]]]
+    upward = [(a, b) for a, targets in arrows().items() for b in targets if FLOORS[b.split(".")[0]] > FLOORS[a.split(".")[0]]]
     assert upward == []
 
 
 def test_no_circles() -> None:
-    left = {a: set(b) for a, b in ARROWS.items()}
+    left = {a: set(b) for a, b in arrows().items()}
     while free := [a for a, b in left.items() if not b & left.keys()]:
         for a in free:
             del left[a]

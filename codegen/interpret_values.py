@@ -199,7 +199,8 @@ class Values:
         if self.dtypes[buffer] != dtype:
             raise ValueError(f"kernel {self.kernel.name}: {buffer} holds {self.dtypes[buffer]}, not {dtype}")
         made = self.temp(self.place(buffer, at, kind, visible))
-        if buffer in self.allocs and self.allocs[buffer].init is None:
+        alloc = self.allocs.get(buffer)
+        if alloc is not None and (alloc.init is None or alloc.space != "private"):
             self.emit(f"if {made} is None: G.unwritten({buffer!r}, {at})")
         return made
 

@@ -217,8 +217,8 @@ def _expanded(pool: Pool, x: Out, shape) -> Out:
 
 
 def _slice(pool: Pool) -> slice:
-    bound = (*(None,) * 13, *range(-6, 7))
-    return slice(pool.one_of(*bound), pool.one_of(*bound), pool.one_of(None, 1, 2, -1, -2))
+    low, high = (pool.number(-6, 6) if pool.draw(FLAG) else None for _ in range(2))
+    return slice(low, high, pool.one_of(None, 1, 2, -1, -2))
 
 
 def _sliced(pool: Pool, x: Out, shape) -> Out:

@@ -119,7 +119,7 @@ def test_explain_is_bounded_G8() -> None:
     start = time.perf_counter()
     found = eg.explain(bad, {x: [1, 2]})
     text = str(found)
-    assert time.perf_counter() - start < 60 and len(text) < 20_000 and len(found.rows) == found.total == 16_004
+    assert time.perf_counter() - start < 24 and len(text) < 20_000 and len(found.rows) == found.total == 16_004
     assert found.first_bad is not None and found.first_bad.node.op.name == "true_div" and f"#{found.first_bad.number}" in text
     assert "... 60 of 16004 tensors are shown" in text and len(str(eg.explain(bad, {x: [1]}, limit=10))) < 3_000
 

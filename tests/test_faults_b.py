@@ -168,7 +168,7 @@ def test_B9_H1_names_never_reach_a_kernel(built: list[str]) -> None:
         f.why(), f.source(), repr(f), eg.pp(y)
         same([f(np.ones(3, F))], [(np.ones(3, F) + np.arange(3) + 40 + number % 7).sum() * np.arange(3)])
     words = [n for n in NAMES if n not in ("float", "k", "__global", "kernel", "get_global_id", "exp")]
-    assert len(built) >= 7
+    assert 7 <= len(built) < len(NAMES)  # where names made a difference each would have texts of its own
     assert not [(n, t) for n in words for t in built if n in t]
     assert all(t.isascii() and "test_faults" not in t for t in built)
 

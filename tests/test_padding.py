@@ -28,7 +28,7 @@ def test_every_mode_and_width_on_numpy():
 
 @pytest.mark.parametrize("schedule", ["cpu", "gpu"])
 def test_every_mode_on_pocl(schedule):
-    check_values(ROWS[::20 if schedule == "gpu" else 8], "pocl", schedule)
+    check_values(ROWS[::15 if schedule == "gpu" else 5], "pocl", schedule)
 
 
 @pytest.mark.parametrize("row", ROWS[4::12], ids=lambda r: r.name)

@@ -167,7 +167,7 @@ def test_trees_on_pocl(tree, target):
 
 
 @given(tree=st.sampled_from(sorted(TREES)), target=st.sampled_from(sorted(TARGETS)), n=st.integers(1, 20), d=st.integers(1, 12))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_trees_of_any_size(tree, target, n, d):
     check(tree, target, "interpreter", n, d)
 

@@ -16,7 +16,7 @@ from codegen.plan import Site
 from codegen.rows import value_of
 from exprgraph.dims import Dim, bounds, constant, maximum, minimum, product
 from exprgraph.named import NamedTuple
-from exprgraph.node import Node, Out, constant_value, no_refusal
+from exprgraph.node import CONSTANT, Node, Out, constant_value, no_refusal
 from exprgraph.types import size_dim, size_dims
 
 Index = tuple[Expr, ...]
@@ -384,5 +384,5 @@ VISITORS: dict[str, Callable[[Inliner, Node, Index], Visit]] = {
 
 def is_array_constant(node: Node) -> bool:
     """Whether a node is a constant that has to lie in memory."""
-    value = constant_value(Out(node))
+    value = constant_value(Out(node)) if node.op is CONSTANT else None
     return value is not None and np.size(value) != 1

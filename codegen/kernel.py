@@ -299,9 +299,9 @@ def walk(body: Iterable[Stmt]) -> list[Stmt]:
     while todo:
         stmt = todo.pop()
         found.append(stmt)
-        if isinstance(stmt, Loop):
+        if type(stmt) is Loop:
             todo += stmt.body[::-1]
-        elif isinstance(stmt, If):
+        elif type(stmt) is If:
             todo += (stmt.then + stmt.orelse)[::-1]
     return found
 

@@ -13,7 +13,7 @@ from codegen.plan import Later
 from codegen.schedule import by_length, narrow, parts, split, splits, turned
 from codegen.schedule.estimate import picoseconds
 from codegen.schedule.faults import apart
-from codegen.schedule.stream import streamed, streams
+from codegen.schedule.stream import streamable, streamed, streams
 from codegen.target import Target
 from exprgraph.dims import Atom, Dim, constant, minimum
 from exprgraph.named import NamedTuple
@@ -120,10 +120,10 @@ def _working(made: Piece, scratch: dict[str, tuple[str, Param]], counts: bool) -
 
 def _streamed(whole: Piece, scheduled: Kernel, target: Target, put: Put) -> Parts:
     """The launch as it is, and where its results are large, past the caches of a CPU."""
-    past = streamed(scheduled, target) if target.schedule == "cpu" else None
-    if past is None:
+    if target.schedule != "cpu" or not streamable(scheduled, target):
         return (whole,)
-    return (Choice(streams(scheduled, target), ((whole,), put(lambda: (piece(past, target, whole.work),)))),)
+    later = put(lambda: (piece(streamed(scheduled, target), target, whole.work),))
+    return (Choice(streams(scheduled, target), ((whole,), later)),)
 
 
 class Made:

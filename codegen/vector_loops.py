@@ -83,9 +83,12 @@ def _gathers(loop: Loop) -> bool:
     moving, scaling = set[Expr](), set[Expr]()  # what moves with the variable; what does so by a multiple of it
     for stmt in loop.body:
         for expr in postorder(exprs_of(stmt)):
-            moves, scales = (expr.value in moved, expr.value in scaled) if expr.kind == "var" else (False, False)
-            for arg in expr.args:
-                moves, scales = moves or arg in moving, scales or arg in scaling
+            if expr.args:
+                moves = not moving.isdisjoint(expr.args)
+                scales = moves and not scaling.isdisjoint(expr.args)
+            else:
+                moves = expr.kind == "var" and expr.value in moved
+                scales = moves and expr.value in scaled
             if moves:
                 moving.add(expr)
             if scales or (moves and expr.kind == "op" and expr.value == "mul"):

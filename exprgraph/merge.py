@@ -9,6 +9,8 @@ from exprgraph.node import INPUT, SHARED, Graph, Node, Out
 
 Key = tuple[Hashable, ...]
 ONE_OF_A_KIND = ("impure", "unmergeable")
+WIDEST = 1 << 32
+"""More outputs than a node has."""
 
 
 def merge(graph: Graph) -> Graph:
@@ -43,7 +45,7 @@ def _key(node: Node, numbers: Mapping[Node, int] | None = None) -> Key:
     op = node.op
     if op in (INPUT, SHARED) or not op.flags.isdisjoint(ONE_OF_A_KIND):
         return (id(node),)
-    inputs = [(i.node.uid if numbers is None else numbers[i.node], i.index) for i in node.inputs]
+    inputs = [(i.node.uid if numbers is None else numbers[i.node]) * WIDEST + i.index for i in node.inputs]
     if len(inputs) > 1 and "commutative" in op.flags:
         inputs.sort()
     return (op, tuple([(name, _hashable(value)) for name, value in node.params]) if node.params else (), *inputs)

@@ -145,7 +145,10 @@ class _Sweep:
 
     def change(self, node: Node, inputs: tuple[Out, ...], depth: int = 0) -> Out:
         """What takes the place of a node on other inputs."""
-        out, resting, readers = self.merged(graphs.reuse(node, inputs)), self.engine.resting, self.readers
+        resting, readers = self.engine.resting, self.readers
+        if inputs is node.inputs and resting in node.rest:
+            return Out(node)
+        out = self.merged(graphs.reuse(node, inputs))
         for _ in range(ROUNDS if len(node.outs) == 1 else 0):
             if resting in out.node.rest:
                 return out

@@ -12,21 +12,26 @@ from codegen.schedule.common import Context, again, names_in, operations, rebuil
 
 MOST = 12
 """Operations of a step up to which rows are merged; beyond, a row has enough to do by itself."""
+PLAIN = (Alloc, Let, Loop, If, Store)
+"""What rows can do abreast, besides sums."""
 
 
 def mergeable(body: Sequence[Stmt], rows: set[str]) -> bool:
     """Whether rows can do these statements abreast, and gain: loops that are short of work, as long in all rows, and only accumulate.
     rows: the variables that tell the rows apart."""
     statements = tuple(body)
-    own = {s.name for s in walk(statements) if isinstance(s, Alloc)}
-    loops = [s for s in walk(statements) if isinstance(s, Loop)]
-    plain = all(isinstance(s, Alloc | Let | Accumulate | Loop | If | Store) for s in walk(statements)) and stored(statements) <= own
-    work = operations(s for loop in loops for s in loop.body)
-    cheap = not any(e.dtype != "bool" and "expensive" in row_of(e.value).flags for e in work) if len(work) <= 3 * MOST else False
+    inside = walk(statements)
+    loops = [s for s in inside if isinstance(s, Loop)]
+    if not loops or not all(s.combine == "sum" if isinstance(s, Accumulate) else isinstance(s, PLAIN) for s in inside):
+        return False
+    if not stored(statements) <= {s.name for s in inside if isinstance(s, Alloc)}:
+        return False
     innermost = [loop for loop in loops if not any(isinstance(s, Loop) for s in loop.body)]
-    sums = all(s.combine == "sum" for s in walk(statements) if isinstance(s, Accumulate))
-    short = all(len(operations(loop.body)) <= MOST for loop in innermost)
-    return bool(loops) and plain and sums and cheap and short and not _differ(statements, rows)
+    if any(len(operations(loop.body)) > MOST for loop in innermost):
+        return False
+    work = operations(s for loop in loops for s in loop.body)
+    cheap = len(work) <= 3 * MOST and not any(e.dtype != "bool" and "expensive" in row_of(e.value).flags for e in work)
+    return cheap and not _differ(statements, rows)
 
 
 def _differ(body: tuple[Stmt, ...], rows: set[str]) -> bool:

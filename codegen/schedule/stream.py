@@ -32,13 +32,15 @@ def streams(kernel: Kernel, target: Target) -> Dim:
     return minimum(minimum(total // max(int(target.cache_bytes * FILL), 1), written // LEAST), 1)
 
 
-def streamed(kernel: Kernel, target: Target) -> Kernel | None:
-    """The scheduled kernel with its large stores streamed; None where no loop can do so."""
-    ctx = context(kernel, target)
-    globals_ = {p.name for p in kernel.params}
-    body = _body(ctx, kernel.body, globals_)
-    made = kernel._replace(body=body)
-    return made if is_streamed(made) else None
+def streamable(kernel: Kernel, target: Target) -> bool:
+    """Whether some loop of a scheduled kernel can stream what it stores."""
+    ctx, memory = context(kernel, target), {p.name for p in kernel.params}
+    return any(isinstance(s, Loop) and _place(ctx, s, memory) is not None for s in walk(kernel.body))
+
+
+def streamed(kernel: Kernel, target: Target) -> Kernel:
+    """The scheduled kernel with the stores streamed of all loops that can do so."""
+    return kernel._replace(body=_body(context(kernel, target), kernel.body, {p.name for p in kernel.params}))
 
 
 def is_streamed(kernel: Kernel) -> bool:

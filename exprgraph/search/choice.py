@@ -110,15 +110,20 @@ def _greedy(graph: EGraph, prices: Prices, clock: Clock, free: frozenset[int]) -
     classes, choice = graph.classes(), Choice()
     needs: dict[int, dict[int, float]] = {}
     totals: dict[int, float] = {}
+    waiting = set(classes)  # what has not been looked at since something that it reads has changed
     for _ in range(PASSES):
-        changed = False
         for number in classes:
             clock.spend(len(graph.terms[number]))
+            if number not in waiting:
+                continue
+            waiting.discard(number)
             for term in graph.terms[number]:
                 found = _need(graph, term, number, needs, prices, free)
-                if found is not None and (number not in totals or sum(found.values()) < totals[number] - 1e-9):
-                    needs[number], totals[number], choice[number], changed = found, sum(found.values()), term, True
-        if not changed:
+                total = 0.0 if found is None else sum(found.values())
+                if found is not None and (number not in totals or total < totals[number] - 1e-9):
+                    needs[number], totals[number], choice[number] = found, total, term
+                    waiting |= graph.readers(number)
+        if not waiting:
             break
     return choice if _acyclic(graph, choice) else None
 

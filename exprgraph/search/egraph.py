@@ -67,6 +67,10 @@ class EGraph:
         """All classes."""
         return [n for n, up in enumerate(self._up) if n == up]
 
+    def readers(self, number: int) -> set[int]:
+        """The classes with terms that read a class."""
+        return {self.find(user) for user in self._users[number].values()}
+
     def term(self, op: Op, params: Params, parts: Iterable[int]) -> Term:
         """A term over the classes of now; those of commutative rows are sorted."""
         found = tuple([self.find(p) for p in parts])

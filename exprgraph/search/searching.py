@@ -149,16 +149,21 @@ def _rebuilt(graph: Graph, nodes: Sequence[Node], level: Mapping[Node, int], ins
             by_level.setdefault(level[node], []).append(node)
 
     def leaf(out: Out) -> Out:
-        return graphs.follow(out, new)
+        return graphs.follow(out, new) if out.node in new else out
+
+    def renewed(node: Node) -> None:
+        inputs = graphs.followed(node.inputs, new)
+        if inputs is not node.inputs:
+            new[node] = graphs.reuse(node, inputs)
     for number in range(max(level.values()) + 1):
         for node in by_level.get(number, ()):
-            new[node] = graphs.reuse(node, tuple([leaf(i) for i in node.inputs]))
+            renewed(node)
         for region in found.get(number, ()):
             if region in improved:
                 _taken(region, *improved[region], new, leaf, trace)
             else:
                 for node in region.nodes:
-                    new[node] = graphs.reuse(node, tuple([leaf(i) for i in node.inputs]))
+                    renewed(node)
     return Graph(graph.inputs, tuple(leaf(o) for o in graph.outputs))
 
 

@@ -34,7 +34,7 @@ class Speaker:
     def pattern(self, kernel: Kernel) -> Pattern:
         """The pattern of a kernel."""
         leaves: dict[str, str] = {}
-        numbers: dict[int, int] = {}
+        numbers: dict[Expr, int] = {}
         rows: list[Hashable] = [kernel.wide]
 
         def said(dim: Dim) -> str:
@@ -46,11 +46,11 @@ class Speaker:
         for param in kernel.params:
             rows.append((*param[:3], said(param.size)))
         for stmt in walk(kernel.body):
-            for expr in postorder(exprs_of(stmt), _Seen(numbers)):
-                if id(expr) not in numbers:
-                    numbers[id(expr)] = len(numbers)
+            for expr in postorder(exprs_of(stmt), numbers):
+                if expr not in numbers:
+                    numbers[expr] = len(numbers)
                     value = said(expr.value) if expr.kind == "dim" else expr.key[3]
-                    rows.append((expr.kind, expr.dtype, tuple(numbers[id(a)] for a in expr.args), value, expr.key[4]))
+                    rows.append((expr.kind, expr.dtype, tuple([numbers[a] for a in expr.args]), value))
             rows.append(_shell(stmt, numbers))
         return Pattern(tuple(rows), tuple(self.atoms[text] for text in leaves))
 
@@ -59,21 +59,11 @@ class Speaker:
         return f"v>={atom.least}:" if isinstance(atom, Value) else text[0]
 
 
-class _Seen:
-    """The expressions that have numbers, as a container."""
-
-    def __init__(self, numbers: Mapping[int, int]) -> None:
-        self.numbers = numbers
-
-    def __contains__(self, expr: object) -> bool:
-        return id(expr) in self.numbers
-
-
-def _shell(stmt: Stmt, numbers: Mapping[int, int]) -> Hashable:
+def _shell(stmt: Stmt, numbers: Mapping[Expr, int]) -> Hashable:
     """A statement with numbers in place of its expressions, and in place of statements inside how many these are."""
     def plain(part: Any) -> Hashable:
         if isinstance(part, Expr):
-            return ("e", numbers[id(part)])
+            return ("e", numbers[part])
         if isinstance(part, tuple):
             return len(part) if part and not isinstance(part[0], Expr | str) else tuple(map(plain, part))
         return part  # type: ignore[no-any-return]

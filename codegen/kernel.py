@@ -46,8 +46,8 @@ class Builder:
 
     def make(self, kind: str, dtype: str, args: tuple[Expr, ...], value: Any) -> Expr:
         """The one expression of this kind, dtype, args and value."""
-        plain = value.hex() if isinstance(value, float) else value
-        key = (kind, dtype, args, plain, isinstance(value, bool))
+        own = value if kind != "lit" else (value.hex() if isinstance(value, float) else value, type(value))  # 1 == True, 0.0 == -0.0
+        key = (kind, dtype, args, own)
         found = self._table.get(key)
         if found is None:
             found = self._table[key] = Expr(kind, dtype, args, value, key)

@@ -56,6 +56,8 @@ class Call(NamedTuple):
 
 Atom = Size | Stride | Value | Call
 Monomial = tuple[Atom, ...]
+Key = tuple[str, ...]
+"""The texts of a monomial's factors, sorted."""
 
 
 def times(a: Bounds, b: Bounds) -> Bounds:
@@ -86,12 +88,13 @@ def interval_of(terms: tuple[tuple[Monomial, int], ...]) -> Bounds:
     """The closed interval that holds the value of a polynomial: its monomials with their coefficients."""
     low = high = 0.0
     for monomial, coefficient in terms:
-        part: Bounds = (1.0, 1.0)
-        for atom in monomial:
+        down, up = interval(monomial[0]) if monomial else (1.0, 1.0)
+        for atom in monomial[1:]:
             one = interval(atom)
-            part = (part[0] * one[0], part[1] and one[1] and part[1] * one[1]) if part[0] >= 0 <= one[0] < INF else times(part, one)
-        down, up = (c and coefficient * c for c in (part if coefficient > 0 else part[::-1]))
-        low, high = low + down, high + up
+            down, up = (down * one[0], up and one[1] and up * one[1]) if down >= 0 <= one[0] < INF else times((down, up), one)
+        if coefficient < 0:
+            down, up = up, down
+        low, high = low + (down and coefficient * down), high + (up and coefficient * up)
     return low, high
 
 

@@ -6,12 +6,13 @@ that print alike are equal, so equality of sizes that can be proved at all is pr
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from functools import lru_cache
+from operator import itemgetter
 
 from exprgraph.atoms import INTEGER as INTEGER
 from exprgraph.atoms import Atom as Atom
-from exprgraph.atoms import Bounds, Monomial, anonymous, interval_of, without
+from exprgraph.atoms import Bounds, Key, Monomial, anonymous, interval_of, without
 from exprgraph.atoms import Call as Call
 from exprgraph.atoms import Size as Size
 from exprgraph.atoms import Stride as Stride
@@ -31,9 +32,11 @@ class Dim:
     """An integer polynomial over atoms, immutable, equal by normal form and hashable."""
     __slots__ = ("terms", "text", "interval", "const", "_hash")
 
-    def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
+    def __init__(self, terms: tuple[tuple[Monomial, int], ...], keys: Sequence[Key] | None = None) -> None:
+        """keys: those of the monomials, where they are known; they are not kept, since texts of nested Dims are long."""
         self.terms = terms
-        self.text = "+".join("*".join([str(c), *(a.text for a in m)]) for m, c in terms) or "0"
+        known = [[a.text for a in m] for m, _ in terms] if keys is None else keys
+        self.text = "+".join(["*".join([str(term[1]), *key]) for term, key in zip(terms, known)]) or "0"
         self.interval = interval_of(terms)  # kept, because Dims may be nested deeper than Python may recurse
         self.const: int | None = None if len(terms) > 1 or (terms and terms[0][0]) else terms[0][1] if terms else 0
         """The value where it is a known integer, else None."""
@@ -101,26 +104,31 @@ def _made(kind: str, left: Dim, right: Dim) -> Dim:
 
 
 def _normal(terms: Iterable[tuple[Monomial, int]]) -> Dim:
-    total: dict[tuple[str, ...], tuple[Monomial, int]] = {}
+    total: dict[Key, tuple[Monomial, int]] = {}
     for monomial, coefficient in terms:
-        ordered = tuple(sorted(monomial, key=lambda a: a.text)) if len(monomial) > 1 else monomial
-        key = tuple(a.text for a in ordered)
-        total[key] = (ordered, coefficient + (total[key][1] if key in total else 0))
-    kept = [total[k] for k in sorted(total) if total[k][1]]
-    if not kept or (len(kept) == 1 and not kept[0][0]):
-        return constant(kept[0][1] if kept else 0)
-    return _unpaired(kept, {k for k in total if total[k][1]}) or Dim(tuple(kept))
+        if len(monomial) > 1:
+            ordered = sorted([(a.text, a) for a in monomial], key=itemgetter(0))
+            key, monomial = tuple([text for text, _ in ordered]), tuple([a for _, a in ordered])
+        else:
+            key = (monomial[0].text,) if monomial else ()
+        before = total.get(key)
+        total[key] = monomial, coefficient if before is None else coefficient + before[1]
+    keys = sorted([k for k, term in total.items() if term[1]])
+    if not keys or keys == [()]:
+        return constant(total[()][1] if keys else 0)
+    kept = [total[k] for k in keys]
+    return _unpaired(kept, keys) or Dim(tuple(kept), keys)
 
 
-def _unpaired(terms: list[tuple[Monomial, int]], keys: set[tuple[str, ...]]) -> Dim | None:
+def _unpaired(terms: list[tuple[Monomial, int]], keys: Sequence[Key]) -> Dim | None:
     """Where both min(a, b) and max(a, b) occur, the first is a + b less the second: x[1:] and x[:1] together are as long as x."""
     for at, (monomial, coefficient) in enumerate(terms):
         for i, atom in enumerate(monomial):
-            twin = Call("max", atom.left, atom.right) if isinstance(atom, Call) and atom.kind == "min" else None
-            rest = monomial[:i] + monomial[i + 1:]
-            if twin and tuple(sorted(a.text for a in (*rest, twin))) in keys:
-                sides = [((*rest, *m), coefficient * c) for m, c in (*twin.left.terms, *twin.right.terms)]
-                return _normal([*terms[:at], *terms[at + 1:], *sides, ((*rest, twin), -coefficient)])
+            if isinstance(atom, Call) and atom.kind == "min":
+                twin, rest = Call("max", atom.left, atom.right), monomial[:i] + monomial[i + 1:]
+                if tuple(sorted([a.text for a in (*rest, twin)])) in keys:
+                    sides = [((*rest, *m), coefficient * c) for m, c in (*twin.left.terms, *twin.right.terms)]
+                    return _normal([*terms[:at], *terms[at + 1:], *sides, ((*rest, twin), -coefficient)])
     return None
 
 

@@ -26,8 +26,9 @@ from exprgraph.warned import warn
 
 FORMAT = b"exprgraph entry 1 "
 SUFFIX, UNFINISHED = ".entry", ".unfinished-"
-SWEEP_SHARE, SWEEP_COUNT = 64, 256
-"""After so small a share of `config.cache_bytes`, or so many entries of its own, a process looks whether the bound is kept."""
+SWEEP_SHARE, SWEEP_COUNT, SWEEP_PART = 64, 256, 8
+"""After so small a share of `config.cache_bytes`, or so many entries of its own, a process looks whether the bound is kept; where it has
+found many entries, which take long to look through, after so small a part of as many."""
 STALE = 3600.0
 """Seconds after which an unfinished file is nobody's any more."""
 DAY = 86400.0
@@ -41,6 +42,12 @@ def digest_of(*parts: bytes) -> bytes:
     for part in parts:
         found.update(part)
     return found.hexdigest().encode()
+
+
+class Swept(NamedTuple):
+    """How many files are gone, and how many entries are left."""
+    gone: int
+    left: int
 
 
 class Entry(NamedTuple):
@@ -123,7 +130,7 @@ class Store:
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._sound: dict[Path, bool] = {}
-        self._bytes = self._count = 0
+        self._bytes, self._count, self._most = 0, 0, SWEEP_COUNT
 
     def path(self, key: str) -> Path | None:
         """The file of an entry; None where there is no folder to use."""
@@ -173,9 +180,9 @@ class Store:
             _refused(path.parent.parent.parent, f"takes no more files: {error.strerror or error}")
             return
         self._bytes, self._count = self._bytes + len(content), self._count + 1
-        if self._bytes > config.cache_bytes // SWEEP_SHARE or self._count > SWEEP_COUNT:
-            self._bytes = self._count = 0
-            sweep(path.parent.parent.parent)
+        if self._bytes > config.cache_bytes // SWEEP_SHARE or self._count > self._most:
+            self._bytes, self._count = 0, 0
+            self._most = max(SWEEP_COUNT, sweep(path.parent.parent.parent).left // SWEEP_PART)
 
 
 def sealed(content: bytes) -> bytes:
@@ -222,19 +229,19 @@ def _folders(base: Path, ending: str) -> list[Path]:
         return []
 
 
-def sweep(base: Path, bound: int | None = None) -> int:
+def sweep(base: Path, bound: int | None = None) -> Swept:
     """Remove unfinished files that nobody works on, then the entries that were of no use for the longest time, until all take at most
-    `bound` bytes, `config.cache_bytes` for None; how many files went."""
+    `bound` bytes, `config.cache_bytes` for None."""
     known = sorted(files(base), key=lambda e: e.used)
     gone = [e for e in known if e.path.name.startswith(UNFINISHED) and time.time() - e.used > STALE]
     kept = [e for e in known if e.path.name.endswith(SUFFIX)]
     total = sum(e.size for e in kept)
-    for entry in kept:
-        if total <= (config.cache_bytes if bound is None else bound):
-            break
-        gone.append(entry)
-        total -= entry.size
+    old = 0
+    while old < len(kept) and total > (config.cache_bytes if bound is None else bound):
+        total -= kept[old].size
+        old += 1
+    gone += kept[:old]
     for entry in gone:
         with contextlib.suppress(OSError):
             entry.path.unlink()
-    return len(gone)
+    return Swept(len(gone), len(kept) - old)

@@ -179,7 +179,7 @@ def test_e3_e5_unfinished_files_are_no_entries_and_go_when_they_are_old(cache):
         file.write_bytes(path.read_bytes()[:100])
     os.utime(old, (1, 1))
     assert is_hit(compiled())
-    assert store.sweep(cache) == 1 and young.exists() and not old.exists() and path.exists()
+    assert store.sweep(cache).gone == 1 and young.exists() and not old.exists() and path.exists()
 
 
 def test_e10_entries_that_were_of_no_use_for_long_make_room(cache):
@@ -188,7 +188,7 @@ def test_e10_entries_that_were_of_no_use_for_long_make_room(cache):
         path.parent.mkdir(parents=True)
         path.write_bytes(b"x" * 1000)
         os.utime(path, (1e9 - age, 1e9 - age))
-    assert store.sweep(cache, bound=5000) == 15
+    assert store.sweep(cache, bound=5000) == (15, 5)
     assert [p.exists() for p in made] == [True] * 5 + [False] * 15
 
 
@@ -199,6 +199,17 @@ def test_e10_a_process_that_writes_much_looks_at_the_bound(cache, monkeypatch):
     for k in range(12):
         kept.put(f"{k:064x}", b"x" * 1000)
     assert sum(e.size for e in store.files(cache)) < 9000
+
+
+def test_e10_where_there_are_many_entries_they_are_looked_through_less_often(cache, monkeypatch):
+    """A look at all entries for every so many new ones would take ever longer."""
+    monkeypatch.setattr(store, "SWEEP_COUNT", 4)
+    looked, sweep = [], store.sweep
+    monkeypatch.setattr(store, "sweep", lambda base: looked.append(sweep(base)) or looked[-1])
+    kept = store.Store("graph")
+    for k in range(400):
+        kept.put(f"{k:064x}", b"x")
+    assert 10 < len(looked) < 30 and all(b.left >= a.left + a.left // 8 for a, b in zip(looked, looked[1:]))
 
 
 def refused(words, build=compiled):

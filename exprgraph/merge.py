@@ -16,28 +16,36 @@ WIDEST = 1 << 32
 def merge(graph: Graph) -> Graph:
     """The graph with every group of nodes built alike as one node."""
     nodes = graphs.order(graph.outputs)
-    group, count = _groups(nodes)
-    if count == len(nodes):
+    alike = _alike(nodes)
+    if not alike:
         return graph
-    members: dict[int, list[Node]] = {}
-    for node in nodes:
-        members.setdefault(group[node], []).append(node)
+    others = {n for group in alike.values() for n in group[1:]}
     new: dict[Node, Out] = {}
-    for alike in members.values():
-        inputs = graphs.followed(alike[0].inputs, new)
-        if len(alike) > 1 or inputs is not alike[0].inputs:
-            made = _united(alike, inputs)
-            new.update((n, made) for n in alike if n is not made.node)
+    for node in nodes:
+        if node in others:
+            continue
+        inputs, group = graphs.followed(node.inputs, new), alike.get(node)
+        if group is not None or inputs is not node.inputs:
+            made = _united(group or [node], inputs)
+            for n in group or (node,):
+                if n is not made.node:
+                    new[n] = made
     return Graph(graph.inputs, graphs.followed(graph.outputs, new))
 
 
-def _groups(nodes: Iterable[Node]) -> tuple[dict[Node, int], int]:
-    """For each node the number of the group of nodes that compute the same, and how many groups there are."""
-    table: dict[Key, int] = {}
-    group: dict[Node, int] = {}
+def _alike(nodes: Iterable[Node]) -> dict[Node, list[Node]]:
+    """The nodes that compute what a node before them does: lists that begin with the first, by it."""
+    table: dict[Key, Node] = {}
+    numbers: dict[Node, int] = {}
+    found: dict[Node, list[Node]] = {}
     for node in nodes:
-        group[node] = table.setdefault(_key(node, group), len(table))
-    return group, len(table)
+        first = table.setdefault(_key(node, numbers), node)
+        if first is node:
+            numbers[node] = len(numbers)
+        else:
+            numbers[node] = numbers[first]
+            found.setdefault(first, [first]).append(node)
+    return found
 
 
 def _key(node: Node, numbers: Mapping[Node, int] | None = None) -> Key:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from exprgraph.dtypes import COMPLEX
 from exprgraph.named import NamedTuple
 from exprgraph.node import CONSTANT, Node, Out, no_refusal
 from exprgraph.ops.table import ROWS
@@ -10,6 +11,8 @@ from exprgraph.ops.table import ROWS
 LARGEST = 80
 """The nodes of a region; a larger one is cut in the order of its nodes."""
 MOVING = ("view", "gather")
+OTHERS = frozenset(("bfloat16", *COMPLEX))
+"""The dtypes whose rows are not searched."""
 
 
 class Region(NamedTuple):
@@ -38,7 +41,7 @@ def searchable(node: Node) -> bool:
     op = node.op
     if op.kind != "elementwise" or ROWS.get(op.name) is not op or len(node.outs) != 1 or not op.flags.isdisjoint(("impure", "unmergeable")):
         return False
-    if any(t.dtype == "bfloat16" or t.dtype.startswith("complex") for t in (node.outs[0], *(i.type for i in node.inputs))):
+    if node.outs[0].dtype in OTHERS or not OTHERS.isdisjoint([i.dtype for i in node.inputs]):
         return False
     return op.refuses is no_refusal or not op.refuses(node.inputs, **dict(node.params))
 

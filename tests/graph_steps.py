@@ -98,7 +98,9 @@ def choose(pool: Pool) -> Out | None:
     if mask is None:
         return compare(pool)
     x = pool.partner(mask, lambda y: y.dtype != "bool")
-    return eg.where(mask, x, pool.one_of(0, 1.5, -1)) if x is not mask else pool.one_of(mask.sum(), mask.any(), mask.all(), mask * 2)
+    if x is mask:
+        return pool.one_of(mask.sum(), mask.any(), mask.all(), mask * 2)
+    return eg.where(mask, x, pool.one_of(0, 1.5, 1 if x.dtype.startswith("uint") else -1))
 
 
 def cast(pool: Pool) -> Out | None:

@@ -39,13 +39,8 @@ def streamable(kernel: Kernel, target: Target) -> bool:
 
 
 def streamed(kernel: Kernel, target: Target) -> Kernel:
-    """The scheduled kernel with the stores streamed of all loops that can do so."""
+    """The scheduled kernel with its stores streamed where loops can do so: what it writes must begin at a multiple of STREAM_BYTES."""
     return kernel._replace(body=_body(context(kernel, target), kernel.body, {p.name for p in kernel.params}))
-
-
-def is_streamed(kernel: Kernel) -> bool:
-    """Whether a kernel has stream loops: what it writes must begin at a multiple of STREAM_BYTES."""
-    return any(isinstance(s, Loop) and s.kind == "stream" for s in walk(kernel.body))
 
 
 def _body(ctx: Context, body: tuple[Stmt, ...], memory: set[str]) -> tuple[Stmt, ...]:

@@ -24,12 +24,11 @@ def merge(graph: Graph) -> Graph:
     for node in nodes:
         if node in others:
             continue
-        inputs, group = graphs.followed(node.inputs, new), alike.get(node)
-        if group is not None or inputs is not node.inputs:
-            made = _united(group or [node], inputs)
-            for n in group or (node,):
-                if n is not made.node:
-                    new[n] = made
+        inputs = graphs.followed(node.inputs, new)
+        if node in alike or inputs is not node.inputs:
+            group = alike.get(node, [node])
+            made = _united(group, inputs)
+            new.update((n, made) for n in group if n is not made.node)
     return Graph(graph.inputs, graphs.followed(graph.outputs, new))
 
 
